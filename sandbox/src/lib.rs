@@ -1,0 +1,1 @@
+//! Confinement and process supervision for `ebd`: the only place for system-call work.

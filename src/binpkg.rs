@@ -1,0 +1,1 @@
+//! Binary packages: the xpak format, PKGDIR and its index.

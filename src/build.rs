@@ -1,0 +1,1 @@
+//! One package, from ebuild to binary package.

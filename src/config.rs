@@ -1,0 +1,1 @@
+//! Gentoo's configuration files, read into one immutable `Config`.

@@ -1,0 +1,1 @@
+//! Distfiles: where they come from, how they are verified.

@@ -1,0 +1,20 @@
+//! `ebd`, an ebuild-daemon build orchestrator.
+//!
+//! The modules are floors: each may use the ones listed above it, never one below.
+//! ARCHITECTURE.md draws the house.
+
+pub mod util;
+
+pub mod pms;
+
+pub mod config;
+pub mod repo;
+
+pub mod binpkg;
+pub mod fetch;
+pub mod metadata;
+pub mod processor;
+
+pub mod build;
+
+pub mod cli;

@@ -1,0 +1,1 @@
+//! Metadata cache entries and their formats on disk.

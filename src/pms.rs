@@ -1,0 +1,1 @@
+//! What the Package Manager Specification defines, as data and pure functions.

@@ -1,0 +1,1 @@
+//! An ebuild repository on disk, and the database of installed packages.

@@ -1,0 +1,5 @@
+//! Small tools that every floor uses: atomic files, locks, digests.
+
+pub mod atomic;
+pub mod digest;
+pub mod lock;

@@ -1,0 +1,1 @@
+//! Checksums as the Manifest names them.

@@ -1,0 +1,1 @@
+//! Open-file-description locks, which exclude the `lockf` of Portage.
