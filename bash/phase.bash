@@ -1,0 +1,96 @@
+# shellcheck shell=bash
+# Running phase functions: where they start, what surrounds them, what is reset behind them.
+
+# __ebd_phase NAME FUNCTION: runs one phase with its hooks, and tells the supervisor when it is over.
+__ebd_phase() {
+	__ebd_enter_directory "$1" "$2"
+	__EBD_PHASE_RUNS=$2
+	__ebd_call_if_defined "pre_$2"
+	if declare -F "$2" >/dev/null; then
+		"$2"
+	elif declare -F "default_$2" >/dev/null; then
+		"default_$2"
+	fi
+	__ebd_restore_shell
+	if [[ $2 == src_prepare && -n ${__EBD_EAPI[eapply_user]} && ! -e ${T}/.ebd_user_patches_applied ]]; then
+		die "src_prepare: eapply_user (or default) must be called (PMS 12.3.10)"
+	fi
+	__ebd_call_if_defined "post_$2"
+	unset -v __EBD_PHASE_RUNS
+}
+
+__ebd_call_if_defined() {
+	if declare -F "$1" >/dev/null; then
+		"$1"
+	fi
+}
+
+# Where a phase starts (PMS 9.1.1 and 9.1.2).
+__ebd_enter_directory() {
+	case $2 in
+	pkg_*)
+		builtin cd -- "${PORTAGE_BUILDDIR}/empty" || die "${PORTAGE_BUILDDIR}/empty: cannot be entered"
+		;;
+	src_unpack)
+		builtin cd -- "${WORKDIR}" || die "${WORKDIR}: cannot be entered"
+		;;
+	src_*)
+		if [[ -d ${S} ]]; then
+			builtin cd -- "${S}" || die "${S}: cannot be entered"
+		elif [[ -n ${__EBD_EAPI[s_fallback]} ]] || { [[ -z ${A} ]] && ! __ebd_defines_phase_up_to "$1"; }; then
+			builtin cd -- "${WORKDIR}" || die "${WORKDIR}: cannot be entered"
+		else
+			die "the source directory '${S}' (S) does not exist"
+		fi
+		;;
+	esac
+}
+
+# Whether the ebuild defines any src_ phase from unpack up to the named one.
+__ebd_defines_phase_up_to() {
+	local phase
+	for phase in unpack prepare configure compile test install; do
+		[[ " ${DEFINED_PHASES} " == *" ${phase} "* ]] && return 0
+		[[ ${phase} == "$1" ]] && return 1
+	done
+	return 1
+}
+
+# Puts the shell back to what a phase may rely on when it starts, whatever the one before left.
+__ebd_restore_shell() {
+	set +aefnuvxCEHPT -B
+	set +o pipefail +o posix
+	IFS=$' \t\n'
+	if [[ ${BASHOPTS} != "${__EBD_BASHOPTS}" ]]; then
+		local option
+		local -a options
+		options=("${!__EBD_SHOPTS[@]}")
+		for option in "${options[@]}"; do
+			shopt "${__EBD_SHOPTS[${option}]}" "${option}" 2>/dev/null
+		done
+		eqawarn "QA Notice: shell options changed and were not restored in ${__EBD_PHASE_RUNS:-global scope}"
+	fi
+	trap - EXIT ERR DEBUG RETURN INT TERM HUP QUIT USR1 USR2 PIPE ALRM
+	umask 022
+	builtin cd -- "${PORTAGE_BUILDDIR}/empty" 2>/dev/null || builtin cd / || return
+	DIRSTACK=()
+	unalias -a
+	local fd
+	for fd in /proc/self/fd/*; do
+		fd=${fd##*/}
+		if [[ ${fd} -gt 2 && ${fd} -ne 255 ]]; then
+			eval "exec ${fd}>&-"
+		fi
+	done 2>/dev/null
+}
+
+# __ebd_remember_shell: notes the options that __ebd_restore_shell goes back to.
+__ebd_remember_shell() {
+	local line IFS=$' \t\n'
+	declare -gA __EBD_SHOPTS=()
+	while builtin read -r line; do
+		line=${line#shopt }
+		__EBD_SHOPTS[${line#* }]=${line% *}
+	done < <(shopt -p)
+	declare -g __EBD_BASHOPTS=${BASHOPTS}
+}
