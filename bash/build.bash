@@ -11,9 +11,7 @@ exec >>"${__EBD_LOG}" 2>&1
 source "${__EBD_BUILD}/initial.env" || exit 1
 __ebd_notify hello "${BASHPID}"
 __ebd_select_eapi
-if [[ -n ${__EBD_EAPI[bash_compat]} ]]; then
-	BASH_COMPAT=${__EBD_EAPI[bash_compat]}
-fi
+BASH_COMPAT=${__EBD_EAPI[bash_version]}
 __ebd_remember_shell
 if [[ -n ${__EBD_RESTORE} ]]; then
 	# A function of the environment may hold a pattern that is a syntax error without it.

@@ -11,7 +11,7 @@ die() {
 	local IFS=$' \t\n'
 	if [[ $1 == -n ]]; then
 		shift
-		if [[ -n ${__EBD_NONFATAL} && -n ${__EBD_EAPI[die_n]} ]]; then
+		if [[ -n ${__EBD_NONFATAL} && -n ${__EBD_EAPI[die_nonfatal_option]} ]]; then
 			[[ $# -gt 0 ]] && eerror "$*"
 			return 1
 		fi

@@ -5,7 +5,7 @@
 inherit() {
 	local __ebd_name __ebd_dir __ebd_file __ebd_var __ebd_saved_eclass=${ECLASS}
 	local -A __ebd_kept
-	if [[ -n ${__EBD_PHASE_RUNS} ]]; then
+	if [[ -n ${__EBD_PHASE_FUNC} ]]; then
 		die "inherit: may not be called in a phase function"
 	fi
 	local __ebd_depth=$((${__ebd_depth:-0} + 1))
@@ -26,7 +26,7 @@ inherit() {
 		fi
 		# What was accumulated so far is put aside, so that the eclass's part can be told from it.
 		__ebd_kept=()
-		for __ebd_var in ${__EBD_EAPI[accumulated_vars]}; do
+		for __ebd_var in ${__EBD_EAPI[accumulated_variables]}; do
 			if [[ -v ${__ebd_var} ]]; then
 				__ebd_kept[${__ebd_var}]=${!__ebd_var}
 				unset -v "${__ebd_var}"
@@ -36,7 +36,7 @@ inherit() {
 		export ECLASS
 		local __ebd_exported=''
 		__ebd_source_eclass "${__ebd_file}"
-		for __ebd_var in ${__EBD_EAPI[accumulated_vars]}; do
+		for __ebd_var in ${__EBD_EAPI[accumulated_variables]}; do
 			if [[ -v ${__ebd_var} ]]; then
 				__EBD_ECLASS_VALUES[${__ebd_var}]+="${__EBD_ECLASS_VALUES[${__ebd_var}]:+ }${!__ebd_var}"
 				unset -v "${__ebd_var}"
@@ -85,8 +85,8 @@ __ebd_before_source() {
 	local var
 	declare -gA __EBD_ECLASS_VALUES=()
 	declare -g __EBD_INHERIT=
-	unset -v EAPI ECLASS INHERITED __EBD_PHASE_RUNS
-	for var in ${__EBD_EAPI[metadata_keys]} PROVIDES_EXCLUDE REQUIRES_EXCLUDE; do
+	unset -v EAPI ECLASS INHERITED __EBD_PHASE_FUNC
+	for var in ${__EBD_EAPI[metadata_variables]} INHERIT PROVIDES_EXCLUDE REQUIRES_EXCLUDE; do
 		unset -v "${var}"
 	done
 	if [[ -n ${__EBD_EAPI[failglob]} ]]; then
@@ -106,16 +106,16 @@ __ebd_after_source() {
 	if [[ ${EAPI} != "${__EBD_EAPI[name]}" ]]; then
 		die "EAPI is '${__EBD_EAPI[name]}' by the ebuild's first lines but '${EAPI}' after sourcing it: EAPI must be assigned once, first, and literally"
 	fi
-	if [[ -n ${__EBD_EAPI[rdepend_default]} && ! -v RDEPEND ]]; then
+	if [[ -n ${__EBD_EAPI[rdepend_from_depend]} && ! -v RDEPEND ]]; then
 		# shellcheck disable=SC2153
 		RDEPEND=${DEPEND}
 	fi
-	for var in ${__EBD_EAPI[accumulated_vars]}; do
+	for var in ${__EBD_EAPI[accumulated_variables]}; do
 		if [[ -n ${__EBD_ECLASS_VALUES[${var}]} ]]; then
 			printf -v "${var}" '%s' "${!var}${!var:+ }${__EBD_ECLASS_VALUES[${var}]}"
 		fi
 	done
-	for func in ${__EBD_EAPI[phase_functions]}; do
+	for func in ${__EBD_EAPI[phases]}; do
 		if declare -F "${func}" >/dev/null; then
 			phases+=" ${func#*_}"
 		fi
@@ -130,7 +130,7 @@ __ebd_after_source() {
 # __ebd_write_metadata FILE: the metadata keys, as NUL-terminated KEY=VALUE.
 __ebd_write_metadata() {
 	local var
-	for var in ${__EBD_EAPI[metadata_keys]}; do
+	for var in ${__EBD_EAPI[metadata_variables]} INHERIT; do
 		builtin printf '%s=%s\0' "${var}" "${!var}"
 	done >"$1"
 }

@@ -4,7 +4,7 @@
 # __ebd_phase NAME FUNCTION: runs one phase with its hooks, and tells the supervisor when it is over.
 __ebd_phase() {
 	__ebd_enter_directory "$1" "$2"
-	__EBD_PHASE_RUNS=$2
+	__EBD_PHASE_FUNC=$2
 	__ebd_call_if_defined "pre_$2"
 	if declare -F "$2" >/dev/null; then
 		"$2"
@@ -12,11 +12,11 @@ __ebd_phase() {
 		"default_$2"
 	fi
 	__ebd_restore_shell
-	if [[ $2 == src_prepare && -n ${__EBD_EAPI[eapply_user]} && ! -e ${T}/.ebd_user_patches_applied ]]; then
+	if [[ $2 == src_prepare && " ${__EBD_EAPI[functions]} " == *" eapply_user "* && ! -e ${T}/.portage_user_patches_applied ]]; then
 		die "src_prepare: eapply_user (or default) must be called (PMS 12.3.10)"
 	fi
 	__ebd_call_if_defined "post_$2"
-	unset -v __EBD_PHASE_RUNS
+	unset -v __EBD_PHASE_FUNC
 }
 
 __ebd_call_if_defined() {
@@ -37,7 +37,7 @@ __ebd_enter_directory() {
 	src_*)
 		if [[ -d ${S} ]]; then
 			builtin cd -- "${S}" || die "${S}: cannot be entered"
-		elif [[ -n ${__EBD_EAPI[s_fallback]} ]] || { [[ -z ${A} ]] && ! __ebd_defines_phase_up_to "$1"; }; then
+		elif [[ -n ${__EBD_EAPI[s_always_falls_back]} ]] || { [[ -z ${A} ]] && ! __ebd_defines_phase_up_to "$1"; }; then
 			builtin cd -- "${WORKDIR}" || die "${WORKDIR}: cannot be entered"
 		else
 			die "the source directory '${S}' (S) does not exist"
@@ -68,7 +68,7 @@ __ebd_restore_shell() {
 		for option in "${options[@]}"; do
 			shopt "${__EBD_SHOPTS[${option}]}" "${option}" 2>/dev/null
 		done
-		eqawarn "QA Notice: shell options changed and were not restored in ${__EBD_PHASE_RUNS:-global scope}"
+		eqawarn "QA Notice: shell options changed and were not restored in ${__EBD_PHASE_FUNC:-global scope}"
 	fi
 	trap - EXIT ERR DEBUG RETURN INT TERM HUP QUIT USR1 USR2 PIPE ALRM
 	umask 022

@@ -15,5 +15,5 @@ mod process;
 mod shell;
 
 pub use pool::Pool;
-pub use process::{BashVersion, Processor, ProcessorError, Settings};
+pub use process::{Processor, ProcessorError, Settings};
 pub use shell::{Event, Shell, ShellError, ShellSetup};

@@ -83,6 +83,12 @@ impl BashVersion {
     /// The oldest bash that runs the processor, whatever the EAPI.
     pub const OLDEST: BashVersion = BashVersion::new(5, 2);
 
+    /// Reads `5.2`; nothing for anything else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (major, minor) = text.split_once('.')?;
+        Some(BashVersion::new(major.parse().ok()?, minor.parse().ok()?))
+    }
+
     /// A version from its two numbers.
     pub const fn new(major: u32, minor: u32) -> Self {
         BashVersion { major, minor }
@@ -203,7 +209,10 @@ impl Eapi {
     pub fn to_bash(self) -> String {
         let mut fields = vec![("name", self.name().to_owned())];
         fields.extend(self.fact_fields());
-        fields.push(("phases", join(self.phases().map(Phase::function))));
+        // By name, which is the order of DEFINED_PHASES.
+        let mut phases: Vec<_> = self.phases().collect();
+        phases.sort_unstable_by_key(|phase| phase.name());
+        fields.push(("phases", join(phases.into_iter().map(Phase::function))));
         fields.extend(self.command_fields());
         fields.push(("variables", join(self.variables().map(|v| v.name))));
         fields.push((

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use super::frame::{FrameError, Message, Reader, counted};
 use super::library;
+use crate::pms::eapi::BashVersion;
 
 /// How long a new processor may take to load the library.
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -33,36 +34,6 @@ pub struct Settings {
     pub bash: PathBuf,
     /// The `ebd` program, which becomes the warden.
     pub program: PathBuf,
-}
-
-/// Major and minor version of bash.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct BashVersion {
-    /// The first number.
-    pub major: u32,
-    /// The second number.
-    pub minor: u32,
-}
-
-impl BashVersion {
-    /// The oldest bash that processors run on.
-    pub const OLDEST: Self = Self { major: 5, minor: 2 };
-
-    /// Reads `5.2`; nothing for anything else.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let (major, minor) = text.split_once('.')?;
-        Some(Self {
-            major: major.parse().ok()?,
-            minor: minor.parse().ok()?,
-        })
-    }
-}
-
-impl std::fmt::Display for BashVersion {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}.{}", self.major, self.minor)
-    }
 }
 
 /// Why a processor failed.
