@@ -8,6 +8,7 @@
 //! Everything that comes back from bash is hostile input: [`frame`] bounds it and knows a fixed
 //! set of verbs.
 
+pub mod environment;
 pub mod frame;
 pub mod library;
 mod pool;
