@@ -58,6 +58,7 @@ __ebd_defines_phase_up_to() {
 
 # Puts the shell back to what a phase may rely on when it starts, whatever the one before left.
 __ebd_restore_shell() {
+	builtin enable "${__EBD_BUILTINS[@]}"
 	set +aefnuvxCEHPT -B
 	set +o pipefail +o posix
 	IFS=$' \t\n'
@@ -75,6 +76,11 @@ __ebd_restore_shell() {
 	builtin cd -- "${PORTAGE_BUILDDIR}/empty" 2>/dev/null || builtin cd / || return
 	DIRSTACK=()
 	unalias -a
+	__ebd_close_descriptors
+}
+
+# Closes every descriptor but the standard ones.
+__ebd_close_descriptors() {
 	local fd
 	for fd in /proc/self/fd/*; do
 		fd=${fd##*/}
@@ -84,9 +90,13 @@ __ebd_restore_shell() {
 	done 2>/dev/null
 }
 
-# __ebd_remember_shell: notes the options that __ebd_restore_shell goes back to.
+# __ebd_remember_shell: notes the builtins and options that __ebd_restore_shell goes back to.
 __ebd_remember_shell() {
 	local line IFS=$' \t\n'
+	declare -ga __EBD_BUILTINS=()
+	while builtin read -r line; do
+		__EBD_BUILTINS+=("${line##* }")
+	done < <(builtin enable)
 	declare -gA __EBD_SHOPTS=()
 	while builtin read -r line; do
 		line=${line#shopt }

@@ -11,6 +11,7 @@ umask 022
 shopt -u patsub_replacement globskipdots 2>/dev/null
 shopt -u checkwinsize
 
+__ebd_close_descriptors
 exec {__EBD_COMMANDS}<&0 {__EBD_REPLIES}>&1 </dev/null >&2
 
 builtin printf '%s\0' ready "$$" "${BASH_VERSINFO[0]}.${BASH_VERSINFO[1]}" >&"${__EBD_REPLIES}"

@@ -278,7 +278,10 @@ mod tests {
         fs::write(distdir.join("a.tar"), "a").unwrap();
         fs::write(distdir.join("b.tar"), "b").unwrap();
         dirs.link_distfiles(&distdir, &["a.tar".into()]).unwrap();
-        assert_eq!(fs::read_to_string(dirs.distdir().join("a.tar")).unwrap(), "a");
+        assert_eq!(
+            fs::read_to_string(dirs.distdir().join("a.tar")).unwrap(),
+            "a"
+        );
         assert!(!dirs.distdir().join("b.tar").exists());
     }
 }

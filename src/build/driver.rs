@@ -202,11 +202,7 @@ impl Driver {
     ///
     /// # Errors
     /// A [`PhaseError`] if it did not.
-    pub async fn write_variables(
-        &mut self,
-        file: &Path,
-        names: &[&str],
-    ) -> Result<(), PhaseError> {
+    pub async fn write_variables(&mut self, file: &Path, names: &[&str]) -> Result<(), PhaseError> {
         let mut command = b"__ebd_write_variables ".to_vec();
         let file = file.as_os_str().as_encoded_bytes();
         command.extend(quote(file));
@@ -270,11 +266,7 @@ impl Driver {
     }
 
     /// Waits for `wanted`, minding what else is said meanwhile.
-    async fn until(
-        &mut self,
-        wanted: &Message,
-        limit: Option<Duration>,
-    ) -> Result<(), PhaseError> {
+    async fn until(&mut self, wanted: &Message, limit: Option<Duration>) -> Result<(), PhaseError> {
         let deadline = Instant::now() + limit.unwrap_or(FOREVER);
         let mut death = None;
         loop {
@@ -362,12 +354,11 @@ fn keep(raw: &Path, kept: &Path, visible: &Path, phase: &str) -> Result<(), Phas
         move |source| PhaseError::File { path, source }
     };
     let text = std::fs::read(raw).map_err(failed(raw))?;
-    let mut environment =
-        Environment::parse(&text).map_err(|source| PhaseError::Environment {
-            path: raw.to_owned(),
-            phase: phase.to_owned(),
-            source,
-        })?;
+    let mut environment = Environment::parse(&text).map_err(|source| PhaseError::Environment {
+        path: raw.to_owned(),
+        phase: phase.to_owned(),
+        source,
+    })?;
     environment.filter(&Filter::for_save());
     let beside = kept.with_extension("new");
     std::fs::write(&beside, environment.to_bash()).map_err(failed(&beside))?;

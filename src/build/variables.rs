@@ -2,6 +2,8 @@
 //! (PMS 11.1), besides what Portage sets and ebuilds of the real tree have come to read.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use super::directories::Directories;
@@ -138,7 +140,7 @@ fn ended(path: &Path, eapi: Eapi) -> PathBuf {
     if eapi.trailing_slash() {
         text.push(b'/');
     }
-    PathBuf::from(std::os::unix::ffi::OsStringExt::from_vec(text) as std::ffi::OsString)
+    PathBuf::from(OsString::from_vec(text))
 }
 
 impl Sources<'_> {
@@ -194,8 +196,16 @@ impl Sources<'_> {
         all.set("PORTAGE_BUILD_GROUP", self.user.1, exports);
         all.set("PORTAGE_USERNAME", self.user.0, exports);
         all.set("PORTAGE_GRPNAME", self.user.1, exports);
-        all.set("PORTAGE_INST_UID", self.installed_ids.0.to_string(), exports);
-        all.set("PORTAGE_INST_GID", self.installed_ids.1.to_string(), exports);
+        all.set(
+            "PORTAGE_INST_UID",
+            self.installed_ids.0.to_string(),
+            exports,
+        );
+        all.set(
+            "PORTAGE_INST_GID",
+            self.installed_ids.1.to_string(),
+            exports,
+        );
         all.set("EMERGE_FROM", "ebuild", exports);
         all.set("PORTAGE_BZIP2_COMMAND", "bzip2", exports);
         all.set("PORTAGE_BUNZIP2_COMMAND", "bzip2 -d", exports);
@@ -320,7 +330,11 @@ fn is_plain_locale(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn with_sources<T>(eapi: &str, configured: &[(&str, &str)], test: impl Fn(&Sources<'_>) -> T) -> T {
+    fn with_sources<T>(
+        eapi: &str,
+        configured: &[(&str, &str)],
+        test: impl Fn(&Sources<'_>) -> T,
+    ) -> T {
         let cpv = Cpv::parse("app-misc/foo-1.0-r0").unwrap();
         let dirs = Directories::new(Path::new("/var/tmp"), "app-misc", "foo-1.0");
         let configured = configured
@@ -374,7 +388,13 @@ mod tests {
     fn a_configuration_cannot_set_what_the_specification_defines() {
         with_sources(
             "8",
-            &[("D", "/"), ("A", "x"), ("__EBD_TOKEN", "x"), ("a-b", "x"), ("CFLAGS", "-O2")],
+            &[
+                ("D", "/"),
+                ("A", "x"),
+                ("__EBD_TOKEN", "x"),
+                ("a-b", "x"),
+                ("CFLAGS", "-O2"),
+            ],
             |s| {
                 let vars = s.initial();
                 assert!(vars.get("D").unwrap().ends_with(b"/image"));

@@ -255,7 +255,7 @@ fn message(verb: &'static str, values: Vec<String>) -> Result<Message, FrameErro
             stack: text(),
         }),
         "elog" => Message::Elog {
-            level: text(),
+            level: text().to_ascii_lowercase(),
             phase: text(),
             text: text(),
         },

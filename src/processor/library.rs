@@ -5,15 +5,25 @@ use std::fmt::Write as _;
 use super::frame;
 
 /// The files of the library in the order in which they are loaded.
-const FILES: &[(&str, &str)] = &[
-    ("protocol.bash", include_str!("../../bash/protocol.bash")),
-    ("die.bash", include_str!("../../bash/die.bash")),
-    ("ebuild.bash", include_str!("../../bash/ebuild.bash")),
-    ("phase.bash", include_str!("../../bash/phase.bash")),
-    (
-        "environment.bash",
-        include_str!("../../bash/environment.bash"),
-    ),
+const FILES: &[&str] = &[
+    include_str!("../../bash/protocol.bash"),
+    include_str!("../../bash/die.bash"),
+    include_str!("../../bash/lib/common.bash"),
+    include_str!("../../bash/lib/output.bash"),
+    include_str!("../../bash/lib/version.bash"),
+    include_str!("../../bash/lib/use.bash"),
+    include_str!("../../bash/lib/query.bash"),
+    include_str!("../../bash/lib/install_state.bash"),
+    include_str!("../../bash/lib/configure.bash"),
+    include_str!("../../bash/lib/unpack.bash"),
+    include_str!("../../bash/lib/patch.bash"),
+    include_str!("../../bash/lib/docs.bash"),
+    include_str!("../../bash/lib/phases.bash"),
+    include_str!("../../bash/lib/misc.bash"),
+    include_str!("../../bash/lib/eapi.bash"),
+    include_str!("../../bash/ebuild.bash"),
+    include_str!("../../bash/phase.bash"),
+    include_str!("../../bash/environment.bash"),
 ];
 
 /// What a fork evaluates to build a package.
@@ -26,7 +36,7 @@ pub const METADATA: &str = include_str!("../../bash/metadata.bash");
 #[must_use]
 pub fn processor_text() -> String {
     let mut text = frame::bash_table();
-    for (_, content) in FILES {
+    for content in FILES {
         let _ = writeln!(text, "{content}");
     }
     text.push_str("__ebd_remember_library\n");
