@@ -13,6 +13,7 @@ __ebd_notify hello "${BASHPID}"
 __ebd_select_eapi
 BASH_COMPAT=${__EBD_EAPI[bash_version]}
 __ebd_remember_shell
+trap __ebd_helper_failed PWR
 if [[ -n ${__EBD_RESTORE} ]]; then
 	# A function of the environment may hold a pattern that is a syntax error without it.
 	shopt -s extglob

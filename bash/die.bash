@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The end of a build from within: die, nonfatal, and what a failed helper means.
+# The end of a build from within: die, nonfatal, and what a failed helper does.
 
 # die [-n] [MESSAGE…]
 #
@@ -68,16 +68,15 @@ __ebd_helper_fail() {
 	die "$1"
 }
 
-# __ebd_run_helper NAME ARGUMENT…: the executable of that name, with the failure reported from
-# here, where the line of the ebuild is known.
-__ebd_run_helper() {
-	local __EBD_CALLER=${BASHPID}
-	export __EBD_CALLER
-	command -- "$@"
-	local status=$?
-	# 213 is what the executable gives when it failed and leaves the dying to its caller.
-	if [[ ${status} -eq 213 ]]; then
-		die "$1 failed"
+# __ebd_helper_failed: what the signal of a failed helper makes this shell do.
+#
+# Helpers are programs (PMS 12.3), so their failure cannot call die here. Instead they leave their
+# message in a file and send the shell a signal, whose trap runs as soon as the command that the
+# helper was part of is over: still in the function, and at the line, that called it.
+__ebd_helper_failed() {
+	local message='a helper failed'
+	if [[ -r ${__EBD_BUILD}/helper-failed ]]; then
+		message=$(<"${__EBD_BUILD}/helper-failed")
 	fi
-	return "${status}"
+	die "${message}"
 }

@@ -269,6 +269,7 @@ impl Driver {
     async fn until(&mut self, wanted: &Message, limit: Option<Duration>) -> Result<(), PhaseError> {
         let deadline = Instant::now() + limit.unwrap_or(FOREVER);
         let mut death = None;
+        let mut helper_failure = None;
         loop {
             let event = match timeout_at(deadline, self.shell.next()).await {
                 Err(_) => return Err(PhaseError::Slow(limit.unwrap_or(FOREVER))),
@@ -281,6 +282,9 @@ impl Driver {
                     // The first is the cause; what dies because of it tells less.
                     death.get_or_insert(told);
                 }
+                processor::Event::Message(Message::HelperFailed(text)) => {
+                    helper_failure.get_or_insert(text);
+                }
                 processor::Event::Message(Message::Saved(_)) => self.saved().await?,
                 processor::Event::Message(Message::Elog { level, phase, text }) => {
                     self.elog(level, phase, text);
@@ -289,6 +293,12 @@ impl Driver {
                     return Err(PhaseError::Unexpected(Box::new(other)));
                 }
                 processor::Event::Ended(status) => {
+                    let death = death.or_else(|| {
+                        helper_failure.map(|message| Death {
+                            message,
+                            ..Death::default()
+                        })
+                    });
                     return Err(match (death, status) {
                         (Some(death), _) => PhaseError::Died(Box::new(death)),
                         (None, 129..=192) => PhaseError::Killed(status - 128),

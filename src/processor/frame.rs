@@ -22,6 +22,7 @@ pub const VERBS: &[(&str, usize)] = &[
     ("saved", 1),
     ("written", 1),
     ("died", 6),
+    ("helper-failed", 1),
     ("elog", 3),
 ];
 
@@ -49,6 +50,9 @@ pub enum Message {
     Written(String),
     /// `die` was called.
     Died(Death),
+    /// A helper failed where that ends the build; its message. The shell dies of it, which tells
+    /// more, unless the ebuild has taken the means to do so from it.
+    HelperFailed(String),
     /// A line for the user, beyond the build's log.
     Elog {
         /// `info`, `log`, `warn`, `error` or `qa`.
@@ -114,6 +118,18 @@ pub fn bash_table() -> String {
     }
     text.push_str(")\n");
     text
+}
+
+/// The message as bytes, as a process other than bash sends it to a build's pipe: the build's
+/// token, the verb, the fields, each ended by NUL. Cut so that it is written at once.
+#[must_use]
+pub fn encode_helper_failed(token: &str, text: &str) -> Vec<u8> {
+    let mut end = text.len().min(3000);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let text = text.get(..end).unwrap_or_default().replace('\0', " ");
+    format!("{token}\0helper-failed\0{text}\0").into_bytes()
 }
 
 /// `payload` with its length before it, as bash reads a command: ten decimal digits, then the bytes.
@@ -254,6 +270,7 @@ fn message(verb: &'static str, values: Vec<String>) -> Result<Message, FrameErro
             function: text(),
             stack: text(),
         }),
+        "helper-failed" => Message::HelperFailed(text()),
         "elog" => Message::Elog {
             level: text().to_ascii_lowercase(),
             phase: text(),
@@ -321,6 +338,15 @@ mod tests {
                 .unwrap(),
             Message::PhaseDone("install".into())
         );
+    }
+
+    #[tokio::test]
+    async fn a_helper_speaks_as_bash_does() {
+        let long = "\u{e9}".repeat(4000) + "\0";
+        let bytes = encode_helper_failed("t", &long);
+        assert!(bytes.len() < 4096);
+        let read = read_all(&bytes, Some("t")).await;
+        assert!(matches!(&read[..], [Ok(Message::HelperFailed(text))] if text.len() == 3000));
     }
 
     proptest::proptest! {

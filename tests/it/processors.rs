@@ -43,7 +43,11 @@ impl Trial {
         .unwrap();
         fs::write(tmp.path().join("private/phase.env"), "").unwrap();
         let (teller, events) = Events::new();
-        Self { tmp, events, teller }
+        Self {
+            tmp,
+            events,
+            teller,
+        }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -98,7 +102,10 @@ async fn nothing_of_one_ebuild_is_seen_by_the_next() {
     );
     let mut driver = first.driver(pool.take().await.unwrap(), None).await;
     driver.ready().await.unwrap();
-    driver.run("compile", &phase("compile"), true).await.unwrap();
+    driver
+        .run("compile", &phase("compile"), true)
+        .await
+        .unwrap();
     let processor = driver.finish().await.unwrap().expect("a clean end");
     pool.put_back(processor);
     let second = Trial::new(
@@ -131,7 +138,10 @@ async fn nothing_of_one_phase_but_its_environment_is_seen_by_the_next() {
     );
     let mut driver = trial.driver(pool().take().await.unwrap(), None).await;
     driver.ready().await.unwrap();
-    driver.run("prepare", &phase("prepare"), true).await.unwrap();
+    driver
+        .run("prepare", &phase("prepare"), true)
+        .await
+        .unwrap();
     driver
         .run("compile", &phase("compile"), true)
         .await
@@ -160,7 +170,11 @@ async fn die_ends_the_build_from_any_depth() {
             panic!("{code}: {error}");
         };
         assert_eq!(death.message, "deep", "{code}");
-        assert!(death.file.ends_with("foo-1.ebuild"), "{code}: {}", death.file);
+        assert!(
+            death.file.ends_with("foo-1.ebuild"),
+            "{code}: {}",
+            death.file
+        );
         assert_eq!(death.line, "4", "{code}");
         driver.end().await;
         assert!(!trial.log().contains("never"), "{code}: {}", trial.log());
@@ -196,11 +210,20 @@ async fn writing_to_every_descriptor_forges_nothing() {
     );
     let mut driver = trial.driver(pool().take().await.unwrap(), None).await;
     driver.ready().await.unwrap();
-    driver.run("compile", &phase("compile"), true).await.unwrap();
-    driver.run("install", &phase("install"), true).await.unwrap();
+    driver
+        .run("compile", &phase("compile"), true)
+        .await
+        .unwrap();
+    driver
+        .run("install", &phase("install"), true)
+        .await
+        .unwrap();
     driver.finish().await.unwrap();
     let fds = fs::read_to_string(trial.path("temp/fds")).unwrap();
-    assert!(!fds.contains("pipe:") && !fds.contains("/private/"), "{fds}");
+    assert!(
+        !fds.contains("pipe:") && !fds.contains("/private/"),
+        "{fds}"
+    );
 }
 
 #[tokio::test]
@@ -218,14 +241,20 @@ async fn phases_run_from_the_saved_environment_alone() {
     .unwrap();
     let mut driver = trial.driver(pool().take().await.unwrap(), None).await;
     driver.ready().await.unwrap();
-    driver.run("configure", &phase("configure"), true).await.unwrap();
+    driver
+        .run("configure", &phase("configure"), true)
+        .await
+        .unwrap();
     driver.settle().await.unwrap();
     driver.end().await;
     fs::remove_file(trial.path("foo-1.ebuild")).unwrap();
     fs::remove_file(trial.path("eclass/bar.eclass")).unwrap();
     let kept = kept_environment(&trial.path("private"), "configure");
     let mut driver = trial.driver(pool().take().await.unwrap(), Some(kept)).await;
-    driver.ready().await.unwrap_or_else(|e| panic!("{e}\n{}", trial.log()));
+    driver
+        .ready()
+        .await
+        .unwrap_or_else(|e| panic!("{e}\n{}", trial.log()));
     driver
         .run("compile", &phase("compile"), true)
         .await
@@ -235,10 +264,14 @@ async fn phases_run_from_the_saved_environment_alone() {
 
 #[tokio::test]
 async fn elog_reaches_the_user() {
-    let mut trial = Trial::new("EAPI=8\nSLOT=0\nsrc_compile() { elog 'mind the gap'; ( ewarn twice ); }\n");
+    let mut trial =
+        Trial::new("EAPI=8\nSLOT=0\nsrc_compile() { elog 'mind the gap'; ( ewarn twice ); }\n");
     let mut driver = trial.driver(pool().take().await.unwrap(), None).await;
     driver.ready().await.unwrap();
-    driver.run("compile", &phase("compile"), true).await.unwrap();
+    driver
+        .run("compile", &phase("compile"), true)
+        .await
+        .unwrap();
     driver.finish().await.unwrap();
     let mut told = Vec::new();
     while let Ok(event) = trial.events.try_recv() {
@@ -265,12 +298,19 @@ async fn ending_a_processor_ends_even_what_left_its_session() {
     driver.ready().await.unwrap();
     let command = phase("compile");
     let run = driver.run("compile", &command, true);
-    assert!(tokio::time::timeout(Duration::from_secs(1), run).await.is_err());
+    assert!(
+        tokio::time::timeout(Duration::from_secs(1), run)
+            .await
+            .is_err()
+    );
     assert!(sleeping("3131") >= 3);
     driver.end().await;
     let begin = Instant::now();
     while sleeping("3131") > 0 {
-        assert!(begin.elapsed() < Duration::from_secs(2), "processes are left");
+        assert!(
+            begin.elapsed() < Duration::from_secs(2),
+            "processes are left"
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
