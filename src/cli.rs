@@ -1,17 +1,30 @@
 //! The command line: the only floor that prints and picks exit codes.
 
+mod arguments;
+mod exit;
+mod helper;
+mod paint;
+mod progress;
+
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
+
+use crate::build::helper::is_name;
 
 /// Runs the program with `arguments` (the program's name first) and gives its exit code: 0 done,
 /// 1 the work failed, 2 wrong usage, 128 + n ended by signal n.
 #[must_use]
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
-    if arguments
-        .get(1)
-        .is_some_and(|a| a == sandbox::warden::ARGUMENT)
-    {
-        return warden(arguments.get(2..).unwrap_or_default());
+    if let Some((program, rest)) = arguments.split_first() {
+        if let Some(name) = Path::new(program).file_name().filter(|name| is_name(name)) {
+            return helper::main(name, rest);
+        }
+        if let Some((first, command)) = rest.split_first()
+            && first == sandbox::warden::ARGUMENT
+        {
+            return warden(command);
+        }
     }
     ExitCode::SUCCESS
 }

@@ -144,7 +144,8 @@ impl Progress {
     /// Begins the line of a package.
     fn start(&mut self, package: &str) {
         let bar = self.bars.add(ProgressBar::new_spinner());
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix:.bold}  {msg}  {elapsed}")
+        if let Ok(style) =
+            ProgressStyle::with_template("{spinner} {prefix:.bold}  {msg}  {elapsed}")
         {
             bar.set_style(style);
         }
