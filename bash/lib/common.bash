@@ -95,7 +95,7 @@ __ebd_libdir() {
 # Sets __EBD_IMAGE to the staging directory, with the offset prefix where the EAPI knows of one,
 # and without a slash at its end.
 __ebd_image_root() {
-	if [[ -n ${__EBD_EAPI[prefix_variables]} ]]; then
+	if [[ -n ${__EBD_EAPI[prefix]} ]]; then
 		__EBD_IMAGE=${ED%/}
 	else
 		__EBD_IMAGE=${D%/}

@@ -5,7 +5,7 @@
 #
 # econf aborts in every EAPI, except under nonfatal.
 __ebd_econf_fail() {
-	[[ -n ${__EBD_EAPI[failure_dies]} ]] || die "$1"
+	[[ -n ${__EBD_EAPI[helpers_die]} ]] || die "$1"
 	__ebd_helper_fail "$1"
 }
 
@@ -83,8 +83,8 @@ econf() {
 	builtin local __EBD_HELP __EBD_VALUE __EBD_LIBDIR __EBD_PATH
 	builtin local -a options extra
 	builtin set +f
-	[[ -n ${__EBD_EAPI[prefix_variables]} ]] || prefix=
-	[[ -n ${__EBD_EAPI[src_configure]} ]] || phase=src_compile
+	[[ -n ${__EBD_EAPI[prefix]} ]] || prefix=
+	[[ ${__EBD_EAPI[src_configure]} != absent ]] || phase=src_compile
 
 	__ebd_scope econf src_unpack src_prepare src_configure src_compile src_test src_install
 	if [[ ${__EBD_PHASE_FUNC} != "${phase}" ]]; then
@@ -115,7 +115,7 @@ econf() {
 		--localstatedir="${prefix}/var/lib"
 	)
 
-	if [[ -n ${__EBD_EAPI[econf_dependency_tracking]} ]]; then
+	if [[ -n ${__EBD_EAPI[econf_disable_dependency_tracking]} ]]; then
 		__EBD_HELP=$("${ECONF_SOURCE}/configure" --help 2>/dev/null)
 		# A switch at the very end has nothing behind it.
 		__EBD_HELP+=$'\n'
@@ -125,7 +125,7 @@ econf() {
 		if __ebd_econf_help_has --disable-dependency-tracking; then
 			options+=( --disable-dependency-tracking )
 		fi
-		if [[ -n ${__EBD_EAPI[econf_silent_rules]} ]] \
+		if [[ -n ${__EBD_EAPI[econf_disable_silent_rules]} ]] \
 			&& __ebd_econf_help_has --disable-silent-rules
 		then
 			options+=( --disable-silent-rules )
@@ -153,6 +153,7 @@ econf() {
 			|| __EBD_VALUE=${prefix}/usr
 		[[ ${__EBD_VALUE} == /* ]] || __EBD_VALUE=/${__EBD_VALUE}
 		# Visible to the package's own scripts, as it is under Portage.
+		# shellcheck disable=SC2034
 		builtin declare -gx CONF_PREFIX="${__EBD_VALUE}"
 		__ebd_squeeze_slashes "${__EBD_VALUE}/${__EBD_LIBDIR}"
 		options+=( --libdir="${__EBD_PATH}" )

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 # Commands that tell the installing helpers where and how (PMS, commands affecting install
 # destinations, and commands controlling manipulation of files in the staging area).
 #
@@ -14,7 +14,9 @@ __ebd_install_init() {
 	builtin declare -gx __EBD_DESTTREE=/usr __EBD_INSDESTTREE='' __EBD_EXEDESTTREE='' \
 		__EBD_DOCDESTTREE='' __EBD_INSOPTIONS=-m0644 __EBD_EXEOPTIONS=-m0755 \
 		__EBD_DIROPTIONS=-m0755 __EBD_LIBOPTIONS=-m0644
-	if [[ -n ${__EBD_EAPI[desttree_variables]} ]]; then
+	builtin declare -g __EBD_HAS_DESTTREE=''
+	if __ebd_contains_word DESTTREE "${__EBD_EAPI[variables]}"; then
+		__EBD_HAS_DESTTREE=1
 		builtin declare -gx DESTTREE=/usr INSDESTTREE=''
 	fi
 	builtin declare -ga __EBD_DOCOMPRESS __EBD_DOCOMPRESS_SKIP __EBD_DOSTRIP __EBD_DOSTRIP_SKIP
@@ -48,12 +50,12 @@ __ebd_set_tree() {
 
 into() {
 	__ebd_set_tree into __EBD_DESTTREE '' "$@" || return
-	[[ -z ${__EBD_EAPI[desttree_variables]} ]] || builtin declare -gx DESTTREE="${__EBD_DESTTREE}"
+	[[ -z ${__EBD_HAS_DESTTREE} ]] || builtin declare -gx DESTTREE="${__EBD_DESTTREE}"
 }
 
 insinto() {
 	__ebd_set_tree insinto __EBD_INSDESTTREE '' "$@" || return
-	[[ -z ${__EBD_EAPI[desttree_variables]} ]] \
+	[[ -z ${__EBD_HAS_DESTTREE} ]] \
 		|| builtin declare -gx INSDESTTREE="${__EBD_INSDESTTREE}"
 }
 

@@ -124,7 +124,7 @@ register_success_hook() {
 # Adds a machine readable finding to the QA log of the build, as a YAML list item. Repositories'
 # install-qa-check.d scripts call it, by this and by the older name.
 eqatag() {
-	builtin local word verbose= text __EBD_YAML
+	builtin local word text verbose='' __EBD_YAML
 	builtin local -a files data
 	files=()
 	data=()

@@ -86,15 +86,15 @@ eapply() {
 #
 # The mark is a file, so that a call in a subshell counts.
 eapply_user() {
-	builtin local LC_ALL=C IFS=' ' base directory file name rule i status
+	builtin local LC_ALL=C IFS=' ' base directory file name rule i
 	builtin local -a entries order
 	builtin local -A patches
 	order=()
 	patches=()
 
 	__ebd_scope eapply_user src_prepare
-	[[ ! -e ${__EBD_USER_PATCHES_MARK:-${T}/.portage_user_patches_applied} ]] || return 0
-	builtin : > "${__EBD_USER_PATCHES_MARK:-${T}/.portage_user_patches_applied}" \
+	[[ ! -e ${T}/.portage_user_patches_applied ]] || return 0
+	builtin : > "${T}/.portage_user_patches_applied" \
 		|| die "eapply_user: cannot write to ${T}"
 
 	base=${PORTAGE_CONFIGROOT%/}/etc/portage/patches
@@ -107,32 +107,27 @@ eapply_user() {
 		__ebd_glob entries "${directory}/"
 		for file in "${entries[@]}"; do
 			[[ ${file%.diff} != "${file}" || ${file%.patch} != "${file}" ]] || continue
-			if [[ -s ${file} ]]; then
-				patches["${file##*/}"]=${file}
-			else
-				builtin unset -v 'patches["${file##*/}"]'
-			fi
+			patches["${file##*/}"]=''
+			[[ ! -s ${file} ]] || patches["${file##*/}"]=${file}
 		done
 	done
-	(( ${#patches[@]} )) || return 0
 
 	for name in "${!patches[@]}"; do
+		[[ -n ${patches["${name}"]} ]] || continue
 		for (( i = ${#order[@]}; i > 0; i-- )); do
 			[[ ${name} < ${order[i - 1]} ]] || break
 			order[i]=${order[i - 1]}
 		done
 		order[i]=${name}
 	done
+	(( ${#order[@]} )) || return 0
 
 	builtin printf -v rule '%*s' "$(( ${__EBD_COLUMNS:-80} - 3 ))" ''
 	rule=${rule// /=}
 	einfo "${__EBD_COLOR_INFO}${rule}${__EBD_COLOR_NORMAL}"
 	einfo "Applying user patches from ${base} ..."
 	for name in "${order[@]}"; do
-		eapply -- "${patches[${name}]}" || {
-			status=$?
-			return "${status}"
-		}
+		eapply -- "${patches["${name}"]}" || return
 	done
 	einfo "User patches applied."
 	einfo "${__EBD_COLOR_INFO}${rule}${__EBD_COLOR_NORMAL}"

@@ -29,7 +29,7 @@ __ebd_default_src_prepare() {
 	builtin local IFS=$' \t\n'
 	builtin local -a separator
 	separator=()
-	case ${__EBD_EAPI[src_prepare_format]} in
+	case ${__EBD_EAPI[src_prepare]} in
 		6) ;;
 		8) separator=( -- ) ;;
 		*) return 0 ;;
@@ -50,7 +50,7 @@ __ebd_default_src_configure() {
 }
 
 __ebd_default_src_compile() {
-	case ${__EBD_EAPI[src_compile_format]} in
+	case ${__EBD_EAPI[src_compile]} in
 		0) [[ ! -x ./configure ]] || econf ;;
 		1) [[ ! -x ${ECONF_SOURCE:-.}/configure ]] || econf ;;
 	esac
@@ -66,7 +66,7 @@ __ebd_default_src_test() {
 	builtin local -a serial make
 	serial=()
 	builtin set -f
-	[[ -n ${__EBD_EAPI[src_test_parallel]} ]] || serial=( -j1 )
+	[[ -n ${__EBD_EAPI[parallel_tests]} ]] || serial=( -j1 )
 	# shellcheck disable=SC2206
 	make=( ${MAKE:-make} ${MAKEOPTS} ${EXTRA_EMAKE} )
 	for target in check test; do
@@ -79,7 +79,7 @@ __ebd_default_src_test() {
 }
 
 __ebd_default_src_install() {
-	case ${__EBD_EAPI[src_install_format]} in
+	case ${__EBD_EAPI[src_install]} in
 		4) __ebd_default_src_install_4 ;;
 		6)
 			if __ebd_has_makefile; then
@@ -124,12 +124,7 @@ __ebd_run_default() {
 #
 # True if the EAPI lets ebuilds call the default implementation of this phase.
 __ebd_has_default() {
-	case $1 in
-		pkg_nofetch|src_unpack|src_prepare|src_configure|src_compile|src_test)
-			[[ -n ${__EBD_EAPI[default]} ]] ;;
-		src_install) [[ -n ${__EBD_EAPI[default_src_install]} ]] ;;
-		*) return 1 ;;
-	esac
+	__ebd_contains_word "$1" "${__EBD_EAPI[default_functions]}"
 }
 
 # default
@@ -172,9 +167,10 @@ __ebd_define_phases() {
 	for phase in pkg_nofetch src_unpack src_prepare src_configure src_compile src_test src_install
 	do
 		builtin declare -F "${phase}" >/dev/null && continue
-		case ${phase} in
-			src_prepare|src_configure) [[ -n ${__EBD_EAPI[${phase}]} ]] || continue ;;
-			src_install) [[ -n ${__EBD_EAPI[src_install_format]} ]] || continue ;;
+		# No function for a phase the EAPI lacks, nor for one that does nothing and cannot be called.
+		case ${__EBD_EAPI[${phase}]} in
+			absent) continue ;;
+			noop) __ebd_has_default "${phase}" || [[ ${phase} == pkg_nofetch ]] || continue ;;
 		esac
 		if __ebd_has_default "${phase}"; then
 			builtin eval "${phase}() { default; }"

@@ -31,7 +31,7 @@ __ebd_query() {
 		-b) root=${BROOT:-${__EBD_BROOT:-/}} ;;
 		-d) root=${ESYSROOT:-/} ;;
 		*)
-			if [[ -n ${__EBD_EAPI[prefix_variables]} ]]; then
+			if [[ -n ${__EBD_EAPI[prefix]} ]]; then
 				# shellcheck disable=SC2153
 				root=${ROOT%/}/${EPREFIX#/}
 			else

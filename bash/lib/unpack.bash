@@ -3,22 +3,14 @@
 
 # __ebd_unpack_suffixes
 #
-# Fills __EBD_SUFFIXES with the suffixes of this EAPI, spelled as the specification spells them, in
-# lower case where the EAPI ignores case.
+# Fills __EBD_SUFFIXES with the file name suffixes of this EAPI, in lower case where the EAPI
+# ignores case.
 __ebd_unpack_suffixes() {
-	builtin local suffix
-	builtin local -a list
-	list=(
-		tar gz z Z tar.gz tgz tar.z tar.Z bz2 bz tar.bz2 tbz2 tar.bz tbz zip ZIP jar a deb
-		lzma tar.lzma
-	)
-	[[ -z ${__EBD_EAPI[unpack_xz]} ]] || list+=( xz tar.xz )
-	[[ -z ${__EBD_EAPI[unpack_txz]} ]] || list+=( txz )
-	[[ -z ${__EBD_EAPI[unpack_7z]} ]] || list+=( 7z 7Z )
-	[[ -z ${__EBD_EAPI[unpack_rar]} ]] || list+=( rar RAR )
-	[[ -z ${__EBD_EAPI[unpack_lha]} ]] || list+=( LHA LHa lha lzh )
+	builtin local -
+	builtin local IFS=' ' suffix
+	builtin set -f
 	__EBD_SUFFIXES=()
-	for suffix in "${list[@]}"; do
+	for suffix in ${__EBD_EAPI[unpack_extensions]}; do
 		[[ -z ${__EBD_EAPI[unpack_ignores_case]} ]] || suffix=${suffix,,}
 		__EBD_SUFFIXES[${suffix}]=1
 	done
@@ -109,7 +101,7 @@ unpack() {
 			path=${DISTDIR%/}/${archive}
 		elif [[ ${archive} == ./* ]]; then
 			path=${archive}
-		elif [[ -z ${__EBD_EAPI[unpack_absolute]} ]]; then
+		elif [[ -z ${__EBD_EAPI[unpack_any_path]} ]]; then
 			die "unpack: ${archive}: EAPI ${EAPI:-0} wants a plain name or a path that starts with ./"
 		else
 			path=${archive}

@@ -52,7 +52,7 @@ __ebd_use() {
 	fi
 	[[ ${USE} == "${__EBD_USE_TEXT}" ]] || __ebd_use_init
 	if ! __ebd_in_iuse "${flag}"; then
-		if [[ -n ${__EBD_EAPI[use_unknown_flag_dies]} ]]; then
+		if [[ -n ${__EBD_EAPI[use_is_strict]} ]]; then
 			die "$1: USE flag '${flag}' is not in IUSE of ${CATEGORY}/${PF}"
 		fi
 		__ebd_qa_notice "USE flag '${flag}' is not in IUSE of ${CATEGORY}/${PF}"
@@ -102,7 +102,7 @@ __ebd_use_option() {
 	if (( $# == 1 )) && [[ $1 == !* ]]; then
 		die "${command}: '$1' needs the option name as second argument"
 	fi
-	if [[ -n $3 || ( $# -ge 3 && -n ${__EBD_EAPI[use_empty_third_argument]} ) ]]; then
+	if [[ -n $3 || ( $# -ge 3 && -n ${__EBD_EAPI[use_with_empty_value]} ) ]]; then
 		value="=$3"
 	fi
 	if __ebd_use "${command}" "$1"; then

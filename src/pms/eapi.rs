@@ -204,8 +204,8 @@ impl Eapi {
     ///
     /// The keys are the names of the methods here. Booleans are `1` or empty, lists are separated
     /// by spaces; `phases` holds function names, `functions`, `global_functions` and
-    /// `executables` the commands that exist, `banned_functions` and `banned_executables` those
-    /// that must abort, `variables` and `exported` the variables of PMS 11.1.
+    /// `executables` the commands that exist, `absent_functions` those that come with a later EAPI,
+    /// `banned_functions` and `banned_executables` those that must abort, `variables` and `exported` the variables of PMS 11.1.
     pub fn to_bash(self) -> String {
         let mut fields = vec![("name", self.name().to_owned())];
         fields.extend(self.fact_fields());
