@@ -10,6 +10,7 @@
 //! DISTDIR is shared with Portage. Both lock `.<name>.portage_lockfile` while they fetch, and both rename what turns
 //! out wrong to `<name>._checksum_failure_.*` instead of deleting it, because somebody may want to see why.
 
+mod client;
 mod distdir;
 mod error;
 mod event;
@@ -29,8 +30,8 @@ mod tests;
 pub use error::{FetchError, SourceError, SourceFailure};
 pub use event::{Event, Events, How};
 pub use expected::{Expected, Mismatch};
-pub use fetcher::{ClientError, Fetched, Fetcher, Request};
+pub use fetcher::{Fetched, Fetcher, Request};
 pub use layout::{Layout, Layouts, UnknownLayout};
 pub use mirrors::{MirrorFileError, MirrorMap, Mirrors};
-pub use options::FetchOptions;
+pub use options::{FetchOptions, parse_resume_size};
 pub use plan::{DistfileUri, Lifts, MirrorOrder, Plan, Restriction, Source, plan};

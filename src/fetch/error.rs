@@ -194,6 +194,9 @@ pub enum SourceError {
         /// How long the server asked to be left alone.
         retry_after: Option<Duration>,
     },
+    /// The HTTP client cannot be set up, for instance because the system has no certificates of authorities.
+    #[error("the HTTP client cannot be set up (is app-misc/ca-certificates installed?)")]
+    Client(#[source] reqwest::Error),
     /// Connecting, asking, or receiving failed.
     #[error("{}", if .0.is_connect() { "connection failed" } else { "transfer failed" })]
     Http(#[source] reqwest::Error),
@@ -205,11 +208,16 @@ pub enum SourceError {
         /// The least that should have arrived in it.
         bytes: u64,
     },
+    /// Nothing was answered at all.
+    #[error("no answer within {} seconds", .0.as_secs_f32())]
+    Silent(Duration),
     /// The connection ended early.
-    #[error("the connection ended after {got} bytes")]
+    #[error("the connection ended when {got} bytes were there")]
     Cut {
         /// How much of the file there is.
         got: u64,
+        /// What the connection said, if it said anything.
+        source: Option<reqwest::Error>,
     },
     /// The source sends more than the file has, or than is accepted of a file without Manifest entry.
     #[error("more than {limit} bytes were sent")]
@@ -269,7 +277,7 @@ impl SourceError {
                 408 | 425 | 429 | 500 | 502 | 503 | 504 | 520..=599
             ),
             Self::Http(error) => !(error.is_connect() || error.is_redirect() || error.is_builder()),
-            Self::Stalled { .. } | Self::Cut { .. } => true,
+            Self::Silent(_) | Self::Stalled { .. } | Self::Cut { .. } => true,
             _ => false,
         }
     }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use reqwest::Client;
 
+use crate::fetch::client::HttpClient;
 use crate::fetch::distdir::{
     Found, check_name, check_space, ensure, inspect, local, remove_link, set_aside, share_existing,
     wanted,
@@ -29,11 +29,6 @@ const WRONG_CONTENT_FOR_PRIMARY: usize = 2;
 
 /// How much a source has to get further for a broken connection not to count as an attempt, in bytes.
 const GETS_FURTHER: u64 = 1 << 20;
-
-/// The HTTP client could not be set up.
-#[derive(Debug, thiserror::Error)]
-#[error("the HTTP client cannot be set up")]
-pub struct ClientError(#[from] reqwest::Error);
 
 /// A distfile that is wanted.
 #[derive(Debug, Clone)]
@@ -64,7 +59,7 @@ pub struct Fetched {
 /// Gets distfiles into DISTDIR. One fetcher serves many fetches at a time, and remembers what mirrors look like.
 #[derive(Debug)]
 pub struct Fetcher {
-    client: Client,
+    client: HttpClient,
     options: FetchOptions,
     layouts: KnownLayouts,
 }
@@ -114,28 +109,13 @@ impl Job<'_> {
 }
 
 impl Fetcher {
-    /// Sets up the HTTP client.
-    ///
-    /// # Errors
-    /// The certificates of the system cannot be read.
-    pub fn new(options: FetchOptions) -> Result<Self, ClientError> {
-        // An error means that somebody has installed one already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder()
-            .user_agent(concat!("ebd/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(options.connect_timeout)
-            .referer(false);
-        let client = if options.proxies {
-            client
-        } else {
-            client.no_proxy()
-        }
-        .build()?;
-        Ok(Self {
-            client,
+    /// A fetcher that has not done anything yet; an HTTP client is set up when the first file needs one.
+    pub fn new(options: FetchOptions) -> Self {
+        Self {
+            client: HttpClient::default(),
             options,
             layouts: KnownLayouts::default(),
-        })
+        }
     }
 
     /// How this fetcher fetches.
@@ -567,7 +547,7 @@ impl Fetcher {
         match location {
             Location::Http(url) => {
                 http(
-                    &self.client,
+                    self.client.get(&self.options)?,
                     &self.options,
                     url,
                     partial,

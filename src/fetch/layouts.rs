@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use reqwest::{Client, Url};
+use reqwest::Url;
 use tokio::sync::Mutex;
 
+use crate::fetch::client::HttpClient;
 use crate::fetch::error::SourceError;
 use crate::fetch::expected::Expected;
 use crate::fetch::layout::Layouts;
@@ -47,7 +48,7 @@ impl KnownLayouts {
     /// The place of a distfile on the mirror at the address `base`.
     pub(super) async fn on_mirror(
         &self,
-        client: &Client,
+        client: &HttpClient,
         options: &FetchOptions,
         base: &str,
         file: &str,
@@ -66,7 +67,7 @@ impl KnownLayouts {
 
     async fn ask(
         &self,
-        client: &Client,
+        client: &HttpClient,
         options: &FetchOptions,
         base: &str,
     ) -> Result<Arc<Layouts>, SourceError> {
@@ -90,7 +91,7 @@ impl KnownLayouts {
 }
 
 async fn load(
-    client: &Client,
+    client: &HttpClient,
     options: &FetchOptions,
     base: &str,
 ) -> Result<Arc<Layouts>, SourceError> {
@@ -98,6 +99,7 @@ async fn load(
     let Location::Http(url) = locate(&address)? else {
         return Err(SourceError::Address(address));
     };
+    let client = client.get(options)?;
     let mut attempt = 1;
     let mut pause = options.backoff;
     loop {

@@ -61,3 +61,46 @@ impl FetchOptions {
         }
     }
 }
+
+/// Reads the value of `PORTAGE_FETCH_RESUME_MIN_SIZE`: bytes, or with one of the suffixes `K`, `M`, `G`, … as powers
+/// of 1024. `None` when it is something else, or beyond what a file can have.
+pub fn parse_resume_size(text: &str) -> Option<u64> {
+    let text: String = text.split_whitespace().collect();
+    let (digits, power) = match text.char_indices().next_back()? {
+        (_, last) if last.is_ascii_digit() => (text.as_str(), 0),
+        (position, last) => {
+            let power = "KMGTPEZY".find(last.to_ascii_uppercase())? + 1;
+            (text.get(..position)?, power)
+        }
+    };
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let unit = 1024u64.checked_pow(u32::try_from(power).ok()?)?;
+    digits.parse::<u64>().ok()?.checked_mul(unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        for (text, size) in [
+            ("350K", Some(350 << 10)),
+            (" 2 m ", Some(2 << 20)),
+            ("0", Some(0)),
+            ("17", Some(17)),
+            ("1E", Some(1 << 60)),
+            ("1Y", None),
+            ("K", None),
+            ("", None),
+            ("-1", None),
+            ("+1K", None),
+            ("1KB", None),
+            ("1ä", None),
+        ] {
+            assert_eq!(parse_resume_size(text), size, "{text:?}");
+        }
+    }
+}

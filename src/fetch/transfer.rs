@@ -62,6 +62,11 @@ impl<'a> Progress<'a> {
         }
     }
 
+    fn tell_last(&mut self, bytes: u64) {
+        self.told = None;
+        self.tell(bytes);
+    }
+
     fn tell(&mut self, bytes: u64) {
         if self
             .told
@@ -94,12 +99,13 @@ pub(super) async fn http(
     let result = receive(response, options, partial, progress).await;
     // What has arrived stays, for the next attempt or the next source.
     partial.flush().await?;
+    progress.tell_last(partial.size());
     result?;
     let got = partial.size();
     match expected {
         // A server that just hangs up at the end gives no way to tell the end from an accident.
         Some(expected) if got < expected.size() && closes_at_end => {
-            Err(SourceError::Cut { got }.into())
+            Err(SourceError::Cut { got, source: None }.into())
         }
         Some(expected) => expected
             .verify_size(got)
@@ -165,10 +171,7 @@ async fn answer(
     match tokio::time::timeout(patience, request.send()).await {
         Ok(Ok(response)) => Ok(response),
         Ok(Err(error)) => Err(SourceError::Http(error.without_url())),
-        Err(_) => Err(SourceError::Stalled {
-            time: patience,
-            bytes: 1,
-        }),
+        Err(_) => Err(SourceError::Silent(patience)),
     }
 }
 
@@ -219,9 +222,9 @@ async fn receive(
         let chunk = match tokio::time::timeout(options.stall_timeout, response.chunk()).await {
             Err(_) => return Err(stalled().into()),
             Ok(Err(error)) => {
-                tracing::debug!("{}", crate::fetch::error::chain(&error.without_url()));
                 return Err(SourceError::Cut {
                     got: partial.size(),
+                    source: Some(error.without_url()),
                 }
                 .into());
             }
@@ -288,6 +291,7 @@ pub(super) async fn copy(
         progress.tell(partial.size());
     }
     partial.flush().await?;
+    progress.tell_last(partial.size());
     match expected {
         Some(expected) => expected
             .verify_size(partial.size())
@@ -322,10 +326,7 @@ pub(super) async fn text(
     loop {
         match tokio::time::timeout(options.stall_timeout, response.chunk()).await {
             Err(_) => {
-                return Err(SourceError::Stalled {
-                    time: options.stall_timeout,
-                    bytes: 1,
-                });
+                return Err(SourceError::Silent(options.stall_timeout));
             }
             Ok(Err(error)) => return Err(SourceError::Http(error.without_url())),
             Ok(Ok(None)) => return Ok(Some(String::from_utf8_lossy(&text).into_owned())),
