@@ -2,4 +2,5 @@
 
 pub mod compression;
 pub mod image_tar;
+pub mod reduce;
 pub mod xpak;
