@@ -152,6 +152,8 @@ impl<W: Write> Packer<W> {
                 fields.kind = EntryType::Link;
                 fields.link_name = first.clone();
                 fields.size = 0;
+                // They went with the first name.
+                fields.xattrs.clear();
                 return self.header(&fields);
             }
             self.links.insert(identity, fields.name.clone());

@@ -146,6 +146,11 @@ impl Lock {
         self
     }
 
+    /// The open lock file, for those who keep content in it.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
     /// The path of the lock file.
     pub fn path(&self) -> &Path {
         &self.path

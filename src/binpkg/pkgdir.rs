@@ -1,0 +1,377 @@
+//! PKGDIR: the directory of binary packages, shared by many builders.
+//!
+//! With `FEATURES=binpkg-multi-instance` a package is `CATEGORY/PN/PF-BUILD_ID.xpak`, without it is
+//! `CATEGORY/PF.tbz2`. A build id is taken before anything is packed, by creating an empty file of the final name that
+//! must not exist; Portage does the same, so builders of both kinds share one directory.
+//!
+//! Portage's placeholders look like ours, and nothing tells whether their maker still lives. Ours have a locked partial
+//! file beside them, so those that a killed builder left are recognised by an unlocked one and removed; placeholders
+//! without a partial file are left alone.
+
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+
+use crate::binpkg::index::{Index, IndexError};
+use crate::pms::cpv::Cpv;
+use crate::util::lock::{Lock, LockError};
+
+mod names;
+mod reservation;
+
+pub use names::{Format, PackageFile};
+pub use reservation::{Reservation, Written};
+
+/// What went wrong in PKGDIR.
+#[derive(Debug, thiserror::Error)]
+pub enum PkgdirError {
+    /// A file or directory cannot be read, written, created or removed.
+    #[error("{}: cannot be {step}", path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What was tried: a participle such as `created`.
+        step: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Without `binpkg-multi-instance` two builders cannot make the same package at a time.
+    #[error("{}: another builder is writing this package; wait for it, or set FEATURES=binpkg-multi-instance", path.display())]
+    Busy {
+        /// The package file.
+        path: PathBuf,
+    },
+    /// Locking failed.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The index cannot be read.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+}
+
+impl PkgdirError {
+    fn io(path: &Path, step: &'static str, source: io::Error) -> Self {
+        Self::Io {
+            path: path.to_owned(),
+            step,
+            source,
+        }
+    }
+}
+
+/// How PKGDIR is kept: the FEATURES that concern it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PkgdirOptions {
+    /// `binpkg-multi-instance`: several builds of one version side by side.
+    pub multi_instance: bool,
+    /// `pkgdir-index-trusted`: what the index says is believed without looking at every file.
+    pub index_trusted: bool,
+    /// `compress-index`: `Packages.gz` is written too.
+    pub compress_index: bool,
+}
+
+impl Default for PkgdirOptions {
+    /// What Portage's make.globals sets.
+    fn default() -> Self {
+        Self {
+            multi_instance: true,
+            index_trusted: true,
+            compress_index: false,
+        }
+    }
+}
+
+/// A directory of binary packages.
+#[derive(Debug, Clone)]
+pub struct Pkgdir {
+    path: PathBuf,
+    options: PkgdirOptions,
+}
+
+impl Pkgdir {
+    /// Opens the directory at `path`, which is created when missing.
+    ///
+    /// # Errors
+    /// The directory cannot be created.
+    pub fn open(path: &Path, options: PkgdirOptions) -> Result<Self, PkgdirError> {
+        fs::create_dir_all(path).map_err(|source| PkgdirError::io(path, "created", source))?;
+        let path = path
+            .canonicalize()
+            .map_err(|source| PkgdirError::io(path, "found", source))?;
+        Ok(Self { path, options })
+    }
+
+    /// The directory, as an absolute path without links.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// How it is kept.
+    pub fn options(&self) -> PkgdirOptions {
+        self.options
+    }
+
+    /// The path of the index, `Packages`.
+    pub fn index_path(&self) -> PathBuf {
+        self.path.join("Packages")
+    }
+
+    /// All packages of both layouts, sorted by path. Placeholders and files with other names are left out.
+    ///
+    /// Names are believed; the content is not looked at.
+    ///
+    /// # Errors
+    /// A directory cannot be read.
+    pub fn list(&self) -> Result<Vec<PackageFile>, PkgdirError> {
+        let mut files = Vec::new();
+        for category in directories(&self.path)? {
+            for (file, metadata) in regular_files(&self.path.join(&category))? {
+                if metadata.size() > 0 {
+                    files.extend(PackageFile::in_category(&category, &file));
+                }
+            }
+            for pn in directories(&self.path.join(&category))? {
+                for (file, metadata) in regular_files(&self.path.join(&category).join(&pn))? {
+                    if metadata.size() > 0 {
+                        files.extend(PackageFile::in_package(&category, &pn, &file));
+                    }
+                }
+            }
+        }
+        files.sort_by(|one, other| one.path().cmp(other.path()));
+        Ok(files)
+    }
+
+    /// Takes the next build id of `cpv` and holds it until the reservation is committed or dropped.
+    ///
+    /// The id is one more than the highest that any file, placeholder or entry of the index has, so an id whose package
+    /// is gone is not given again while the index remembers it. What builders that were killed left behind is removed
+    /// on the way.
+    ///
+    /// # Errors
+    /// The directory cannot be read or written, the index cannot be read, or, without `binpkg-multi-instance`, somebody
+    /// else is at it.
+    pub fn reserve(&self, cpv: &Cpv, format: Format) -> Result<Reservation, PkgdirError> {
+        if self.options.multi_instance {
+            self.reserve_next(cpv, format)
+        } else {
+            self.reserve_only(cpv, format)
+        }
+    }
+
+    /// Removes what builders that were killed left behind, everywhere, and gives the paths of it.
+    ///
+    /// # Errors
+    /// A directory cannot be read, or something in it cannot be removed.
+    pub fn sweep(&self) -> Result<Vec<PathBuf>, PkgdirError> {
+        let mut swept = Vec::new();
+        for category in directories(&self.path)? {
+            let category = self.path.join(category);
+            swept.extend(sweep_directory(&category)?);
+            for pn in directories(&category)? {
+                swept.extend(sweep_directory(&category.join(pn))?);
+            }
+        }
+        Ok(swept)
+    }
+
+    fn reserve_next(&self, cpv: &Cpv, format: Format) -> Result<Reservation, PkgdirError> {
+        let directory = self.path.join(cpv.category()).join(cpv.pn());
+        self.ensure_directory(&directory)?;
+        sweep_directory(&directory)?;
+        let on_disk = regular_files(&directory)?
+            .into_iter()
+            .filter_map(|(file, _)| PackageFile::in_package(cpv.category(), cpv.pn(), &file))
+            .filter(|file| file.cpv() == cpv)
+            .filter_map(|file| file.build_id())
+            .max();
+        let indexed = Index::read(&self.index_path())?.highest_build_id(cpv.as_str());
+        let mut build_id = on_disk.max(indexed).unwrap_or(0);
+        loop {
+            build_id += 1;
+            if let Some(reservation) = self.try_reserve(&directory, cpv, format, build_id)? {
+                return Ok(reservation);
+            }
+        }
+    }
+
+    fn try_reserve(
+        &self,
+        directory: &Path,
+        cpv: &Cpv,
+        format: Format,
+        build_id: u64,
+    ) -> Result<Option<Reservation>, PkgdirError> {
+        let stem = format!("{}-{build_id}", cpv.pf());
+        let Some(partial) = self.lock_partial(directory, &stem)? else {
+            return Ok(None);
+        };
+        let taken = |format: Format| {
+            directory
+                .join(format!("{stem}.{}", format.extension()))
+                .symlink_metadata()
+                .is_ok()
+        };
+        if taken(Format::Xpak) || taken(Format::Gpkg) {
+            return Ok(None);
+        }
+        let path = directory.join(format!("{stem}.{}", format.extension()));
+        let placeholder = match OpenOptions::new().write(true).create_new(true).open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
+            Err(error) => return Err(PkgdirError::io(&path, "created", error)),
+        };
+        let metadata = placeholder
+            .metadata()
+            .map_err(|source| PkgdirError::io(&path, "created", source))?;
+        Ok(Some(Reservation::new(
+            &self.path,
+            partial,
+            path,
+            Some(build_id),
+            format,
+            Some(&metadata),
+        )))
+    }
+
+    /// The one place that a package has without `binpkg-multi-instance`.
+    fn reserve_only(&self, cpv: &Cpv, format: Format) -> Result<Reservation, PkgdirError> {
+        let directory = self.path.join(cpv.category());
+        self.ensure_directory(&directory)?;
+        let extension = match format {
+            Format::Xpak => "tbz2",
+            Format::Gpkg => format.extension(),
+        };
+        let path = directory.join(format!("{}.{extension}", cpv.pf()));
+        match self.lock_partial(&directory, cpv.pf())? {
+            Some(partial) => Ok(Reservation::new(
+                &self.path, partial, path, None, format, None,
+            )),
+            None => Err(PkgdirError::Busy { path }),
+        }
+    }
+
+    /// Locks the file that the package `stem` is written to, empty and removed again when the lock is dropped.
+    fn lock_partial(&self, directory: &Path, stem: &str) -> Result<Option<Lock>, PkgdirError> {
+        let path = directory.join(names::partial(stem));
+        let Some(lock) = Lock::try_acquire(&path)? else {
+            return Ok(None);
+        };
+        let lock = lock.remove_on_release();
+        let fail = |source| PkgdirError::io(&path, "prepared", source);
+        lock.file().set_len(0).map_err(fail)?;
+        lock.file()
+            .set_permissions(Permissions::from_mode(0o644))
+            .map_err(fail)?;
+        self.share_file(lock.file());
+        Ok(Some(lock))
+    }
+
+    /// Gives a file the group of PKGDIR, and that group the rights it has to PKGDIR. Best effort, as in Portage.
+    pub(super) fn share_file(&self, file: &File) {
+        if let (Ok(pkgdir), Ok(metadata)) = (self.path.metadata(), file.metadata()) {
+            if pkgdir.gid() != metadata.gid() {
+                let _ = std::os::unix::fs::fchown(file, None, Some(pkgdir.gid()));
+            }
+            let mode = metadata.mode() & 0o7777 | pkgdir.mode() & 0o060;
+            let _ = file.set_permissions(Permissions::from_mode(mode));
+        }
+    }
+
+    /// Makes a directory below PKGDIR with the group and the group's rights of PKGDIR.
+    fn ensure_directory(&self, directory: &Path) -> Result<(), PkgdirError> {
+        let pkgdir = self
+            .path
+            .metadata()
+            .map_err(|source| PkgdirError::io(&self.path, "read", source))?;
+        let mut path = self.path.clone();
+        for component in directory
+            .strip_prefix(&self.path)
+            .unwrap_or(directory)
+            .components()
+        {
+            path.push(component);
+            match fs::create_dir(&path) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
+                Err(error) => return Err(PkgdirError::io(&path, "created", error)),
+            }
+            if let Ok(metadata) = path.metadata() {
+                let mode = metadata.mode() & 0o7777 | pkgdir.mode() & 0o2070;
+                if metadata.gid() != pkgdir.gid() {
+                    let _ = chown(&path, None, Some(pkgdir.gid()));
+                }
+                if mode != metadata.mode() & 0o7777 {
+                    let _ = fs::set_permissions(&path, Permissions::from_mode(mode));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Removes the partial files in `directory` that nobody holds a lock on, and the placeholders they belong to.
+fn sweep_directory(directory: &Path) -> Result<Vec<PathBuf>, PkgdirError> {
+    let mut swept = Vec::new();
+    for (file, _) in regular_files(directory)? {
+        let Some(stem) = names::partial_stem(&file) else {
+            continue;
+        };
+        let partial = directory.join(&file);
+        // Somebody else's file in a directory that may not be written is no reason to stop.
+        let Ok(Some(lock)) = Lock::try_acquire(&partial) else {
+            continue;
+        };
+        let lock = lock.remove_on_release();
+        for format in [Format::Xpak, Format::Gpkg] {
+            let placeholder = directory.join(format!("{stem}.{}", format.extension()));
+            if placeholder
+                .symlink_metadata()
+                .is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0)
+            {
+                fs::remove_file(&placeholder)
+                    .map_err(|source| PkgdirError::io(&placeholder, "removed", source))?;
+                swept.push(placeholder);
+            }
+        }
+        drop(lock);
+        swept.push(partial);
+    }
+    Ok(swept)
+}
+
+/// The directories below `path` that may be categories or packages, unsorted.
+fn directories(path: &Path) -> Result<Vec<String>, PkgdirError> {
+    Ok(entries(path)?
+        .into_iter()
+        .filter(|(_, metadata)| metadata.is_dir())
+        .map(|(name, _)| name)
+        .collect())
+}
+
+fn regular_files(path: &Path) -> Result<Vec<(String, Metadata)>, PkgdirError> {
+    Ok(entries(path)?
+        .into_iter()
+        .filter(|(_, metadata)| metadata.is_file())
+        .collect())
+}
+
+/// What stands in a directory, but for names that no package can have because they are not UTF-8.
+fn entries(path: &Path) -> Result<Vec<(String, Metadata)>, PkgdirError> {
+    let fail = |source| PkgdirError::io(path, "read", source);
+    let mut found = Vec::new();
+    for entry in fs::read_dir(path).map_err(fail)? {
+        let entry = entry.map_err(fail)?;
+        let Ok(name) = entry.file_name().into_string() else {
+            continue;
+        };
+        match entry.metadata() {
+            Ok(metadata) => found.push((name, metadata)),
+            // Removed by another builder meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(fail(error)),
+        }
+    }
+    Ok(found)
+}
