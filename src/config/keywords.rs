@@ -1,0 +1,162 @@
+//! Which packages the accepted keywords let through (PMS 7.3.3, package.accept_keywords).
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::error::ConfigError;
+use super::files::Directories;
+use super::profile::ProfileNode;
+use super::table::{Reading, Table};
+use super::use_files;
+use crate::pms::atom::PackageFacts;
+
+/// The keyword files of profiles and user.
+#[derive(Debug, Clone, Default)]
+pub(super) struct KeywordFiles {
+    /// package.keywords of profiles: changes to KEYWORDS themselves.
+    changed: Vec<Table>,
+    /// package.accept_keywords of profiles.
+    profiles: Vec<Table>,
+    /// package.keywords and package.accept_keywords of the user.
+    user: Vec<Table>,
+    /// What a user's line without keywords accepts.
+    user_default: Vec<String>,
+}
+
+/// The answer for one package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Verdict {
+    /// The keywords of the package, one of which would have to be accepted; empty if it is
+    /// visible. `**` stands alone if it has none.
+    pub missing: Vec<String>,
+    /// Whether it is there by a stable keyword (PMS 5.2.11).
+    pub stable: bool,
+}
+
+impl KeywordFiles {
+    /// Reads them. `profile_keywords` is the profile's ACCEPT_KEYWORDS.
+    pub fn read(
+        profiles: &[ProfileNode],
+        user: &Path,
+        profile_keywords: &str,
+        warnings: &mut Vec<String>,
+    ) -> Result<Self, ConfigError> {
+        let mut result = KeywordFiles::default();
+        for node in profiles {
+            let reading = use_files::reading(node);
+            for (list, name) in [
+                (&mut result.changed, "package.keywords"),
+                (&mut result.profiles, "package.accept_keywords"),
+            ] {
+                list.push(Table::read(&node.path.join(name), reading, warnings)?);
+            }
+        }
+        let reading = Reading::user(Directories::Recursive);
+        // The same package in both files is one entry, the newer file's words last.
+        let table = Table::read_all(
+            &[user.join("package.keywords"), user.join("package.accept_keywords")],
+            reading,
+            warnings,
+        )?;
+        result.user.push(table);
+        result.user_default = testing(profile_keywords.split_whitespace());
+        Ok(result)
+    }
+
+    /// Judges a package. `accepted` is ACCEPT_KEYWORDS, `environment` that of the caller's
+    /// environment alone, whose negative words count again behind the files.
+    pub fn judge(
+        &self,
+        package: &impl PackageFacts,
+        keywords: &[&str],
+        accepted: &str,
+        environment: &str,
+    ) -> Verdict {
+        let own = self.effective(package, keywords);
+        let groups = self.accepted(package, accepted, environment);
+        if !is_accepted(&own, &groups) {
+            let missing = if own.is_empty() { vec!["**".to_owned()] } else { own };
+            return Verdict { missing, stable: false };
+        }
+        let unstable: Vec<String> = own
+            .iter()
+            .map(|keyword| if keyword.starts_with('~') { keyword.clone() } else { format!("~{keyword}") })
+            .collect();
+        Verdict { missing: Vec::new(), stable: !is_accepted(&unstable, &groups) }
+    }
+
+    /// KEYWORDS after what profiles change.
+    fn effective(&self, package: &impl PackageFacts, keywords: &[&str]) -> Vec<String> {
+        let mut own: Vec<String> = Vec::new();
+        let mut add = |word: &str| {
+            if word == "-*" {
+                own.clear();
+            } else if let Some(gone) = word.strip_prefix('-') {
+                own.retain(|known| known != gone);
+            } else if !own.iter().any(|known| known == word) {
+                own.push(word.to_owned());
+            }
+        };
+        for keyword in keywords.iter().filter(|keyword| **keyword != "-*") {
+            add(keyword);
+        }
+        for table in &self.changed {
+            for entry in table.matching(package) {
+                entry.words.iter().for_each(|word| add(word));
+            }
+        }
+        own
+    }
+
+    fn accepted(&self, package: &impl PackageFacts, accepted: &str, environment: &str) -> BTreeSet<String> {
+        let mut extra: Vec<String> = Vec::new();
+        for (tables, default) in [
+            (&self.profiles, testing(accepted.split_whitespace())),
+            (&self.user, self.user_default.clone()),
+        ] {
+            for entry in tables.iter().flat_map(|table| table.matching(package)) {
+                extra.extend(if entry.words.is_empty() { default.clone() } else { entry.words.clone() });
+            }
+        }
+        let environment: Vec<&str> = environment.split_whitespace().collect();
+        let all = accepted.split_whitespace().chain(extra.iter().map(String::as_str)).chain(environment.iter().copied());
+        let stacked = !extra.is_empty() || !environment.is_empty();
+        let mut groups = BTreeSet::new();
+        for word in all {
+            match word.strip_prefix('-') {
+                Some("*") if stacked => groups.clear(),
+                Some(gone) if stacked => {
+                    groups.remove(gone);
+                }
+                _ => {
+                    groups.insert(word.to_owned());
+                }
+            }
+        }
+        groups
+    }
+}
+
+fn testing<'a>(keywords: impl Iterator<Item = &'a str>) -> Vec<String> {
+    keywords.filter(|keyword| !keyword.starts_with(['~', '-'])).map(|keyword| format!("~{keyword}")).collect()
+}
+
+fn is_accepted(own: &[String], groups: &BTreeSet<String>) -> bool {
+    let (mut has_stable, mut has_testing) = (false, false);
+    for keyword in own {
+        match keyword.as_str() {
+            "*" => return true,
+            "~*" => {
+                has_testing = true;
+                if groups.iter().any(|group| group.starts_with('~')) {
+                    return true;
+                }
+            }
+            keyword if groups.contains(keyword) => return true,
+            keyword if keyword.starts_with('~') => has_testing = true,
+            keyword if !keyword.starts_with('-') => has_stable = true,
+            _ => {}
+        }
+    }
+    (has_testing && groups.contains("~*")) || (has_stable && groups.contains("*")) || groups.contains("**")
+}

@@ -1,0 +1,187 @@
+//! ACCEPT_LICENSE, license groups, package.license; and the simpler ACCEPT_PROPERTIES and
+//! ACCEPT_RESTRICT, which work alike without groups.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use super::error::ConfigError;
+use super::files::{self, Directories};
+use super::profile::ProfileNode;
+use super::repositories::RepositoryFacts;
+use super::table::{Reading, Table};
+use crate::pms::atom::PackageFacts;
+use crate::pms::dependency::{DepSpec, Node};
+
+/// The license groups and the per-package files.
+#[derive(Debug, Clone, Default)]
+pub(super) struct LicenseFiles {
+    groups: BTreeMap<String, BTreeSet<String>>,
+    packages: Table,
+}
+
+impl LicenseFiles {
+    /// Reads them.
+    pub fn read(
+        repositories: &[RepositoryFacts],
+        profiles: &[ProfileNode],
+        user: &Path,
+        warnings: &mut Vec<String>,
+    ) -> Result<Self, ConfigError> {
+        let mut groups: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        let places = repositories.iter().map(|repository| repository.location.join("profiles"));
+        for place in places.chain([user.to_path_buf()]) {
+            for line in files::lines(&place.join("license_groups"), Directories::Forbidden)? {
+                if let Some((name, members)) = line.words.split_first() {
+                    for member in members {
+                        if member.starts_with('-') {
+                            let file = line.origin.file.display();
+                            warnings.push(format!(
+                                "{file}:{}: `{member}` is left out: a license group cannot take away",
+                                line.origin.line
+                            ));
+                            continue;
+                        }
+                        groups.entry(name.clone()).or_default().insert(member.clone());
+                    }
+                }
+            }
+        }
+        let mut paths: Vec<_> = profiles
+            .iter()
+            .filter(|node| node.has_format("profile-license"))
+            .map(|node| node.path.join("package.license"))
+            .collect();
+        paths.push(user.join("package.license"));
+        let mut reading = Reading::user(Directories::Recursive);
+        reading.use_deps = true;
+        let packages = Table::read_all(&paths, reading, warnings)?;
+        let mut result = LicenseFiles { groups, packages };
+        let mut packages = std::mem::take(&mut result.packages);
+        for entry in packages.entries_mut() {
+            entry.words = result.expand(entry.words.iter().map(String::as_str));
+        }
+        result.packages = packages;
+        Ok(result)
+    }
+
+    /// Takes out what package.license says for `*/*`: it counts as ACCEPT_LICENSE of make.conf.
+    pub fn take_global(&mut self) -> Option<Vec<String>> {
+        self.packages.take_global()
+    }
+
+    /// Replaces `@group` and `-@group` by their licenses. Unknown groups stay as they are.
+    pub fn expand<'a>(&self, tokens: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+        let mut result = Vec::new();
+        for token in tokens {
+            let (sign, name) = match token.strip_prefix('-') {
+                Some(name) => ("-", name),
+                None => ("", token),
+            };
+            match name.strip_prefix('@') {
+                None => result.push(token.to_owned()),
+                Some(group) => {
+                    let mut members = BTreeSet::new();
+                    self.collect(group, &mut BTreeSet::new(), &mut members);
+                    result.extend(members.into_iter().map(|member| format!("{sign}{member}")));
+                }
+            }
+        }
+        result
+    }
+
+    fn collect<'a>(&'a self, group: &'a str, seen: &mut BTreeSet<&'a str>, members: &mut BTreeSet<String>) {
+        match self.groups.get(group) {
+            Some(found) if seen.insert(group) => {
+                for member in found {
+                    match member.strip_prefix('@') {
+                        Some(inner) => self.collect(inner, seen, members),
+                        None => {
+                            members.insert(member.clone());
+                        }
+                    }
+                }
+            }
+            Some(_) => {}
+            None => {
+                members.insert(format!("@{group}"));
+            }
+        }
+    }
+
+    /// ACCEPT_LICENSE for one package, groups replaced.
+    pub fn accepted(&self, package: &impl PackageFacts, accept_license: &str) -> Vec<String> {
+        let mut tokens = self.expand(accept_license.split_whitespace());
+        for entry in self.packages.matching(package) {
+            tokens.extend(entry.words.iter().cloned());
+        }
+        tokens
+    }
+}
+
+/// Of the words that occur, those that stacked tokens (`*`, `-*`, `word`, `-word`) accept.
+pub(super) fn acceptable<'a>(tokens: &'a [String], occurring: &BTreeSet<&'a str>) -> BTreeSet<&'a str> {
+    let mut accepted = BTreeSet::new();
+    for token in tokens {
+        match token.as_str() {
+            "*" => accepted.extend(occurring),
+            "-*" => accepted.clear(),
+            token => match token.strip_prefix('-') {
+                Some(gone) => {
+                    accepted.remove(gone);
+                }
+                None => {
+                    accepted.insert(token);
+                }
+            },
+        }
+    }
+    accepted
+}
+
+/// The words of an expression that are not accepted. Of an any-of group all are named, since
+/// nobody knows which of them the user would accept. `spec` has no USE conditionals any more.
+pub(super) fn missing(spec: &DepSpec<String>, accepted: &BTreeSet<&str>) -> Vec<String> {
+    let mut result = Vec::new();
+    for node in spec.nodes() {
+        missing_of(node, accepted, &mut result);
+    }
+    result
+}
+
+fn missing_of(node: &Node<String>, accepted: &BTreeSet<&str>, result: &mut Vec<String>) {
+    match node {
+        Node::Leaf(word) => {
+            if !accepted.contains(word.as_str()) {
+                result.push(word.clone());
+            }
+        }
+        Node::AnyOf(children) => {
+            let mut all = Vec::new();
+            for child in children {
+                let before = all.len();
+                missing_of(child, accepted, &mut all);
+                if all.len() == before {
+                    return;
+                }
+            }
+            result.append(&mut all);
+        }
+        Node::AllOf(children)
+        | Node::ExactlyOne(children)
+        | Node::AtMostOne(children)
+        | Node::Use { children, .. } => {
+            for child in children {
+                missing_of(child, accepted, result);
+            }
+        }
+    }
+}
+
+/// Removes the part of a stack of tokens that a later `*` or `-*` makes irrelevant.
+pub(super) fn prune(tokens: &mut Vec<String>) {
+    if let Some(index) = tokens.iter().rposition(|token| token == "*" || token == "-*") {
+        let last = index + 1 == tokens.len();
+        let keep = if tokens[index] == "*" || last { index } else { index + 1 };
+        tokens.drain(..keep);
+    }
+}

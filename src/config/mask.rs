@@ -1,0 +1,182 @@
+//! package.mask and package.unmask of repositories, profiles and the user.
+
+use std::path::Path;
+
+use indexmap::IndexMap;
+
+use super::error::ConfigError;
+use super::files::{self, Directories, Line};
+use super::profile::ProfileNode;
+use super::repositories::RepositoryFacts;
+use super::shell_vars::Origin;
+use super::table::{self, Syntax};
+use crate::pms::atom::{Atom, PackageFacts};
+
+/// One line of package.mask or package.unmask.
+#[derive(Debug, Clone)]
+pub(super) struct MaskLine {
+    pub atom: Atom,
+    pub origin: Origin,
+    pub comment: Vec<String>,
+}
+
+enum Item {
+    Add(String, MaskLine),
+    Remove(String),
+}
+
+/// Atoms in the order in which they were added, by their text.
+type Stack = IndexMap<String, MaskLine>;
+
+/// All masks, after all removals.
+#[derive(Debug, Clone, Default)]
+pub(super) struct MaskFiles {
+    masks: Vec<MaskLine>,
+    unmasks: Vec<MaskLine>,
+}
+
+impl MaskFiles {
+    /// Reads them. `user` is /etc/portage.
+    pub fn read(
+        repositories: &[RepositoryFacts],
+        profiles: &[ProfileNode],
+        user: &Path,
+        warnings: &mut Vec<String>,
+    ) -> Result<Self, ConfigError> {
+        let mut masks = Stack::new();
+        let mut unmasks = Stack::new();
+        for repository in repositories {
+            let own = repository_items(repository, "package.mask", warnings)?;
+            // A repository inherits the masks of its masters and can remove them for itself:
+            // the masks of each master are stacked with its own, then bound to its name.
+            let mut stacked = Stack::new();
+            let masters: Vec<&RepositoryFacts> = repository
+                .masters
+                .iter()
+                .filter_map(|name| repositories.iter().find(|other| other.name == *name))
+                .collect();
+            if masters.is_empty() {
+                stack(&mut stacked, &own, false);
+            }
+            for master in masters {
+                let mut with_master = Stack::new();
+                stack(&mut with_master, &repository_items(master, "package.mask", &mut Vec::new())?, false);
+                stack(&mut with_master, &own, false);
+                stacked.extend(with_master);
+            }
+            bind(&stacked, &repository.name, &mut masks)?;
+            if repository.directories != Directories::Forbidden {
+                let mut stacked = Stack::new();
+                stack(&mut stacked, &repository_items(repository, "package.unmask", warnings)?, false);
+                bind(&stacked, &repository.name, &mut unmasks)?;
+            }
+        }
+        let (mut profile_masks, mut profile_unmasks) = (Stack::new(), Stack::new());
+        for node in profiles {
+            let syntax = match node.eapi {
+                Some(eapi) => Syntax::Profile { eapi, repo_deps: node.has_format("profile-repo-deps") },
+                None => Syntax::User,
+            };
+            let items = read(&node.path.join("package.mask"), node.directories, syntax, warnings)?;
+            stack(&mut profile_masks, &items, false);
+            if node.directories != Directories::Forbidden {
+                let items = read(&node.path.join("package.unmask"), node.directories, syntax, warnings)?;
+                stack(&mut profile_unmasks, &items, false);
+            }
+        }
+        masks.extend(profile_masks);
+        unmasks.extend(profile_unmasks);
+        for (name, target) in [("package.mask", &mut masks), ("package.unmask", &mut unmasks)] {
+            let items = read(&user.join(name), Directories::Recursive, Syntax::User, warnings)?;
+            stack(target, &items, true);
+        }
+        Ok(MaskFiles { masks: masks.into_values().collect(), unmasks: unmasks.into_values().collect() })
+    }
+
+    /// The first mask that matches a package, unless it is unmasked.
+    pub fn mask(&self, package: &impl PackageFacts) -> Option<&MaskLine> {
+        let cp = package.cpv().cp();
+        // Masks that name the package come before those with wildcards.
+        let order = |wild: bool| {
+            self.masks.iter().filter(move |line| line.atom.is_wildcard() == wild && (wild || line.atom.cp() == cp))
+        };
+        let found = order(false).chain(order(true)).find(|line| line.atom.matches(package))?;
+        let unmasked = self.unmasks.iter().any(|line| line.atom.matches(package));
+        (!unmasked).then_some(found)
+    }
+}
+
+fn repository_items(
+    repository: &RepositoryFacts,
+    name: &str,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<Item>, ConfigError> {
+    let syntax =
+        Syntax::Profile { eapi: repository.top_eapi, repo_deps: repository.has_format("profile-repo-deps") };
+    read(&repository.location.join("profiles").join(name), repository.directories, syntax, warnings)
+}
+
+fn read(
+    path: &Path,
+    directories: Directories,
+    syntax: Syntax,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<Item>, ConfigError> {
+    let mut items = Vec::new();
+    for Line { words, origin, comment } in files::lines(path, directories)? {
+        let text = words.join(" ");
+        let (removal, name) = match text.strip_prefix('-') {
+            Some(name) => (true, name),
+            None => (false, text.as_str()),
+        };
+        let Some(atom) = table::atom(name, &origin, syntax, warnings)? else { continue };
+        items.push(if removal {
+            Item::Remove(name.to_owned())
+        } else {
+            Item::Add(text, MaskLine { atom, origin, comment })
+        });
+    }
+    Ok(items)
+}
+
+/// `any_repository`: a removal without `::` removes the line for every repository.
+fn stack(target: &mut Stack, items: &[Item], any_repository: bool) {
+    for item in items {
+        match item {
+            Item::Add(text, line) => match target.get_mut(text) {
+                Some(known) => *known = line.clone(),
+                None => {
+                    target.insert(text.clone(), line.clone());
+                }
+            },
+            Item::Remove(text) if any_repository && !text.contains("::") => {
+                target.retain(|known, _| known.split_once("::").map_or(known.as_str(), |(before, _)| before) != text);
+            }
+            Item::Remove(text) => {
+                target.shift_remove(text);
+            }
+        }
+    }
+}
+
+/// Binds atoms without a repository to one.
+fn bind(from: &Stack, repository: &str, target: &mut Stack) -> Result<(), ConfigError> {
+    for (text, line) in from {
+        if line.atom.repository().is_some() {
+            target.insert(text.clone(), line.clone());
+            continue;
+        }
+        let bound = match text.find('[') {
+            Some(at) => format!("{}::{repository}{}", text.get(..at).unwrap_or(text), text.get(at..).unwrap_or("")),
+            None => format!("{text}::{repository}"),
+        };
+        let atom = Atom::parse_config(&bound).map_err(|source| ConfigError::Atom {
+            path: line.origin.file.to_path_buf(),
+            line: line.origin.line,
+            text: bound.clone(),
+            source: Box::new(source),
+        })?;
+        target.insert(bound, MaskLine { atom, ..line.clone() });
+    }
+    Ok(())
+}

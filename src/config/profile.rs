@@ -1,0 +1,233 @@
+//! The profile: make.profile, its parents, and the user's profile on top (PMS 5.1, 5.2).
+
+use std::fs;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use super::error::ConfigError;
+use super::files::{self, Directories};
+use super::repositories::RepositoryFacts;
+use crate::pms::eapi::Eapi;
+
+/// One directory of the profile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProfileNode {
+    /// The directory.
+    pub path: PathBuf,
+    /// The EAPI of the files in it; `None` for the user's own profile without an `eapi` file,
+    /// where everything is allowed that any EAPI or /etc/portage allows.
+    pub eapi: Option<Eapi>,
+    /// Whether package.mask and its kin may be directories.
+    pub directories: Directories,
+    /// Whether this is /etc/portage/profile.
+    pub user: bool,
+    /// The profile-formats of the repository it belongs to.
+    pub formats: Vec<String>,
+}
+
+impl ProfileNode {
+    /// Whether the repository has announced an extension of the profile format.
+    pub fn has_format(&self, format: &str) -> bool {
+        self.formats.iter().any(|known| known == format)
+    }
+}
+
+/// Finds `make.profile` below the configuration root: `etc/portage/make.profile` or the older
+/// `etc/make.profile`. `None` if there is neither.
+///
+/// # Errors
+/// It is a symlink to nothing, or no directory.
+pub(super) fn find(config_root: &Path) -> Result<Option<PathBuf>, ConfigError> {
+    for name in ["etc/portage/make.profile", "etc/make.profile"] {
+        let path = config_root.join(name);
+        match fs::metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => return Ok(Some(path)),
+            Ok(_) => {
+                return Err(ConfigError::Profile {
+                    path,
+                    problem: "is not a directory".to_owned(),
+                    cure: "make it a symlink to a profile with `ln -sfn`".to_owned(),
+                });
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if let Ok(target) = fs::read_link(&path) {
+                    return Err(ConfigError::BrokenProfile { link: path, target });
+                }
+            }
+            Err(error) => return Err(ConfigError::read(path, error)),
+        }
+    }
+    Ok(None)
+}
+
+/// The directories of a profile, the most basic parent first; a parent that is named twice
+/// stands there twice.
+///
+/// # Errors
+/// A parent is missing, the parents form a circle, or an EAPI is not supported.
+pub(super) fn nodes(profile: &Path, repositories: &[RepositoryFacts]) -> Result<Vec<ProfileNode>, ConfigError> {
+    let start = fs::canonicalize(profile).map_err(|error| ConfigError::read(profile, error))?;
+    let mut found = Vec::new();
+    let mut trail = Vec::new();
+    add(&start, repositories, &mut trail, &mut found)?;
+    Ok(found)
+}
+
+/// The user's profile, `etc/portage/profile`, if there is one.
+///
+/// # Errors
+/// Its `eapi` file names an EAPI that is not supported.
+pub(super) fn user_node(config_root: &Path) -> Result<Option<ProfileNode>, ConfigError> {
+    let path = config_root.join("etc/portage/profile");
+    if !path.exists() {
+        return Ok(None);
+    }
+    let eapi = read_eapi(&path)?;
+    Ok(Some(ProfileNode {
+        path,
+        eapi,
+        directories: Directories::Recursive,
+        user: true,
+        formats: vec!["profile-bashrcs".to_owned(), "profile-set".to_owned(), "build-id".to_owned()],
+    }))
+}
+
+/// The content of the `eapi` file of a directory; `None` without one.
+pub(super) fn read_eapi(directory: &Path) -> Result<Option<Eapi>, ConfigError> {
+    let path = directory.join("eapi");
+    let text = match fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(ConfigError::read(path, error)),
+    };
+    let text = String::from_utf8_lossy(&text);
+    let name = text.lines().next().unwrap_or_default().trim();
+    Eapi::parse(name).map(Some).map_err(|_| ConfigError::Profile {
+        problem: format!("EAPI `{name}` is not supported"),
+        cure: "select another profile, or update this program".to_owned(),
+        path,
+    })
+}
+
+fn add(
+    path: &Path,
+    repositories: &[RepositoryFacts],
+    trail: &mut Vec<PathBuf>,
+    found: &mut Vec<ProfileNode>,
+) -> Result<(), ConfigError> {
+    let identity = fs::canonicalize(path).map_err(|error| ConfigError::read(path, error))?;
+    if trail.contains(&identity) {
+        let circle: Vec<String> = trail
+            .iter()
+            .skip_while(|seen| **seen != identity)
+            .chain(std::iter::once(&identity))
+            .map(|seen| seen.display().to_string())
+            .collect();
+        return Err(ConfigError::Profile {
+            path: trail.last().unwrap_or(&identity).join("parent"),
+            problem: format!("the parents form a circle: {}", circle.join(" -> ")),
+            cure: "remove one of these parent lines".to_owned(),
+        });
+    }
+    trail.push(identity);
+    // The longest path wins where one repository lies inside another.
+    let repository = repositories
+        .iter()
+        .filter(|repository| path.starts_with(&repository.real_location))
+        .max_by_key(|repository| repository.real_location.as_os_str().len());
+    let eapi = match read_eapi(path)? {
+        Some(eapi) => eapi,
+        None => repository.map_or(Ok(Eapi::parse("0").ok()), |r| Ok(Some(r.profile_eapi)))
+            .and_then(|eapi: Option<Eapi>| {
+                eapi.ok_or_else(|| ConfigError::Profile {
+                    path: path.join("eapi"),
+                    problem: "EAPI `0` is not supported".to_owned(),
+                    cure: "add an eapi file".to_owned(),
+                })
+            })?,
+    };
+    let directories = match repository {
+        Some(repository) if !eapi.profile_file_dirs() && !repository.formats_allow_directories() => {
+            Directories::Forbidden
+        }
+        _ => Directories::Flat,
+    };
+    let parent_file = path.join("parent");
+    if parent_file.exists() {
+        let parents = files::lines(&parent_file, Directories::Forbidden)?;
+        if parents.is_empty() {
+            return Err(ConfigError::Profile {
+                path: parent_file,
+                problem: "names no parent".to_owned(),
+                cure: "name one or remove the file".to_owned(),
+            });
+        }
+        for line in parents {
+            let text = line.text();
+            let missing = |problem: String| {
+                ConfigError::syntax(parent_file.clone(), line.origin.line, problem, "correct or remove the line")
+            };
+            let parent = resolve(path, &text, repository, repositories).map_err(missing)?;
+            if !parent.is_dir() {
+                return Err(missing(format!("parent `{text}` is not there: no directory {}", parent.display())));
+            }
+            add(&parent, repositories, trail, found)?;
+        }
+    }
+    trail.pop();
+    found.push(ProfileNode {
+        path: path.to_path_buf(),
+        eapi: Some(eapi),
+        directories,
+        user: false,
+        formats: repository.map(|r| r.formats.clone()).unwrap_or_default(),
+    });
+    Ok(())
+}
+
+/// The directory that a line of a parent file means.
+fn resolve(
+    path: &Path,
+    text: &str,
+    repository: Option<&RepositoryFacts>,
+    repositories: &[RepositoryFacts],
+) -> Result<PathBuf, String> {
+    let colon_allowed = repository.is_none_or(|r| r.formats.iter().any(|format| format == "portage-2"));
+    let joined = match text.split_once(':') {
+        Some((name, rest)) if colon_allowed && !text.starts_with('/') => {
+            let other = if name.is_empty() {
+                repository.ok_or_else(|| format!("parent `{text}` speaks of this repository, but it is in none"))?
+            } else {
+                repositories
+                    .iter()
+                    .find(|r| r.name == name || r.aliases.iter().any(|alias| alias == name))
+                    .ok_or_else(|| format!("parent `{text}` names the repository {name}, which is not configured"))?
+            };
+            other.real_location.join("profiles").join(rest)
+        }
+        _ => path.join(text),
+    };
+    let normal = normalize(&joined);
+    let inside = repository.is_some_and(|r| normal.starts_with(&r.real_location));
+    if text.starts_with('/') || !inside {
+        return Ok(fs::canonicalize(&normal).unwrap_or(normal));
+    }
+    Ok(normal)
+}
+
+/// Removes `.`, `..` and doubled slashes without looking at the file system.
+pub(super) fn normalize(path: &Path) -> PathBuf {
+    let mut result = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                if !result.pop() {
+                    result.push("..");
+                }
+            }
+            other => result.push(other),
+        }
+    }
+    if result.as_os_str().is_empty() { PathBuf::from(".") } else { result }
+}

@@ -1,0 +1,237 @@
+//! Files whose lines begin with a package: package.use, package.mask and their kin.
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::path::Path;
+
+use indexmap::IndexMap;
+
+use super::error::ConfigError;
+use super::files::{self, Directories, Line};
+use super::shell_vars::Origin;
+use crate::pms::atom::{Atom, Operator, PackageFacts};
+use crate::pms::cpv::Cpv;
+use crate::pms::eapi::Eapi;
+
+/// Which packages a file's lines may name.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Syntax {
+    /// What the EAPI allows; with `::repository` if the profile format says so. A bad line is
+    /// left out with a warning, since the reader of the profile cannot mend it.
+    Profile {
+        /// The EAPI of the directory.
+        eapi: Eapi,
+        /// The profile format `profile-repo-deps` is in use.
+        repo_deps: bool,
+    },
+    /// What /etc/portage allows. A bad line is an error.
+    User,
+}
+
+/// Reads the package at the head of a line. `Ok(None)` means: left out, with a warning.
+pub(super) fn atom(
+    text: &str,
+    origin: &Origin,
+    syntax: Syntax,
+    warnings: &mut Vec<String>,
+) -> Result<Option<Atom>, ConfigError> {
+    let parsed = match syntax {
+        Syntax::Profile { eapi, repo_deps: false } => Atom::parse(text, eapi),
+        Syntax::Profile { eapi, repo_deps: true } => match text.split_once("::") {
+            // The repository is checked by the configuration syntax, the rest by the EAPI.
+            Some((before, after)) if !before.contains('[') => {
+                let end = after.find('[').unwrap_or(after.len());
+                let rest = after.get(end..).unwrap_or_default();
+                Atom::parse(&format!("{before}{rest}"), eapi).and_then(|_| Atom::parse_config(text))
+            }
+            _ => Atom::parse(text, eapi),
+        },
+        Syntax::User => Atom::parse_config(text),
+    };
+    match (parsed, syntax) {
+        (Ok(atom), _) => Ok(Some(atom)),
+        (Err(source), Syntax::User) => Err(ConfigError::Atom {
+            path: origin.file.to_path_buf(),
+            line: origin.line,
+            text: text.to_owned(),
+            source: Box::new(source),
+        }),
+        (Err(error), Syntax::Profile { .. }) => {
+            warnings.push(format!("{}:{}: `{text}` is left out: {error}", origin.file.display(), origin.line));
+            Ok(None)
+        }
+    }
+}
+
+/// One package and what its lines say.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub atom: Atom,
+    /// The words behind the package, of all its lines; "\n" ends a line where that matters.
+    pub words: Vec<String>,
+    /// The first of these lines.
+    pub origin: Origin,
+}
+
+/// The entries of one file or directory, found by package.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Table {
+    plain: HashMap<String, Vec<Entry>>,
+    wild: IndexMap<String, Vec<Entry>>,
+}
+
+/// How a [`Table`] is read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reading {
+    pub syntax: Syntax,
+    pub directories: Directories,
+    /// Put "\n" behind the words of each line.
+    pub newlines: bool,
+    /// Whether `cat/pkg[flag]` may stand there.
+    pub use_deps: bool,
+}
+
+impl Table {
+    /// Reads a file. Lines that name the same package in the same words are one entry.
+    pub fn read(path: &Path, reading: Reading, warnings: &mut Vec<String>) -> Result<Self, ConfigError> {
+        let mut entries: IndexMap<String, Entry> = IndexMap::new();
+        for Line { mut words, origin, .. } in files::lines(path, reading.directories)? {
+            if words.is_empty() {
+                continue;
+            }
+            let head = words.remove(0);
+            if reading.newlines {
+                words.push("\n".to_owned());
+            }
+            if let Some(entry) = entries.get_mut(&head) {
+                entry.words.append(&mut words);
+                continue;
+            }
+            let Some(atom) = atom(&head, &origin, reading.syntax, warnings)? else { continue };
+            if !reading.use_deps && atom.has_use_deps() {
+                let text = format!("`{head}`: no USE flags in brackets are possible in this file");
+                if matches!(reading.syntax, Syntax::User) {
+                    return Err(ConfigError::syntax(
+                        origin.file.to_path_buf(),
+                        origin.line,
+                        text,
+                        "remove the brackets",
+                    ));
+                }
+                warnings.push(format!("{}:{}: {text}; left out", origin.file.display(), origin.line));
+                continue;
+            }
+            entries.insert(head, Entry { atom, words, origin });
+        }
+        let mut table = Table::default();
+        for entry in entries.into_values() {
+            let cp = entry.atom.cp().to_owned();
+            if cp.contains('*') {
+                table.wild.entry(cp).or_default().push(entry);
+            } else {
+                table.plain.entry(cp).or_default().push(entry);
+            }
+        }
+        Ok(table)
+    }
+
+    /// Takes out the entry for all packages, `*/*` and nothing more.
+    pub fn take_global(&mut self) -> Option<Vec<String>> {
+        let entries = self.wild.get_mut("*/*")?;
+        let index = entries.iter().position(|entry| entry.atom.to_string() == "*/*")?;
+        let entry = entries.remove(index);
+        if entries.is_empty() {
+            self.wild.shift_remove("*/*");
+        }
+        Some(entry.words)
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.plain.is_empty() && self.wild.is_empty()
+    }
+
+    /// All entries, to change their words.
+    pub fn entries_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
+        self.plain.values_mut().chain(self.wild.values_mut()).flatten()
+    }
+
+    /// The entries that match, the least specific first.
+    pub fn matching(&self, package: &impl PackageFacts) -> Vec<&Entry> {
+        let cp = package.cpv().cp();
+        let mut matches: Vec<&Entry> = self
+            .plain
+            .get(cp)
+            .into_iter()
+            .flatten()
+            .chain(self.wild.values().flatten())
+            .filter(|entry| entry.atom.matches(package))
+            .collect();
+        let mut ordered = Vec::with_capacity(matches.len());
+        while let Some(best) = most_specific(&matches, package.cpv()) {
+            ordered.push(matches.remove(best));
+        }
+        ordered.reverse();
+        ordered
+    }
+}
+
+/// The index of the entry that speaks most precisely about the package. All entries match it.
+fn most_specific(entries: &[&Entry], cpv: &Cpv) -> Option<usize> {
+    let mut best: Option<(usize, i32)> = None;
+    for (index, entry) in entries.iter().enumerate() {
+        let atom = &entry.atom;
+        let value = best.map_or(-99, |(_, value)| value);
+        if atom.is_wildcard() {
+            let rank = match (atom.operator(), atom.slot()) {
+                (Some(_), _) => 0,
+                (None, Some(_)) => -1,
+                (None, None) => -2,
+            };
+            if rank > value {
+                best = Some((index, rank));
+            }
+            continue;
+        }
+        let mut value = value;
+        if atom.slot().is_some() && value < 3 {
+            value = 3;
+            best = Some((index, value));
+        }
+        let rank = match atom.operator() {
+            Some(Operator::Equal) => 6,
+            Some(Operator::Approximate) => 5,
+            Some(Operator::EqualGlob) => 4,
+            Some(_) => 2,
+            None => 1,
+        };
+        if rank > value {
+            best = Some((index, rank));
+        } else if rank == value
+            && rank == 2
+            && let Some((known, _)) = best
+            && let Some(known) = entries.get(known)
+            && is_closer(atom, &known.atom, cpv)
+        {
+            best = Some((index, rank));
+        }
+    }
+    best.map(|(index, _)| index)
+}
+
+/// Of two ranges on the same side of the package's version, whether the first ends nearer to it.
+fn is_closer(atom: &Atom, known: &Atom, cpv: &Cpv) -> bool {
+    let (Some(candidate), Some(best)) = (atom.version(), known.version()) else { return false };
+    let own = cpv.version();
+    if best == own || best == candidate {
+        return false;
+    }
+    if candidate == own {
+        return true;
+    }
+    match (best.cmp(own), candidate.cmp(own)) {
+        (Ordering::Less, Ordering::Less) => candidate > best,
+        (Ordering::Greater, Ordering::Greater) => candidate < best,
+        _ => false,
+    }
+}

@@ -1,0 +1,344 @@
+//! The USE files of repositories, profiles and the user (PMS 5.2.11 to 5.2.13).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use super::error::ConfigError;
+use super::files::{self, Directories};
+use super::profile::ProfileNode;
+use super::repositories::RepositoryFacts;
+use super::table::{Reading, Syntax, Table};
+use crate::pms::atom::PackageFacts;
+use crate::pms::eapi::Eapi;
+
+/// The flags and per-package flags of one directory, masks or forces.
+#[derive(Debug, Clone, Default)]
+struct Restriction {
+    flags: Vec<String>,
+    stable: Vec<String>,
+    package: Table,
+    package_stable: Table,
+}
+
+impl Restriction {
+    fn read(directory: &Path, kind: &str, context: Context, warnings: &mut Vec<String>) -> Result<Self, ConfigError> {
+        let stable = |eapi: Eapi| eapi.stable_masking();
+        Ok(Restriction {
+            flags: context.flags(&directory.join(format!("use.{kind}")), None, warnings)?,
+            stable: context.flags(&directory.join(format!("use.stable.{kind}")), Some(stable), warnings)?,
+            package: context.table(&directory.join(format!("package.use.{kind}")), None, warnings)?,
+            package_stable: context.table(
+                &directory.join(format!("package.use.stable.{kind}")),
+                Some(stable),
+                warnings,
+            )?,
+        })
+    }
+
+    /// Stacks what holds for a package onto `flags`, in the order of PMS algorithm 5.1.
+    fn apply(&self, package: &impl PackageFacts, stable: bool, flags: &mut BTreeSet<String>) {
+        stack(flags, &self.flags);
+        if stable {
+            stack(flags, &self.stable);
+        }
+        for entry in self.package.matching(package) {
+            stack(flags, &entry.words);
+        }
+        if stable {
+            for entry in self.package_stable.matching(package) {
+                stack(flags, &entry.words);
+            }
+        }
+    }
+}
+
+fn stack(flags: &mut BTreeSet<String>, words: &[String]) {
+    for word in words {
+        match word.strip_prefix('-') {
+            Some("*") => flags.clear(),
+            Some(flag) => {
+                flags.remove(flag);
+            }
+            None => {
+                flags.insert(word.clone());
+            }
+        }
+    }
+}
+
+/// What the files of one directory may contain.
+#[derive(Clone, Copy)]
+struct Context {
+    /// `None`: whatever any EAPI allows.
+    eapi: Option<Eapi>,
+    repo_deps: bool,
+    directories: Directories,
+}
+
+impl Context {
+    fn supports(self, path: &Path, filter: Option<fn(Eapi) -> bool>, empty: bool, warnings: &mut Vec<String>) -> bool {
+        match (self.eapi, filter) {
+            (Some(eapi), Some(filter)) if !filter(eapi) => {
+                if !empty {
+                    warnings.push(format!("{}: has no effect in EAPI {}", path.display(), eapi.name()));
+                }
+                false
+            }
+            _ => true,
+        }
+    }
+
+    fn flags(
+        self,
+        path: &Path,
+        filter: Option<fn(Eapi) -> bool>,
+        warnings: &mut Vec<String>,
+    ) -> Result<Vec<String>, ConfigError> {
+        let lines = files::lines(path, self.directories)?;
+        if !self.supports(path, filter, lines.is_empty(), warnings) {
+            return Ok(Vec::new());
+        }
+        let mut flags = Vec::new();
+        for line in lines {
+            let text = line.text();
+            if is_flag(text.strip_prefix('-').unwrap_or(&text)) {
+                flags.push(text);
+            } else if !text.is_empty() {
+                let file = line.origin.file.display();
+                warnings.push(format!("{file}:{}: `{text}` is no USE flag and is left out", line.origin.line));
+            }
+        }
+        Ok(flags)
+    }
+
+    fn table(
+        self,
+        path: &Path,
+        filter: Option<fn(Eapi) -> bool>,
+        warnings: &mut Vec<String>,
+    ) -> Result<Table, ConfigError> {
+        let syntax = match self.eapi {
+            Some(eapi) => Syntax::Profile { eapi, repo_deps: self.repo_deps },
+            None => Syntax::User,
+        };
+        let reading = Reading { syntax, directories: self.directories, newlines: false, use_deps: false };
+        let mut table = Table::read(path, reading, warnings)?;
+        if !self.supports(path, filter, table.is_empty(), warnings) {
+            return Ok(Table::default());
+        }
+        let prefixes = self.eapi.is_none();
+        for entry in table.entries_mut() {
+            let words = expand_prefixes(&entry.words, prefixes);
+            entry.words = words
+                .into_iter()
+                .filter(|word| {
+                    let good = is_flag(word.strip_prefix('-').unwrap_or(word));
+                    if !good {
+                        let (file, line) = (entry.origin.file.display(), entry.origin.line);
+                        warnings.push(format!("{file}:{line}: `{word}` is no USE flag and is left out"));
+                    }
+                    good
+                })
+                .collect();
+        }
+        Ok(table)
+    }
+}
+
+/// Replaces the `NAME:` groups of /etc/portage (`PYTHON_TARGETS: -* python3_13`) by whole flags.
+fn expand_prefixes(words: &[String], understood: bool) -> Vec<String> {
+    let mut prefix = String::new();
+    let mut flags = Vec::with_capacity(words.len());
+    for word in words {
+        if word == "\n" {
+            prefix.clear();
+        } else if understood && let Some(name) = word.strip_suffix(':') {
+            prefix = format!("{}_", name.to_lowercase());
+        } else if let Some(flag) = word.strip_prefix('-') {
+            flags.push(format!("-{prefix}{flag}"));
+        } else {
+            flags.push(format!("{prefix}{word}"));
+        }
+    }
+    flags
+}
+
+fn is_flag(text: &str) -> bool {
+    let mut bytes = text.bytes();
+    bytes.next().is_some_and(|b| b.is_ascii_alphanumeric())
+        && bytes.all(|b| b.is_ascii_alphanumeric() || b"+_@-".contains(&b))
+}
+
+/// The USE defaults of one directory.
+#[derive(Debug, Clone, Default)]
+struct Defaults {
+    stable: Vec<String>,
+    package: Table,
+    package_stable: Table,
+}
+
+impl Defaults {
+    fn read(directory: &Path, context: Context, warnings: &mut Vec<String>) -> Result<Self, ConfigError> {
+        let stable = |eapi: Eapi| eapi.use_stable();
+        Ok(Defaults {
+            stable: context.flags(&directory.join("use.stable"), Some(stable), warnings)?,
+            package: context.table(&directory.join("package.use"), None, warnings)?,
+            package_stable: context.table(&directory.join("package.use.stable"), Some(stable), warnings)?,
+        })
+    }
+
+    /// The words for a package: use.stable, then package.use, then package.use.stable.
+    fn words(&self, package: &impl PackageFacts, stable: bool) -> Vec<&str> {
+        let mut words: Vec<&str> = Vec::new();
+        if stable {
+            words.extend(self.stable.iter().map(String::as_str));
+        }
+        for entry in self.package.matching(package) {
+            words.extend(entry.words.iter().map(String::as_str));
+        }
+        if stable {
+            for entry in self.package_stable.matching(package) {
+                words.extend(entry.words.iter().map(String::as_str));
+            }
+        }
+        words
+    }
+}
+
+#[derive(Debug, Clone, Default)]
+struct Directory {
+    mask: Restriction,
+    force: Restriction,
+    defaults: Defaults,
+}
+
+impl Directory {
+    fn read(path: &Path, context: Context, warnings: &mut Vec<String>) -> Result<Self, ConfigError> {
+        Ok(Directory {
+            mask: Restriction::read(path, "mask", context, warnings)?,
+            force: Restriction::read(path, "force", context, warnings)?,
+            defaults: Defaults::read(path, context, warnings)?,
+        })
+    }
+}
+
+/// All USE files.
+#[derive(Debug, Clone, Default)]
+pub(super) struct UseFiles {
+    repositories: BTreeMap<String, Directory>,
+    profiles: Vec<Directory>,
+    user: Table,
+}
+
+impl UseFiles {
+    /// Reads them. `user` is /etc/portage.
+    pub fn read(
+        repositories: &[RepositoryFacts],
+        profiles: &[ProfileNode],
+        user: &Path,
+        warnings: &mut Vec<String>,
+    ) -> Result<Self, ConfigError> {
+        let mut result = UseFiles::default();
+        for repository in repositories {
+            let context = Context {
+                eapi: Some(repository.top_eapi),
+                repo_deps: repository.has_format("profile-repo-deps"),
+                directories: Directories::Flat,
+            };
+            let directory = Directory::read(&repository.location.join("profiles"), context, warnings)?;
+            result.repositories.insert(repository.name.clone(), directory);
+        }
+        for node in profiles {
+            let context = Context {
+                eapi: node.eapi,
+                repo_deps: node.has_format("profile-repo-deps"),
+                directories: node.directories,
+            };
+            result.profiles.push(Directory::read(&node.path, context, warnings)?);
+        }
+        let reading = Reading {
+            syntax: Syntax::User,
+            directories: Directories::Recursive,
+            newlines: true,
+            use_deps: false,
+        };
+        result.user = Table::read(&user.join("package.use"), reading, warnings)?;
+        for entry in result.user.entries_mut() {
+            entry.words = expand_prefixes(&entry.words, true);
+        }
+        Ok(result)
+    }
+
+    /// Takes out what package.use says for `*/*`: it counts as USE of make.conf.
+    pub fn take_global(&mut self) -> Option<Vec<String>> {
+        self.user.take_global()
+    }
+
+    /// The flags that are masked for every package.
+    pub fn global_mask(&self) -> BTreeSet<String> {
+        self.global(|directory| &directory.mask)
+    }
+
+    /// The flags that are forced for every package.
+    pub fn global_force(&self) -> BTreeSet<String> {
+        self.global(|directory| &directory.force)
+    }
+
+    fn global(&self, side: fn(&Directory) -> &Restriction) -> BTreeSet<String> {
+        let mut flags = BTreeSet::new();
+        for profile in &self.profiles {
+            stack(&mut flags, &side(profile).flags);
+        }
+        flags
+    }
+
+    /// The flags that are masked for a package. `repositories`: its repository's masters and itself.
+    pub fn mask(&self, package: &impl PackageFacts, repositories: &[&str], stable: bool) -> BTreeSet<String> {
+        self.restriction(package, repositories, stable, |directory| &directory.mask)
+    }
+
+    /// The flags that are forced for a package.
+    pub fn force(&self, package: &impl PackageFacts, repositories: &[&str], stable: bool) -> BTreeSet<String> {
+        self.restriction(package, repositories, stable, |directory| &directory.force)
+    }
+
+    fn restriction(
+        &self,
+        package: &impl PackageFacts,
+        repositories: &[&str],
+        stable: bool,
+        side: fn(&Directory) -> &Restriction,
+    ) -> BTreeSet<String> {
+        let mut flags = BTreeSet::new();
+        let repositories = repositories.iter().filter_map(|name| self.repositories.get(*name));
+        for directory in repositories.chain(&self.profiles) {
+            side(directory).apply(package, stable, &mut flags);
+        }
+        flags
+    }
+
+    /// The USE words that a repository has for a package.
+    pub fn repository_words(&self, repository: &str, package: &impl PackageFacts, stable: bool) -> Vec<&str> {
+        self.repositories
+            .get(repository)
+            .map(|directory| directory.defaults.words(package, stable))
+            .unwrap_or_default()
+    }
+
+    /// The USE words that the profile with this index has for a package.
+    pub fn profile_words(&self, index: usize, package: &impl PackageFacts, stable: bool) -> Vec<&str> {
+        self.profiles
+            .get(index)
+            .map(|directory| directory.defaults.words(package, stable))
+            .unwrap_or_default()
+    }
+
+    /// The USE words that the user's package.use has for a package.
+    pub fn user_words(&self, package: &impl PackageFacts) -> Vec<&str> {
+        self.user
+            .matching(package)
+            .into_iter()
+            .flat_map(|entry| entry.words.iter().map(String::as_str))
+            .collect()
+    }
+}
