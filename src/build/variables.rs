@@ -68,12 +68,12 @@ pub struct Variables {
 }
 
 impl Variables {
-    fn set(&mut self, name: &str, value: impl AsRef<[u8]>, exported: bool) {
+    pub(super) fn set(&mut self, name: &str, value: impl AsRef<[u8]>, exported: bool) {
         self.values
             .insert(name.to_owned(), (value.as_ref().to_vec(), exported));
     }
 
-    fn path(&mut self, name: &str, value: &Path, exported: bool) {
+    pub(super) fn path(&mut self, name: &str, value: &Path, exported: bool) {
         self.set(name, value.as_os_str().as_encoded_bytes(), exported);
     }
 

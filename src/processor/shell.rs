@@ -186,6 +186,16 @@ impl Shell {
         }
     }
 
+    /// Gives back the processor of a shell that has ended with status 0 by itself.
+    #[must_use]
+    pub fn into_processor(self) -> Option<Processor> {
+        if self.ended != Some(0) {
+            return None;
+        }
+        self.processor.kill_leftovers(&[]);
+        Some(self.processor)
+    }
+
     /// Ends the shell, its processor and everything below, and waits until that is done.
     pub async fn end(self) {
         self.processor.end().await;
