@@ -332,6 +332,7 @@ mod tests {
         fs::write(directory.path().join("a.partial"), "abc").unwrap();
         let partial = open(directory.path(), 4).await;
         assert_eq!(partial.size(), 0);
+        assert_eq!(fs::read(&partial.path).unwrap(), b"");
         partial.remove_if_empty();
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
     }

@@ -463,8 +463,10 @@ async fn servers_that_know_no_ranges() {
         });
         let mut world = World::new(vec![server.uri("a")]);
         world.put("foo-1.tar.gz.partial", &content()[..1000]);
-        world.fetch_well().await;
+        let fetched = world.fetch_well().await;
+        assert_eq!(fetched.set_aside, Vec::<PathBuf>::new());
         assert_eq!(server.heads().len(), 2);
+        assert!(!server.heads()[1].contains("range:"));
     }
 }
 
