@@ -1,0 +1,14 @@
+//! The bash library's commands, run in a real bash.
+//!
+//! What the processor brings (`die`, `nonfatal`, messages to the supervisor) and the helper
+//! programs are small stand-ins that tell what was asked of them.
+
+mod availability;
+mod configure;
+mod install;
+mod messages;
+mod phases;
+mod sources;
+mod stage;
+mod useflags;
+mod versions;
