@@ -100,7 +100,10 @@ pub enum ConfigError {
 
 impl ConfigError {
     pub(crate) fn read(path: impl Into<PathBuf>, source: io::Error) -> Self {
-        ConfigError::Read { path: path.into(), source }
+        ConfigError::Read {
+            path: path.into(),
+            source,
+        }
     }
 
     pub(crate) fn syntax(
@@ -109,6 +112,11 @@ impl ConfigError {
         problem: impl Into<String>,
         cure: impl Into<String>,
     ) -> Self {
-        ConfigError::Syntax { path: path.into(), line, problem: problem.into(), cure: cure.into() }
+        ConfigError::Syntax {
+            path: path.into(),
+            line,
+            problem: problem.into(),
+            cure: cure.into(),
+        }
     }
 }

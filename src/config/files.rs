@@ -62,7 +62,12 @@ fn collect(path: &Path, deep: bool, found: &mut Vec<PathBuf>) -> Result<(), Conf
     let kind = match fs::metadata(path) {
         Ok(metadata) => metadata,
         // A dangling symlink inside a directory counts as absent, as it does for Portage.
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
             return Ok(());
         }
         Err(error) => return Err(ConfigError::read(path, error)),
@@ -82,7 +87,11 @@ fn collect(path: &Path, deep: bool, found: &mut Vec<PathBuf>) -> Result<(), Conf
 
 fn sorted_children(path: &Path) -> Result<Vec<PathBuf>, ConfigError> {
     let mut children = fs::read_dir(path)
-        .and_then(|entries| entries.map(|entry| entry.map(|e| e.path())).collect::<io::Result<Vec<_>>>())
+        .and_then(|entries| {
+            entries
+                .map(|entry| entry.map(|e| e.path()))
+                .collect::<io::Result<Vec<_>>>()
+        })
         .map_err(|error| ConfigError::read(path, error))?;
     children.sort_by(|a, b| a.as_os_str().as_bytes().cmp(b.as_os_str().as_bytes()));
     Ok(children)
@@ -144,7 +153,10 @@ fn parse_lines(file: &Path, text: &str, result: &mut Vec<Line>) {
             .collect();
         result.push(Line {
             words,
-            origin: Origin { file: Arc::clone(&file), line: index + 1 },
+            origin: Origin {
+                file: Arc::clone(&file),
+                line: index + 1,
+            },
             comment: comment.clone(),
         });
     }

@@ -29,8 +29,13 @@ impl Ini {
     pub fn with_defaults<'a>(defaults: impl IntoIterator<Item = (&'a str, String)>) -> Self {
         let mut ini = Ini::default();
         for (name, value) in defaults {
-            let origin = Origin { file: Arc::from(Path::new("<built in>")), line: 0 };
-            ini.defaults.options.insert(name.to_ascii_lowercase(), Setting { value, origin });
+            let origin = Origin {
+                file: Arc::from(Path::new("<built in>")),
+                line: 0,
+            };
+            ini.defaults
+                .options
+                .insert(name.to_ascii_lowercase(), Setting { value, origin });
         }
         ini
     }
@@ -42,7 +47,9 @@ impl Ini {
     /// repeats a section or option of the same file.
     pub fn add(&mut self, path: &Path, text: &str) -> Result<(), ConfigError> {
         let file: Arc<Path> = Arc::from(path);
-        let error = |line: usize, problem: String, cure: &str| ConfigError::syntax(path, line, problem, cure);
+        let error = |line: usize, problem: String, cure: &str| {
+            ConfigError::syntax(path, line, problem, cure)
+        };
         let mut section: Option<String> = None;
         let mut option: Option<(String, usize)> = None;
         let mut seen: Vec<(String, Option<String>)> = Vec::new();
@@ -62,38 +69,78 @@ impl Ini {
                 }
                 continue;
             }
-            if let Some(name) = trimmed.strip_prefix('[').and_then(|rest| rest.rsplit_once(']')).map(|(name, _)| name) {
-                if seen.iter().any(|(section, option)| section == name && option.is_none()) {
-                    return Err(error(number, format!("section [{name}] stands here twice"), "join the two sections"));
+            if let Some(name) = trimmed
+                .strip_prefix('[')
+                .and_then(|rest| rest.rsplit_once(']'))
+                .map(|(name, _)| name)
+            {
+                if seen
+                    .iter()
+                    .any(|(section, option)| section == name && option.is_none())
+                {
+                    return Err(error(
+                        number,
+                        format!("section [{name}] stands here twice"),
+                        "join the two sections",
+                    ));
                 }
                 seen.push((name.to_owned(), None));
-                let origin = Origin { file: Arc::clone(&file), line: number };
+                let origin = Origin {
+                    file: Arc::clone(&file),
+                    line: number,
+                };
                 self.section_mut(name).origin.get_or_insert(origin);
                 section = Some(name.to_owned());
                 option = None;
                 continue;
             }
             let Some(name) = &section else {
-                return Err(error(number, format!("`{trimmed}` stands before the first section"), "begin with a line like [DEFAULT]"));
+                return Err(error(
+                    number,
+                    format!("`{trimmed}` stands before the first section"),
+                    "begin with a line like [DEFAULT]",
+                ));
             };
             let Some(at) = trimmed.find(['=', ':']) else {
-                return Err(error(number, format!("`{trimmed}` is no option"), "write option = value"));
+                return Err(error(
+                    number,
+                    format!("`{trimmed}` is no option"),
+                    "write option = value",
+                ));
             };
             let (key, value) = trimmed.split_at(at);
             let key = key.trim_end().to_lowercase();
             let value = value.get(1..).unwrap_or_default().trim();
             if key.is_empty() {
-                return Err(error(number, format!("`{trimmed}` has no option name"), "write option = value"));
+                return Err(error(
+                    number,
+                    format!("`{trimmed}` has no option name"),
+                    "write option = value",
+                ));
             }
-            if seen.iter().any(|(section, option)| section == name && option.as_deref() == Some(&key)) {
-                return Err(error(number, format!("option {key} is set twice in [{name}]"), "remove one of the two lines"));
+            if seen
+                .iter()
+                .any(|(section, option)| section == name && option.as_deref() == Some(&key))
+            {
+                return Err(error(
+                    number,
+                    format!("option {key} is set twice in [{name}]"),
+                    "remove one of the two lines",
+                ));
             }
             seen.push((name.clone(), Some(key.clone())));
-            let origin = Origin { file: Arc::clone(&file), line: number };
+            let origin = Origin {
+                file: Arc::clone(&file),
+                line: number,
+            };
             let name = name.clone();
-            self.section_mut(&name)
-                .options
-                .insert(key.clone(), Setting { value: value.to_owned(), origin });
+            self.section_mut(&name).options.insert(
+                key.clone(),
+                Setting {
+                    value: value.to_owned(),
+                    origin,
+                },
+            );
             option = Some((key, indent));
         }
         Ok(())
@@ -103,16 +150,22 @@ impl Ini {
         if name == "DEFAULT" {
             return &mut self.defaults;
         }
-        let index = self.sections.iter().position(|(known, _)| known == name).unwrap_or_else(|| {
-            self.sections.push((name.to_owned(), Section::default()));
-            self.sections.len() - 1
-        });
+        let index = self
+            .sections
+            .iter()
+            .position(|(known, _)| known == name)
+            .unwrap_or_else(|| {
+                self.sections.push((name.to_owned(), Section::default()));
+                self.sections.len() - 1
+            });
         &mut self.sections[index].1
     }
 
     /// The sections other than DEFAULT.
     pub fn sections(&self) -> impl Iterator<Item = (&str, &Section)> {
-        self.sections.iter().map(|(name, section)| (name.as_str(), section))
+        self.sections
+            .iter()
+            .map(|(name, section)| (name.as_str(), section))
     }
 
     /// An option of a section (of DEFAULT with `None`), with `%(name)s` filled in.
@@ -120,9 +173,14 @@ impl Ini {
     /// # Errors
     /// A `%` is followed by neither `%` nor `(name)s`, or the name has no value.
     pub fn get(&self, section: Option<&str>, option: &str) -> Result<Option<Setting>, ConfigError> {
-        let Some(setting) = self.raw(section, option) else { return Ok(None) };
+        let Some(setting) = self.raw(section, option) else {
+            return Ok(None);
+        };
         let value = self.interpolate(section, setting, &setting.value, 0)?;
-        Ok(Some(Setting { value, origin: setting.origin.clone() }))
+        Ok(Some(Setting {
+            value,
+            origin: setting.origin.clone(),
+        }))
     }
 
     fn raw(&self, section: Option<&str>, option: &str) -> Option<&Setting> {
@@ -140,10 +198,18 @@ impl Ini {
         depth: usize,
     ) -> Result<String, ConfigError> {
         let error = |problem: String, cure: &str| {
-            ConfigError::syntax(setting.origin.file.to_path_buf(), setting.origin.line, problem, cure)
+            ConfigError::syntax(
+                setting.origin.file.to_path_buf(),
+                setting.origin.line,
+                problem,
+                cure,
+            )
         };
         if depth > 10 {
-            return Err(error("`%(…)s` refers to itself".to_owned(), "write the value out"));
+            return Err(error(
+                "`%(…)s` refers to itself".to_owned(),
+                "write the value out",
+            ));
         }
         let mut result = String::new();
         let mut rest = text;
@@ -154,11 +220,20 @@ impl Ini {
                 rest = after;
                 continue;
             }
-            let Some((name, after)) = after.strip_prefix('(').and_then(|after| after.split_once(")s")) else {
-                return Err(error(format!("a lone % in `{text}`"), "write %% for a percent sign"));
+            let Some((name, after)) = after
+                .strip_prefix('(')
+                .and_then(|after| after.split_once(")s"))
+            else {
+                return Err(error(
+                    format!("a lone % in `{text}`"),
+                    "write %% for a percent sign",
+                ));
             };
             let Some(other) = self.raw(section, &name.to_lowercase()) else {
-                return Err(error(format!("`%({name})s` has no value"), "set that option or write the value out"));
+                return Err(error(
+                    format!("`%({name})s` has no value"),
+                    "set that option or write the value out",
+                ));
             };
             result.push_str(&self.interpolate(section, other, &other.value, depth + 1)?);
             rest = after;
@@ -195,7 +270,8 @@ mod tests {
     #[test]
     fn a_later_file_overrides_single_options() {
         let mut ini = ini("[gentoo]\nlocation = /a\npriority = 1\n").unwrap();
-        ini.add(Path::new("/b"), "[gentoo]\nlocation = /b\n").unwrap();
+        ini.add(Path::new("/b"), "[gentoo]\nlocation = /b\n")
+            .unwrap();
         assert_eq!(get(&ini, "gentoo", "location"), "/b");
         assert_eq!(get(&ini, "gentoo", "priority"), "1");
     }
@@ -209,10 +285,18 @@ mod tests {
             ("[a]\n\n[a]\n", 3, "twice"),
         ] {
             let message = ini(text).unwrap_err().to_string();
-            assert!(message.starts_with(&format!("/repos.conf:{line}: ")), "{message}");
+            assert!(
+                message.starts_with(&format!("/repos.conf:{line}: ")),
+                "{message}"
+            );
             assert!(message.contains(words), "{message}");
         }
         let lone = ini("[a]\nx = 100% sure\n").unwrap();
-        assert!(lone.get(Some("a"), "x").unwrap_err().to_string().contains("%%"));
+        assert!(
+            lone.get(Some("a"), "x")
+                .unwrap_err()
+                .to_string()
+                .contains("%%")
+        );
     }
 }

@@ -7,7 +7,6 @@ use super::error::ConfigError;
 use super::files::Directories;
 use super::profile::ProfileNode;
 use super::table::{Reading, Table};
-use super::use_files;
 use crate::pms::atom::PackageFacts;
 
 /// The keyword files of profiles and user.
@@ -43,7 +42,7 @@ impl KeywordFiles {
     ) -> Result<Self, ConfigError> {
         let mut result = KeywordFiles::default();
         for node in profiles {
-            let reading = use_files::reading(node);
+            let reading = Reading::profile(node);
             for (list, name) in [
                 (&mut result.changed, "package.keywords"),
                 (&mut result.profiles, "package.accept_keywords"),
@@ -54,7 +53,10 @@ impl KeywordFiles {
         let reading = Reading::user(Directories::Recursive);
         // The same package in both files is one entry, the newer file's words last.
         let table = Table::read_all(
-            &[user.join("package.keywords"), user.join("package.accept_keywords")],
+            &[
+                user.join("package.keywords"),
+                user.join("package.accept_keywords"),
+            ],
             reading,
             warnings,
         )?;
@@ -75,14 +77,30 @@ impl KeywordFiles {
         let own = self.effective(package, keywords);
         let groups = self.accepted(package, accepted, environment);
         if !is_accepted(&own, &groups) {
-            let missing = if own.is_empty() { vec!["**".to_owned()] } else { own };
-            return Verdict { missing, stable: false };
+            let missing = if own.is_empty() {
+                vec!["**".to_owned()]
+            } else {
+                own
+            };
+            return Verdict {
+                missing,
+                stable: false,
+            };
         }
         let unstable: Vec<String> = own
             .iter()
-            .map(|keyword| if keyword.starts_with('~') { keyword.clone() } else { format!("~{keyword}") })
+            .map(|keyword| {
+                if keyword.starts_with('~') {
+                    keyword.clone()
+                } else {
+                    format!("~{keyword}")
+                }
+            })
             .collect();
-        Verdict { missing: Vec::new(), stable: !is_accepted(&unstable, &groups) }
+        Verdict {
+            missing: Vec::new(),
+            stable: !is_accepted(&unstable, &groups),
+        }
     }
 
     /// KEYWORDS after what profiles change.
@@ -108,18 +126,30 @@ impl KeywordFiles {
         own
     }
 
-    fn accepted(&self, package: &impl PackageFacts, accepted: &str, environment: &str) -> BTreeSet<String> {
+    fn accepted(
+        &self,
+        package: &impl PackageFacts,
+        accepted: &str,
+        environment: &str,
+    ) -> BTreeSet<String> {
         let mut extra: Vec<String> = Vec::new();
         for (tables, default) in [
             (&self.profiles, testing(accepted.split_whitespace())),
             (&self.user, self.user_default.clone()),
         ] {
             for entry in tables.iter().flat_map(|table| table.matching(package)) {
-                extra.extend(if entry.words.is_empty() { default.clone() } else { entry.words.clone() });
+                extra.extend(if entry.words.is_empty() {
+                    default.clone()
+                } else {
+                    entry.words.clone()
+                });
             }
         }
         let environment: Vec<&str> = environment.split_whitespace().collect();
-        let all = accepted.split_whitespace().chain(extra.iter().map(String::as_str)).chain(environment.iter().copied());
+        let all = accepted
+            .split_whitespace()
+            .chain(extra.iter().map(String::as_str))
+            .chain(environment.iter().copied());
         let stacked = !extra.is_empty() || !environment.is_empty();
         let mut groups = BTreeSet::new();
         for word in all {
@@ -138,7 +168,10 @@ impl KeywordFiles {
 }
 
 fn testing<'a>(keywords: impl Iterator<Item = &'a str>) -> Vec<String> {
-    keywords.filter(|keyword| !keyword.starts_with(['~', '-'])).map(|keyword| format!("~{keyword}")).collect()
+    keywords
+        .filter(|keyword| !keyword.starts_with(['~', '-']))
+        .map(|keyword| format!("~{keyword}"))
+        .collect()
 }
 
 fn is_accepted(own: &[String], groups: &BTreeSet<String>) -> bool {
@@ -158,5 +191,7 @@ fn is_accepted(own: &[String], groups: &BTreeSet<String>) -> bool {
             _ => {}
         }
     }
-    (has_testing && groups.contains("~*")) || (has_stable && groups.contains("*")) || groups.contains("**")
+    (has_testing && groups.contains("~*"))
+        || (has_stable && groups.contains("*"))
+        || groups.contains("**")
 }

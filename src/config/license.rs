@@ -28,7 +28,9 @@ impl LicenseFiles {
         warnings: &mut Vec<String>,
     ) -> Result<Self, ConfigError> {
         let mut groups: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        let places = repositories.iter().map(|repository| repository.location.join("profiles"));
+        let places = repositories
+            .iter()
+            .map(|repository| repository.location.join("profiles"));
         for place in places.chain([user.to_path_buf()]) {
             for line in files::lines(&place.join("license_groups"), Directories::Forbidden)? {
                 if let Some((name, members)) = line.words.split_first() {
@@ -41,7 +43,10 @@ impl LicenseFiles {
                             ));
                             continue;
                         }
-                        groups.entry(name.clone()).or_default().insert(member.clone());
+                        groups
+                            .entry(name.clone())
+                            .or_default()
+                            .insert(member.clone());
                     }
                 }
             }
@@ -89,7 +94,12 @@ impl LicenseFiles {
         result
     }
 
-    fn collect<'a>(&'a self, group: &'a str, seen: &mut BTreeSet<&'a str>, members: &mut BTreeSet<String>) {
+    fn collect<'a>(
+        &'a self,
+        group: &'a str,
+        seen: &mut BTreeSet<&'a str>,
+        members: &mut BTreeSet<String>,
+    ) {
         match self.groups.get(group) {
             Some(found) if seen.insert(group) => {
                 for member in found {
@@ -119,7 +129,10 @@ impl LicenseFiles {
 }
 
 /// Of the words that occur, those that stacked tokens (`*`, `-*`, `word`, `-word`) accept.
-pub(super) fn acceptable<'a>(tokens: &'a [String], occurring: &BTreeSet<&'a str>) -> BTreeSet<&'a str> {
+pub(super) fn acceptable<'a>(
+    tokens: &'a [String],
+    occurring: &BTreeSet<&'a str>,
+) -> BTreeSet<&'a str> {
     let mut accepted = BTreeSet::new();
     for token in tokens {
         match token.as_str() {
@@ -179,9 +192,16 @@ fn missing_of(node: &Node<String>, accepted: &BTreeSet<&str>, result: &mut Vec<S
 
 /// Removes the part of a stack of tokens that a later `*` or `-*` makes irrelevant.
 pub(super) fn prune(tokens: &mut Vec<String>) {
-    if let Some(index) = tokens.iter().rposition(|token| token == "*" || token == "-*") {
+    if let Some(index) = tokens
+        .iter()
+        .rposition(|token| token == "*" || token == "-*")
+    {
         let last = index + 1 == tokens.len();
-        let keep = if tokens[index] == "*" || last { index } else { index + 1 };
+        let keep = if tokens[index] == "*" || last {
+            index
+        } else {
+            index + 1
+        };
         tokens.drain(..keep);
     }
 }

@@ -16,6 +16,8 @@ use crate::pms::atom::{Atom, PackageFacts};
 #[derive(Debug, Clone)]
 pub(super) struct MaskLine {
     pub atom: Atom,
+    /// The line's text.
+    pub text: String,
     pub origin: Origin,
     pub comment: Vec<String>,
 }
@@ -60,37 +62,69 @@ impl MaskFiles {
             }
             for master in masters {
                 let mut with_master = Stack::new();
-                stack(&mut with_master, &repository_items(master, "package.mask", &mut Vec::new())?, false);
+                stack(
+                    &mut with_master,
+                    &repository_items(master, "package.mask", &mut Vec::new())?,
+                    false,
+                );
                 stack(&mut with_master, &own, false);
                 stacked.extend(with_master);
             }
             bind(&stacked, &repository.name, &mut masks)?;
             if repository.directories != Directories::Forbidden {
                 let mut stacked = Stack::new();
-                stack(&mut stacked, &repository_items(repository, "package.unmask", warnings)?, false);
+                stack(
+                    &mut stacked,
+                    &repository_items(repository, "package.unmask", warnings)?,
+                    false,
+                );
                 bind(&stacked, &repository.name, &mut unmasks)?;
             }
         }
         let (mut profile_masks, mut profile_unmasks) = (Stack::new(), Stack::new());
         for node in profiles {
             let syntax = match node.eapi {
-                Some(eapi) => Syntax::Profile { eapi, repo_deps: node.has_format("profile-repo-deps") },
+                Some(eapi) => Syntax::Profile {
+                    eapi,
+                    repo_deps: node.has_format("profile-repo-deps"),
+                },
                 None => Syntax::User,
             };
-            let items = read(&node.path.join("package.mask"), node.directories, syntax, warnings)?;
+            let items = read(
+                &node.path.join("package.mask"),
+                node.directories,
+                syntax,
+                warnings,
+            )?;
             stack(&mut profile_masks, &items, false);
             if node.directories != Directories::Forbidden {
-                let items = read(&node.path.join("package.unmask"), node.directories, syntax, warnings)?;
+                let items = read(
+                    &node.path.join("package.unmask"),
+                    node.directories,
+                    syntax,
+                    warnings,
+                )?;
                 stack(&mut profile_unmasks, &items, false);
             }
         }
         masks.extend(profile_masks);
         unmasks.extend(profile_unmasks);
-        for (name, target) in [("package.mask", &mut masks), ("package.unmask", &mut unmasks)] {
-            let items = read(&user.join(name), Directories::Recursive, Syntax::User, warnings)?;
+        for (name, target) in [
+            ("package.mask", &mut masks),
+            ("package.unmask", &mut unmasks),
+        ] {
+            let items = read(
+                &user.join(name),
+                Directories::Recursive,
+                Syntax::User,
+                warnings,
+            )?;
             stack(target, &items, true);
         }
-        Ok(MaskFiles { masks: masks.into_values().collect(), unmasks: unmasks.into_values().collect() })
+        Ok(MaskFiles {
+            masks: masks.into_values().collect(),
+            unmasks: unmasks.into_values().collect(),
+        })
     }
 
     /// The first mask that matches a package, unless it is unmasked.
@@ -98,9 +132,13 @@ impl MaskFiles {
         let cp = package.cpv().cp();
         // Masks that name the package come before those with wildcards.
         let order = |wild: bool| {
-            self.masks.iter().filter(move |line| line.atom.is_wildcard() == wild && (wild || line.atom.cp() == cp))
+            self.masks.iter().filter(move |line| {
+                line.atom.is_wildcard() == wild && (wild || line.atom.cp() == cp)
+            })
         };
-        let found = order(false).chain(order(true)).find(|line| line.atom.matches(package))?;
+        let found = order(false)
+            .chain(order(true))
+            .find(|line| line.atom.matches(package))?;
         let unmasked = self.unmasks.iter().any(|line| line.atom.matches(package));
         (!unmasked).then_some(found)
     }
@@ -111,9 +149,16 @@ fn repository_items(
     name: &str,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<Item>, ConfigError> {
-    let syntax =
-        Syntax::Profile { eapi: repository.top_eapi, repo_deps: repository.has_format("profile-repo-deps") };
-    read(&repository.location.join("profiles").join(name), repository.directories, syntax, warnings)
+    let syntax = Syntax::Profile {
+        eapi: repository.top_eapi,
+        repo_deps: repository.has_format("profile-repo-deps"),
+    };
+    read(
+        &repository.location.join("profiles").join(name),
+        repository.directories,
+        syntax,
+        warnings,
+    )
 }
 
 fn read(
@@ -123,17 +168,33 @@ fn read(
     warnings: &mut Vec<String>,
 ) -> Result<Vec<Item>, ConfigError> {
     let mut items = Vec::new();
-    for Line { words, origin, comment } in files::lines(path, directories)? {
+    for Line {
+        words,
+        origin,
+        comment,
+    } in files::lines(path, directories)?
+    {
         let text = words.join(" ");
         let (removal, name) = match text.strip_prefix('-') {
             Some(name) => (true, name),
             None => (false, text.as_str()),
         };
-        let Some(atom) = table::atom(name, &origin, syntax, warnings)? else { continue };
+        let Some(atom) = table::atom(name, &origin, syntax, warnings)? else {
+            continue;
+        };
+        let atom = atom.without_use();
         items.push(if removal {
             Item::Remove(name.to_owned())
         } else {
-            Item::Add(text, MaskLine { atom, origin, comment })
+            Item::Add(
+                text.clone(),
+                MaskLine {
+                    atom,
+                    text,
+                    origin,
+                    comment,
+                },
+            )
         });
     }
     Ok(items)
@@ -150,7 +211,12 @@ fn stack(target: &mut Stack, items: &[Item], any_repository: bool) {
                 }
             },
             Item::Remove(text) if any_repository && !text.contains("::") => {
-                target.retain(|known, _| known.split_once("::").map_or(known.as_str(), |(before, _)| before) != text);
+                target.retain(|known, _| {
+                    known
+                        .split_once("::")
+                        .map_or(known.as_str(), |(before, _)| before)
+                        != text
+                });
             }
             Item::Remove(text) => {
                 target.shift_remove(text);
@@ -167,7 +233,11 @@ fn bind(from: &Stack, repository: &str, target: &mut Stack) -> Result<(), Config
             continue;
         }
         let bound = match text.find('[') {
-            Some(at) => format!("{}::{repository}{}", text.get(..at).unwrap_or(text), text.get(at..).unwrap_or("")),
+            Some(at) => format!(
+                "{}::{repository}{}",
+                text.get(..at).unwrap_or(text),
+                text.get(at..).unwrap_or("")
+            ),
             None => format!("{text}::{repository}"),
         };
         let atom = Atom::parse_config(&bound).map_err(|source| ConfigError::Atom {
@@ -176,7 +246,13 @@ fn bind(from: &Stack, repository: &str, target: &mut Stack) -> Result<(), Config
             text: bound.clone(),
             source: Box::new(source),
         })?;
-        target.insert(bound, MaskLine { atom, ..line.clone() });
+        target.insert(
+            bound,
+            MaskLine {
+                atom,
+                ..line.clone()
+            },
+        );
     }
     Ok(())
 }

@@ -26,6 +26,17 @@ pub struct ProfileNode {
 }
 
 impl ProfileNode {
+    /// Stands for the built-in defaults; no file is below its path.
+    pub(super) fn built_in() -> Self {
+        ProfileNode {
+            path: PathBuf::from("/dev/null"),
+            eapi: Some(Eapi::LATEST),
+            directories: Directories::Flat,
+            user: false,
+            formats: Vec::new(),
+        }
+    }
+
     /// Whether the repository has announced an extension of the profile format.
     pub fn has_format(&self, format: &str) -> bool {
         self.formats.iter().any(|known| known == format)
@@ -65,7 +76,10 @@ pub(super) fn find(config_root: &Path) -> Result<Option<PathBuf>, ConfigError> {
 ///
 /// # Errors
 /// A parent is missing, the parents form a circle, or an EAPI is not supported.
-pub(super) fn nodes(profile: &Path, repositories: &[RepositoryFacts]) -> Result<Vec<ProfileNode>, ConfigError> {
+pub(super) fn nodes(
+    profile: &Path,
+    repositories: &[RepositoryFacts],
+) -> Result<Vec<ProfileNode>, ConfigError> {
     let start = fs::canonicalize(profile).map_err(|error| ConfigError::read(profile, error))?;
     let mut found = Vec::new();
     let mut trail = Vec::new();
@@ -88,7 +102,11 @@ pub(super) fn user_node(config_root: &Path) -> Result<Option<ProfileNode>, Confi
         eapi,
         directories: Directories::Recursive,
         user: true,
-        formats: vec!["profile-bashrcs".to_owned(), "profile-set".to_owned(), "build-id".to_owned()],
+        formats: vec![
+            "profile-bashrcs".to_owned(),
+            "profile-set".to_owned(),
+            "build-id".to_owned(),
+        ],
     }))
 }
 
@@ -102,11 +120,13 @@ pub(super) fn read_eapi(directory: &Path) -> Result<Option<Eapi>, ConfigError> {
     };
     let text = String::from_utf8_lossy(&text);
     let name = text.lines().next().unwrap_or_default().trim();
-    Eapi::parse(name).map(Some).map_err(|_| ConfigError::Profile {
-        problem: format!("EAPI `{name}` is not supported"),
-        cure: "select another profile, or update this program".to_owned(),
-        path,
-    })
+    Eapi::parse(name)
+        .map(Some)
+        .map_err(|_| ConfigError::Profile {
+            problem: format!("EAPI `{name}` is not supported"),
+            cure: "select another profile, or update this program".to_owned(),
+            path,
+        })
 }
 
 fn add(
@@ -137,17 +157,12 @@ fn add(
         .max_by_key(|repository| repository.real_location.as_os_str().len());
     let eapi = match read_eapi(path)? {
         Some(eapi) => eapi,
-        None => repository.map_or(Ok(Eapi::parse("0").ok()), |r| Ok(Some(r.profile_eapi)))
-            .and_then(|eapi: Option<Eapi>| {
-                eapi.ok_or_else(|| ConfigError::Profile {
-                    path: path.join("eapi"),
-                    problem: "EAPI `0` is not supported".to_owned(),
-                    cure: "add an eapi file".to_owned(),
-                })
-            })?,
+        None => repository.map_or(Eapi::DEFAULT, |r| r.profile_eapi),
     };
     let directories = match repository {
-        Some(repository) if !eapi.profile_file_dirs() && !repository.formats_allow_directories() => {
+        Some(repository)
+            if !eapi.profile_file_directories() && !repository.formats_allow_directories() =>
+        {
             Directories::Forbidden
         }
         _ => Directories::Flat,
@@ -165,11 +180,19 @@ fn add(
         for line in parents {
             let text = line.text();
             let missing = |problem: String| {
-                ConfigError::syntax(parent_file.clone(), line.origin.line, problem, "correct or remove the line")
+                ConfigError::syntax(
+                    parent_file.clone(),
+                    line.origin.line,
+                    problem,
+                    "correct or remove the line",
+                )
             };
             let parent = resolve(path, &text, repository, repositories).map_err(missing)?;
             if !parent.is_dir() {
-                return Err(missing(format!("parent `{text}` is not there: no directory {}", parent.display())));
+                return Err(missing(format!(
+                    "parent `{text}` is not there: no directory {}",
+                    parent.display()
+                )));
             }
             add(&parent, repositories, trail, found)?;
         }
@@ -192,16 +215,23 @@ fn resolve(
     repository: Option<&RepositoryFacts>,
     repositories: &[RepositoryFacts],
 ) -> Result<PathBuf, String> {
-    let colon_allowed = repository.is_none_or(|r| r.formats.iter().any(|format| format == "portage-2"));
+    let colon_allowed =
+        repository.is_none_or(|r| r.formats.iter().any(|format| format == "portage-2"));
     let joined = match text.split_once(':') {
         Some((name, rest)) if colon_allowed && !text.starts_with('/') => {
             let other = if name.is_empty() {
-                repository.ok_or_else(|| format!("parent `{text}` speaks of this repository, but it is in none"))?
+                repository.ok_or_else(|| {
+                    format!("parent `{text}` speaks of this repository, but it is in none")
+                })?
             } else {
                 repositories
                     .iter()
                     .find(|r| r.name == name || r.aliases.iter().any(|alias| alias == name))
-                    .ok_or_else(|| format!("parent `{text}` names the repository {name}, which is not configured"))?
+                    .ok_or_else(|| {
+                        format!(
+                            "parent `{text}` names the repository {name}, which is not configured"
+                        )
+                    })?
             };
             other.real_location.join("profiles").join(rest)
         }
@@ -229,5 +259,9 @@ pub(super) fn normalize(path: &Path) -> PathBuf {
             other => result.push(other),
         }
     }
-    if result.as_os_str().is_empty() { PathBuf::from(".") } else { result }
+    if result.as_os_str().is_empty() {
+        PathBuf::from(".")
+    } else {
+        result
+    }
 }

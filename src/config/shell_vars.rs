@@ -47,11 +47,42 @@ pub struct Dialect {
 
 impl Dialect {
     /// make.conf and the files of /etc/portage/env.
-    pub const USER: Dialect = Dialect { source: true, expand: true };
+    pub const USER: Dialect = Dialect {
+        source: true,
+        expand: true,
+    };
     /// make.defaults.
-    pub const PROFILE: Dialect = Dialect { source: false, expand: true };
+    pub const PROFILE: Dialect = Dialect {
+        source: false,
+        expand: true,
+    };
     /// /etc/profile.env.
-    pub const ENV_D: Dialect = Dialect { source: false, expand: false };
+    pub const ENV_D: Dialect = Dialect {
+        source: false,
+        expand: false,
+    };
+}
+
+/// One assignment of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assignment {
+    /// The variable.
+    pub name: String,
+    /// The value as expanded when the file was read, and the place.
+    pub setting: Setting,
+    /// The value before expansion.
+    raw: String,
+}
+
+impl Assignment {
+    /// The value with other variables filled in than those known when the file was read. Takes
+    /// note of the new value.
+    pub fn expand(&self, known: &mut HashMap<String, String>) -> String {
+        // What could be expanded once can be expanded always: errors do not depend on values.
+        let value = expand(&self.raw, known).unwrap_or_else(|_| self.setting.value.clone());
+        known.insert(self.name.clone(), value.clone());
+        value
+    }
 }
 
 /// Reads a file, or every file of a directory when `recursive`. `known` gives the values for
@@ -65,34 +96,45 @@ pub fn read(
     recursive: bool,
     known: &mut HashMap<String, String>,
 ) -> Result<Option<Variables>, ConfigError> {
-    let mut variables = Variables::new();
-    if recursive {
-        let list = files::recursive(path)?;
-        if list.is_empty() {
-            return Ok(None);
-        }
-        for file in &list {
-            read_into(file, dialect, known, &mut variables)?;
-        }
-    } else if !read_into(path, dialect, known, &mut variables)? {
-        return Ok(None);
-    }
-    Ok(Some(variables))
+    Ok(assignments(path, dialect, recursive, known)?.map(|list| {
+        list.into_iter()
+            .map(|Assignment { name, setting, .. }| (name, setting))
+            .collect()
+    }))
 }
 
-fn read_into(
+/// As [`read`], but gives every single assignment in its order.
+///
+/// # Errors
+/// As [`read`].
+pub fn assignments(
     path: &Path,
     dialect: Dialect,
+    recursive: bool,
     known: &mut HashMap<String, String>,
-    variables: &mut Variables,
-) -> Result<bool, ConfigError> {
-    let text = match std::fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(ConfigError::read(path, error)),
+) -> Result<Option<Vec<Assignment>>, ConfigError> {
+    let list = if recursive {
+        files::recursive(path)?
+    } else {
+        vec![path.to_path_buf()]
     };
-    parse_into(path, &String::from_utf8_lossy(&text), dialect, known, variables)?;
-    Ok(true)
+    let mut result = None;
+    for file in list {
+        let bytes = match std::fs::read(&file) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(ConfigError::read(file, error)),
+        };
+        let text = String::from_utf8_lossy(&bytes);
+        parse(
+            &file,
+            &text,
+            dialect,
+            known,
+            result.get_or_insert_with(Vec::new),
+        )?;
+    }
+    Ok(result)
 }
 
 /// Parses text as if it stood in the file `path`.
@@ -104,18 +146,7 @@ pub fn parse(
     text: &str,
     dialect: Dialect,
     known: &mut HashMap<String, String>,
-) -> Result<Variables, ConfigError> {
-    let mut variables = Variables::new();
-    parse_into(path, text, dialect, known, &mut variables)?;
-    Ok(variables)
-}
-
-fn parse_into(
-    path: &Path,
-    text: &str,
-    dialect: Dialect,
-    known: &mut HashMap<String, String>,
-    variables: &mut Variables,
+    result: &mut Vec<Assignment>,
 ) -> Result<(), ConfigError> {
     let mut lexer = Lexer::new(path, text);
     while let Some(mut key) = lexer.token()? {
@@ -125,7 +156,11 @@ fn parse_into(
         }
         if key.text == "export" {
             let Some(name) = lexer.token()? else {
-                return Err(lexer.error(key.line, "`export` without a name", "write export NAME=\"value\""));
+                return Err(lexer.error(
+                    key.line,
+                    "`export` without a name",
+                    "write export NAME=\"value\"",
+                ));
             };
             key = name;
         }
@@ -144,30 +179,47 @@ fn parse_into(
         if value.punctuation && matches!(value.text.as_str(), "(" | "&" | "|" | "<" | ">") {
             return Err(lexer.error(
                 value.line,
-                format!("`{}={}`: only plain strings can be assigned here", key.text, value.text),
+                format!(
+                    "`{}={}`: only plain strings can be assigned here",
+                    key.text, value.text
+                ),
                 format!("write {}=\"value\"", key.text),
             ));
         }
         if !is_name(&key.text) {
             let cure = match key.text.strip_suffix('+') {
                 Some(name) if is_name(name) => format!("write {name}=\"${{{name}}} …\" to append"),
-                _ => "a name has letters, digits and underscores and begins with no digit".to_owned(),
+                _ => {
+                    "a name has letters, digits and underscores and begins with no digit".to_owned()
+                }
             };
-            return Err(lexer.error(key.line, format!("`{}` is no variable name", key.text), cure));
+            return Err(lexer.error(
+                key.line,
+                format!("`{}` is no variable name", key.text),
+                cure,
+            ));
         }
         let text = if dialect.expand {
-            expand(&value.text, known).map_err(|problem| {
-                let ExpansionError { problem, cure } = problem;
+            let text = expand(&value.text, known).map_err(|ExpansionError { problem, cure }| {
                 lexer.error(value.line, format!("`{}`: {problem}", key.text), cure)
-            })?
-        } else {
-            value.text
-        };
-        if dialect.expand {
+            })?;
             known.insert(key.text.clone(), text.clone());
-        }
-        let origin = Origin { file: lexer.file(), line: key.line };
-        variables.insert(key.text, Setting { value: text, origin });
+            text
+        } else {
+            value.text.clone()
+        };
+        let origin = Origin {
+            file: lexer.file(),
+            line: key.line,
+        };
+        result.push(Assignment {
+            name: key.text,
+            setting: Setting {
+                value: text,
+                origin,
+            },
+            raw: value.text,
+        });
     }
     Ok(())
 }
@@ -214,19 +266,37 @@ fn is_word_character(c: char) -> bool {
 
 impl Lexer {
     fn new(path: &Path, text: &str) -> Self {
-        Lexer { sources: vec![Source::new(path, text)] }
+        Lexer {
+            sources: vec![Source::new(path, text)],
+        }
     }
 
     fn file(&self) -> Arc<Path> {
-        self.sources.last().map_or_else(|| Arc::from(Path::new("")), |source| Arc::clone(&source.file))
+        self.sources.last().map_or_else(
+            || Arc::from(Path::new("")),
+            |source| Arc::clone(&source.file),
+        )
     }
 
-    fn error(&self, line: usize, problem: impl Into<String>, cure: impl Into<String>) -> ConfigError {
+    fn error(
+        &self,
+        line: usize,
+        problem: impl Into<String>,
+        cure: impl Into<String>,
+    ) -> ConfigError {
         ConfigError::syntax(self.file().to_path_buf(), line, problem, cure)
     }
 
-    fn not_an_assignment(&self, key: &Token, next: Option<&Token>, dialect: Dialect) -> ConfigError {
-        let read = next.map_or_else(|| "the end of the line".to_owned(), |token| format!("`{}`", token.text));
+    fn not_an_assignment(
+        &self,
+        key: &Token,
+        next: Option<&Token>,
+        dialect: Dialect,
+    ) -> ConfigError {
+        let read = next.map_or_else(
+            || "the end of the line".to_owned(),
+            |token| format!("`{}`", token.text),
+        );
         if matches!(key.text.as_str(), "source" | ".") && !dialect.source {
             return self.error(
                 key.line,
@@ -244,7 +314,9 @@ impl Lexer {
     /// The next token, from the file that included this one when this one is at its end.
     fn token(&mut self) -> Result<Option<Token>, ConfigError> {
         loop {
-            let Some(source) = self.sources.last_mut() else { return Ok(None) };
+            let Some(source) = self.sources.last_mut() else {
+                return Ok(None);
+            };
             match source.token()? {
                 Some(token) => return Ok(Some(token)),
                 None if self.sources.len() > 1 => {
@@ -257,7 +329,9 @@ impl Lexer {
 
     /// The next token if it begins on the line on which `key` ended.
     fn token_on_line(&mut self, key: &Token) -> Result<Option<Token>, ConfigError> {
-        let Some(source) = self.sources.last_mut() else { return Ok(None) };
+        let Some(source) = self.sources.last_mut() else {
+            return Ok(None);
+        };
         if source.at_line_end() {
             return Ok(None);
         }
@@ -267,10 +341,19 @@ impl Lexer {
 
     fn source(&mut self, key: &Token, known: &HashMap<String, String>) -> Result<(), ConfigError> {
         let Some(name) = self.token_on_line(key)? else {
-            return Err(self.error(key.line, "`source` without a file", "write source /path/to/file"));
+            return Err(self.error(
+                key.line,
+                "`source` without a file",
+                "write source /path/to/file",
+            ));
         };
-        let text = expand(&name.text, known)
-            .map_err(|e| self.error(name.line, format!("`source {}`: {}", name.text, e.problem), e.cure))?;
+        let text = expand(&name.text, known).map_err(|e| {
+            self.error(
+                name.line,
+                format!("`source {}`: {}", name.text, e.problem),
+                e.cure,
+            )
+        })?;
         let here = self.file();
         let path: PathBuf = match here.parent() {
             Some(directory) if !Path::new(&text).is_absolute() => directory.join(&text),
@@ -279,7 +362,10 @@ impl Lexer {
         if self.sources.iter().any(|source| *source.file == *path) {
             return Err(self.error(
                 key.line,
-                format!("`source {}` includes a file that is being read", path.display()),
+                format!(
+                    "`source {}` includes a file that is being read",
+                    path.display()
+                ),
                 "remove the circle",
             ));
         }
@@ -294,7 +380,8 @@ impl Lexer {
             }
             Err(error) => return Err(ConfigError::read(path, error)),
         };
-        self.sources.push(Source::new(&path, &String::from_utf8_lossy(&bytes)));
+        self.sources
+            .push(Source::new(&path, &String::from_utf8_lossy(&bytes)));
         Ok(())
     }
 }
@@ -305,7 +392,12 @@ impl Source {
         if text.last().is_some_and(|c| *c != '\n') {
             text.push('\n');
         }
-        Source { file: Arc::from(path), text, position: 0, line: 1 }
+        Source {
+            file: Arc::from(path),
+            text,
+            position: 0,
+            line: 1,
+        }
     }
 
     fn next(&mut self) -> Option<char> {
@@ -335,7 +427,10 @@ impl Source {
     /// Whether only blanks or a comment stand between here and the end of the line.
     fn at_line_end(&self) -> bool {
         let rest = self.text.get(self.position..).unwrap_or_default();
-        matches!(rest.iter().find(|c| !matches!(c, ' ' | '\t' | '\r')), None | Some('\n' | '#'))
+        matches!(
+            rest.iter().find(|c| !matches!(c, ' ' | '\t' | '\r')),
+            None | Some('\n' | '#')
+        )
     }
 
     fn error(&self, line: usize, problem: impl Into<String>, cure: &str) -> ConfigError {
@@ -343,7 +438,12 @@ impl Source {
     }
 
     fn token(&mut self) -> Result<Option<Token>, ConfigError> {
-        let mut token = Token { text: String::new(), line: self.line, quoted: false, punctuation: false };
+        let mut token = Token {
+            text: String::new(),
+            line: self.line,
+            quoted: false,
+            punctuation: false,
+        };
         let mut state = State::Between;
         let mut opened = self.line;
         loop {
@@ -456,7 +556,10 @@ struct ExpansionError {
 
 impl ExpansionError {
     fn new(problem: impl Into<String>, cure: &'static str) -> Self {
-        ExpansionError { problem: problem.into(), cure }
+        ExpansionError {
+            problem: problem.into(),
+            cure,
+        }
     }
 }
 
@@ -525,7 +628,10 @@ fn expand(text: &str, known: &HashMap<String, String>) -> Result<String, Expansi
                     }
                     if braced && at(end) != Some('}') {
                         return Err(match at(end) {
-                            None => ExpansionError::new(format!("`${{{name}` is never closed"), "add the missing }"),
+                            None => ExpansionError::new(
+                                format!("`${{{name}` is never closed"),
+                                "add the missing }",
+                            ),
                             Some(sign) => ExpansionError::new(
                                 format!("`${{{name}{sign}…`: only plain ${{name}} is understood"),
                                 "write the value out",
@@ -534,7 +640,14 @@ fn expand(text: &str, known: &HashMap<String, String>) -> Result<String, Expansi
                     }
                     if name.is_empty() {
                         return Err(ExpansionError::new(
-                            format!("`${}` names no variable", if braced { "{}".to_owned() } else { next.to_string() }),
+                            format!(
+                                "`${}` names no variable",
+                                if braced {
+                                    "{}".to_owned()
+                                } else {
+                                    next.to_string()
+                                }
+                            ),
                             "write \\$ inside double quotes for a dollar sign",
                         ));
                     }

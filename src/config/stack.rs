@@ -52,7 +52,10 @@ impl<'a> Layers<'a> {
 
     /// The setting of highest rank.
     pub fn get(&self, name: &str) -> Option<&'a Setting> {
-        self.all().into_iter().rev().find_map(|layer| layer.get(name))
+        self.all()
+            .into_iter()
+            .rev()
+            .find_map(|layer| layer.get(name))
     }
 
     /// The value of highest rank, empty if there is none.
@@ -62,11 +65,17 @@ impl<'a> Layers<'a> {
 
     /// All names that have a setting.
     pub fn names(&self) -> BTreeSet<&'a str> {
-        self.all().into_iter().flat_map(|layer| layer.keys().map(String::as_str)).collect()
+        self.all()
+            .into_iter()
+            .flat_map(|layer| layer.keys().map(String::as_str))
+            .collect()
     }
 
     fn words(&self, name: &str) -> impl Iterator<Item = &'a str> {
-        self.all().into_iter().filter_map(move |layer| layer.get(name)).flat_map(|s| s.value.split_whitespace())
+        self.all()
+            .into_iter()
+            .filter_map(move |layer| layer.get(name))
+            .flat_map(|s| s.value.split_whitespace())
     }
 
     /// The values of all incremental variables but USE, and of the ACCEPT_ variables.
@@ -89,7 +98,10 @@ impl<'a> Layers<'a> {
                 }
             }
             if !words.is_empty() || self.get(name).is_some() {
-                result.insert((*name).to_owned(), words.into_iter().collect::<Vec<_>>().join(" "));
+                result.insert(
+                    (*name).to_owned(),
+                    words.into_iter().collect::<Vec<_>>().join(" "),
+                );
             }
         }
         for name in ["ACCEPT_LICENSE", "ACCEPT_PROPERTIES", "ACCEPT_RESTRICT"] {
@@ -109,9 +121,15 @@ impl<'a> Layers<'a> {
         let order = self.value("USE_ORDER");
         let mut flags: BTreeSet<String> = BTreeSet::new();
         for place in order.split(':').rev() {
-            let Some(layer) = self.named(place) else { continue };
+            let Some(layer) = self.named(place) else {
+                continue;
+            };
             for name in &names.unprefixed {
-                for word in layer.get(name).into_iter().flat_map(|s| s.value.split_whitespace()) {
+                for word in layer
+                    .get(name)
+                    .into_iter()
+                    .flat_map(|s| s.value.split_whitespace())
+                {
                     match word.strip_prefix('-') {
                         Some(gone) => {
                             flags.remove(gone);
@@ -122,7 +140,9 @@ impl<'a> Layers<'a> {
                     }
                 }
             }
-            let words = layer.get("USE").map_or("", |setting| setting.value.as_str());
+            let words = layer
+                .get("USE")
+                .map_or("", |setting| setting.value.as_str());
             for word in words.split_whitespace() {
                 add_use_word(word, iuse, &mut flags);
             }
@@ -131,7 +151,9 @@ impl<'a> Layers<'a> {
                 continue;
             }
             for name in &names.prefixed {
-                let Some(setting) = layer.get(name) else { continue };
+                let Some(setting) = layer.get(name) else {
+                    continue;
+                };
                 let prefix = prefix(name);
                 flags.retain(|flag| !flag.starts_with(&prefix));
                 for word in setting.value.split_whitespace() {
@@ -154,7 +176,10 @@ fn add_use_word(word: &str, iuse: Option<&[&str]>, flags: &mut BTreeSet<String>)
         if gone == "*" {
             flags.clear();
         } else {
-            if let Some(prefix) = gone.strip_suffix('*').filter(|prefix| prefix.ends_with('_')) {
+            if let Some(prefix) = gone
+                .strip_suffix('*')
+                .filter(|prefix| prefix.ends_with('_'))
+            {
                 flags.retain(|flag| !flag.starts_with(prefix));
             }
             flags.remove(gone);
@@ -162,13 +187,17 @@ fn add_use_word(word: &str, iuse: Option<&[&str]>, flags: &mut BTreeSet<String>)
         return;
     }
     if let Some(iuse) = iuse
-        && let Some(prefix) = word.strip_suffix('*').filter(|prefix| prefix.ends_with('_'))
+        && let Some(prefix) = word
+            .strip_suffix('*')
+            .filter(|prefix| prefix.ends_with('_'))
     {
-        let before = flags.len();
-        let matching: Vec<&&str> = iuse.iter().filter(|flag| flag.starts_with(prefix)).collect();
+        let matching: Vec<&&str> = iuse
+            .iter()
+            .filter(|flag| flag.starts_with(prefix))
+            .collect();
         flags.extend(matching.iter().map(|flag| (**flag).to_owned()));
         // Without a matching flag the wildcard stays: LINGUAS must then be unset.
-        if matching.is_empty() && flags.len() == before {
+        if matching.is_empty() {
             flags.insert(word.to_owned());
         }
         return;
@@ -192,24 +221,31 @@ impl ExpandNames {
                 .map(|value| value.split_whitespace().map(str::to_owned).collect())
                 .unwrap_or_default()
         };
-        ExpandNames { prefixed: names("USE_EXPAND"), unprefixed: names("USE_EXPAND_UNPREFIXED") }
+        ExpandNames {
+            prefixed: names("USE_EXPAND"),
+            unprefixed: names("USE_EXPAND_UNPREFIXED"),
+        }
     }
 
     /// The USE words of one make.defaults, its USE_EXPAND variables turned into flags.
-    pub fn profile_use(&self, variables: &Variables, known: impl Fn(&str) -> bool) -> String {
+    pub fn profile_use(&self, variables: &Variables) -> String {
         let mut words: Vec<String> = Vec::new();
         for name in &self.unprefixed {
             if let Some(setting) = variables.get(name) {
                 words.extend(setting.value.split_whitespace().map(str::to_owned));
             }
         }
-        for name in self.prefixed.iter().filter(|name| known(name)) {
-            let Some(setting) = variables.get(name) else { continue };
+        for name in &self.prefixed {
+            let Some(setting) = variables.get(name) else {
+                continue;
+            };
             let prefix = prefix(name);
-            words.extend(setting.value.split_whitespace().map(|word| match word.strip_prefix('-') {
-                Some(gone) => format!("-{prefix}{gone}"),
-                None => format!("{prefix}{word}"),
-            }));
+            words.extend(setting.value.split_whitespace().map(
+                |word| match word.strip_prefix('-') {
+                    Some(gone) => format!("-{prefix}{gone}"),
+                    None => format!("{prefix}{word}"),
+                },
+            ));
         }
         if let Some(setting) = variables.get("USE") {
             words.extend(setting.value.split_whitespace().map(str::to_owned));

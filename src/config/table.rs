@@ -2,14 +2,15 @@
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
 
 use super::error::ConfigError;
 use super::files::{self, Directories, Line};
+use super::profile::ProfileNode;
 use super::shell_vars::Origin;
-use crate::pms::atom::{Atom, Operator, PackageFacts};
+use crate::pms::atom::{Atom, Operator, PackageFacts, SlotDep, VersionDep};
 use crate::pms::cpv::Cpv;
 use crate::pms::eapi::Eapi;
 
@@ -36,8 +37,14 @@ pub(super) fn atom(
     warnings: &mut Vec<String>,
 ) -> Result<Option<Atom>, ConfigError> {
     let parsed = match syntax {
-        Syntax::Profile { eapi, repo_deps: false } => Atom::parse(text, eapi),
-        Syntax::Profile { eapi, repo_deps: true } => match text.split_once("::") {
+        Syntax::Profile {
+            eapi,
+            repo_deps: false,
+        } => Atom::parse(text, eapi),
+        Syntax::Profile {
+            eapi,
+            repo_deps: true,
+        } => match text.split_once("::") {
             // The repository is checked by the configuration syntax, the rest by the EAPI.
             Some((before, after)) if !before.contains('[') => {
                 let end = after.find('[').unwrap_or(after.len());
@@ -57,7 +64,11 @@ pub(super) fn atom(
             source: Box::new(source),
         }),
         (Err(error), Syntax::Profile { .. }) => {
-            warnings.push(format!("{}:{}: `{text}` is left out: {error}", origin.file.display(), origin.line));
+            warnings.push(format!(
+                "{}:{}: `{text}` is left out: {error}",
+                origin.file.display(),
+                origin.line
+            ));
             Ok(None)
         }
     }
@@ -91,11 +102,66 @@ pub(super) struct Reading {
     pub use_deps: bool,
 }
 
+impl Reading {
+    /// A file of /etc/portage without newlines and USE dependencies.
+    pub fn user(directories: Directories) -> Self {
+        Reading {
+            syntax: Syntax::User,
+            directories,
+            newlines: false,
+            use_deps: false,
+        }
+    }
+
+    /// A file of a profile.
+    pub fn profile(node: &ProfileNode) -> Self {
+        let syntax = match node.eapi {
+            Some(eapi) => Syntax::Profile {
+                eapi,
+                repo_deps: node.has_format("profile-repo-deps"),
+            },
+            None => Syntax::User,
+        };
+        Reading {
+            syntax,
+            directories: node.directories,
+            newlines: false,
+            use_deps: false,
+        }
+    }
+}
+
 impl Table {
     /// Reads a file. Lines that name the same package in the same words are one entry.
-    pub fn read(path: &Path, reading: Reading, warnings: &mut Vec<String>) -> Result<Self, ConfigError> {
+    ///
+    /// # Errors
+    /// A file cannot be read, or a line of the user's names no package.
+    pub fn read(
+        path: &Path,
+        reading: Reading,
+        warnings: &mut Vec<String>,
+    ) -> Result<Self, ConfigError> {
+        Self::read_all(&[path.to_path_buf()], reading, warnings)
+    }
+
+    /// Reads several files as if they were one.
+    ///
+    /// # Errors
+    /// As [`Table::read`].
+    pub fn read_all(
+        paths: &[PathBuf],
+        reading: Reading,
+        warnings: &mut Vec<String>,
+    ) -> Result<Self, ConfigError> {
         let mut entries: IndexMap<String, Entry> = IndexMap::new();
-        for Line { mut words, origin, .. } in files::lines(path, reading.directories)? {
+        let mut lines = Vec::new();
+        for path in paths {
+            lines.append(&mut files::lines(path, reading.directories)?);
+        }
+        for Line {
+            mut words, origin, ..
+        } in lines
+        {
             if words.is_empty() {
                 continue;
             }
@@ -107,8 +173,10 @@ impl Table {
                 entry.words.append(&mut words);
                 continue;
             }
-            let Some(atom) = atom(&head, &origin, reading.syntax, warnings)? else { continue };
-            if !reading.use_deps && atom.has_use_deps() {
+            let Some(atom) = atom(&head, &origin, reading.syntax, warnings)? else {
+                continue;
+            };
+            if !reading.use_deps && !atom.use_deps().is_empty() {
                 let text = format!("`{head}`: no USE flags in brackets are possible in this file");
                 if matches!(reading.syntax, Syntax::User) {
                     return Err(ConfigError::syntax(
@@ -118,10 +186,23 @@ impl Table {
                         "remove the brackets",
                     ));
                 }
-                warnings.push(format!("{}:{}: {text}; left out", origin.file.display(), origin.line));
+                warnings.push(format!(
+                    "{}:{}: {text}; left out",
+                    origin.file.display(),
+                    origin.line
+                ));
                 continue;
             }
-            entries.insert(head, Entry { atom, words, origin });
+            // What decides about flags cannot depend on them.
+            let atom = atom.without_use();
+            entries.insert(
+                head,
+                Entry {
+                    atom,
+                    words,
+                    origin,
+                },
+            );
         }
         let mut table = Table::default();
         for entry in entries.into_values() {
@@ -138,7 +219,9 @@ impl Table {
     /// Takes out the entry for all packages, `*/*` and nothing more.
     pub fn take_global(&mut self) -> Option<Vec<String>> {
         let entries = self.wild.get_mut("*/*")?;
-        let index = entries.iter().position(|entry| entry.atom.to_string() == "*/*")?;
+        let index = entries
+            .iter()
+            .position(|entry| entry.atom.to_string() == "*/*")?;
         let entry = entries.remove(index);
         if entries.is_empty() {
             self.wild.shift_remove("*/*");
@@ -153,7 +236,10 @@ impl Table {
 
     /// All entries, to change their words.
     pub fn entries_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
-        self.plain.values_mut().chain(self.wild.values_mut()).flatten()
+        self.plain
+            .values_mut()
+            .chain(self.wild.values_mut())
+            .flatten()
     }
 
     /// The entries that match, the least specific first.
@@ -182,11 +268,13 @@ fn most_specific(entries: &[&Entry], cpv: &Cpv) -> Option<usize> {
     for (index, entry) in entries.iter().enumerate() {
         let atom = &entry.atom;
         let value = best.map_or(-99, |(_, value)| value);
-        if atom.is_wildcard() {
-            let rank = match (atom.operator(), atom.slot()) {
-                (Some(_), _) => 0,
-                (None, Some(_)) => -1,
-                (None, None) => -2,
+        let has_slot = matches!(atom.slot(), Some(SlotDep::Named { .. }));
+        let contains = matches!(atom.version_dep(), Some(VersionDep::Contains(_)));
+        if atom.is_wildcard() || contains {
+            let rank = match (contains, has_slot) {
+                (true, _) => 0,
+                (false, true) => -1,
+                (false, false) => -2,
             };
             if rank > value {
                 best = Some((index, rank));
@@ -194,14 +282,14 @@ fn most_specific(entries: &[&Entry], cpv: &Cpv) -> Option<usize> {
             continue;
         }
         let mut value = value;
-        if atom.slot().is_some() && value < 3 {
+        if has_slot && value < 3 {
             value = 3;
             best = Some((index, value));
         }
         let rank = match atom.operator() {
             Some(Operator::Equal) => 6,
             Some(Operator::Approximate) => 5,
-            Some(Operator::EqualGlob) => 4,
+            Some(Operator::EqualPrefix) => 4,
             Some(_) => 2,
             None => 1,
         };
@@ -221,7 +309,9 @@ fn most_specific(entries: &[&Entry], cpv: &Cpv) -> Option<usize> {
 
 /// Of two ranges on the same side of the package's version, whether the first ends nearer to it.
 fn is_closer(atom: &Atom, known: &Atom, cpv: &Cpv) -> bool {
-    let (Some(candidate), Some(best)) = (atom.version(), known.version()) else { return false };
+    let (Some(candidate), Some(best)) = (atom.version(), known.version()) else {
+        return false;
+    };
     let own = cpv.version();
     if best == own || best == candidate {
         return false;

@@ -21,12 +21,25 @@ struct Restriction {
 }
 
 impl Restriction {
-    fn read(directory: &Path, kind: &str, context: Context, warnings: &mut Vec<String>) -> Result<Self, ConfigError> {
+    fn read(
+        directory: &Path,
+        kind: &str,
+        context: Context,
+        warnings: &mut Vec<String>,
+    ) -> Result<Self, ConfigError> {
         let stable = |eapi: Eapi| eapi.stable_masking();
         Ok(Restriction {
             flags: context.flags(&directory.join(format!("use.{kind}")), None, warnings)?,
-            stable: context.flags(&directory.join(format!("use.stable.{kind}")), Some(stable), warnings)?,
-            package: context.table(&directory.join(format!("package.use.{kind}")), None, warnings)?,
+            stable: context.flags(
+                &directory.join(format!("use.stable.{kind}")),
+                Some(stable),
+                warnings,
+            )?,
+            package: context.table(
+                &directory.join(format!("package.use.{kind}")),
+                None,
+                warnings,
+            )?,
             package_stable: context.table(
                 &directory.join(format!("package.use.stable.{kind}")),
                 Some(stable),
@@ -76,11 +89,21 @@ struct Context {
 }
 
 impl Context {
-    fn supports(self, path: &Path, filter: Option<fn(Eapi) -> bool>, empty: bool, warnings: &mut Vec<String>) -> bool {
+    fn supports(
+        self,
+        path: &Path,
+        filter: Option<fn(Eapi) -> bool>,
+        empty: bool,
+        warnings: &mut Vec<String>,
+    ) -> bool {
         match (self.eapi, filter) {
             (Some(eapi), Some(filter)) if !filter(eapi) => {
                 if !empty {
-                    warnings.push(format!("{}: has no effect in EAPI {}", path.display(), eapi.name()));
+                    warnings.push(format!(
+                        "{}: has no effect in EAPI {}",
+                        path.display(),
+                        eapi.name()
+                    ));
                 }
                 false
             }
@@ -105,7 +128,10 @@ impl Context {
                 flags.push(text);
             } else if !text.is_empty() {
                 let file = line.origin.file.display();
-                warnings.push(format!("{file}:{}: `{text}` is no USE flag and is left out", line.origin.line));
+                warnings.push(format!(
+                    "{file}:{}: `{text}` is no USE flag and is left out",
+                    line.origin.line
+                ));
             }
         }
         Ok(flags)
@@ -118,10 +144,18 @@ impl Context {
         warnings: &mut Vec<String>,
     ) -> Result<Table, ConfigError> {
         let syntax = match self.eapi {
-            Some(eapi) => Syntax::Profile { eapi, repo_deps: self.repo_deps },
+            Some(eapi) => Syntax::Profile {
+                eapi,
+                repo_deps: self.repo_deps,
+            },
             None => Syntax::User,
         };
-        let reading = Reading { syntax, directories: self.directories, newlines: false, use_deps: false };
+        let reading = Reading {
+            syntax,
+            directories: self.directories,
+            newlines: false,
+            use_deps: false,
+        };
         let mut table = Table::read(path, reading, warnings)?;
         if !self.supports(path, filter, table.is_empty(), warnings) {
             return Ok(Table::default());
@@ -135,7 +169,9 @@ impl Context {
                     let good = is_flag(word.strip_prefix('-').unwrap_or(word));
                     if !good {
                         let (file, line) = (entry.origin.file.display(), entry.origin.line);
-                        warnings.push(format!("{file}:{line}: `{word}` is no USE flag and is left out"));
+                        warnings.push(format!(
+                            "{file}:{line}: `{word}` is no USE flag and is left out"
+                        ));
                     }
                     good
                 })
@@ -178,12 +214,20 @@ struct Defaults {
 }
 
 impl Defaults {
-    fn read(directory: &Path, context: Context, warnings: &mut Vec<String>) -> Result<Self, ConfigError> {
+    fn read(
+        directory: &Path,
+        context: Context,
+        warnings: &mut Vec<String>,
+    ) -> Result<Self, ConfigError> {
         let stable = |eapi: Eapi| eapi.use_stable();
         Ok(Defaults {
             stable: context.flags(&directory.join("use.stable"), Some(stable), warnings)?,
             package: context.table(&directory.join("package.use"), None, warnings)?,
-            package_stable: context.table(&directory.join("package.use.stable"), Some(stable), warnings)?,
+            package_stable: context.table(
+                &directory.join("package.use.stable"),
+                Some(stable),
+                warnings,
+            )?,
         })
     }
 
@@ -213,7 +257,11 @@ struct Directory {
 }
 
 impl Directory {
-    fn read(path: &Path, context: Context, warnings: &mut Vec<String>) -> Result<Self, ConfigError> {
+    fn read(
+        path: &Path,
+        context: Context,
+        warnings: &mut Vec<String>,
+    ) -> Result<Self, ConfigError> {
         Ok(Directory {
             mask: Restriction::read(path, "mask", context, warnings)?,
             force: Restriction::read(path, "force", context, warnings)?,
@@ -245,8 +293,11 @@ impl UseFiles {
                 repo_deps: repository.has_format("profile-repo-deps"),
                 directories: Directories::Flat,
             };
-            let directory = Directory::read(&repository.location.join("profiles"), context, warnings)?;
-            result.repositories.insert(repository.name.clone(), directory);
+            let directory =
+                Directory::read(&repository.location.join("profiles"), context, warnings)?;
+            result
+                .repositories
+                .insert(repository.name.clone(), directory);
         }
         for node in profiles {
             let context = Context {
@@ -254,7 +305,9 @@ impl UseFiles {
                 repo_deps: node.has_format("profile-repo-deps"),
                 directories: node.directories,
             };
-            result.profiles.push(Directory::read(&node.path, context, warnings)?);
+            result
+                .profiles
+                .push(Directory::read(&node.path, context, warnings)?);
         }
         let reading = Reading {
             syntax: Syntax::User,
@@ -293,12 +346,22 @@ impl UseFiles {
     }
 
     /// The flags that are masked for a package. `repositories`: its repository's masters and itself.
-    pub fn mask(&self, package: &impl PackageFacts, repositories: &[&str], stable: bool) -> BTreeSet<String> {
+    pub fn mask(
+        &self,
+        package: &impl PackageFacts,
+        repositories: &[&str],
+        stable: bool,
+    ) -> BTreeSet<String> {
         self.restriction(package, repositories, stable, |directory| &directory.mask)
     }
 
     /// The flags that are forced for a package.
-    pub fn force(&self, package: &impl PackageFacts, repositories: &[&str], stable: bool) -> BTreeSet<String> {
+    pub fn force(
+        &self,
+        package: &impl PackageFacts,
+        repositories: &[&str],
+        stable: bool,
+    ) -> BTreeSet<String> {
         self.restriction(package, repositories, stable, |directory| &directory.force)
     }
 
@@ -310,7 +373,9 @@ impl UseFiles {
         side: fn(&Directory) -> &Restriction,
     ) -> BTreeSet<String> {
         let mut flags = BTreeSet::new();
-        let repositories = repositories.iter().filter_map(|name| self.repositories.get(*name));
+        let repositories = repositories
+            .iter()
+            .filter_map(|name| self.repositories.get(*name));
         for directory in repositories.chain(&self.profiles) {
             side(directory).apply(package, stable, &mut flags);
         }
@@ -318,7 +383,12 @@ impl UseFiles {
     }
 
     /// The USE words that a repository has for a package.
-    pub fn repository_words(&self, repository: &str, package: &impl PackageFacts, stable: bool) -> Vec<&str> {
+    pub fn repository_words(
+        &self,
+        repository: &str,
+        package: &impl PackageFacts,
+        stable: bool,
+    ) -> Vec<&str> {
         self.repositories
             .get(repository)
             .map(|directory| directory.defaults.words(package, stable))
@@ -326,7 +396,12 @@ impl UseFiles {
     }
 
     /// The USE words that the profile with this index has for a package.
-    pub fn profile_words(&self, index: usize, package: &impl PackageFacts, stable: bool) -> Vec<&str> {
+    pub fn profile_words(
+        &self,
+        index: usize,
+        package: &impl PackageFacts,
+        stable: bool,
+    ) -> Vec<&str> {
         self.profiles
             .get(index)
             .map(|directory| directory.defaults.words(package, stable))

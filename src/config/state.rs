@@ -1,0 +1,96 @@
+//! Where state is kept: the places of the command line, and those below the home directory for
+//! users without root's rights and for machines without a Gentoo configuration.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::error::ConfigError;
+use super::options::Options;
+use super::shell_vars::{Origin, Setting, Variables};
+
+/// Sets PKGDIR, DISTDIR and PORTAGE_TMPDIR: above everything what the command line says, and
+/// below everything the user's own directories in place of the system's. `gentoo` tells whether
+/// there is a Gentoo configuration.
+///
+/// # Errors
+/// The home directory is needed and not known.
+pub(super) fn apply(
+    options: &Options,
+    gentoo: bool,
+    globals: &mut Variables,
+    env: &mut Variables,
+    assumptions: &mut Vec<String>,
+) -> Result<(), ConfigError> {
+    let mut set = |layer: &mut Variables, name: &str, path: &Path, place: &str| {
+        let origin = Origin {
+            file: Arc::from(Path::new(place)),
+            line: 0,
+        };
+        layer.insert(
+            name.to_owned(),
+            Setting {
+                value: path.to_string_lossy().into_owned(),
+                origin,
+            },
+        );
+    };
+    if options.uid != 0 || !gentoo {
+        let mut places = Vec::new();
+        for (name, option, variable, home, below) in [
+            (
+                "PKGDIR",
+                &options.pkgdir,
+                "XDG_DATA_HOME",
+                ".local/share",
+                "ebd/binpkgs",
+            ),
+            (
+                "DISTDIR",
+                &options.distdir,
+                "XDG_CACHE_HOME",
+                ".cache",
+                "ebd/distfiles",
+            ),
+            (
+                "PORTAGE_TMPDIR",
+                &options.tmpdir,
+                "XDG_CACHE_HOME",
+                ".cache",
+                "ebd/tmp",
+            ),
+        ] {
+            if option.is_some() || env.contains_key(name) {
+                continue;
+            }
+            let base = match (options.variable(variable), options.variable("HOME")) {
+                (Some(base), _) if Path::new(base).is_absolute() => PathBuf::from(base),
+                (_, Some(home_directory)) => Path::new(home_directory).join(home),
+                _ => {
+                    return Err(ConfigError::Setting {
+                        setting: "HOME".to_owned(),
+                        problem: format!("is not set, so there is no place for {name}"),
+                        cure: format!("set HOME, {variable} or {name}"),
+                    });
+                }
+            };
+            let path = base.join(below);
+            set(globals, name, &path, "<built in>");
+            places.push(format!("{name}={}", path.display()));
+        }
+        if !gentoo && !places.is_empty() {
+            assumptions.push(format!("no Gentoo configuration: {}", places.join(", ")));
+        }
+    }
+    for (name, option) in [
+        ("PKGDIR", &options.pkgdir),
+        ("DISTDIR", &options.distdir),
+        ("PORTAGE_TMPDIR", &options.tmpdir),
+    ] {
+        if let Some(path) = option {
+            let absolute =
+                std::path::absolute(path).map_err(|error| ConfigError::read(path, error))?;
+            set(env, name, &absolute, "<command line>");
+        }
+    }
+    Ok(())
+}
