@@ -1,1 +1,3 @@
 //! One package, from ebuild to binary package.
+
+pub mod image;
