@@ -84,7 +84,7 @@ EXPORT_FUNCTIONS() {
 __ebd_before_source() {
 	local var
 	declare -gA __EBD_ECLASS_VALUES=()
-	declare -g __EBD_INHERIT=
+	declare -g __EBD_INHERIT= __EBD_GLOBAL_SCOPE=1
 	unset -v EAPI ECLASS INHERITED __EBD_PHASE_FUNC
 	for var in ${__EBD_EAPI[metadata_variables]} INHERIT PROVIDES_EXCLUDE REQUIRES_EXCLUDE; do
 		unset -v "${var}"
@@ -124,7 +124,7 @@ __ebd_after_source() {
 	DEFINED_PHASES=${DEFINED_PHASES:--}
 	# shellcheck disable=SC2034 # read by name
 	INHERIT=${__EBD_INHERIT}
-	unset -v ECLASS __EBD_ECLASS_VALUES __EBD_INHERIT
+	unset -v ECLASS __EBD_ECLASS_VALUES __EBD_INHERIT __EBD_GLOBAL_SCOPE
 }
 
 # __ebd_write_metadata FILE: the metadata keys, as NUL-terminated KEY=VALUE.

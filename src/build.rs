@@ -4,6 +4,7 @@ pub mod directories;
 pub mod driver;
 pub mod event;
 pub mod helper;
+pub mod image;
 pub mod log;
 pub mod runtime;
 pub mod sourcing;
