@@ -128,7 +128,8 @@ impl Evaluation<'_> {
         self.list(children, inner, &mut content);
         match (content.len(), place.list_of) {
             (0, _) if self.empty_groups_match => {}
-            (0, _) => result.push(Node::AnyOf(content)),
+            (0, ListOf::Any) => result.push(Node::AllOf(vec![Node::AnyOf(content)])),
+            (0, ListOf::All | ListOf::Counted) => result.push(Node::AnyOf(content)),
             (1, _) => add_alternative(content, place, result),
             (_, ListOf::Any) => result.append(&mut content),
             (_, ListOf::All | ListOf::Counted) => result.push(Node::AnyOf(content)),
@@ -202,8 +203,13 @@ mod tests {
             ("|| ( off? ( a/a ) )", "__const__/empty-any-of"),
             (
                 "|| ( a/a || ( off? ( b/b ) ) )",
+                "|| ( a/a ( __const__/empty-any-of ) )",
+            ),
+            (
+                "|| ( a/a on? ( || ( off? ( b/b ) ) ) )",
                 "|| ( a/a __const__/empty-any-of )",
             ),
+            ("|| ( || ( off? ( b/b ) ) )", "__const__/empty-any-of"),
             ("a/a[on?,off?,x=] b/b[!off?]", "a/a[on,-x] b/b[-off]"),
             (
                 "|| ( ( a/a || ( b/b c/c ) ) d/d )",
