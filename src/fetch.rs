@@ -34,4 +34,4 @@ pub use fetcher::{Fetched, Fetcher, Request};
 pub use layout::{Layout, Layouts, UnknownLayout};
 pub use mirrors::{MirrorFileError, MirrorMap, Mirrors};
 pub use options::{FetchOptions, parse_resume_size};
-pub use plan::{DistfileUri, Lifts, MirrorOrder, Plan, Restriction, Source, plan};
+pub use plan::{MirrorOrder, Plan, Restriction, Source, plan};

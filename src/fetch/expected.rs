@@ -1,5 +1,6 @@
 //! What a Manifest promises of a distfile.
 
+use crate::repo::manifest::ManifestEntry;
 use crate::util::digest::{Digests, HashName};
 
 /// Size and hashes of a distfile as its Manifest entry has them (GLEP 74, `DIST`).
@@ -112,6 +113,18 @@ impl Expected {
                 got,
             })
         }
+    }
+}
+
+impl From<&ManifestEntry> for Expected {
+    fn from(entry: &ManifestEntry) -> Self {
+        Self::new(
+            entry.size,
+            entry
+                .hashes
+                .iter()
+                .map(|(name, value)| (name, value.as_str())),
+        )
     }
 }
 

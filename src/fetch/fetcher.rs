@@ -21,6 +21,7 @@ use crate::fetch::options::FetchOptions;
 use crate::fetch::partial::{Partial, blocking};
 use crate::fetch::plan::{Plan, Source, without_password};
 use crate::fetch::transfer::{Progress, TransferError, copy, http};
+use crate::repo::manifest::Manifest;
 use crate::util::digest::Digests;
 use crate::util::lock::{Lock, LockError, portage_lockfile};
 
@@ -39,6 +40,26 @@ pub struct Request {
     pub expected: Option<Expected>,
     /// The path of the Manifest, to be named in messages.
     pub manifest: PathBuf,
+}
+
+impl Request {
+    /// The distfiles of a package with what its Manifest says of each. `path` is where the Manifest is, or should be.
+    pub fn with_manifest(
+        plans: impl IntoIterator<Item = Plan>,
+        manifest: Option<&Manifest>,
+        path: &Path,
+    ) -> Vec<Self> {
+        plans
+            .into_iter()
+            .map(|plan| Self {
+                expected: manifest
+                    .and_then(|manifest| manifest.distfile(&plan.file))
+                    .map(Expected::from),
+                plan,
+                manifest: path.to_owned(),
+            })
+            .collect()
+    }
 }
 
 /// A distfile that is in DISTDIR and verified.

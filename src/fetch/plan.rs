@@ -11,26 +11,7 @@ use std::hash::BuildHasher;
 use std::path::PathBuf;
 
 use crate::fetch::mirrors::Mirrors;
-
-/// An item of an evaluated `SRC_URI`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DistfileUri {
-    /// The address without `fetch+` and `mirror+`; one without a scheme is a bare file name.
-    pub uri: String,
-    /// The name of the distfile: after the arrow, or the last part of the address.
-    pub file: String,
-    /// The prefix that lifts a restriction (EAPI 8 and later).
-    pub lifts: Option<Lifts>,
-}
-
-/// Which restriction a prefix of an address lifts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lifts {
-    /// `fetch+`: the file may be fetched from its address.
-    Fetch,
-    /// `mirror+`: it may be mirrored, too.
-    Mirror,
-}
+use crate::pms::src_uri::{SrcUri, UriRestriction};
 
 /// What the evaluated `RESTRICT` says of fetching.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -45,10 +26,10 @@ pub struct Restriction {
 
 impl Restriction {
     /// Picks what concerns fetching from the tokens of an evaluated `RESTRICT`.
-    pub fn from_tokens<'a>(tokens: impl IntoIterator<Item = &'a str>) -> Self {
+    pub fn from_tokens(tokens: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         let mut restriction = Self::default();
         for token in tokens {
-            match token {
+            match token.as_ref() {
                 "fetch" => restriction.fetch = true,
                 "mirror" | "nomirror" => restriction.mirror = true,
                 "primaryuri" => restriction.primary_uri = true,
@@ -153,8 +134,8 @@ struct Gathered {
 /// Makes the plans of all distfiles of a package, in the order in which `SRC_URI` names them first.
 ///
 /// `force_mirror` is `FEATURES=force-mirror`: addresses in `SRC_URI` are not used, unless mirrors are restricted.
-pub fn plan(
-    uris: &[DistfileUri],
+pub fn plan<'a>(
+    uris: impl IntoIterator<Item = &'a SrcUri>,
     restriction: Restriction,
     mirrors: &Mirrors,
     force_mirror: bool,
@@ -162,13 +143,18 @@ pub fn plan(
 ) -> Vec<Plan> {
     let mut files: Vec<Gathered> = Vec::new();
     for item in uris {
-        let position = files.iter().position(|known| known.file == item.file);
+        let position = files.iter().position(|known| known.file == item.filename());
         let index = position.unwrap_or(files.len());
         if position.is_none() {
             // The first address of a file decides whether it may come from mirrors.
-            let mirrored =
-                item.lifts == Some(Lifts::Mirror) || !(restriction.fetch || restriction.mirror);
-            files.push(gather(&item.file, mirrors, mirrored, restriction.fetch));
+            let mirrored = item.restriction == Some(UriRestriction::Mirror)
+                || !(restriction.fetch || restriction.mirror);
+            files.push(gather(
+                item.filename(),
+                mirrors,
+                mirrored,
+                restriction.fetch,
+            ));
         }
         if let Some(gathered) = files.get_mut(index) {
             add_uri(gathered, item, restriction, mirrors, force_mirror, order);
@@ -214,13 +200,13 @@ fn split_directories(words: &[String]) -> (Vec<Source>, Vec<Source>) {
 
 fn add_uri(
     gathered: &mut Gathered,
-    item: &DistfileUri,
+    item: &SrcUri,
     restriction: Restriction,
     mirrors: &Mirrors,
     force_mirror: bool,
     order: MirrorOrder,
 ) {
-    if item.lifts.is_some() {
+    if item.restriction.is_some() {
         gathered.restricted = false;
     }
     if let Some(rest) = item.uri.strip_prefix("mirror://") {
@@ -248,8 +234,8 @@ fn add_uri(
                 .mirrors
                 .push(Source::UnknownMirror(item.uri.clone())),
         }
-    } else if item.uri.contains(':') {
-        let forbidden = restriction.fetch && item.lifts.is_none();
+    } else if !item.is_plain() {
+        let forbidden = restriction.fetch && item.restriction.is_none();
         let forced = force_mirror && !restriction.mirror;
         if !forbidden && !forced {
             gathered.uris.push(Source::Uri(item.uri.clone()));
@@ -283,6 +269,7 @@ fn finish(gathered: Gathered, primary_first: bool) -> Plan {
 mod tests {
     use super::*;
     use crate::fetch::mirrors::MirrorMap;
+    use crate::pms::eapi::Eapi;
 
     fn mirrors() -> Mirrors {
         Mirrors {
@@ -292,19 +279,8 @@ mod tests {
         }
     }
 
-    fn uri(text: &str) -> DistfileUri {
-        let (lifts, uri) = if let Some(rest) = text.strip_prefix("fetch+") {
-            (Some(Lifts::Fetch), rest)
-        } else if let Some(rest) = text.strip_prefix("mirror+") {
-            (Some(Lifts::Mirror), rest)
-        } else {
-            (None, text)
-        };
-        DistfileUri {
-            uri: uri.to_owned(),
-            file: uri.rsplit('/').next().unwrap().to_owned(),
-            lifts,
-        }
+    fn uri(text: &str) -> SrcUri {
+        SrcUri::parse(text, Eapi::LATEST).unwrap()
     }
 
     fn plans(restrict: &str, uris: &[&str]) -> Vec<Plan> {
@@ -392,7 +368,7 @@ mod tests {
             uri("https://one/a"),
             uri("https://two/b"),
         ];
-        items[1].file = "renamed".to_owned();
+        items[1].rename = Some("renamed".to_owned());
         let plans = plan(
             &items,
             Restriction::default(),

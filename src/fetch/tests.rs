@@ -11,6 +11,10 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::*;
+use crate::pms::dependency::DepSpec;
+use crate::pms::eapi::Eapi;
+use crate::pms::src_uri::SrcUri;
+use crate::repo::manifest::Manifest;
 use crate::util::digest::HashName;
 use crate::util::lock::{Lock, portage_lockfile};
 
@@ -922,4 +926,55 @@ async fn redirects_are_followed_and_names_are_not() {
     world.fetch_well().await;
     assert_eq!(world.names(), [FILE]);
     assert!(Path::new("/etc/passwd").exists());
+}
+
+#[tokio::test]
+async fn from_an_ebuild_to_its_distfiles() {
+    let server = Server::start(|path, _, _| match path {
+        "/gnu/foo/foo-1.tar.gz" | "/up/v1.tar.gz" => Reply::ok(&content()),
+        _ => Reply::status("404 Not Found"),
+    });
+    let world = World::new(Vec::new());
+    let text = format!(
+        "mirror://gnu/foo/foo-1.tar.gz doc? ( {0}/up/doc.tar ) test? ( {0}/up/v1.tar.gz -> foo-test.tar.gz )",
+        server.address
+    );
+    let src_uri = DepSpec::<SrcUri>::parse_src_uri(&text, Eapi::LATEST)
+        .unwrap()
+        .evaluate(|flag| flag == "test");
+    let mirrors = Mirrors {
+        third_party: MirrorMap::parse(&format!("gnu {0}/no/ {0}/gnu", server.address)),
+        ..Mirrors::default()
+    };
+    let plans = plan(
+        src_uri.leaves(),
+        Restriction::default(),
+        &mirrors,
+        false,
+        MirrorOrder::random(),
+    );
+    let path = world.directory.path().join("Manifest");
+    let hash = HashName::Blake2b.hex(&content());
+    let manifest = Manifest::parse(
+        format!(
+            "DIST foo-1.tar.gz 5000 BLAKE2B {hash}\nDIST foo-test.tar.gz 5000 BLAKE2B {hash}\n"
+        )
+        .as_bytes(),
+        &path,
+    )
+    .unwrap();
+    let requests = Request::with_manifest(plans.clone(), Some(&manifest), &path);
+    let fetcher = Fetcher::new(world.options.clone());
+    let (events, _) = mpsc::unbounded_channel();
+    let results = fetcher.fetch_all(&requests, 2, &events).await;
+    let files: Vec<String> = results
+        .into_iter()
+        .map(|result| result.unwrap().file)
+        .collect();
+    assert_eq!(files, ["foo-1.tar.gz", "foo-test.tar.gz"]);
+    assert_eq!(world.names(), files);
+
+    let requests = Request::with_manifest(plans, None, &path);
+    let error = fetcher.fetch(&requests[0], &events).await.unwrap_err();
+    assert!(matches!(error, FetchError::NoEntry { .. }), "{error}");
 }
