@@ -5,7 +5,13 @@
 
 pub mod atom;
 pub mod cpv;
+pub mod dependency;
 pub mod eapi;
+pub mod keyword;
 pub mod names;
 pub mod phase;
+pub mod required_use;
+pub mod src_uri;
+pub mod suggest;
+pub mod use_flag;
 pub mod version;
