@@ -66,14 +66,12 @@ pub enum ConfigError {
         /// The path it has.
         path: PathBuf,
     },
-    /// A repository could not be opened.
-    #[error("{origin}: repository at {} cannot be used", path.display())]
+    /// The repositories cannot be used as they are configured.
+    #[error("{origin}: the repositories cannot be used")]
     Repository {
-        /// The repos.conf section, option or variable that names the repository.
+        /// The file, option or variable that names the repositories.
         origin: String,
-        /// Where it should be.
-        path: PathBuf,
-        /// What is wrong with it.
+        /// What is wrong with which of them.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },

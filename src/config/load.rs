@@ -272,9 +272,9 @@ impl Config {
             },
             &mut warnings,
         )?;
-        let facts = &found.list;
-        let portdir = found.main_location();
-        let overlays = found.overlay_list();
+        let facts = &found.facts;
+        let portdir = main_location(&found);
+        let overlays = overlay_list(&found);
         known.insert("PORTDIR".to_owned(), portdir.clone());
         known.insert("PORTDIR_OVERLAY".to_owned(), overlays.clone());
 
@@ -429,11 +429,10 @@ impl Config {
         let gentoo = profile_path.is_some() || has_make_conf || found.configured;
         state::apply(options, gentoo, &mut globals, &mut env, &mut assumptions)?;
 
-        let repositories = repositories::open(&found)?;
         let root = PathBuf::from(&locations.root);
         let mut config = Config {
-            repositories,
-            facts: found.list,
+            repositories: found.set,
+            facts: found.facts,
             config_root: locations.config_root,
             user_directory: locations.user,
             root,
@@ -677,38 +676,25 @@ impl Config {
     }
 }
 
-impl Repositories {
-    fn main_location(&self) -> String {
-        self.list
-            .iter()
-            .find(|facts| Some(&facts.name) == self.main.as_ref())
-            .map(|facts| facts.location.to_string_lossy().into_owned())
-            .unwrap_or_default()
-    }
+/// The main repository's path.
+fn main_location(found: &Repositories) -> String {
+    found.set.main().map(|main| main.location().to_string_lossy().into_owned()).unwrap_or_default()
+}
 
-    /// All but the first if that is the main one, quoted for a shell.
-    fn overlay_list(&self) -> String {
-        let main = self.main_location();
-        let skip = self
-            .list
-            .first()
-            .is_some_and(|first| first.location.to_string_lossy() == main);
-        let quote = |facts: &RepositoryFacts| {
-            let path = facts.location.to_string_lossy();
-            let plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./-_".contains(c);
-            if path.chars().all(plain) {
-                path.into_owned()
-            } else {
-                format!("'{}'", path.replace('\'', "'\"'\"'"))
-            }
-        };
-        self.list
-            .iter()
-            .skip(usize::from(skip))
-            .map(quote)
-            .collect::<Vec<_>>()
-            .join(" ")
-    }
+/// The paths of all repositories but the first if that is the main one, quoted for a shell.
+fn overlay_list(found: &Repositories) -> String {
+    let main = main_location(found);
+    let skip = found.facts.first().is_some_and(|first| first.location.to_string_lossy() == main);
+    let quote = |facts: &RepositoryFacts| {
+        let path = facts.location.to_string_lossy();
+        let plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./-_".contains(c);
+        if path.chars().all(plain) {
+            path.into_owned()
+        } else {
+            format!("'{}'", path.replace('\'', "'\"'\"'"))
+        }
+    };
+    found.facts.iter().skip(usize::from(skip)).map(quote).collect::<Vec<_>>().join(" ")
 }
 
 /// make.defaults of each profile directory, and all of them stacked.

@@ -153,8 +153,8 @@ fn add(
     // The longest path wins where one repository lies inside another.
     let repository = repositories
         .iter()
-        .filter(|repository| path.starts_with(&repository.real_location))
-        .max_by_key(|repository| repository.real_location.as_os_str().len());
+        .filter(|repository| path.starts_with(&repository.location))
+        .max_by_key(|repository| repository.location.as_os_str().len());
     let eapi = match read_eapi(path)? {
         Some(eapi) => eapi,
         None => repository.map_or(Eapi::DEFAULT, |r| r.profile_eapi),
@@ -233,12 +233,12 @@ fn resolve(
                         )
                     })?
             };
-            other.real_location.join("profiles").join(rest)
+            other.location.join("profiles").join(rest)
         }
         _ => path.join(text),
     };
     let normal = normalize(&joined);
-    let inside = repository.is_some_and(|r| normal.starts_with(&r.real_location));
+    let inside = repository.is_some_and(|r| normal.starts_with(&r.location));
     if text.starts_with('/') || !inside {
         return Ok(fs::canonicalize(&normal).unwrap_or(normal));
     }
