@@ -678,13 +678,20 @@ impl Config {
 
 /// The main repository's path.
 fn main_location(found: &Repositories) -> String {
-    found.set.main().map(|main| main.location().to_string_lossy().into_owned()).unwrap_or_default()
+    found
+        .set
+        .main()
+        .map(|main| main.location().to_string_lossy().into_owned())
+        .unwrap_or_default()
 }
 
 /// The paths of all repositories but the first if that is the main one, quoted for a shell.
 fn overlay_list(found: &Repositories) -> String {
     let main = main_location(found);
-    let skip = found.facts.first().is_some_and(|first| first.location.to_string_lossy() == main);
+    let skip = found
+        .facts
+        .first()
+        .is_some_and(|first| first.location.to_string_lossy() == main);
     let quote = |facts: &RepositoryFacts| {
         let path = facts.location.to_string_lossy();
         let plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./-_".contains(c);
@@ -694,7 +701,13 @@ fn overlay_list(found: &Repositories) -> String {
             format!("'{}'", path.replace('\'', "'\"'\"'"))
         }
     };
-    found.facts.iter().skip(usize::from(skip)).map(quote).collect::<Vec<_>>().join(" ")
+    found
+        .facts
+        .iter()
+        .skip(usize::from(skip))
+        .map(quote)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// make.defaults of each profile directory, and all of them stacked.

@@ -19,19 +19,19 @@ const BUILT_IN_PLACE: &str = "<built in>";
 /// What profiles and configuration files need to know of a repository.
 #[derive(Debug, Clone)]
 pub(super) struct RepositoryFacts {
-    pub name: String,
-    pub aliases: Vec<String>,
+    pub(super) name: String,
+    pub(super) aliases: Vec<String>,
     /// The directory, without symbolic links.
-    pub location: PathBuf,
-    pub masters: Vec<String>,
+    pub(super) location: PathBuf,
+    pub(super) masters: Vec<String>,
     /// profile-formats of layout.conf.
-    pub formats: Vec<String>,
+    pub(super) formats: Vec<String>,
     /// The EAPI of the files in `profiles` itself.
-    pub top_eapi: Eapi,
+    pub(super) top_eapi: Eapi,
     /// The EAPI of profile directories without an `eapi` file.
-    pub profile_eapi: Eapi,
+    pub(super) profile_eapi: Eapi,
     /// Whether package.mask in `profiles` may be a directory.
-    pub directories: Directories,
+    pub(super) directories: Directories,
 }
 
 impl RepositoryFacts {
@@ -47,12 +47,18 @@ impl RepositoryFacts {
             _ => layout
                 .profile_eapi_when_unspecified
                 .as_ref()
-                .filter(|_| formats.iter().any(|format| format == "profile-default-eapi"))
+                .filter(|_| {
+                    formats
+                        .iter()
+                        .any(|format| format == "profile-default-eapi")
+                })
                 .and_then(|name| Eapi::parse(name).ok())
                 .unwrap_or(Eapi::DEFAULT),
         };
         let name = repository.name();
-        let masters = set.masters(name).map(|list| list.iter().map(|r| r.name().to_owned()).collect());
+        let masters = set
+            .masters(name)
+            .map(|list| list.iter().map(|r| r.name().to_owned()).collect());
         let mut facts = RepositoryFacts {
             name: name.to_owned(),
             aliases: set.aliases(name).to_vec(),
@@ -70,49 +76,60 @@ impl RepositoryFacts {
     }
 
     /// Whether layout.conf announces an extension of the profile format.
-    pub fn has_format(&self, format: &str) -> bool {
+    pub(super) fn has_format(&self, format: &str) -> bool {
         self.formats.iter().any(|known| known == format)
     }
 
     /// Whether the profile format lets package.mask and its kin be directories in every EAPI.
-    pub fn formats_allow_directories(&self) -> bool {
-        self.formats
-            .iter()
-            .any(|format| matches!(format.as_str(), "portage-1" | "portage-1-compat" | "portage-2"))
+    pub(super) fn formats_allow_directories(&self) -> bool {
+        self.formats.iter().any(|format| {
+            matches!(
+                format.as_str(),
+                "portage-1" | "portage-1-compat" | "portage-2"
+            )
+        })
     }
 }
 
 /// The repositories, lowest priority first.
 #[derive(Debug)]
 pub(super) struct Repositories {
-    pub set: RepoSet,
-    pub facts: Vec<RepositoryFacts>,
+    pub(super) set: RepoSet,
+    pub(super) facts: Vec<RepositoryFacts>,
     /// Whether there is a repos.conf.
-    pub configured: bool,
+    pub(super) configured: bool,
 }
 
 /// What repos.conf is read with.
 pub(super) struct Sources<'a> {
     /// PORTAGE_CONFIGROOT.
-    pub config_root: &'a Path,
+    pub(super) config_root: &'a Path,
     /// Values for `%(NAME)s`.
-    pub names: Vec<(&'a str, String)>,
+    pub(super) names: Vec<(&'a str, String)>,
     /// PORTAGE_REPOSITORIES: the text of a repos.conf that takes the place of all files.
-    pub text: Option<&'a str>,
+    pub(super) text: Option<&'a str>,
     /// PORTDIR, the older way to name the main repository.
-    pub portdir: Option<&'a str>,
+    pub(super) portdir: Option<&'a str>,
     /// PORTDIR_OVERLAY, the older way to add repositories.
-    pub overlays: &'a str,
+    pub(super) overlays: &'a str,
     /// Repositories of the command line.
-    pub extra: &'a [PathBuf],
+    pub(super) extra: &'a [PathBuf],
 }
 
 /// Reads repos.conf and opens the repositories.
 ///
 /// # Errors
 /// A file cannot be read or is malformed, or a repository cannot be used.
-pub(super) fn load(sources: &Sources<'_>, warnings: &mut Vec<String>) -> Result<Repositories, ConfigError> {
-    let mut ini = Ini::with_defaults(sources.names.iter().map(|(name, value)| (*name, value.clone())));
+pub(super) fn load(
+    sources: &Sources<'_>,
+    warnings: &mut Vec<String>,
+) -> Result<Repositories, ConfigError> {
+    let mut ini = Ini::with_defaults(
+        sources
+            .names
+            .iter()
+            .map(|(name, value)| (*name, value.clone())),
+    );
     let mut configured = false;
     if let Some(text) = sources.text {
         ini.add(Path::new("<environment PORTAGE_REPOSITORIES>"), text)?;
@@ -134,21 +151,43 @@ pub(super) fn load(sources: &Sources<'_>, warnings: &mut Vec<String>) -> Result<
     if sources.text.is_none() {
         if let Some(path) = sources.portdir {
             let name = add_path(&mut list, Path::new(path), "PORTDIR", None)?;
-            main = main.map(|setting| super::shell_vars::Setting { value: name, ..setting });
+            main = main.map(|setting| super::shell_vars::Setting {
+                value: name,
+                ..setting
+            });
         }
         for (index, path) in split_quoted(sources.overlays)?.iter().enumerate() {
             let priority = i32::try_from(index).unwrap_or(i32::MAX);
-            add_path(&mut list, Path::new(path), "PORTDIR_OVERLAY", Some(priority))?;
+            add_path(
+                &mut list,
+                Path::new(path),
+                "PORTDIR_OVERLAY",
+                Some(priority),
+            )?;
         }
     }
-    let highest = list.iter().filter_map(|settings| settings.priority).max().unwrap_or(0).max(0);
+    let highest = list
+        .iter()
+        .filter_map(|settings| settings.priority)
+        .max()
+        .unwrap_or(0)
+        .max(0);
     for (path, priority) in sources.extra.iter().zip(highest.saturating_add(1)..) {
         add_path(&mut list, path, "--repo", Some(priority))?;
     }
-    let known = |wanted: &str| list.iter().any(|s| s.name == wanted || s.aliases.iter().any(|alias| alias == wanted));
-    let main = main.filter(|setting| known(&setting.value) || &*setting.origin.file != Path::new(BUILT_IN_PLACE));
+    let known = |wanted: &str| {
+        list.iter()
+            .any(|s| s.name == wanted || s.aliases.iter().any(|alias| alias == wanted))
+    };
+    let main = main.filter(|setting| {
+        known(&setting.value) || &*setting.origin.file != Path::new(BUILT_IN_PLACE)
+    });
     let main_name = main.as_ref().map(|setting| setting.value.as_str());
-    let origin = if configured { "repos.conf" } else { "repositories" };
+    let origin = if configured {
+        "repos.conf"
+    } else {
+        "repositories"
+    };
     let set = RepoSet::new(&list, main_name).map_err(|source| ConfigError::Repository {
         origin: main.as_ref().map_or_else(
             || origin.to_owned(),
@@ -159,21 +198,39 @@ pub(super) fn load(sources: &Sources<'_>, warnings: &mut Vec<String>) -> Result<
         ),
         source: Box::new(source),
     })?;
-    let facts = set.repositories().map(|repository| RepositoryFacts::new(&set, repository)).collect::<Result<_, _>>()?;
-    Ok(Repositories { set, facts, configured })
+    let facts = set
+        .repositories()
+        .map(|repository| RepositoryFacts::new(&set, repository))
+        .collect::<Result<_, _>>()?;
+    Ok(Repositories {
+        set,
+        facts,
+        configured,
+    })
 }
 
 /// What a section of repos.conf says; `None` if its repository is left out.
-fn section(ini: &Ini, name: &str, warnings: &mut Vec<String>) -> Result<Option<RepoSettings>, ConfigError> {
+fn section(
+    ini: &Ini,
+    name: &str,
+    warnings: &mut Vec<String>,
+) -> Result<Option<RepoSettings>, ConfigError> {
     let text = |option: &str| ini.get(Some(name), option);
     let words = |option: &str| {
         let found = text(option)?;
-        Ok::<_, ConfigError>(
-            found.map(|setting| setting.value.split_whitespace().map(str::to_owned).collect::<Vec<_>>()),
-        )
+        Ok::<_, ConfigError>(found.map(|setting| {
+            setting
+                .value
+                .split_whitespace()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        }))
     };
-    let Some(location) = text("location")?.filter(|setting| !setting.value.trim().is_empty()) else {
-        warnings.push(format!("repos.conf: section [{name}] has no location and is left out"));
+    let Some(location) = text("location")?.filter(|setting| !setting.value.trim().is_empty())
+    else {
+        warnings.push(format!(
+            "repos.conf: section [{name}] has no location and is left out"
+        ));
         return Ok(None);
     };
     let path = PathBuf::from(&location.value);
@@ -221,10 +278,15 @@ fn add_path(
     priority: Option<i32>,
 ) -> Result<String, ConfigError> {
     if !path.is_dir() {
-        return Err(ConfigError::NotADirectory { setting: setting.to_owned(), path: path.to_path_buf() });
+        return Err(ConfigError::NotADirectory {
+            setting: setting.to_owned(),
+            path: path.to_path_buf(),
+        });
     }
-    let repository = Repository::open(path)
-        .map_err(|source| ConfigError::Repository { origin: setting.to_owned(), source: Box::new(source) })?;
+    let repository = Repository::open(path).map_err(|source| ConfigError::Repository {
+        origin: setting.to_owned(),
+        source: Box::new(source),
+    })?;
     let name = repository.name().to_owned();
     match list.iter_mut().find(|known| known.name == name) {
         Some(known) => {
