@@ -14,7 +14,7 @@ const VCS_DIRECTORIES: [&[u8]; 7] = [b"CVS", b"RCS", b"SCCS", b".bzr", b".git", 
 
 /// How a path that is a directory is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Directories {
+pub(super) enum Directories {
     /// Only a plain file is allowed.
     Forbidden,
     /// The files of the directory, subdirectories ignored (PMS 5.2.5).
@@ -25,18 +25,18 @@ pub enum Directories {
 
 /// One line that is neither blank nor a comment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line {
+pub(super) struct Line {
     /// Its words, without a comment at the end.
-    pub words: Vec<String>,
+    pub(super) words: Vec<String>,
     /// Where it stands.
-    pub origin: Origin,
+    pub(super) origin: Origin,
     /// The comment lines that speak about it, with their `#`.
-    pub comment: Vec<String>,
+    pub(super) comment: Vec<String>,
 }
 
 impl Line {
     /// The words with single blanks between them.
-    pub fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         self.words.join(" ")
     }
 }
@@ -51,7 +51,7 @@ fn wanted(name: &[u8]) -> bool {
 ///
 /// # Errors
 /// Something there cannot be read.
-pub fn recursive(path: &Path) -> Result<Vec<PathBuf>, ConfigError> {
+pub(super) fn recursive(path: &Path) -> Result<Vec<PathBuf>, ConfigError> {
     let mut found = Vec::new();
     collect(path, true, &mut found)?;
     Ok(found)
@@ -102,7 +102,7 @@ fn sorted_children(path: &Path) -> Result<Vec<PathBuf>, ConfigError> {
 ///
 /// # Errors
 /// Something there cannot be read, or a directory stands where only a file may be.
-pub fn lines(path: &Path, directories: Directories) -> Result<Vec<Line>, ConfigError> {
+pub(super) fn lines(path: &Path, directories: Directories) -> Result<Vec<Line>, ConfigError> {
     let mut result = Vec::new();
     let mut list = Vec::new();
     match directories {

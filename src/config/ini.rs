@@ -10,23 +10,23 @@ use super::shell_vars::{Origin, Setting};
 
 /// One section: option names in lower case.
 #[derive(Debug, Clone, Default)]
-pub struct Section {
+pub(super) struct Section {
     /// The options set in it.
-    pub options: BTreeMap<String, Setting>,
+    pub(super) options: BTreeMap<String, Setting>,
     /// Where it begins.
-    pub origin: Option<Origin>,
+    pub(super) origin: Option<Origin>,
 }
 
 /// The sections of one or several files, in the order of their first appearance.
 #[derive(Debug, Clone, Default)]
-pub struct Ini {
+pub(super) struct Ini {
     defaults: Section,
     sections: Vec<(String, Section)>,
 }
 
 impl Ini {
     /// Starts with options that stand behind those of DEFAULT.
-    pub fn with_defaults<'a>(defaults: impl IntoIterator<Item = (&'a str, String)>) -> Self {
+    pub(super) fn with_defaults<'a>(defaults: impl IntoIterator<Item = (&'a str, String)>) -> Self {
         let mut ini = Ini::default();
         for (name, value) in defaults {
             let origin = Origin {
@@ -45,7 +45,7 @@ impl Ini {
     /// # Errors
     /// A line is neither a section header nor an option, stands before the first header, or
     /// repeats a section or option of the same file.
-    pub fn add(&mut self, path: &Path, text: &str) -> Result<(), ConfigError> {
+    pub(super) fn add(&mut self, path: &Path, text: &str) -> Result<(), ConfigError> {
         let file: Arc<Path> = Arc::from(path);
         let error = |line: usize, problem: String, cure: &str| {
             ConfigError::syntax(path, line, problem, cure)
@@ -162,7 +162,7 @@ impl Ini {
     }
 
     /// The sections other than DEFAULT.
-    pub fn sections(&self) -> impl Iterator<Item = (&str, &Section)> {
+    pub(super) fn sections(&self) -> impl Iterator<Item = (&str, &Section)> {
         self.sections
             .iter()
             .map(|(name, section)| (name.as_str(), section))
@@ -172,7 +172,11 @@ impl Ini {
     ///
     /// # Errors
     /// A `%` is followed by neither `%` nor `(name)s`, or the name has no value.
-    pub fn get(&self, section: Option<&str>, option: &str) -> Result<Option<Setting>, ConfigError> {
+    pub(super) fn get(
+        &self,
+        section: Option<&str>,
+        option: &str,
+    ) -> Result<Option<Setting>, ConfigError> {
         let Some(setting) = self.raw(section, option) else {
             return Ok(None);
         };

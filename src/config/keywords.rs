@@ -27,14 +27,14 @@ pub(super) struct KeywordFiles {
 pub(super) struct Verdict {
     /// The keywords of the package, one of which would have to be accepted; empty if it is
     /// visible. `**` stands alone if it has none.
-    pub missing: Vec<String>,
+    pub(super) missing: Vec<String>,
     /// Whether it is there by a stable keyword (PMS 5.2.11).
-    pub stable: bool,
+    pub(super) stable: bool,
 }
 
 impl KeywordFiles {
     /// Reads them. `profile_keywords` is the profile's ACCEPT_KEYWORDS.
-    pub fn read(
+    pub(super) fn read(
         profiles: &[ProfileNode],
         user: &Path,
         profile_keywords: &str,
@@ -67,7 +67,7 @@ impl KeywordFiles {
 
     /// Judges a package. `accepted` is ACCEPT_KEYWORDS, `environment` that of the caller's
     /// environment alone, whose negative words count again behind the files.
-    pub fn judge(
+    pub(super) fn judge(
         &self,
         package: &impl PackageFacts,
         keywords: &[&str],

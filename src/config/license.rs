@@ -21,7 +21,7 @@ pub(super) struct LicenseFiles {
 
 impl LicenseFiles {
     /// Reads them.
-    pub fn read(
+    pub(super) fn read(
         repositories: &[RepositoryFacts],
         profiles: &[ProfileNode],
         user: &Path,
@@ -70,12 +70,12 @@ impl LicenseFiles {
     }
 
     /// Takes out what package.license says for `*/*`: it counts as ACCEPT_LICENSE of make.conf.
-    pub fn take_global(&mut self) -> Option<Vec<String>> {
+    pub(super) fn take_global(&mut self) -> Option<Vec<String>> {
         self.packages.take_global()
     }
 
     /// Replaces `@group` and `-@group` by their licenses. Unknown groups stay as they are.
-    pub fn expand<'a>(&self, tokens: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    pub(super) fn expand<'a>(&self, tokens: impl IntoIterator<Item = &'a str>) -> Vec<String> {
         let mut result = Vec::new();
         for token in tokens {
             let (sign, name) = match token.strip_prefix('-') {
@@ -119,7 +119,11 @@ impl LicenseFiles {
     }
 
     /// ACCEPT_LICENSE for one package, groups replaced.
-    pub fn accepted(&self, package: &impl PackageFacts, accept_license: &str) -> Vec<String> {
+    pub(super) fn accepted(
+        &self,
+        package: &impl PackageFacts,
+        accept_license: &str,
+    ) -> Vec<String> {
         let mut tokens = self.expand(accept_license.split_whitespace());
         for entry in self.packages.matching(package) {
             tokens.extend(entry.words.iter().cloned());
@@ -155,7 +159,7 @@ pub(super) fn acceptable<'a>(
 /// nobody knows which of them the user would accept. `spec` has no USE conditionals any more.
 pub(super) fn missing(spec: &DepSpec<String>, accepted: &BTreeSet<&str>) -> Vec<String> {
     let mut result = Vec::new();
-    for node in spec.nodes() {
+    for node in &spec.nodes {
         missing_of(node, accepted, &mut result);
     }
     result

@@ -15,11 +15,11 @@ use crate::pms::atom::{Atom, PackageFacts};
 /// One line of package.mask or package.unmask.
 #[derive(Debug, Clone)]
 pub(super) struct MaskLine {
-    pub atom: Atom,
+    pub(super) atom: Atom,
     /// The line's text.
-    pub text: String,
-    pub origin: Origin,
-    pub comment: Vec<String>,
+    pub(super) text: String,
+    pub(super) origin: Origin,
+    pub(super) comment: Vec<String>,
 }
 
 enum Item {
@@ -39,7 +39,7 @@ pub(super) struct MaskFiles {
 
 impl MaskFiles {
     /// Reads them. `user` is /etc/portage.
-    pub fn read(
+    pub(super) fn read(
         repositories: &[RepositoryFacts],
         profiles: &[ProfileNode],
         user: &Path,
@@ -128,7 +128,7 @@ impl MaskFiles {
     }
 
     /// The first mask that matches a package, unless it is unmasked.
-    pub fn mask(&self, package: &impl PackageFacts) -> Option<&MaskLine> {
+    pub(super) fn mask(&self, package: &impl PackageFacts) -> Option<&MaskLine> {
         let cp = package.cpv().cp();
         // Masks that name the package come before those with wildcards.
         let order = |wild: bool| {

@@ -12,7 +12,7 @@ use super::shell_vars::{Origin, Setting, Variables};
 use super::stack::{self, Layers};
 use crate::pms::atom::{FlagState, PackageFacts};
 use crate::pms::cpv::Cpv;
-use crate::pms::dependency::DepSpec;
+use crate::pms::dependency::{DepSpec, DependencyError};
 use crate::pms::eapi::Eapi;
 
 /// What the configuration must know of an ebuild to answer for it. The texts are those of its
@@ -178,45 +178,54 @@ impl fmt::Display for MaskReason {
     }
 }
 
-/// The metadata's expressions, parsed; what cannot be parsed is a reason for a mask.
+/// The metadata's expressions; what cannot be parsed is empty and a reason for a mask.
 struct Expressions {
-    license: DepSpec<String>,
-    restrict: DepSpec<String>,
-    properties: DepSpec<String>,
+    license: Option<DepSpec<String>>,
+    restrict: Option<DepSpec<String>>,
+    properties: Option<DepSpec<String>>,
     invalid: Vec<MaskReason>,
 }
 
 impl Expressions {
     fn new(query: &PackageQuery<'_>) -> Self {
         let mut invalid = Vec::new();
-        let mut take = |variable, parsed: Result<DepSpec<String>, _>| match parsed {
-            Ok(spec) => spec,
+        let mut take = |variable, parsed: Result<DepSpec<String>, DependencyError>| match parsed {
+            Ok(spec) => Some(spec),
             Err(error) => {
-                let error: crate::pms::dependency::DependencyError = error;
                 invalid.push(MaskReason::Invalid {
                     variable,
                     problem: error.to_string(),
                 });
-                DepSpec::default()
+                None
             }
         };
+        let eapi = query.eapi;
+        let license = take("LICENSE", DepSpec::parse_license(query.license, eapi));
+        let restrict = take("RESTRICT", DepSpec::parse_restrict(query.restrict, eapi));
+        let properties = take(
+            "PROPERTIES",
+            DepSpec::parse_properties(query.properties, eapi),
+        );
         Expressions {
-            license: take("LICENSE", DepSpec::parse_license(query.license, query.eapi)),
-            restrict: take(
-                "RESTRICT",
-                DepSpec::parse_restrict(query.restrict, query.eapi),
-            ),
-            properties: take(
-                "PROPERTIES",
-                DepSpec::parse_properties(query.properties, query.eapi),
-            ),
+            license,
+            restrict,
+            properties,
             invalid,
         }
     }
 }
 
-fn words(spec: &DepSpec<String>) -> BTreeSet<&str> {
-    spec.leaves().map(String::as_str).collect()
+type Expression = Option<DepSpec<String>>;
+
+fn evaluate(spec: &Expression, enabled: impl Fn(&str) -> bool) -> Expression {
+    spec.as_ref().map(|spec| spec.evaluate(enabled))
+}
+
+fn words(spec: &Expression) -> BTreeSet<&str> {
+    spec.iter()
+        .flat_map(DepSpec::leaves)
+        .map(String::as_str)
+        .collect()
 }
 
 fn join<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
@@ -351,7 +360,7 @@ impl Config {
         }
 
         let enabled = |flag: &str| use_flags.contains(flag);
-        let license_here = expressions.license.evaluate(enabled);
+        let license_here = evaluate(&expressions.license, enabled);
         let accept_license = overlay
             .get("ACCEPT_LICENSE")
             .map(String::as_str)
@@ -377,11 +386,15 @@ impl Config {
             });
         }
         let all_licenses = words(&expressions.license);
-        let missing = license::missing(&license_here, &license::acceptable(&tokens, &all_licenses));
+        let acceptable = license::acceptable(&tokens, &all_licenses);
+        let missing = license_here
+            .as_ref()
+            .map(|spec| license::missing(spec, &acceptable))
+            .unwrap_or_default();
         if !missing.is_empty() {
             masks.push(MaskReason::License { missing });
         }
-        let properties = expressions.properties.evaluate(enabled);
+        let properties = evaluate(&expressions.properties, enabled);
         let missing = self.missing_words(
             query,
             "ACCEPT_PROPERTIES",
@@ -392,7 +405,7 @@ impl Config {
         if !missing.is_empty() {
             masks.push(MaskReason::Properties { missing });
         }
-        let restrict = expressions.restrict.evaluate(enabled);
+        let restrict = evaluate(&expressions.restrict, enabled);
         let missing = self.missing_words(
             query,
             "ACCEPT_RESTRICT",
@@ -527,8 +540,8 @@ impl Config {
         layers: &Layers<'_>,
         enabled: impl Fn(&str) -> bool,
     ) -> bool {
-        let restrict = expressions.restrict.evaluate(&enabled);
-        let properties = expressions.properties.evaluate(&enabled);
+        let restrict = evaluate(&expressions.restrict, &enabled);
+        let properties = evaluate(&expressions.properties, &enabled);
         let (restrict, properties) = (words(&restrict), words(&properties));
         let allowed: BTreeSet<&str> = layers.value("ALLOW_TEST").split_whitespace().collect();
         restrict.contains("test")
@@ -542,8 +555,8 @@ impl Config {
         query: &PackageQuery<'_>,
         variable: &str,
         table: &super::table::Table,
-        all: &DepSpec<String>,
-        here: &DepSpec<String>,
+        all: &Expression,
+        here: &Expression,
     ) -> Vec<String> {
         let mut tokens: Vec<String> = self
             .get(variable)

@@ -18,7 +18,7 @@ pub struct ProfileNode {
     /// where everything is allowed that any EAPI or /etc/portage allows.
     pub eapi: Option<Eapi>,
     /// Whether package.mask and its kin may be directories.
-    pub directories: Directories,
+    pub(super) directories: Directories,
     /// Whether this is /etc/portage/profile.
     pub user: bool,
     /// The profile-formats of the repository it belongs to.

@@ -19,19 +19,19 @@ const BUILT_IN_PLACE: &str = "<built in>";
 /// What profiles and configuration files need to know of a repository.
 #[derive(Debug, Clone)]
 pub(super) struct RepositoryFacts {
-    pub name: String,
-    pub aliases: Vec<String>,
+    pub(super) name: String,
+    pub(super) aliases: Vec<String>,
     /// The directory, without symbolic links.
-    pub location: PathBuf,
-    pub masters: Vec<String>,
+    pub(super) location: PathBuf,
+    pub(super) masters: Vec<String>,
     /// profile-formats of layout.conf.
-    pub formats: Vec<String>,
+    pub(super) formats: Vec<String>,
     /// The EAPI of the files in `profiles` itself.
-    pub top_eapi: Eapi,
+    pub(super) top_eapi: Eapi,
     /// The EAPI of profile directories without an `eapi` file.
-    pub profile_eapi: Eapi,
+    pub(super) profile_eapi: Eapi,
     /// Whether package.mask in `profiles` may be a directory.
-    pub directories: Directories,
+    pub(super) directories: Directories,
 }
 
 impl RepositoryFacts {
@@ -76,12 +76,12 @@ impl RepositoryFacts {
     }
 
     /// Whether layout.conf announces an extension of the profile format.
-    pub fn has_format(&self, format: &str) -> bool {
+    pub(super) fn has_format(&self, format: &str) -> bool {
         self.formats.iter().any(|known| known == format)
     }
 
     /// Whether the profile format lets package.mask and its kin be directories in every EAPI.
-    pub fn formats_allow_directories(&self) -> bool {
+    pub(super) fn formats_allow_directories(&self) -> bool {
         self.formats.iter().any(|format| {
             matches!(
                 format.as_str(),
@@ -94,26 +94,26 @@ impl RepositoryFacts {
 /// The repositories, lowest priority first.
 #[derive(Debug)]
 pub(super) struct Repositories {
-    pub set: RepoSet,
-    pub facts: Vec<RepositoryFacts>,
+    pub(super) set: RepoSet,
+    pub(super) facts: Vec<RepositoryFacts>,
     /// Whether there is a repos.conf.
-    pub configured: bool,
+    pub(super) configured: bool,
 }
 
 /// What repos.conf is read with.
 pub(super) struct Sources<'a> {
     /// PORTAGE_CONFIGROOT.
-    pub config_root: &'a Path,
+    pub(super) config_root: &'a Path,
     /// Values for `%(NAME)s`.
-    pub names: Vec<(&'a str, String)>,
+    pub(super) names: Vec<(&'a str, String)>,
     /// PORTAGE_REPOSITORIES: the text of a repos.conf that takes the place of all files.
-    pub text: Option<&'a str>,
+    pub(super) text: Option<&'a str>,
     /// PORTDIR, the older way to name the main repository.
-    pub portdir: Option<&'a str>,
+    pub(super) portdir: Option<&'a str>,
     /// PORTDIR_OVERLAY, the older way to add repositories.
-    pub overlays: &'a str,
+    pub(super) overlays: &'a str,
     /// Repositories of the command line.
-    pub extra: &'a [PathBuf],
+    pub(super) extra: &'a [PathBuf],
 }
 
 /// Reads repos.conf and opens the repositories.

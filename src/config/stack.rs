@@ -9,15 +9,15 @@ use super::shell_vars::{Setting, Variables};
 /// The places of settings, lowest rank first. The names are those of USE_ORDER.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Layers<'a> {
-    pub env_d: &'a Variables,
-    pub repo: &'a Variables,
-    pub features: &'a Variables,
-    pub pkginternal: &'a Variables,
-    pub globals: &'a Variables,
-    pub defaults: &'a Variables,
-    pub conf: &'a Variables,
-    pub pkg: &'a Variables,
-    pub env: &'a Variables,
+    pub(super) env_d: &'a Variables,
+    pub(super) repo: &'a Variables,
+    pub(super) features: &'a Variables,
+    pub(super) pkginternal: &'a Variables,
+    pub(super) globals: &'a Variables,
+    pub(super) defaults: &'a Variables,
+    pub(super) conf: &'a Variables,
+    pub(super) pkg: &'a Variables,
+    pub(super) env: &'a Variables,
 }
 
 impl<'a> Layers<'a> {
@@ -51,7 +51,7 @@ impl<'a> Layers<'a> {
     }
 
     /// The setting of highest rank.
-    pub fn get(&self, name: &str) -> Option<&'a Setting> {
+    pub(super) fn get(&self, name: &str) -> Option<&'a Setting> {
         self.all()
             .into_iter()
             .rev()
@@ -59,12 +59,12 @@ impl<'a> Layers<'a> {
     }
 
     /// The value of highest rank, empty if there is none.
-    pub fn value(&self, name: &str) -> &'a str {
+    pub(super) fn value(&self, name: &str) -> &'a str {
         self.get(name).map_or("", |setting| setting.value.as_str())
     }
 
     /// All names that have a setting.
-    pub fn names(&self) -> BTreeSet<&'a str> {
+    pub(super) fn names(&self) -> BTreeSet<&'a str> {
         self.all()
             .into_iter()
             .flat_map(|layer| layer.keys().map(String::as_str))
@@ -79,7 +79,7 @@ impl<'a> Layers<'a> {
     }
 
     /// The values of all incremental variables but USE, and of the ACCEPT_ variables.
-    pub fn incrementals(&self) -> BTreeMap<String, String> {
+    pub(super) fn incrementals(&self) -> BTreeMap<String, String> {
         let mut result = BTreeMap::new();
         for name in INCREMENTAL.iter().filter(|name| **name != "USE") {
             let mut words = BTreeSet::new();
@@ -117,7 +117,7 @@ impl<'a> Layers<'a> {
     }
 
     /// The enabled flags before forces, masks and IUSE, from all places of USE_ORDER.
-    pub fn use_flags(&self, names: &ExpandNames, iuse: Option<&[&str]>) -> BTreeSet<String> {
+    pub(super) fn use_flags(&self, names: &ExpandNames, iuse: Option<&[&str]>) -> BTreeSet<String> {
         let order = self.value("USE_ORDER");
         let mut flags: BTreeSet<String> = BTreeSet::new();
         for place in order.split(':').rev() {
@@ -208,13 +208,13 @@ fn add_use_word(word: &str, iuse: Option<&[&str]>, flags: &mut BTreeSet<String>)
 /// The names in USE_EXPAND and USE_EXPAND_UNPREFIXED.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct ExpandNames {
-    pub prefixed: Vec<String>,
-    pub unprefixed: Vec<String>,
+    pub(super) prefixed: Vec<String>,
+    pub(super) unprefixed: Vec<String>,
 }
 
 impl ExpandNames {
     /// From the stacked values.
-    pub fn new(incrementals: &BTreeMap<String, String>) -> Self {
+    pub(super) fn new(incrementals: &BTreeMap<String, String>) -> Self {
         let names = |name: &str| {
             incrementals
                 .get(name)
@@ -228,7 +228,7 @@ impl ExpandNames {
     }
 
     /// The USE words of one make.defaults, its USE_EXPAND variables turned into flags.
-    pub fn profile_use(&self, variables: &Variables) -> String {
+    pub(super) fn profile_use(&self, variables: &Variables) -> String {
         let mut words: Vec<String> = Vec::new();
         for name in &self.unprefixed {
             if let Some(setting) = variables.get(name) {

@@ -21,7 +21,7 @@ pub(super) fn apply(
     env: &mut Variables,
     assumptions: &mut Vec<String>,
 ) -> Result<(), ConfigError> {
-    let mut set = |layer: &mut Variables, name: &str, path: &Path, place: &str| {
+    let set = |layer: &mut Variables, name: &str, path: &Path, place: &str| {
         let origin = Origin {
             file: Arc::from(Path::new(place)),
             line: 0,

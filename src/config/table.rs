@@ -77,11 +77,11 @@ pub(super) fn atom(
 /// One package and what its lines say.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
-    pub atom: Atom,
+    pub(super) atom: Atom,
     /// The words behind the package, of all its lines; "\n" ends a line where that matters.
-    pub words: Vec<String>,
+    pub(super) words: Vec<String>,
     /// The first of these lines.
-    pub origin: Origin,
+    pub(super) origin: Origin,
 }
 
 /// The entries of one file or directory, found by package.
@@ -94,17 +94,17 @@ pub(super) struct Table {
 /// How a [`Table`] is read.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reading {
-    pub syntax: Syntax,
-    pub directories: Directories,
+    pub(super) syntax: Syntax,
+    pub(super) directories: Directories,
     /// Put "\n" behind the words of each line.
-    pub newlines: bool,
+    pub(super) newlines: bool,
     /// Whether `cat/pkg[flag]` may stand there.
-    pub use_deps: bool,
+    pub(super) use_deps: bool,
 }
 
 impl Reading {
     /// A file of /etc/portage without newlines and USE dependencies.
-    pub fn user(directories: Directories) -> Self {
+    pub(super) fn user(directories: Directories) -> Self {
         Reading {
             syntax: Syntax::User,
             directories,
@@ -114,7 +114,7 @@ impl Reading {
     }
 
     /// A file of a profile.
-    pub fn profile(node: &ProfileNode) -> Self {
+    pub(super) fn profile(node: &ProfileNode) -> Self {
         let syntax = match node.eapi {
             Some(eapi) => Syntax::Profile {
                 eapi,
@@ -136,7 +136,7 @@ impl Table {
     ///
     /// # Errors
     /// A file cannot be read, or a line of the user's names no package.
-    pub fn read(
+    pub(super) fn read(
         path: &Path,
         reading: Reading,
         warnings: &mut Vec<String>,
@@ -148,7 +148,7 @@ impl Table {
     ///
     /// # Errors
     /// As [`Table::read`].
-    pub fn read_all(
+    pub(super) fn read_all(
         paths: &[PathBuf],
         reading: Reading,
         warnings: &mut Vec<String>,
@@ -217,7 +217,7 @@ impl Table {
     }
 
     /// Takes out the entry for all packages, `*/*` and nothing more.
-    pub fn take_global(&mut self) -> Option<Vec<String>> {
+    pub(super) fn take_global(&mut self) -> Option<Vec<String>> {
         let entries = self.wild.get_mut("*/*")?;
         let index = entries
             .iter()
@@ -230,12 +230,12 @@ impl Table {
     }
 
     /// Whether there is nothing in it.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.plain.is_empty() && self.wild.is_empty()
     }
 
     /// All entries, to change their words.
-    pub fn entries_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
+    pub(super) fn entries_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
         self.plain
             .values_mut()
             .chain(self.wild.values_mut())
@@ -243,7 +243,7 @@ impl Table {
     }
 
     /// The entries that match, the least specific first.
-    pub fn matching(&self, package: &impl PackageFacts) -> Vec<&Entry> {
+    pub(super) fn matching(&self, package: &impl PackageFacts) -> Vec<&Entry> {
         let cp = package.cpv().cp();
         let mut matches: Vec<&Entry> = self
             .plain

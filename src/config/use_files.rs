@@ -280,7 +280,7 @@ pub(super) struct UseFiles {
 
 impl UseFiles {
     /// Reads them. `user` is /etc/portage.
-    pub fn read(
+    pub(super) fn read(
         repositories: &[RepositoryFacts],
         profiles: &[ProfileNode],
         user: &Path,
@@ -323,17 +323,17 @@ impl UseFiles {
     }
 
     /// Takes out what package.use says for `*/*`: it counts as USE of make.conf.
-    pub fn take_global(&mut self) -> Option<Vec<String>> {
+    pub(super) fn take_global(&mut self) -> Option<Vec<String>> {
         self.user.take_global()
     }
 
     /// The flags that are masked for every package.
-    pub fn global_mask(&self) -> BTreeSet<String> {
+    pub(super) fn global_mask(&self) -> BTreeSet<String> {
         self.global(|directory| &directory.mask)
     }
 
     /// The flags that are forced for every package.
-    pub fn global_force(&self) -> BTreeSet<String> {
+    pub(super) fn global_force(&self) -> BTreeSet<String> {
         self.global(|directory| &directory.force)
     }
 
@@ -346,7 +346,7 @@ impl UseFiles {
     }
 
     /// The flags that are masked for a package. `repositories`: its repository's masters and itself.
-    pub fn mask(
+    pub(super) fn mask(
         &self,
         package: &impl PackageFacts,
         repositories: &[&str],
@@ -356,7 +356,7 @@ impl UseFiles {
     }
 
     /// The flags that are forced for a package.
-    pub fn force(
+    pub(super) fn force(
         &self,
         package: &impl PackageFacts,
         repositories: &[&str],
@@ -383,7 +383,7 @@ impl UseFiles {
     }
 
     /// The USE words that a repository has for a package.
-    pub fn repository_words(
+    pub(super) fn repository_words(
         &self,
         repository: &str,
         package: &impl PackageFacts,
@@ -396,7 +396,7 @@ impl UseFiles {
     }
 
     /// The USE words that the profile with this index has for a package.
-    pub fn profile_words(
+    pub(super) fn profile_words(
         &self,
         index: usize,
         package: &impl PackageFacts,
@@ -409,7 +409,7 @@ impl UseFiles {
     }
 
     /// The USE words that the user's package.use has for a package.
-    pub fn user_words(&self, package: &impl PackageFacts) -> Vec<&str> {
+    pub(super) fn user_words(&self, package: &impl PackageFacts) -> Vec<&str> {
         self.user
             .matching(package)
             .into_iter()
