@@ -31,7 +31,7 @@ pub fn lookup(
     writable_cache: Option<&Path>,
 ) -> Result<Lookup, MetadataError> {
     let repository = ebuild.repository_in(repositories)?;
-    let mut places = vec![repository.md5_cache_dir().join(ebuild.cpv.original())];
+    let mut places = vec![repository.md5_cache_dir().join(ebuild.cpv.as_str())];
     places.extend(writable_cache.map(|directory| cache_path(directory, ebuild)));
     let mut md5: Option<String> = None;
     let mut stale = None;
@@ -75,7 +75,7 @@ pub fn lookup(
 pub fn cache_path(directory: &Path, ebuild: &Ebuild) -> PathBuf {
     directory
         .join(&*ebuild.repository)
-        .join(ebuild.cpv.original())
+        .join(ebuild.cpv.as_str())
 }
 
 /// Stores the entry of `ebuild` in the writable cache in `directory`, whole or not at all. Does
