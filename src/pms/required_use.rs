@@ -146,7 +146,6 @@ impl Checker<'_> {
                 let mark = if *negated { "!" } else { "" };
                 format!("{mark}{flag}? ( {} )", inside(children))
             }
-            Node::AnyOf(children) if children.is_empty() => "|| ( )".to_owned(),
             _ => node.to_string(),
         })
     }

@@ -319,24 +319,23 @@ impl Checker<'_> {
             _ if prefix => Operator::EqualPrefix,
             _ => Operator::Equal,
         };
-        if let (Dialect::Config, Some((pf, build_id))) = (self.dialect, build_id(pf)) {
-            if let Ok((pn, version)) = split_pf(pf) {
-                if NameKind::Package.is_valid(pn) {
-                    if operator != Operator::Equal {
-                        return Err(self.not_allowed(
-                            "build ids",
-                            package.offset + pf.len() + 1,
-                            "with operators other than `=`",
-                        ));
-                    }
-                    let version = VersionDep::Compared {
-                        operator,
-                        version,
-                        build_id: Some(build_id),
-                    };
-                    return Ok((pn, Some(version)));
-                }
+        if let (Dialect::Config, Some((pf, build_id))) = (self.dialect, build_id(pf))
+            && let Ok((pn, version)) = split_pf(pf)
+            && NameKind::Package.is_valid(pn)
+        {
+            if operator != Operator::Equal {
+                return Err(self.not_allowed(
+                    "build ids",
+                    package.offset + pf.len() + 1,
+                    "with operators other than `=`",
+                ));
             }
+            let version = VersionDep::Compared {
+                operator,
+                version,
+                build_id: Some(build_id),
+            };
+            return Ok((pn, Some(version)));
         }
         match split_pf(pf) {
             Ok((pn, version)) => {
@@ -658,7 +657,7 @@ mod tests {
             ),
             (
                 "a/b-1",
-                "atom `a/b-1`: a version needs an operator before the category, such as `=a/b-1`",
+                "atom `a/b-1`: a version needs an operator before the category, such as `=` or `>=`",
             ),
             (
                 "=a/b-1.x",
