@@ -5,7 +5,7 @@
 #
 # Applies one patch. Its output is shown if it fails or if it had to guess.
 __ebd_patch() {
-	builtin local indent="$1" file="$2" output program=patch status
+	builtin local IFS=' ' indent="$1" file="$2" output program=patch status
 	shift 2
 	! builtin type -P gpatch >/dev/null || program=gpatch
 	ebegin "${indent:-Applying }${file##*/}"
@@ -23,7 +23,7 @@ __ebd_patch() {
 	fi
 	builtin printf '%s\n' "${output}" >&2
 	eend "${status}"
-	__ebd_helper_fail "eapply: ${file}: ${program} $* failed with status ${status}"
+	__ebd_helper_fail "eapply: ${file}: ${program}${*:+ $*} failed with status ${status}"
 	return "${status}"
 }
 

@@ -38,9 +38,9 @@ __ebd_default_src_prepare() {
 	# shellcheck disable=SC2068,SC2086,SC2128
 	if [[ ${PATCHES@a} == *a* ]]; then
 		# An array of empty strings is no list of patches either.
-		[[ -z ${PATCHES[*]} ]] || eapply "${separator[@]}" "${PATCHES[@]}" || return
+		[[ -z ${PATCHES[*]} ]] || eapply "${separator[@]}" "${PATCHES[@]}"
 	else
-		[[ -z ${PATCHES} ]] || eapply "${separator[@]}" ${PATCHES} || return
+		[[ -z ${PATCHES} ]] || eapply "${separator[@]}" ${PATCHES}
 	fi
 	eapply_user
 }
@@ -67,6 +67,8 @@ __ebd_default_src_test() {
 	serial=()
 	builtin set -f
 	[[ -n ${__EBD_EAPI[parallel_tests]} ]] || serial=( -j1 )
+	# A jobserver handed down in MAKEFLAGS must not be taken away again.
+	[[ -z ${MAKEFLAGS} ]] || builtin local -x MAKEOPTS=''
 	# shellcheck disable=SC2206
 	make=( ${MAKE:-make} ${MAKEOPTS} ${EXTRA_EMAKE} )
 	for target in check test; do
@@ -83,7 +85,7 @@ __ebd_default_src_install() {
 		4) __ebd_default_src_install_4 ;;
 		6)
 			if __ebd_has_makefile; then
-				emake DESTDIR="${D}" install || return
+				emake DESTDIR="${D}" install
 			fi
 			einstalldocs
 			;;
@@ -96,13 +98,13 @@ __ebd_default_src_install_4() {
 	builtin local -a __EBD_DOCS
 	builtin set +f
 	if __ebd_has_makefile; then
-		emake DESTDIR="${D}" install || return
+		emake DESTDIR="${D}" install
 	fi
 	# shellcheck disable=SC2086,SC2128
 	if ! __ebd_declared DOCS; then
 		__ebd_default_docs
 		for file in "${__EBD_DOCS[@]}"; do
-			dodoc "${file}" || return
+			dodoc "${file}"
 		done
 	elif [[ ${DOCS@a} == *a* ]]; then
 		dodoc "${DOCS[@]}"

@@ -9,7 +9,7 @@ __EBD_DIGITS=0123456789
 __EBD_LOWER=abcdefghijklmnopqrstuvwxyz
 __EBD_LETTERS=${__EBD_LOWER}ABCDEFGHIJKLMNOPQRSTUVWXYZ
 builtin declare -gA __EBD_SUFFIX_RANK
-__EBD_SUFFIX_RANK=( [alpha]=1 [beta]=2 [pre]=3 [rc]=4 [p]=5 )
+__EBD_SUFFIX_RANK=( [valpha]=0 [vbeta]=1 [vpre]=2 [vrc]=3 [vp]=5 )
 
 # __ebd_version_split TEXT
 #
@@ -33,29 +33,27 @@ __ebd_version_split() {
 # Sets __EBD_START and __EBD_END. An end that is open or beyond MAX becomes MAX, a start beyond MAX
 # becomes MAX + 1. Aborts on what is not a range.
 __ebd_version_range() {
-	builtin local command="$1" range="$2" max="$3" start end
-	start=${range%%-*}
-	end=${start}
-	[[ ${range} == "${start}" ]] || end=${range#*-}
+	builtin local start="${2%%-*}" end="${2#*-}"
 	if [[ -z ${start} || ${start} == *[!${__EBD_DIGITS}]* || ${end} == *[!${__EBD_DIGITS}]* ]]; then
-		die "${command}: not a range: '${range}'"
+		die "$1: not a range: '$2'"
 	fi
-	# Numbers too long for arithmetic are beyond any version anyway.
-	start=${start#"${start%%[!0]*}"}
-	(( ${#start} <= 9 )) || start=999999999
-	start=${start:-0}
-	if [[ -z ${end} ]]; then
-		end=999999999
-	else
-		end=${end#"${end%%[!0]*}"}
-		(( ${#end} <= 9 )) || end=999999999
-		end=${end:-0}
-		if (( end < start )); then
-			die "${command}: the range ends before it starts: '${range}'"
+	if (( ${#2} > 9 )); then
+		# Numbers too long for arithmetic are beyond any version anyway.
+		start=${start#"${start%%[!0]*}"}
+		(( ${#start} <= 9 )) || start=999999999
+		if [[ -n ${end} ]]; then
+			end=${end#"${end%%[!0]*}"}
+			(( ${#end} <= 9 )) || end=999999999
+			end=${end:-0}
 		fi
 	fi
-	__EBD_START=$(( start > max ? max + 1 : start ))
-	__EBD_END=$(( end > max ? max : end ))
+	start=$(( 10#${start:-0} ))
+	end=$(( 10#${end:-999999999} ))
+	if (( end < start )); then
+		die "$1: the range ends before it starts: '$2'"
+	fi
+	__EBD_START=$(( start > $3 ? $3 + 1 : start ))
+	__EBD_END=$(( end > $3 ? $3 : end ))
 }
 
 # ver_cut RANGE [VERSION]
@@ -96,151 +94,96 @@ ver_rs() {
 	builtin printf '%s\n' "${__EBD_PARTS[*]}"
 }
 
-# __ebd_number_order A B
-#
-# Sets __EBD_ORDER to -1, 0 or 1 for two integers given as digits; no digits count as zero.
-__ebd_number_order() {
-	builtin local a="${1#"${1%%[!0]*}"}" b="${2#"${2%%[!0]*}"}"
-	if (( ${#a} != ${#b} )); then
-		__EBD_ORDER=$(( ${#a} < ${#b} ? -1 : 1 ))
-	elif (( ${#a} <= 18 )); then
-		__EBD_ORDER=$(( (${a:-0} > ${b:-0}) - (${a:-0} < ${b:-0}) ))
-	elif [[ ${a} == "${b}" ]]; then
-		__EBD_ORDER=0
-	elif [[ ${a} < ${b} ]]; then
-		__EBD_ORDER=-1
-	else
-		__EBD_ORDER=1
-	fi
-}
+# Versions and their keys, see below.
+builtin declare -gA __EBD_VERSION_KEYS
+__EBD_VERSION_KEYS=()
 
-# __ebd_fraction_order A B
+# __ebd_version_key VERSION
 #
-# As __ebd_number_order for components of which one starts with a zero: they compare as text
-# without the zeros at their ends, which is the order of the numbers 0.A and 0.B.
-__ebd_fraction_order() {
-	builtin local a="$1" b="$2"
-	if (( ${#a} < ${#b} )); then
-		builtin printf -v a '%s%0*d' "${a}" "$(( ${#b} - ${#a} ))" 0
-	elif (( ${#a} > ${#b} )); then
-		builtin printf -v b '%s%0*d' "${b}" "$(( ${#a} - ${#b} ))" 0
-	fi
-	__ebd_number_order "${a}" "${b}"
-}
+# Sets __EBD_KEY to a text of digits that compares with other versions' as the versions do (PMS,
+# version comparison); aborts if VERSION is none. Eclasses ask for the same few versions again and
+# again, so keys are kept.
+#
+# An integer stands in the key as its length in nine digits and itself without leading zeros. The
+# parts, from left to right, each after a digit that also says when there is no such part:
+#
+#   the first number
+#   each further number: 11 and the integer, or, if it starts with a zero, 10 and the text without
+#     the zeros at its end, each digit behind a 1, then 0; such numbers compare as text
+#   0
+#   the letter: 00 for none, 01 to 26
+#   each suffix: its rank and its integer
+#   4, as no suffix ranks between rc and p, and the revision
+__ebd_version_key() {
+	__EBD_KEY=${__EBD_VERSION_KEYS["v$1"]}
+	[[ -z ${__EBD_KEY} ]] || return 0
+	builtin local rest="$1" numbers number letter suffix revision='' piece IFS=.
 
-# __ebd_version_parse TEXT
-#
-# Takes a version apart into __EBD_NUMBERS, __EBD_LETTER, __EBD_SUFFIXES and __EBD_REVISION; aborts
-# if it is none (PMS, version specification).
-__ebd_version_parse() {
-	builtin local rest="$1" numbers suffix digits IFS=_
-	__EBD_REVISION=
 	if [[ ${rest} == *-r* ]]; then
-		__EBD_REVISION=${rest##*-r}
+		revision=${rest##*-r}
 		rest=${rest%-r*}
-		if [[ -z ${__EBD_REVISION} || ${__EBD_REVISION} == *[!${__EBD_DIGITS}]* ]]; then
+		if [[ -z ${revision} || ${revision} == *[!${__EBD_DIGITS}]* ]]; then
 			die "ver_test: not a version: '$1'"
 		fi
 	fi
-	__EBD_SUFFIXES=()
-	if [[ ${rest} == *_* ]]; then
-		numbers=${rest%%_*}
-		rest=${rest#*_}
-		# Splitting would not see an empty suffix at the end, nor leave a star alone.
-		if [[ -z ${rest} || ${rest} == *_ || ${rest} == *[!${__EBD_LOWER}${__EBD_DIGITS}_]* ]]; then
-			die "ver_test: not a version: '$1'"
-		fi
-		# shellcheck disable=SC2206
-		__EBD_SUFFIXES=( ${rest} )
-		for suffix in "${__EBD_SUFFIXES[@]}"; do
-			digits=${suffix##*[!${__EBD_DIGITS}]}
-			suffix=${suffix%"${digits}"}
-			if [[ -z ${suffix} || -z ${__EBD_SUFFIX_RANK[${suffix}]} ]]; then
-				die "ver_test: not a version: '$1'"
-			fi
-		done
-	else
-		numbers=${rest}
-	fi
-	__EBD_LETTER=${numbers##*[!${__EBD_LOWER}]}
-	if (( ${#__EBD_LETTER} > 1 )); then
-		die "ver_test: not a version: '$1'"
-	fi
-	numbers=${numbers%"${__EBD_LETTER}"}
-	case ${numbers} in
+	numbers=${rest%%_*}
+	rest=${rest#"${numbers}"}
+	letter=${numbers##*[!${__EBD_LOWER}]}
+	numbers=${numbers%"${letter}"}
+	case ${numbers}${letter:1} in
 		''|*[!${__EBD_DIGITS}.]*|.*|*.|*..*) die "ver_test: not a version: '$1'" ;;
 	esac
-	IFS=.
-	# shellcheck disable=SC2206
-	__EBD_NUMBERS=( ${numbers} )
-}
 
-# __ebd_version_compare A B
-#
-# Sets __EBD_ORDER to -1, 0 or 1 (PMS, version comparison).
-__ebd_version_compare() {
-	builtin local i a b letter revision __EBD_LETTER __EBD_REVISION
-	builtin local -a numbers suffixes __EBD_NUMBERS __EBD_SUFFIXES
-	__ebd_version_parse "$1"
-	numbers=( "${__EBD_NUMBERS[@]}" )
-	suffixes=( "${__EBD_SUFFIXES[@]}" )
-	letter=${__EBD_LETTER}
-	revision=${__EBD_REVISION}
-	__ebd_version_parse "$2"
+	number=${numbers%%.*}
+	number=${number#"${number%%[!0]*}"}
+	builtin printf -v __EBD_KEY '%09d%s' "${#number}" "${number}"
+	if [[ ${numbers} == *.* ]]; then
+		for number in ${numbers#*.}; do
+			if [[ ${number} == 0* ]]; then
+				number=${number%"${number##*[!0]}"}
+				[[ ${number} == *[!0]* ]] || number=
+				__EBD_KEY+=10
+				while [[ -n ${number} ]]; do
+					__EBD_KEY+=1${number:0:1}
+					number=${number:1}
+				done
+				__EBD_KEY+=0
+			else
+				builtin printf -v piece '11%09d%s' "${#number}" "${number}"
+				__EBD_KEY+=${piece}
+			fi
+		done
+	fi
+	__EBD_KEY+=0
 
-	__EBD_ORDER=0
-	for (( i = 0; i < ${#numbers[@]} && i < ${#__EBD_NUMBERS[@]}; i++ )); do
-		a=${numbers[i]} b=${__EBD_NUMBERS[i]}
-		[[ ${a} != "${b}" ]] || continue
-		if (( i > 0 )) && [[ ${a} == 0* || ${b} == 0* ]]; then
-			__ebd_fraction_order "${a}" "${b}"
-		else
-			__ebd_number_order "${a}" "${b}"
-		fi
-		(( __EBD_ORDER == 0 )) || return 0
+	if [[ -z ${letter} ]]; then
+		__EBD_KEY+=00
+	else
+		piece=${__EBD_LOWER%%"${letter}"*}
+		builtin printf -v piece '%02d' "$(( ${#piece} + 1 ))"
+		__EBD_KEY+=${piece}
+	fi
+
+	while [[ -n ${rest} ]]; do
+		rest=${rest#_}
+		piece=${rest%%_*}
+		rest=${rest#"${piece}"}
+		number=${piece##*[!${__EBD_DIGITS}]}
+		suffix=${__EBD_SUFFIX_RANK["v${piece%"${number}"}"]}
+		[[ -n ${suffix} ]] || die "ver_test: not a version: '$1'"
+		number=${number#"${number%%[!0]*}"}
+		builtin printf -v piece '%d%09d%s' "${suffix}" "${#number}" "${number}"
+		__EBD_KEY+=${piece}
 	done
-	if (( ${#numbers[@]} != ${#__EBD_NUMBERS[@]} )); then
-		__EBD_ORDER=$(( ${#numbers[@]} < ${#__EBD_NUMBERS[@]} ? -1 : 1 ))
-		return 0
-	fi
-
-	if [[ ${letter} != "${__EBD_LETTER}" ]]; then
-		if [[ ${letter} < ${__EBD_LETTER} ]]; then
-			__EBD_ORDER=-1
-		else
-			__EBD_ORDER=1
-		fi
-		return 0
-	fi
-
-	for (( i = 0; i < ${#suffixes[@]} && i < ${#__EBD_SUFFIXES[@]}; i++ )); do
-		a=${suffixes[i]} b=${__EBD_SUFFIXES[i]}
-		[[ ${a} != "${b}" ]] || continue
-		letter=${a%%[${__EBD_DIGITS}]*}
-		__EBD_LETTER=${b%%[${__EBD_DIGITS}]*}
-		if [[ ${letter} == "${__EBD_LETTER}" ]]; then
-			__ebd_number_order "${a#"${letter}"}" "${b#"${letter}"}"
-			(( __EBD_ORDER == 0 )) || return 0
-		else
-			a=${__EBD_SUFFIX_RANK[${letter}]} b=${__EBD_SUFFIX_RANK[${__EBD_LETTER}]}
-			__EBD_ORDER=$(( a < b ? -1 : 1 ))
-			return 0
-		fi
-	done
-	if (( i < ${#suffixes[@]} )); then
-		[[ ${suffixes[i]%%[${__EBD_DIGITS}]*} == p ]] && __EBD_ORDER=1 || __EBD_ORDER=-1
-		return 0
-	elif (( i < ${#__EBD_SUFFIXES[@]} )); then
-		[[ ${__EBD_SUFFIXES[i]%%[${__EBD_DIGITS}]*} == p ]] && __EBD_ORDER=-1 || __EBD_ORDER=1
-		return 0
-	fi
-
-	__ebd_number_order "${revision}" "${__EBD_REVISION}"
+	revision=${revision#"${revision%%[!0]*}"}
+	builtin printf -v piece '4%09d%s' "${#revision}" "${revision}"
+	__EBD_KEY+=${piece}
+	__EBD_VERSION_KEYS["v$1"]=${__EBD_KEY}
 }
 
 # ver_test [VERSION] OPERATOR VERSION
 ver_test() {
-	builtin local __EBD_ORDER
+	builtin local left __EBD_KEY
 	case $# in
 		2) builtin set -- "${PVR}" "$@" ;;
 		3) ;;
@@ -250,14 +193,16 @@ ver_test() {
 		-eq|-ne|-gt|-ge|-lt|-le) ;;
 		*) die "ver_test: not an operator: '$2'" ;;
 	esac
-	__ebd_version_compare "$1" "$3"
+	__ebd_version_key "$1"
+	left=${__EBD_KEY}
+	__ebd_version_key "$3"
 	case $2 in
-		-eq) (( __EBD_ORDER == 0 )) ;;
-		-ne) (( __EBD_ORDER != 0 )) ;;
-		-gt) (( __EBD_ORDER > 0 )) ;;
-		-ge) (( __EBD_ORDER >= 0 )) ;;
-		-lt) (( __EBD_ORDER < 0 )) ;;
-		-le) (( __EBD_ORDER <= 0 )) ;;
+		-eq) [[ ${left} == "${__EBD_KEY}" ]] ;;
+		-ne) [[ ${left} != "${__EBD_KEY}" ]] ;;
+		-gt) [[ ${left} > ${__EBD_KEY} ]] ;;
+		-ge) [[ ! ${left} < ${__EBD_KEY} ]] ;;
+		-lt) [[ ${left} < ${__EBD_KEY} ]] ;;
+		-le) [[ ! ${left} > ${__EBD_KEY} ]] ;;
 	esac
 }
 
