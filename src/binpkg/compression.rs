@@ -359,7 +359,7 @@ mod tests {
     fn archive() -> Vec<u8> {
         let mut bytes = vec![b'x'; 300_000];
         for (position, byte) in bytes.iter_mut().enumerate() {
-            *byte = (position * position >> 7) as u8;
+            *byte = ((position * position) >> 7) as u8;
         }
         bytes[TAR_MAGIC].copy_from_slice(b"ustar");
         bytes
