@@ -178,3 +178,170 @@ pub fn record_in_build_info(directory: &Path, package: &Written) -> Result<(), B
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::binpkg::compression::{Algorithm, decompress};
+    use crate::binpkg::pkgdir::{Pkgdir, PkgdirOptions};
+    use crate::binpkg::xpak::XpakFile;
+    use crate::pms::cpv::Cpv;
+
+    struct Place {
+        directory: tempfile::TempDir,
+        pkgdir: Pkgdir,
+    }
+
+    impl Place {
+        fn new() -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            let image = directory.path().join("image");
+            fs::create_dir_all(image.join("usr/bin")).unwrap();
+            fs::write(image.join("usr/bin/foo"), "#!/bin/sh\n").unwrap();
+            let info = directory.path().join("build-info");
+            fs::create_dir(&info).unwrap();
+            for (name, content) in [
+                ("SLOT", "0\n"),
+                ("EAPI", "8\n"),
+                ("CONTENTS", "dir /usr\n"),
+                ("BUILD_ID", "77"),
+            ] {
+                fs::write(info.join(name), content).unwrap();
+            }
+            let pkgdir =
+                Pkgdir::open(&directory.path().join("pkgdir"), PkgdirOptions::default()).unwrap();
+            Self { directory, pkgdir }
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.directory.path().join(name)
+        }
+
+        fn reserve(&self, format: Format) -> Reservation {
+            self.pkgdir
+                .reserve(&Cpv::parse("app-misc/foo-1").unwrap(), format)
+                .unwrap()
+        }
+
+        fn files(&self) -> usize {
+            fs::read_dir(self.pkgdir.path().join("app-misc/foo"))
+                .unwrap()
+                .count()
+        }
+    }
+
+    #[test]
+    fn a_package_has_image_metadata_and_build_id() {
+        let place = Place::new();
+        let metadata = read_build_info(&place.path("build-info")).unwrap();
+        for (id, algorithm) in [
+            (1, Algorithm::Zstd),
+            (2, Algorithm::None),
+            (3, Algorithm::Xz),
+        ] {
+            let options = PackageOptions {
+                compression: Compression::with_default_level(algorithm, 2),
+                ..PackageOptions::default()
+            };
+            let package = write_package(
+                &place.path("image"),
+                metadata.clone(),
+                place.reserve(Format::Xpak),
+                &options,
+            )
+            .unwrap();
+            assert_eq!(
+                (package.file.build_id, package.image.entries),
+                (Some(id), 4)
+            );
+            assert_eq!(
+                package.file.size,
+                fs::metadata(&package.file.path).unwrap().len()
+            );
+
+            let mut file = XpakFile::open(&package.file.path).unwrap();
+            let read = file.metadata().unwrap();
+            assert_eq!(read, package.metadata);
+            assert_eq!(
+                read.keys().collect::<Vec<_>>(),
+                ["BUILD_ID", "EAPI", "SLOT"]
+            );
+            assert_eq!(read["BUILD_ID"], id.to_string().as_bytes());
+            let mut image = Vec::new();
+            decompress(file.image().unwrap())
+                .unwrap()
+                .read_to_end(&mut image)
+                .unwrap();
+            let mut expected = Vec::new();
+            image_tar::write_image(&place.path("image"), options.image, &mut expected).unwrap();
+            assert!(image == expected);
+        }
+    }
+
+    #[test]
+    fn records_what_the_installed_package_keeps() {
+        let place = Place::new();
+        let info = place.path("build-info");
+        let metadata = read_build_info(&info).unwrap();
+        let package = write_package(
+            &place.path("image"),
+            metadata,
+            place.reserve(Format::Xpak),
+            &PackageOptions::default(),
+        )
+        .unwrap();
+        record_in_build_info(&info, &package.file).unwrap();
+        assert_eq!(fs::read_to_string(info.join("BUILD_ID")).unwrap(), "1\n");
+        assert_eq!(
+            fs::read_to_string(info.join("BINPKGMD5")).unwrap(),
+            format!("{}\n", package.file.md5)
+        );
+    }
+
+    #[test]
+    fn names_the_format_that_is_not_written_yet() {
+        let place = Place::new();
+        let reservation = place.reserve(Format::Gpkg);
+        let error = write_package(
+            &place.path("image"),
+            Metadata::new(),
+            reservation,
+            &PackageOptions::default(),
+        );
+        assert_eq!(
+            error.unwrap_err().to_string(),
+            "gpkg is not written yet; use --format xpak"
+        );
+        assert_eq!(place.files(), 0);
+    }
+
+    #[test]
+    fn a_failure_leaves_nothing() {
+        let place = Place::new();
+        let reservation = place.reserve(Format::Xpak);
+        write_package(
+            &place.path("none"),
+            Metadata::new(),
+            reservation,
+            &PackageOptions::default(),
+        )
+        .unwrap_err();
+        assert_eq!(place.files(), 0);
+    }
+
+    #[test]
+    fn only_regular_files_are_metadata() {
+        let place = Place::new();
+        symlink("/etc/shadow", place.path("build-info").join("LINK")).unwrap();
+        let error = read_build_info(&place.path("build-info"))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("build-info/LINK: is no regular file"),
+            "{error}"
+        );
+    }
+}

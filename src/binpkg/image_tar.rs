@@ -19,7 +19,7 @@ use tar::EntryType;
 
 mod header;
 
-use header::{BLOCK, Fields, HeaderFormat};
+use header::{BLOCK, Fields, HeaderFormat, Xattrs};
 
 /// The archive ends at a multiple of this many bytes, as 20 blocks are one record.
 const RECORD: u64 = 20 * BLOCK as u64;
@@ -328,7 +328,7 @@ fn is_same(file: &File, seen: &Metadata) -> io::Result<bool> {
 }
 
 /// The extended attributes of a file or link itself, sorted by name; none where the file system has none.
-fn xattrs(path: &Path) -> Result<Vec<(Vec<u8>, Vec<u8>)>, ImageError> {
+fn xattrs(path: &Path) -> Result<Xattrs, ImageError> {
     let fail = |source| read_error(path, source);
     let names = match xattr::list(path) {
         Ok(names) => names,

@@ -119,13 +119,7 @@ impl Index {
         };
         let index = Self::parse(&bytes);
         match index.header("VERSION") {
-            Some(version)
-                if version
-                    .parse::<u32>()
-                    .is_ok_and(|version| version <= VERSION) =>
-            {
-                Ok(index)
-            }
+            Some(version) if version.parse() == Ok(VERSION) => Ok(index),
             Some(version) => Err(IndexError::Version {
                 path: path.to_owned(),
                 version: version.to_owned(),

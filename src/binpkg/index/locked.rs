@@ -159,3 +159,128 @@ impl LockedIndex<'_> {
         file.commit()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+    use crate::binpkg::pkgdir::PkgdirOptions;
+
+    fn pkgdir(options: PkgdirOptions) -> (tempfile::TempDir, Pkgdir) {
+        let directory = tempfile::tempdir().unwrap();
+        let pkgdir = Pkgdir::open(directory.path(), options).unwrap();
+        (directory, pkgdir)
+    }
+
+    fn entry(pkgdir: &Pkgdir, cpv: &str, path: &str, stands: bool) -> Entry {
+        if stands {
+            let path = pkgdir.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "x").unwrap();
+        }
+        let mut entry = Entry::default();
+        entry.set("CPV", cpv);
+        entry.set("PATH", path);
+        entry.set("REPO_REVISIONS", "{}");
+        entry
+    }
+
+    fn paths(pkgdir: &Pkgdir) -> Vec<String> {
+        let index = Index::read(&pkgdir.index_path()).unwrap();
+        index
+            .entries()
+            .iter()
+            .map(|entry| entry.path().into_owned())
+            .collect()
+    }
+
+    #[test]
+    fn locks_where_portage_locks() {
+        let (directory, pkgdir) = pkgdir(PkgdirOptions::default());
+        let index = pkgdir.lock_index().unwrap();
+        assert!(directory.path().join(".Packages.portage_lockfile").exists());
+        assert!(pkgdir.try_lock_index().unwrap().is_none());
+        drop(index);
+        assert!(!directory.path().join(".Packages.portage_lockfile").exists());
+        assert!(pkgdir.try_lock_index().unwrap().is_some());
+        assert!(!pkgdir.index_path().exists(), "nothing was committed");
+    }
+
+    #[test]
+    fn the_time_of_the_file_is_its_timestamp() {
+        let (_directory, pkgdir) = pkgdir(PkgdirOptions {
+            compress_index: true,
+            ..PkgdirOptions::default()
+        });
+        pkgdir.lock_index().unwrap().commit().unwrap();
+        let index = Index::read(&pkgdir.index_path()).unwrap();
+        let plain = fs::metadata(pkgdir.index_path()).unwrap();
+        assert_eq!(
+            index.header("TIMESTAMP"),
+            Some(plain.mtime().to_string().as_str())
+        );
+        assert_eq!(plain.mtime_nsec(), 0);
+        let compressed = pkgdir.path().join("Packages.gz");
+        assert_eq!(fs::metadata(&compressed).unwrap().mtime(), plain.mtime());
+        let mut text = Vec::new();
+        flate2::read::GzDecoder::new(fs::File::open(&compressed).unwrap())
+            .read_to_end(&mut text)
+            .unwrap();
+        assert_eq!(text, fs::read(pkgdir.index_path()).unwrap());
+
+        let plain_only = Pkgdir::open(pkgdir.path(), PkgdirOptions::default()).unwrap();
+        plain_only.lock_index().unwrap().commit().unwrap();
+        assert!(!compressed.exists(), "a stale Packages.gz misleads clients");
+    }
+
+    #[test]
+    fn entries_of_vanished_files_go() {
+        let (_directory, trusted) = pkgdir(PkgdirOptions::default());
+        let mut index = trusted.lock_index().unwrap();
+        for (cpv, path, stands) in [
+            ("a/b-1", "a/b/b-1-1.xpak", false),
+            ("a/b-1", "a/b/b-1-2.xpak", true),
+            ("a/c-1", "a/c/c-1-1.xpak", false),
+        ] {
+            let entry = entry(&trusted, cpv, path, stands);
+            index.index_mut().insert(entry);
+        }
+        index.insert(entry(&trusted, "a/b-1", "a/b/b-1-3.xpak", true));
+        index.commit().unwrap();
+        assert_eq!(
+            paths(&trusted),
+            ["a/b/b-1-2.xpak", "a/b/b-1-3.xpak", "a/c/c-1-1.xpak"]
+        );
+
+        let options = PkgdirOptions {
+            index_trusted: false,
+            ..PkgdirOptions::default()
+        };
+        Pkgdir::open(trusted.path(), options)
+            .unwrap()
+            .lock_index()
+            .unwrap()
+            .commit()
+            .unwrap();
+        assert_eq!(paths(&trusted), ["a/b/b-1-2.xpak", "a/b/b-1-3.xpak"]);
+    }
+
+    #[test]
+    fn revisions_stay_with_the_latest_entry_only() {
+        let (_directory, pkgdir) = pkgdir(PkgdirOptions::default());
+        for path in ["a/b/b-1-1.xpak", "a/b/b-1-2.xpak"] {
+            let entry = entry(&pkgdir, "a/b-1", path, true);
+            let mut index = pkgdir.lock_index().unwrap();
+            index.insert(entry);
+            index.commit().unwrap();
+        }
+        let index = Index::read(&pkgdir.index_path()).unwrap();
+        let revisions: Vec<_> = index
+            .entries()
+            .iter()
+            .map(|entry| entry.get("REPO_REVISIONS"))
+            .collect();
+        assert_eq!(revisions, [None, Some("{}")]);
+    }
+}
