@@ -1,3 +1,4 @@
 //! One package, from ebuild to binary package.
 
+pub mod build_info;
 pub mod image;
