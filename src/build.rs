@@ -1,12 +1,16 @@
 //! One package, from ebuild to binary package.
 
+pub mod build_info;
 pub mod candidate;
 pub mod directories;
 pub mod driver;
 pub mod event;
+pub mod fetching;
 pub mod helper;
 pub mod image;
 pub mod log;
+pub mod package;
+pub mod packaging;
 pub mod plan;
 pub mod runtime;
 pub mod session;

@@ -25,7 +25,7 @@ pub mod qa;
 pub mod soname;
 pub mod strip;
 #[cfg(test)]
-mod testing;
+pub(in crate::build) mod testing;
 mod walk;
 
 pub use error::ImageError;
@@ -181,8 +181,8 @@ pub struct Finished {
 /// names, libtool archives, owners and `SIZE`; quality checks; `dir` files; compression; `NEEDED`;
 /// stripping; the link to HTML documentation; `PROVIDES` and `REQUIRES`.
 ///
-/// `inject_libc` is called when the image has ELF files and before `PROVIDES` is written; it is
-/// where `build_info::inject_libc_dependency` belongs.
+/// When [`Finished::needed`] is not empty,
+/// [`inject_libc_dependency`](super::build_info::inject_libc_dependency) is due next.
 ///
 /// # Errors
 ///

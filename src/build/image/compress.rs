@@ -9,7 +9,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::{Image, ImageError, Level, Notice, pattern, program, walk};
+use super::{Image, ImageError, Notice, pattern, program, walk};
 
 /// How documentation is compressed.
 #[derive(Debug, Clone)]

@@ -253,18 +253,22 @@ impl Choice {
 
 /// The words of a value with `{a,b}` written out, as a shell does it.
 fn expand_braces(value: &str) -> Vec<String> {
+    const MOST: usize = 1 << 16;
     let mut out = Vec::new();
     for word in value.split_whitespace() {
         let mut todo = vec![word.to_owned()];
         while let Some(word) = todo.pop() {
-            match innermost_brace(&word) {
+            match brace(&word) {
                 // A bound, so that no value can grow without end.
-                Some((start, end)) if todo.len() < 4096 => {
-                    let alternatives: Vec<_> = word[start + 1..end].split(',').collect();
-                    for alternative in alternatives.into_iter().rev() {
+                Some((start, commas, end)) if out.len() + todo.len() + commas.len() < MOST => {
+                    let ends = commas.iter().chain([&end]);
+                    let starts = [&start].into_iter().chain(&commas);
+                    let alternatives: Vec<_> = starts.zip(ends).collect();
+                    for (&from, &to) in alternatives.into_iter().rev() {
                         todo.push(format!(
-                            "{}{alternative}{}",
+                            "{}{}{}",
                             &word[..start],
+                            &word[from + 1..to],
                             &word[end + 1..]
                         ));
                     }
@@ -276,15 +280,20 @@ fn expand_braces(value: &str) -> Vec<String> {
     out
 }
 
-/// The first `{…}` with a comma and no brace in it.
-fn innermost_brace(word: &str) -> Option<(usize, usize)> {
-    let mut start = None;
-    for (at, c) in word.char_indices() {
-        match (c, start) {
-            ('{', _) => start = Some(at),
-            ('}', Some(from)) if word[from..at].contains(',') => return Some((from, at)),
-            ('}', _) => start = None,
-            _ => {}
+/// The first `{…}` with a comma that is in no inner brace, and where those commas are.
+fn brace(word: &str) -> Option<(usize, Vec<usize>, usize)> {
+    for (start, _) in word.match_indices('{') {
+        let mut depth = 0;
+        let mut commas = Vec::new();
+        for (at, c) in word.char_indices().skip_while(|(at, _)| *at < start) {
+            match c {
+                '{' => depth += 1,
+                ',' if depth == 1 => commas.push(at),
+                '}' if depth == 1 && !commas.is_empty() => return Some((start, commas, at)),
+                '}' if depth == 1 => break,
+                '}' => depth -= 1,
+                _ => {}
+            }
         }
     }
     None
