@@ -28,18 +28,21 @@ __ebd_remember_library() {
 	done < <(builtin declare -F)
 }
 
-# __ebd_write_variables FILE NAME…: the values of the named variables that are set, as
-# NUL-terminated NAME=VALUE; an array's elements are joined by blanks.
+# __ebd_write_variables FILE NAME…
+#
+# The values of the named variables that are set, as NUL-terminated NAME=VALUE; of an array one
+# NAME[]=VALUE for each element.
 __ebd_write_variables() {
-	local IFS=' ' file=$1 name
+	local __ebd_file=$1 __ebd_name
 	shift
-	for name; do
-		if [[ ${!name@a} == *[aA]* ]]; then
-			local -n __ebd_reference=${name}
-			builtin printf '%s=%s\0' "${name}" "${__ebd_reference[*]}"
-			unset -n __ebd_reference
-		elif [[ -v ${name} ]]; then
-			builtin printf '%s=%s\0' "${name}" "${!name}"
+	for __ebd_name; do
+		local -n __ebd_reference=${__ebd_name}
+		if [[ ${__ebd_reference@a} == *[aA]* || ${#__ebd_reference[@]} -gt 1 ]]; then
+			[[ ${#__ebd_reference[@]} -eq 0 ]] ||
+				builtin printf "${__ebd_name}[]=%s\\0" "${__ebd_reference[@]}"
+		elif [[ -v ${__ebd_name} ]]; then
+			builtin printf '%s=%s\0' "${__ebd_name}" "${__ebd_reference}"
 		fi
-	done >"${file}"
+		unset -n __ebd_reference
+	done >"${__ebd_file}"
 }

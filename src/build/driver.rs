@@ -198,7 +198,8 @@ impl Driver {
         Ok(())
     }
 
-    /// Has the shell write the values of the named variables, NUL-terminated, to `file`.
+    /// Has the shell write the values of the named variables, and of those whose names begin with
+    /// `prefix`, to `file`, as [`shell_variables`](super::packaging::shell_variables) reads them.
     ///
     /// # Errors
     /// A [`PhaseError`] if it did not.
@@ -210,7 +211,7 @@ impl Driver {
             command.push(b' ');
             command.extend_from_slice(name.as_bytes());
         }
-        command.extend_from_slice(b"; __ebd_notify written ");
+        command.extend_from_slice(format!(" \"${{!{prefix}@}}\"; __ebd_notify written ").as_bytes());
         command.extend(quote(file));
         self.shell.command(&command).await?;
         let done = Message::Written(String::from_utf8_lossy(file).into_owned());
