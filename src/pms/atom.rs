@@ -1,6 +1,7 @@
 //! Package dependency specifications, called atoms (PMS 8.3).
 
 mod error;
+mod grammar;
 mod matching;
 mod parse;
 mod use_dep;
