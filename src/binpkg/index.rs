@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 mod entry;
 mod header;
 mod locked;
+mod revisions;
 
 pub use entry::{Entry, FileFacts};
 pub use header::HeaderSettings;
@@ -63,6 +64,14 @@ pub enum IndexError {
         key: &'static str,
         /// Why.
         source: ReduceError,
+    },
+    /// What a package or the index says of the revisions of repositories is no JSON object of texts.
+    #[error("REPO_REVISIONS of the {place} is invalid")]
+    Revisions {
+        /// `package` or `index`.
+        place: &'static str,
+        /// Why.
+        source: serde_json::Error,
     },
     /// The path of a package is not UTF-8.
     #[error("{}: the path is not UTF-8, which the package index requires", path.display())]
@@ -129,9 +138,12 @@ impl Index {
     }
 
     /// Reads the text of an index, keeping keys that are not known. As in Portage, lines without a colon and entries
-    /// without `CPV` are passed over, and bytes that are not UTF-8 replaced.
+    /// without `CPV` are passed over, bytes that are not UTF-8 are replaced, and a carriage return ends a line too.
     pub fn parse(bytes: &[u8]) -> Self {
-        let text = String::from_utf8_lossy(bytes);
+        let mut text = String::from_utf8_lossy(bytes);
+        if text.contains('\r') {
+            text = Cow::Owned(text.replace("\r\n", "\n").replace('\r', "\n"));
+        }
         let mut lines = text.lines();
         let mut header = BTreeMap::new();
         for (key, value) in lines
@@ -492,6 +504,23 @@ REPO: gentoo
         let cpvs: Vec<_> = index.entries().iter().map(Entry::cpv).collect();
         assert_eq!(cpvs, ["a/a-1", "a/b-1"]);
         assert_eq!(index.entries()[0].path(), "y");
+    }
+
+    #[test]
+    fn carriage_returns_end_lines() {
+        let index = Index::parse(
+            b"VERSION: 0\r\n\r\nCPV: a/a-1\r\nUSE: x\rSLOT: 1\r\n\r\nCPV: a/b-1\r\n\r\n",
+        );
+        let fields: Vec<_> = index.entries().iter().flat_map(Entry::iter).collect();
+        assert_eq!(
+            fields,
+            [
+                ("CPV", "a/a-1"),
+                ("USE", "x"),
+                ("SLOT", "1"),
+                ("CPV", "a/b-1")
+            ]
+        );
     }
 
     #[test]
