@@ -7,12 +7,13 @@ use super::candidate::{Candidate, CandidateError};
 use super::event::{Event, Events};
 use super::session::Session;
 use crate::fetch::{
-    self, FetchError, MirrorMap, MirrorOrder, Mirrors, Request, Restriction, plan,
+    self, FetchError, MirrorFileError, MirrorMap, MirrorOrder, Mirrors, Request, Restriction, plan,
 };
 use crate::pms::atom::PackageFacts;
 use crate::pms::dependency::DepSpec;
 use crate::pms::src_uri::SrcUri;
-use crate::repo::{Manifest, ManifestError, RepoError};
+use crate::repo::RepoError;
+use crate::repo::manifest::{Manifest, ManifestError};
 
 /// How many distfiles of a package are fetched at once.
 const PARALLEL: usize = 4;
@@ -39,6 +40,9 @@ pub enum FetchingError {
     /// The lists of mirrors cannot be read.
     #[error(transparent)]
     Repository(#[from] RepoError),
+    /// The user's list of mirrors cannot be read.
+    #[error(transparent)]
+    Mirrors(#[from] MirrorFileError),
     /// One file could not be had.
     #[error(transparent)]
     Fetch(#[from] FetchError),
@@ -146,12 +150,13 @@ fn mirrors(session: &Session) -> Result<Mirrors, FetchingError> {
     for (name, uris) in config.repositories().third_party_mirrors()? {
         third_party.push_str(&format!("{name} {}\n", uris.join(" ")));
     }
-    let mut custom = String::new();
-    for (name, uris) in config.all_user_mirrors() {
-        custom.push_str(&format!("{name} {}\n", uris.join(" ")));
-    }
+    let custom = config.config_root().join("etc/portage/mirrors");
     Ok(Mirrors {
-        custom: MirrorMap::parse(&custom),
+        custom: if custom.exists() {
+            MirrorMap::read(&custom)?
+        } else {
+            MirrorMap::default()
+        },
         third_party: MirrorMap::parse(&third_party),
         gentoo: config.mirrors().into_iter().map(str::to_owned).collect(),
     })

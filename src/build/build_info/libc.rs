@@ -56,7 +56,7 @@ pub fn inject_libc_dependency(
     }
     let injected: Vec<_> = libraries
         .iter()
-        .map(|libc| format!(">={}", libc.original()))
+        .map(|libc| format!(">={}", libc.as_str()))
         .collect();
     let path = image.build_info.join("RDEPEND");
     let old = match fs::read_to_string(&path) {
