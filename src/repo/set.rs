@@ -10,7 +10,9 @@ use indexmap::IndexMap;
 
 use super::text::is_absent;
 use super::{Ebuild, RepoError, Repository};
+use crate::pms::atom::Atom;
 use crate::pms::names::NameKind;
+use crate::pms::suggest::closest;
 use crate::util::digest::{HashName, hash_file};
 
 /// The priority that a main repository has when none is configured.
@@ -348,6 +350,58 @@ impl RepoSet {
         })
     }
 
+    /// The ebuilds whose name, version and repository the atom asks for, the best one last.
+    /// Slots and flags are in an ebuild's metadata and so not looked at here. The repository may
+    /// be named by an alias.
+    ///
+    /// # Errors
+    /// A directory cannot be read, or the atom names a repository that is not configured.
+    pub fn named_by(&self, atom: &Atom) -> Result<Vec<Ebuild>, RepoError> {
+        let mut found = Vec::new();
+        if atom.is_wildcard() {
+            for cp in self.all_packages()? {
+                found.extend(self.ebuilds(&cp)?);
+            }
+        } else {
+            found = self.ebuilds(atom.cp())?;
+        }
+        found.retain(|ebuild| atom.names(&ebuild.cpv));
+        if let Some(name) = atom.repository() {
+            let wanted = self.member(name)?.repository.name();
+            found.retain(|ebuild| &*ebuild.repository == wanted);
+        }
+        Ok(found)
+    }
+
+    /// Packages, as `category/package`, with names near to `name`, nearest first. The name may
+    /// have a category or not; with one, the same name in other categories comes first.
+    ///
+    /// # Errors
+    /// A list or directory cannot be read.
+    pub fn near_names(&self, name: &str) -> Result<Vec<String>, RepoError> {
+        let all = self.all_packages()?;
+        let bare = |cp: &str| {
+            cp.split_once('/')
+                .map_or_else(String::new, |(_, pn)| pn.to_owned())
+        };
+        let (category, pn) = name.split_once('/').unwrap_or(("", name));
+        let mut near: Vec<String> = all.iter().filter(|cp| bare(cp) == pn).cloned().collect();
+        let names: BTreeSet<String> = all.iter().map(|cp| bare(cp)).collect();
+        let mut alike = Vec::new();
+        for other in closest(pn, names.iter().map(String::as_str)) {
+            alike.extend(all.iter().filter(|cp| bare(cp) == other).cloned());
+        }
+        alike.sort_by_key(|cp| {
+            cp.split_once('/')
+                .is_none_or(|(other, _)| other != category)
+        });
+        near.extend(alike);
+        let mut seen = BTreeSet::new();
+        near.retain(|cp| cp != name && seen.insert(cp.clone()));
+        near.truncate(3);
+        Ok(near)
+    }
+
     /// Mirror groups of all repositories; a group that several define has the URIs of all.
     ///
     /// # Errors
@@ -392,10 +446,10 @@ impl RepoSet {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
         };
-        if let Some((known, md5)) = lock().get(path) {
-            if *known == stamp {
-                return Ok(md5.clone());
-            }
+        if let Some((known, md5)) = lock().get(path)
+            && *known == stamp
+        {
+            return Ok(md5.clone());
         }
         let digests = hash_file(path, &[HashName::Md5]).map_err(|error| RepoError::Read {
             path: error.path,
@@ -640,5 +694,24 @@ mod tests {
         );
         assert_eq!(set.package_named("none").unwrap(), PackageName::Unknown);
         assert_eq!(set.categories("a-over").unwrap(), ["app-arch", "app-misc"]);
+
+        let named = |atom: &str| set.named_by(&Atom::parse_config(atom).unwrap()).unwrap();
+        assert_eq!(named(">=app-misc/foo-2").len(), 2);
+        assert_eq!(
+            &*named("app-misc/foo::gentoo").pop().unwrap().repository,
+            "gentoo"
+        );
+        assert_eq!(named("*/foo").len(), 4);
+        let unknown = Atom::parse_config("app-misc/foo::none").unwrap();
+        assert!(matches!(
+            set.named_by(&unknown),
+            Err(RepoError::UnknownRepository { .. })
+        ));
+        assert_eq!(set.near_names("app-misc/baz").unwrap(), ["app-misc/bar"]);
+        assert_eq!(
+            set.near_names("sys-apps/foo").unwrap(),
+            ["app-arch/foo", "app-misc/foo"]
+        );
+        assert!(set.near_names("entirely-else").unwrap().is_empty());
     }
 }
