@@ -6,10 +6,12 @@
 mod entry;
 mod lookup;
 mod stale;
+mod view;
 
 pub use entry::{Entry, KNOWN_KEYS};
 pub use lookup::{Lookup, cache_path, lookup, store};
 pub use stale::StaleReason;
+pub use view::{DependencyClass, InvalidMetadata, Metadata};
 
 use std::path::PathBuf;
 

@@ -320,10 +320,10 @@ fn names_in(directory: &Path) -> Result<Vec<String>, RepoError> {
     let mut names = Vec::new();
     for entry in entries {
         let entry = entry.map_err(RepoError::read(directory))?;
-        if let Ok(name) = entry.file_name().into_string() {
-            if !name.starts_with('.') {
-                names.push(name);
-            }
+        if let Ok(name) = entry.file_name().into_string()
+            && !name.starts_with('.')
+        {
+            names.push(name);
         }
     }
     Ok(names)
