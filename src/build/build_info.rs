@@ -18,7 +18,6 @@ pub use libc::{InstalledPackage, InstalledPackages, inject_libc_dependency};
 
 use super::image::Image;
 use super::image::compress::bzip2_best;
-use crate::pms::cpv::CpvError;
 use crate::pms::dependency::DependencyError;
 use crate::pms::eapi::Eapi;
 
@@ -46,15 +45,6 @@ pub enum BuildInfoError {
         /// What is wrong.
         #[source]
         source: Box<DependencyError>,
-    },
-    /// The package's own name cannot be read.
-    #[error("{package}: not a package name with a version")]
-    Name {
-        /// The name.
-        package: String,
-        /// What is wrong.
-        #[source]
-        source: CpvError,
     },
 }
 

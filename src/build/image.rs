@@ -192,10 +192,10 @@ pub fn finish_install(image: &Image, settings: &Settings) -> Result<Finished, Im
     let size = fixup::fix(image, &settings.fixup, &mut notices)?;
     qa::check(image, &settings.qa, &mut notices)?;
     fixup::remove_info_dir(image)?;
-    if image.feature("binpkg-docompress") {
-        if let Some(compress) = &settings.compress {
-            compress::run(image, compress, &mut notices)?;
-        }
+    if image.feature("binpkg-docompress")
+        && let Some(compress) = &settings.compress
+    {
+        compress::run(image, compress, &mut notices)?;
     }
     let needed = needed::scan(image, &mut notices)?;
     needed::write(image, &needed)?;

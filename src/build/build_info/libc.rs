@@ -32,26 +32,30 @@ pub struct InstalledPackage {
 pub trait InstalledPackages {
     /// The installed packages that match, by rising version.
     fn matches(&self, atom: &Atom) -> Vec<InstalledPackage>;
+
+    /// Whether `package.provided` of the profile or the user has a package that matches. Nothing
+    /// depends on such a C library.
+    fn is_provided(&self, atom: &Atom) -> bool {
+        let _ = atom;
+        false
+    }
 }
 
 /// Adds the installed C library to `RDEPEND`, at the version installed or a later one. To be
-/// called for packages with ELF files only. The library itself gets nothing, nor does anything
-/// on a system where no provider of `virtual/libc` is installed.
+/// called for packages with ELF files only. The installed version of the library itself gets
+/// nothing (another version does, as in Portage), nor does anything on a system where no provider
+/// of `virtual/libc` is installed.
 ///
 /// # Errors
 ///
-/// When `RDEPEND` cannot be read or written, or the package's name is none.
+/// When `RDEPEND` cannot be read or written.
 pub fn inject_libc_dependency(
     image: &Image,
     target: &dyn InstalledPackages,
 ) -> Result<(), BuildInfoError> {
-    let package = format!("{}/{}", image.category, image.pf);
-    let own = Cpv::parse(&package).map_err(|source| BuildInfoError::Name {
-        package: package.clone(),
-        source,
-    })?;
+    let own = format!("{}/{}", image.category, image.pf);
     let libraries = libc_packages(target);
-    if libraries.is_empty() || libraries.iter().any(|libc| libc.cp() == own.cp()) {
+    if libraries.is_empty() || libraries.iter().any(|libc| libc.original() == own) {
         return Ok(());
     }
     let injected: Vec<_> = libraries
@@ -81,15 +85,14 @@ fn libc_packages(target: &dyn InstalledPackages) -> BTreeSet<Cpv> {
             continue;
         }
         let matches = target.matches(&atom);
-        match matches.last() {
-            Some(virt) if atom.category() == "virtual" && virt.cpv.category() == "virtual" => {
-                if followed.insert(virt.cpv.clone()) {
-                    todo.extend(providers(virt, target));
-                }
-            }
+        let Some(best) = matches.last() else {
+            continue;
+        };
+        if atom.category() != "virtual" || best.cpv.category() != "virtual" {
             // The oldest of several.
-            Some(_) => found.extend(matches.first().map(|libc| libc.cpv.clone())),
-            None => {}
+            found.extend(matches.first().map(|libc| libc.cpv.clone()));
+        } else if followed.insert(best.cpv.clone()) {
+            todo.extend(providers(best, target));
         }
     }
     found
@@ -108,6 +111,7 @@ fn providers(virt: &InstalledPackage, target: &dyn InstalledPackages) -> Vec<Ato
     spec.nodes
         .iter()
         .for_each(|node| choose(node, target, &mut atoms));
+    atoms.retain(|atom| !target.is_provided(atom));
     atoms
 }
 
@@ -129,7 +133,9 @@ fn choose(node: &Node<Atom>, target: &dyn InstalledPackages, atoms: &mut Vec<Ato
 
 fn is_installed(node: &Node<Atom>, target: &dyn InstalledPackages) -> bool {
     match node {
-        Node::Leaf(atom) => atom.blocker().is_some() || !target.matches(atom).is_empty(),
+        Node::Leaf(atom) => {
+            atom.blocker().is_some() || target.is_provided(atom) || !target.matches(atom).is_empty()
+        }
         Node::AnyOf(children) => children.iter().any(|child| is_installed(child, target)),
         _ => node
             .children()
@@ -234,8 +240,29 @@ pub(super) mod tests {
         let mut test = TestImage::new();
         assert_eq!(injected(&test, &Installed::default(), None), None);
         test.image.category = "sys-libs".into();
-        test.image.pf = "glibc-2.42".into();
+        test.image.pf = "glibc-2.41-r5".into();
         assert_eq!(injected(&test, &system(), None), None);
+        test.image.pf = "glibc-2.42".into();
+        assert_eq!(
+            injected(&test, &system(), None).unwrap(),
+            ">=sys-libs/glibc-2.41-r5\n"
+        );
+    }
+
+    #[test]
+    fn a_provided_library_is_no_dependency() {
+        struct Provided(Installed);
+        impl InstalledPackages for Provided {
+            fn matches(&self, atom: &Atom) -> Vec<InstalledPackage> {
+                self.0.matches(atom)
+            }
+            fn is_provided(&self, atom: &Atom) -> bool {
+                atom.cp() == "sys-libs/glibc"
+            }
+        }
+        let test = TestImage::new();
+        inject_libc_dependency(&test.image, &Provided(system())).unwrap();
+        assert!(!test.image.build_info.join("RDEPEND").exists());
     }
 
     #[test]
