@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 # What fits nowhere else: debug and sandbox commands, edo, the pipe status, hooks.
 
 # Debug output goes to ECLASS_DEBUG_OUTPUT (a file, or `on` for standard error) and, during a
@@ -171,4 +171,18 @@ __ebd_yaml_quote() {
 	__EBD_YAML=${1//\\/\\\\}
 	__EBD_YAML=${__EBD_YAML//\"/\\\"}
 	__EBD_YAML=${__EBD_YAML//$'\n'/\\n}
+}
+
+# __ebd_environment_defaults
+#
+# Exports what packages find in every Portage build without the specification's word: some build
+# systems take XARGS as they find it.
+__ebd_environment_defaults() {
+	builtin local program
+	builtin declare -gx USERLAND="${USERLAND:-GNU}"
+	if [[ -z ${XARGS} ]]; then
+		program='xargs'
+		! builtin type -P gxargs >/dev/null || program='gxargs'
+		builtin declare -gx XARGS="${program} -r"
+	fi
 }

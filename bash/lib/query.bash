@@ -1,45 +1,38 @@
 # shellcheck shell=bash
 # Package manager query commands (PMS, package manager query commands).
 #
-# Functions around the programs of the same names in the helpers' directory: a function can see
-# variables that are not exported and can abort. The programs also answer alone, for `bash -c`
-# and xargs. They get the root to look at in __EBD_QUERY_ROOT, and exit with 0, 1, or 2 for an
-# invalid dependency specification.
+# Functions around the programs of the same names, which are found in PATH or, if it is set, in
+# __EBD_HELPERS: a function can see variables that are not exported and can abort. The programs
+# also answer alone, for `bash -c` and xargs. They exit with 0 for yes, 1 for no, 2 for an invalid
+# dependency specification.
 
 # __ebd_query COMMAND [--host-root | -b | -d | -r] ATOM
+#
+# Callers may set ROOT for one call, so the roots are handed over here and now.
 __ebd_query() {
-	builtin local command="$1" option=-r root status
+	builtin local command="$1" status
+	builtin local -a option
+	option=()
 	shift
 	__ebd_scope "${command}"
 	case $1 in
 		--host-root)
 			[[ -n ${__EBD_EAPI[query_host_root]} ]] \
 				|| die "${command}: option $1 is not supported in EAPI ${EAPI:-0}"
-			option=-b
+			option=( "$1" )
 			shift
 			;;
 		-b|-d|-r)
 			[[ -n ${__EBD_EAPI[query_root_options]} ]] \
 				|| die "${command}: option $1 is not supported in EAPI ${EAPI:-0}"
-			option=$1
+			option=( "$1" )
 			shift
 			;;
 	esac
 	(( $# == 1 )) || die "${command}: takes exactly one package dependency specification, not $#"
-	# Callers may set ROOT for one call, so it is read here and now.
-	case ${option} in
-		-b) root=${BROOT:-${__EBD_BROOT:-/}} ;;
-		-d) root=${ESYSROOT:-/} ;;
-		*)
-			if [[ -n ${__EBD_EAPI[prefix]} ]]; then
-				# shellcheck disable=SC2153
-				root=${ROOT%/}/${EPREFIX#/}
-			else
-				root=${ROOT:-/}
-			fi
-			;;
-	esac
-	__EBD_QUERY_ROOT=${root} builtin command -- "${__EBD_HELPERS:+${__EBD_HELPERS}/}${command}" "$1"
+	# shellcheck disable=SC2097,SC2098
+	ROOT=${ROOT} EPREFIX=${EPREFIX} ESYSROOT=${ESYSROOT} BROOT=${BROOT} \
+		builtin command -- "${__EBD_HELPERS:+${__EBD_HELPERS}/}${command}" "${option[@]}" "$1"
 	status=$?
 	case ${status} in
 		0|1) return "${status}" ;;

@@ -155,3 +155,21 @@ fn qa_findings_are_yaml() {
     );
     stage.dies("eqatag tag neither");
 }
+
+#[test]
+fn environment_defaults_are_exported() {
+    let stage = Stage::install("8");
+    let code = "env | grep -E '^(XARGS|USERLAND)=' | sort";
+    assert_eq!(
+        stage.prints(&format!(
+            "unset XARGS USERLAND; __ebd_environment_defaults; {code}"
+        )),
+        "USERLAND=GNU\nXARGS=xargs -r\n"
+    );
+    assert_eq!(
+        stage.prints(&format!(
+            "export XARGS=mine USERLAND=BSD; __ebd_environment_defaults; {code}"
+        )),
+        "USERLAND=BSD\nXARGS=mine\n"
+    );
+}

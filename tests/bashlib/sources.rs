@@ -305,7 +305,9 @@ fn a_patch_that_fails_is_explained() {
     let outcome = preparing().run("eapply p/a.diff");
     assert!(outcome.err.contains("FAILED at 1"), "{}", outcome.err);
     assert!(
-        outcome.err.contains("eapply: p/a.diff: patch "),
+        outcome
+            .err
+            .contains("eapply: p/a.diff: patch failed with status 1\n"),
         "{}",
         outcome.err
     );
@@ -372,4 +374,24 @@ fn without_user_patches_only_the_mark_is_left() {
     let stage = preparing();
     stage.file("config/etc/portage/patches/app-misc/foo/x.patch", "garbage");
     assert_eq!(stage.prints("nonfatal eapply_user || echo on"), "on\n");
+}
+
+#[test]
+fn jobs_asked_for() {
+    let stage = unpacking("8");
+    for (options, jobs) in [
+        ("", ""),
+        ("-j8", "8"),
+        ("-j 08 -l4", "8"),
+        ("--jobs=4 -s", "4"),
+        ("--jobs 3", "3"),
+        ("-kj5", "5"),
+        ("-j2 -j7", "7"),
+        ("-j", ""),
+        ("-l 9 --output-sync=job *", ""),
+    ] {
+        let code =
+            format!("IFS=j; MAKEOPTS='{options}'; __ebd_makeopts_jobs; echo \"$__EBD_JOBS\"");
+        assert_eq!(stage.prints(&code), format!("{jobs}\n"), "{options}");
+    }
 }

@@ -79,23 +79,39 @@ fn queries_check_their_options() {
         for name in ["has_version", "best_version"] {
             stage.program(
                 name,
-                "echo \"${0##*/} ${__EBD_QUERY_ROOT} $*\"
+                "echo \"${0##*/} $ROOT $ESYSROOT $BROOT $*\"
                  [[ $1 == bad ]] && exit 2; [[ $1 != none ]]",
             );
         }
         stage
     };
     for (eapi, code, expected) in [
-        ("8", "has_version a/b", "has_version /r/ a/b\n"),
-        ("8", "best_version -b a/b", "best_version /b a/b\n"),
-        ("8", "best_version -d a/b", "best_version /s a/b\n"),
-        ("8", "ROOT=/o has_version -r a/b", "has_version /o/ a/b\n"),
+        ("8", "has_version a/b", "has_version /r/ /s /b a/b\n"),
+        (
+            "8",
+            "best_version -b a/b",
+            "best_version /r/ /s /b -b a/b\n",
+        ),
+        (
+            "8",
+            "best_version -d a/b",
+            "best_version /r/ /s /b -d a/b\n",
+        ),
+        (
+            "8",
+            "ROOT=/o has_version -r a/b",
+            "has_version /o /s /b -r a/b\n",
+        ),
         (
             "8",
             "has_version none || echo no",
-            "has_version /r/ none\nno\n",
+            "has_version /r/ /s /b none\nno\n",
         ),
-        ("6", "has_version --host-root a/b", "has_version /b a/b\n"),
+        (
+            "6",
+            "has_version --host-root a/b",
+            "has_version /r/ /s /b --host-root a/b\n",
+        ),
     ] {
         assert_eq!(stage(eapi).prints(code), expected, "{code}");
     }
