@@ -11,6 +11,10 @@ exec >>"${__EBD_LOG}" 2>&1
 source "${__EBD_BUILD}/initial.env" || exit 1
 __ebd_notify hello "${BASHPID}"
 __ebd_select_eapi
+__ebd_output_init
+__ebd_environment_defaults
+__ebd_use_init
+__ebd_install_init
 BASH_COMPAT=${__EBD_EAPI[bash_version]}
 __ebd_remember_shell
 trap __ebd_helper_failed PWR

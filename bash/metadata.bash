@@ -11,6 +11,7 @@ command_not_found_handle() {
 	die "$1: external commands may not be run in global scope"
 }
 __ebd_select_eapi
+__ebd_output_init
 BASH_COMPAT=${__EBD_EAPI[bash_version]}
 __ebd_before_source
 # shellcheck disable=SC1090

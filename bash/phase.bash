@@ -1,15 +1,18 @@
 # shellcheck shell=bash
 # Running phase functions: where they start, what surrounds them, what is reset behind them.
 
-# __ebd_phase NAME FUNCTION: runs one phase with its hooks, and tells the supervisor when it is over.
+# __ebd_phase NAME FUNCTION: runs one phase with its hooks.
 __ebd_phase() {
-	__ebd_enter_directory "$1" "$2"
 	__EBD_PHASE_FUNC=$2
+	if [[ $2 == src_install ]]; then
+		__ebd_install_init
+	fi
+	__ebd_enter_directory "$1" "$2"
 	__ebd_call_if_defined "pre_$2"
 	if declare -F "$2" >/dev/null; then
 		"$2"
-	elif declare -F "default_$2" >/dev/null; then
-		"default_$2"
+	else
+		__ebd_run_default "$2"
 	fi
 	__ebd_restore_shell
 	if [[ $2 == src_prepare && " ${__EBD_EAPI[functions]} " == *" eapply_user "* && ! -e ${T}/.portage_user_patches_applied ]]; then

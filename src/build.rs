@@ -2,16 +2,19 @@
 
 pub mod build_info;
 pub mod candidate;
+pub mod dependencies;
 pub mod directories;
 pub mod driver;
 pub mod event;
 pub mod fetching;
 pub mod helper;
+pub mod host;
 pub mod image;
 pub mod log;
 pub mod package;
 pub mod packaging;
 pub mod plan;
+pub mod run;
 pub mod runtime;
 pub mod session;
 pub mod sourcing;

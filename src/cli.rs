@@ -1,14 +1,21 @@
 //! The command line: the only floor that prints and picks exit codes.
 
 mod arguments;
+mod build;
+mod documents;
 mod exit;
 mod helper;
 mod paint;
+mod plan;
 mod progress;
 
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
+
+use arguments::{Arguments, Command};
+use clap::Parser;
+use exit::Exit;
 
 use crate::build::helper::is_name;
 
@@ -26,7 +33,24 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
             return warden(command);
         }
     }
-    ExitCode::SUCCESS
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            let exit = if error.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Done
+            };
+            return exit.into();
+        }
+    };
+    match arguments.command {
+        Command::Build(arguments) => build::main(*arguments),
+        Command::Completions { shell } => documents::completions(shell),
+        Command::Manual { folder } => documents::manual(&folder),
+    }
+    .into()
 }
 
 /// Serves as the warden of one processor.

@@ -198,26 +198,6 @@ impl Driver {
         Ok(())
     }
 
-    /// Has the shell write the values of the named variables, and of those whose names begin with
-    /// `prefix`, to `file`, as [`shell_variables`](super::packaging::shell_variables) reads them.
-    ///
-    /// # Errors
-    /// A [`PhaseError`] if it did not.
-    pub async fn write_variables(&mut self, file: &Path, names: &[&str]) -> Result<(), PhaseError> {
-        let mut command = b"__ebd_write_variables ".to_vec();
-        let file = file.as_os_str().as_encoded_bytes();
-        command.extend(quote(file));
-        for name in names {
-            command.push(b' ');
-            command.extend_from_slice(name.as_bytes());
-        }
-        command.extend_from_slice(format!(" \"${{!{prefix}@}}\"; __ebd_notify written ").as_bytes());
-        command.extend(quote(file));
-        self.shell.command(&command).await?;
-        let done = Message::Written(String::from_utf8_lossy(file).into_owned());
-        self.until(&done, Some(HOUSEKEEPING)).await
-    }
-
     /// Waits until the environment of the last phase is kept.
     ///
     /// # Errors

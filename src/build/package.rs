@@ -20,6 +20,7 @@ use super::token;
 use super::variables::Sources;
 use crate::binpkg::index::HeaderSettings;
 use crate::binpkg::pkgdir::{Format, Written};
+use crate::config::Config;
 use crate::pms::atom::PackageFacts;
 use crate::pms::dependency::DepSpec;
 use crate::pms::phase::Phase;
@@ -155,7 +156,6 @@ pub async fn build(
     session: &Session,
     candidate: &Candidate,
     settings: &Settings,
-    installed: &(dyn InstalledPackages + Sync),
 ) -> Option<Written> {
     let begin = Instant::now();
     let package = candidate.cpv().to_string();
@@ -171,7 +171,6 @@ pub async fn build(
         settings,
         directories,
         package: package.clone(),
-        installed,
     };
     match build.run().await {
         Ok(written) => {
@@ -215,7 +214,6 @@ struct Build<'a> {
     settings: &'a Settings,
     directories: Directories,
     package: String,
-    installed: &'a (dyn InstalledPackages + Sync),
 }
 
 /// What was found out before the first phase.
@@ -367,7 +365,8 @@ impl Build<'_> {
         let Ok(atom) = crate::pms::atom::Atom::for_package(candidate.cpv().cp()) else {
             return Vec::new();
         };
-        self.installed
+        self.session
+            .installed
             .matches(&atom)
             .into_iter()
             .filter(|package| package.slot == candidate.slot())
@@ -531,7 +530,7 @@ impl Build<'_> {
         }
     }
 
-    /// Runs the phases and gives the file with the shell's variables after the last.
+    /// Runs the phases and gives the file with the shell's variables after `src_install`.
     async fn drive(
         &self,
         driver: &mut Driver,
@@ -565,15 +564,8 @@ impl Build<'_> {
             let text = self.phase_text(phase);
             self.run_phase(driver, phase, &text, true).await?;
         }
-        let file = self.directories.private().join("variables");
-        if driver.is_fresh() {
-            driver
-                .write_variables(&file, &wanted_variables(), "QA_")
-                .await
-                .map_err(BuildError::Between)?;
-        }
         driver.settle().await.map_err(BuildError::Between)?;
-        Ok(file)
+        Ok(self.variables_file())
     }
 
     /// Whether `src_test` is run (PMS 9.1.8, 7.3.3).
@@ -612,11 +604,24 @@ impl Build<'_> {
             text.push(b'\n');
         }
         let (name, function) = (phase.name(), phase.function());
-        text.extend_from_slice(
-            format!("__ebd_phase {name} {function}; __ebd_notify phase-done {name} || exit 97\n")
-                .as_bytes(),
-        );
+        text.extend_from_slice(format!("__ebd_phase {name} {function}\n").as_bytes());
+        if phase == Phase::Install {
+            // Before the phase counts as finished, since they are no part of its environment.
+            text.extend_from_slice(b"__ebd_write_variables ");
+            text.extend(quote(self.variables_file().as_os_str().as_encoded_bytes()));
+            for name in wanted_variables() {
+                text.push(b' ');
+                text.extend_from_slice(name.as_bytes());
+            }
+            text.extend_from_slice(b" \"${!QA_@}\"\n");
+        }
+        text.extend_from_slice(format!("__ebd_notify phase-done {name} || exit 97\n").as_bytes());
         text
+    }
+
+    /// Where the shell writes what packaging wants to know of its variables.
+    fn variables_file(&self) -> PathBuf {
+        self.directories.private().join("variables")
     }
 
     /// Lets the ebuild say how its distfiles are to be had. That they are not there is told in any
@@ -679,11 +684,11 @@ impl Build<'_> {
             source,
         })?;
         let packaging = self.packaging(prepared, &text);
-        let found = Snapshot::of(self.installed, self.candidate);
+        let installed = self.session.installed.clone();
         let (result, notices) = tokio::task::spawn_blocking(move || {
             let mut notices = Vec::new();
             let result = packaging
-                .finish_image(&found, &mut notices)
+                .finish_image(installed.as_ref(), &mut notices)
                 .and_then(|()| packaging.pack());
             (result, notices)
         })
@@ -774,7 +779,7 @@ impl Build<'_> {
             pkgdir: config.pkgdir(),
             format: self.settings.format,
             header: HeaderSettings {
-                profile: super::profile_name(config),
+                profile: profile_name(config),
                 variables: config
                     .variables()
                     .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -791,4 +796,15 @@ struct Places {
     distdir: PathBuf,
     tmpdir: PathBuf,
     helpers: PathBuf,
+}
+
+/// The profile as the index names it: below `profiles` of its repository, or its path.
+fn profile_name(config: &Config) -> Option<String> {
+    let profile = config.profile()?;
+    let path = profile.canonicalize().unwrap_or_else(|_| profile.to_owned());
+    let inside = config.repositories().repositories().find_map(|repository| {
+        let profiles = repository.location().join("profiles").canonicalize().ok()?;
+        Some(path.strip_prefix(profiles).ok()?.to_owned())
+    });
+    Some(inside.unwrap_or(path).to_string_lossy().into_owned())
 }

@@ -1,8 +1,10 @@
 //! What all builds of one call share.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::event::Events;
+use super::host::Host;
 use crate::config::Config;
 use crate::fetch::Fetcher;
 use crate::pms::eapi::BashVersion;
@@ -21,6 +23,8 @@ pub struct Session {
     pub events: Events,
     /// Gets distfiles.
     pub fetcher: Fetcher,
+    /// The packages that are installed.
+    pub installed: Arc<Host>,
     /// A folder for metadata that repositories do not ship.
     pub metadata_cache: PathBuf,
 }

@@ -188,6 +188,7 @@ impl Sources<'_> {
         all.path("PORTAGE_ACTUAL_DISTDIR", self.distdir, exports);
         all.path("PORTAGE_CONFIGROOT", self.config_root, exports);
         all.path("PORTAGE_BIN_PATH", self.helpers, exports);
+        all.set("__EBD_RESTRICT", self.restrict, false);
         all.set("PORTAGE_RESTRICT", self.restrict, exports);
         all.set("PORTAGE_PROPERTIES", self.properties, exports);
         all.set("PORTAGE_FEATURES", self.features, exports);
@@ -209,7 +210,6 @@ impl Sources<'_> {
         all.set("EMERGE_FROM", "ebuild", exports);
         all.set("PORTAGE_BZIP2_COMMAND", "bzip2", exports);
         all.set("PORTAGE_BUNZIP2_COMMAND", "bzip2 -d", exports);
-        all.set("XARGS", "xargs -r", true);
         all.set("__EBD_IUSE_EFFECTIVE", self.iuse_effective.join(" "), false);
         if self.eapi.trailing_slash() {
             all.path("PORTDIR", self.repository_path, exports);

@@ -20,7 +20,6 @@ pub const VERBS: &[(&str, usize)] = &[
     ("ready-for-phases", 0),
     ("phase-done", 1),
     ("saved", 1),
-    ("written", 1),
     ("died", 6),
     ("helper-failed", 1),
     ("elog", 3),
@@ -46,8 +45,6 @@ pub enum Message {
     PhaseDone(String),
     /// The environment was written to the named file.
     Saved(String),
-    /// Something asked for was written to the named file.
-    Written(String),
     /// `die` was called.
     Died(Death),
     /// A helper failed where that ends the build; its message. The shell dies of it, which tells
@@ -261,7 +258,6 @@ fn message(verb: &'static str, values: Vec<String>) -> Result<Message, FrameErro
         "ready-for-phases" => Message::ReadyForPhases,
         "phase-done" => Message::PhaseDone(text()),
         "saved" => Message::Saved(text()),
-        "written" => Message::Written(text()),
         "died" => Message::Died(Death {
             phase: text(),
             message: text(),

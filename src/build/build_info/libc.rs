@@ -55,7 +55,7 @@ pub fn inject_libc_dependency(
 ) -> Result<(), BuildInfoError> {
     let own = format!("{}/{}", image.category, image.pf);
     let libraries = libc_packages(target);
-    if libraries.is_empty() || libraries.iter().any(|libc| libc.original() == own) {
+    if libraries.is_empty() || libraries.iter().any(|libc| libc.as_str() == own) {
         return Ok(());
     }
     let injected: Vec<_> = libraries
