@@ -1,5 +1,5 @@
-//! Compression of documentation (PMS 12.3.9, "Controllable compression"): what is chosen, how it
-//! is compressed, and the symbolic links that have to follow.
+//! Compression of documentation (PMS 11.3.3.11): what is chosen, how it is compressed, and the
+//! symbolic links that have to follow.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;

@@ -117,6 +117,18 @@ impl ElfInfo {
         })
     }
 
+    /// The same, but a file that may not be read counts as none.
+    pub(crate) fn read_permitted(path: &Path) -> Result<Option<Self>, ImageError> {
+        match Self::read(path) {
+            Err(ImageError::Io { source, .. })
+                if source.kind() == std::io::ErrorKind::PermissionDenied =>
+            {
+                Ok(None)
+            }
+            result => result,
+        }
+    }
+
     /// The run-time search path as scanelf shows it: the one there is, `{rpath,runpath}` when both
     /// are there and differ, nothing when none is.
     pub fn search_path(&self) -> Vec<u8> {

@@ -1,6 +1,7 @@
 //! `NEEDED` and `NEEDED.ELF.2`: which ELF files the image holds and what each asks for.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
@@ -64,7 +65,7 @@ impl NeededEntry {
 /// lists them, a directory's content at its place.
 ///
 /// A file whose name or dynamic strings cannot stand in the two files (`;` or a newline in them)
-/// is left out, with a notice.
+/// is left out, with a notice; so is one that may not be read.
 ///
 /// # Errors
 ///
@@ -75,8 +76,20 @@ pub fn scan(image: &Image, notices: &mut Vec<Notice>) -> Result<Vec<NeededEntry>
         if !entry.metadata.is_file() {
             continue;
         }
-        let Some(elf) = ElfInfo::read(&entry.path)? else {
-            continue;
+        let elf = match ElfInfo::read(&entry.path) {
+            Ok(Some(elf)) => elf,
+            Ok(None) => continue,
+            Err(ImageError::Io { source, .. }) if source.kind() == ErrorKind::PermissionDenied => {
+                notices.push(Notice::new(
+                    Level::Warn,
+                    format!(
+                        "{}: may not be read, so it is neither recorded in NEEDED.ELF.2 nor stripped",
+                        image.shown(&entry.path)
+                    ),
+                ));
+                continue;
+            }
+            Err(error) => return Err(error),
         };
         let inside = entry.path.strip_prefix(&image.d).unwrap_or(&entry.path);
         let name = [b"/", inside.as_os_str().as_bytes()].concat();

@@ -92,41 +92,54 @@ pub(super) fn runtime_directories(
     Ok(())
 }
 
-/// 90bad-bin-group-write and 90bad-bin-owner: programs that others than root may change.
+/// 90bad-bin-group-write: programs that a group other than root's may change.
+pub(super) fn group_writable_programs(
+    image: &Image,
+    settings: &Settings,
+    notices: &mut Vec<Notice>,
+) -> Result<(), ImageError> {
+    let found = programs(image, settings, |metadata| {
+        metadata.mode() & 0o020 != 0 && metadata.gid() != 0
+    })?;
+    tell(
+        notices,
+        "system executables group-writable by nonzero gid:",
+        &found,
+    );
+    Ok(())
+}
+
+/// 90bad-bin-owner: programs that somebody other than root may change.
 pub(super) fn program_owners(
     image: &Image,
     settings: &Settings,
     notices: &mut Vec<Notice>,
 ) -> Result<(), ImageError> {
+    let found = programs(image, settings, |metadata| metadata.uid() != 0)?;
+    tell(notices, "system executables owned by nonzero uid:", &found);
+    Ok(())
+}
+
+/// The programs in the search path of the system that are as `bad` says; none unless root
+/// installs for root.
+fn programs(
+    image: &Image,
+    settings: &Settings,
+    bad: impl Fn(&fs::Metadata) -> bool,
+) -> Result<Vec<String>, ImageError> {
+    let mut found = Vec::new();
     if !nix::unistd::geteuid().is_root() || settings.inst_uid != 0 {
-        return Ok(());
+        return Ok(found);
     }
-    let mut writable = Vec::new();
-    let mut owned = Vec::new();
     for name in ["opt/bin", "bin", "usr/bin", "sbin", "usr/sbin"] {
         for path in walk::list(&image.ed().join(name))? {
             // Links count for what they point to.
-            let Ok(metadata) = fs::metadata(&path) else {
-                continue;
-            };
-            if !metadata.is_file() {
-                continue;
-            }
-            if metadata.mode() & 0o020 != 0 && metadata.gid() != 0 {
-                writable.push(image.shown(&path));
-            }
-            if metadata.uid() != 0 {
-                owned.push(image.shown(&path));
+            if fs::metadata(&path).is_ok_and(|metadata| metadata.is_file() && bad(&metadata)) {
+                found.push(image.shown(&path));
             }
         }
     }
-    tell(
-        notices,
-        "system executables group-writable by nonzero gid:",
-        &writable,
-    );
-    tell(notices, "system executables owned by nonzero uid:", &owned);
-    Ok(())
+    Ok(found)
 }
 
 /// 90world-writable; refuses files that are both set-id and writable for everybody.
@@ -230,6 +243,22 @@ mod tests {
         runtime_directories(&test.image, &mut notices).unwrap();
         assert!(notices[0].text.ends_with("\n  usr/man"));
         assert!(notices[1].text.ends_with("\n  run\n  run/foo\n  run/foo/x"));
+    }
+
+    #[test]
+    fn programs_belong_to_root() {
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        let test = TestImage::new();
+        let path = test.file("usr/bin/x", "x");
+        std::os::unix::fs::chown(&path, Some(12), Some(34)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o775)).unwrap();
+        let mut notices = Vec::new();
+        program_owners(&test.image, &Settings::default(), &mut notices).unwrap();
+        group_writable_programs(&test.image, &Settings::default(), &mut notices).unwrap();
+        assert_eq!(notices.len(), 2);
+        assert!(notices.iter().all(|n| n.text.ends_with("\n  /usr/bin/x")));
     }
 
     #[test]
