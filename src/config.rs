@@ -11,7 +11,9 @@
 //! Portage would skip with a message is in [`Config::warnings`]; what it would misread is an
 //! error.
 
+mod answer;
 mod builtin;
+mod compute;
 mod config;
 pub mod environment;
 mod error;
@@ -21,16 +23,20 @@ mod ini;
 mod keywords;
 mod license;
 mod load;
+mod locations;
 mod make_globals;
 mod mask;
 mod options;
 mod package;
+mod package_env;
 mod profile;
+mod profile_files;
 mod repositories;
 pub mod shell_vars;
 mod stack;
 mod state;
 mod table;
+mod use_expand;
 mod use_files;
 
 pub use config::Config;

@@ -7,9 +7,10 @@ use super::environment;
 use super::keywords::KeywordFiles;
 use super::license::LicenseFiles;
 use super::mask::MaskFiles;
+use super::package_env::PackageEnv;
 use super::profile::ProfileNode;
 use super::repositories::RepositoryFacts;
-use super::shell_vars::{Assignment, Origin, Variables};
+use super::shell_vars::{Origin, Variables};
 use super::stack::Layers;
 use super::table::Table;
 use super::use_files::UseFiles;
@@ -55,8 +56,7 @@ pub struct Config {
     pub(super) masks: MaskFiles,
     pub(super) properties: Table,
     pub(super) restricts: Table,
-    pub(super) package_env: Table,
-    pub(super) env_files: HashMap<String, Vec<Assignment>>,
+    pub(super) package_env: PackageEnv,
     pub(super) expand_map: HashMap<String, String>,
     pub(super) profile_bashrcs: Vec<ProfileBashrcs>,
     pub(super) user_mirrors: BTreeMap<String, Vec<String>>,

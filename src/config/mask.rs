@@ -83,13 +83,7 @@ impl MaskFiles {
         }
         let (mut profile_masks, mut profile_unmasks) = (Stack::new(), Stack::new());
         for node in profiles {
-            let syntax = match node.eapi {
-                Some(eapi) => Syntax::Profile {
-                    eapi,
-                    repo_deps: node.has_format("profile-repo-deps"),
-                },
-                None => Syntax::User,
-            };
+            let syntax = Syntax::profile(node);
             let items = read(
                 &node.path.join("package.mask"),
                 node.directories,
@@ -116,7 +110,7 @@ impl MaskFiles {
             let items = read(
                 &user.join(name),
                 Directories::Recursive,
-                Syntax::User,
+                Syntax::USER,
                 warnings,
             )?;
             stack(target, &items, true);
@@ -149,10 +143,7 @@ fn repository_items(
     name: &str,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<Item>, ConfigError> {
-    let syntax = Syntax::Profile {
-        eapi: repository.top_eapi,
-        repo_deps: repository.has_format("profile-repo-deps"),
-    };
+    let syntax = Syntax::repository(repository);
     read(
         &repository.location.join("profiles").join(name),
         repository.directories,

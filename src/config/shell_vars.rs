@@ -33,6 +33,20 @@ pub struct Setting {
     pub origin: Origin,
 }
 
+impl Setting {
+    /// A value whose place has a name but no lines.
+    pub(super) fn at(place: &str, value: impl Into<String>) -> Self {
+        let origin = Origin {
+            file: Arc::from(Path::new(place)),
+            line: 0,
+        };
+        Setting {
+            value: value.into(),
+            origin,
+        }
+    }
+}
+
 /// The variables of one file or one stack of files, by name.
 pub type Variables = BTreeMap<String, Setting>;
 
