@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::config::Config;
+use super::Config;
 use super::features;
 use super::options::Options;
 use super::shell_vars::{Setting, Variables};

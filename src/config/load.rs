@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::Config;
 use super::builtin;
-use super::config::Config;
 use super::environment::{GLOBAL_ONLY, INTERNAL};
 use super::error::ConfigError;
 use super::files::Directories;

@@ -23,7 +23,7 @@ pub(super) struct MaskLine {
 }
 
 enum Item {
-    Add(String, MaskLine),
+    Add(Box<MaskLine>),
     Remove(String),
 }
 
@@ -177,15 +177,12 @@ fn read(
         items.push(if removal {
             Item::Remove(name.to_owned())
         } else {
-            Item::Add(
-                text.clone(),
-                MaskLine {
-                    atom,
-                    text,
-                    origin,
-                    comment,
-                },
-            )
+            Item::Add(Box::new(MaskLine {
+                atom,
+                text,
+                origin,
+                comment,
+            }))
         });
     }
     Ok(items)
@@ -195,10 +192,10 @@ fn read(
 fn stack(target: &mut Stack, items: &[Item], any_repository: bool) {
     for item in items {
         match item {
-            Item::Add(text, line) => match target.get_mut(text) {
-                Some(known) => *known = line.clone(),
+            Item::Add(line) => match target.get_mut(&line.text) {
+                Some(known) => *known = MaskLine::clone(line),
                 None => {
-                    target.insert(text.clone(), line.clone());
+                    target.insert(line.text.clone(), MaskLine::clone(line));
                 }
             },
             Item::Remove(text) if any_repository && !text.contains("::") => {

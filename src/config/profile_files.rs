@@ -5,7 +5,7 @@ use std::path::Path;
 
 use indexmap::IndexMap;
 
-use super::config::ProfileBashrcs;
+use super::ProfileBashrcs;
 use super::error::ConfigError;
 use super::files::{self, Directories};
 use super::profile::ProfileNode;
