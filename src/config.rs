@@ -11,8 +11,9 @@
 //! Portage would skip with a message is in [`Config::warnings`]; what it would misread is an
 //! error.
 
+mod answer;
 mod builtin;
-mod config;
+mod compute;
 pub mod environment;
 mod error;
 mod features;
@@ -21,21 +22,260 @@ mod ini;
 mod keywords;
 mod license;
 mod load;
+mod locations;
 mod make_globals;
 mod mask;
 mod options;
 mod package;
+mod package_env;
 mod profile;
+mod profile_files;
 mod repositories;
 pub mod shell_vars;
 mod stack;
 mod state;
 mod table;
+mod use_expand;
 mod use_files;
 
-pub use config::Config;
-pub use error::ConfigError;
-pub use options::Options;
-pub use package::{MaskReason, PackageConfig, PackageQuery};
-pub use profile::ProfileNode;
-pub use shell_vars::{Origin, Setting};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+
+use self::keywords::KeywordFiles;
+use self::license::LicenseFiles;
+use self::mask::MaskFiles;
+use self::package_env::PackageEnv;
+use self::repositories::RepositoryFacts;
+use self::shell_vars::Variables;
+use self::stack::Layers;
+use self::table::Table;
+use self::use_files::UseFiles;
+use crate::pms::cpv::Cpv;
+use crate::repo::RepoSet;
+
+pub use self::error::ConfigError;
+pub use self::options::Options;
+pub use self::package::{MaskReason, PackageConfig, PackageQuery};
+pub use self::profile::ProfileNode;
+pub use self::shell_vars::{Origin, Setting};
+
+/// The bashrc files of one profile directory: its profile.bashrc if there is one, and its
+/// package.bashrc with the directory that the names in it are relative to.
+type ProfileBashrcs = (Option<PathBuf>, Option<(Table, PathBuf)>);
+
+/// Everything that is configured, read once by [`Config::load`].
+#[derive(Debug)]
+pub struct Config {
+    repositories: RepoSet,
+    facts: Vec<RepositoryFacts>,
+    config_root: PathBuf,
+    user_directory: PathBuf,
+    root: PathBuf,
+    eroot: PathBuf,
+    profile: Option<PathBuf>,
+    nodes: Vec<ProfileNode>,
+
+    env_d: Variables,
+    globals: Variables,
+    defaults: Variables,
+    conf: Variables,
+    env: Variables,
+    empty: Variables,
+    /// The stacked values that hold without a package, above all layers.
+    computed: BTreeMap<String, String>,
+    features: BTreeSet<String>,
+
+    /// USE of each profile directory, USE_EXPAND included.
+    profile_use: Vec<String>,
+    repo_defaults: BTreeMap<String, Variables>,
+    iuse_effective: BTreeSet<String>,
+    implicit_before_5: BTreeSet<String>,
+    implicit_prefixes: Vec<String>,
+
+    use_files: UseFiles,
+    keywords: KeywordFiles,
+    licenses: LicenseFiles,
+    masks: MaskFiles,
+    properties: Table,
+    restricts: Table,
+    package_env: PackageEnv,
+    expand_map: HashMap<String, String>,
+    profile_bashrcs: Vec<ProfileBashrcs>,
+    user_mirrors: BTreeMap<String, Vec<String>>,
+    provided: Vec<Cpv>,
+
+    warnings: Vec<String>,
+    assumptions: Vec<String>,
+}
+
+impl Config {
+    /// The repositories, in the order of their priority.
+    pub fn repositories(&self) -> &RepoSet {
+        &self.repositories
+    }
+
+    /// The value of a variable that holds without a package. `USE` is unfiltered: it may hold
+    /// flags that a package does not have.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        if let Some(value) = self.computed.get(name) {
+            return Some(value);
+        }
+        if let Some(setting) = self.layers().get(name) {
+            return Some(&setting.value);
+        }
+        // Older names of the same setting.
+        match name {
+            "PORTAGE_LOGDIR" => self.get("PORT_LOGDIR"),
+            "PORTAGE_LOGDIR_CLEAN" => self.get("PORT_LOGDIR_CLEAN"),
+            _ => None,
+        }
+    }
+
+    /// Where the value of a variable was set last. For a stacked variable other places may have
+    /// a share in it.
+    pub fn origin(&self, name: &str) -> Option<Origin> {
+        self.layers()
+            .get(name)
+            .map(|setting| setting.origin.clone())
+    }
+
+    /// All variables that ebuilds may see, with the values that hold without a package. ROOT and
+    /// its kin end with a slash, whatever the EAPI.
+    pub fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
+        let mut names = self.layers().names();
+        names.extend(self.computed.keys().map(String::as_str));
+        names
+            .into_iter()
+            .filter(|name| !environment::is_filtered(name))
+            .filter_map(|name| self.get(name).map(|value| (name, value)))
+    }
+
+    /// FEATURES.
+    pub fn features(&self) -> &BTreeSet<String> {
+        &self.features
+    }
+
+    /// ARCH.
+    pub fn arch(&self) -> &str {
+        self.get("ARCH").unwrap_or_default()
+    }
+
+    /// CHOST.
+    pub fn chost(&self) -> &str {
+        self.get("CHOST").unwrap_or_default()
+    }
+
+    /// ACCEPT_KEYWORDS.
+    pub fn accept_keywords(&self) -> Vec<&str> {
+        self.get("ACCEPT_KEYWORDS")
+            .unwrap_or_default()
+            .split_whitespace()
+            .collect()
+    }
+
+    /// GENTOO_MIRRORS, in the order in which they are to be tried.
+    pub fn mirrors(&self) -> Vec<&str> {
+        self.get("GENTOO_MIRRORS")
+            .unwrap_or_default()
+            .split_whitespace()
+            .collect()
+    }
+
+    /// The mirrors that /etc/portage/mirrors gives for a name. `local` has mirrors to be tried
+    /// for everything, before all others.
+    pub fn user_mirrors(&self, name: &str) -> &[String] {
+        self.user_mirrors
+            .get(name)
+            .map(Vec::as_slice)
+            .unwrap_or_default()
+    }
+
+    /// PKGDIR: where binary packages are kept.
+    pub fn pkgdir(&self) -> PathBuf {
+        self.path("PKGDIR")
+    }
+
+    /// DISTDIR: where distfiles are kept.
+    pub fn distdir(&self) -> PathBuf {
+        self.path("DISTDIR")
+    }
+
+    /// PORTAGE_TMPDIR: packages are built in `portage` below it.
+    pub fn tmpdir(&self) -> PathBuf {
+        self.path("PORTAGE_TMPDIR")
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        PathBuf::from(self.get(name).unwrap_or_default())
+    }
+
+    /// The directory that `etc/portage` is in, PORTAGE_CONFIGROOT.
+    pub fn config_root(&self) -> &Path {
+        &self.config_root
+    }
+
+    /// ROOT: where packages are installed.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// EROOT: ROOT and the offset prefix.
+    pub fn eroot(&self) -> &Path {
+        &self.eroot
+    }
+
+    /// The profile's directory; `None` if the built-in defaults stand in for a profile.
+    pub fn profile(&self) -> Option<&Path> {
+        self.profile.as_deref()
+    }
+
+    /// The directories that make up the profile, the most basic one first, the user's last.
+    pub fn profile_nodes(&self) -> &[ProfileNode] {
+        &self.nodes
+    }
+
+    /// What package.provided claims to be installed.
+    pub fn provided(&self) -> &[Cpv] {
+        &self.provided
+    }
+
+    /// What was left out of the configuration because it is not valid, with file and line.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// What was assumed since no Gentoo configuration says it.
+    pub fn assumptions(&self) -> &[String] {
+        &self.assumptions
+    }
+
+    fn layers(&self) -> Layers<'_> {
+        Layers {
+            env_d: &self.env_d,
+            repo: &self.empty,
+            features: &self.empty,
+            pkginternal: &self.empty,
+            globals: &self.globals,
+            defaults: &self.defaults,
+            conf: &self.conf,
+            pkg: &self.empty,
+            env: &self.env,
+        }
+    }
+
+    /// The names of all architectures, the own one among them.
+    fn arch_flags(&self) -> impl Iterator<Item = String> {
+        let own = self
+            .defaults
+            .get("ARCH")
+            .map(|setting| setting.value.as_str());
+        let all = self
+            .conf
+            .get("PORTAGE_ARCHLIST")
+            .map_or("", |setting| setting.value.as_str());
+        own.into_iter()
+            .chain(all.split_whitespace())
+            .filter(|arch| !arch.is_empty())
+            .map(str::to_owned)
+    }
+}

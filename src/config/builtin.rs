@@ -1,11 +1,8 @@
 //! A profile for machines that have none: what a plain profile without multilib says, so that
 //! ebuilds can be built on any Linux.
 
-use std::path::Path;
-use std::sync::Arc;
-
 use super::error::ConfigError;
-use super::shell_vars::{Origin, Setting, Variables};
+use super::shell_vars::{Setting, Variables};
 
 /// One kind of machine: its name in uname, and as Gentoo knows it.
 struct Machine {
@@ -151,19 +148,8 @@ pub(super) fn profile(uname: &str) -> Result<(Variables, String), ConfigError> {
         ..
     } = machine;
     let mut variables = Variables::new();
-    let file: Arc<Path> = Arc::from(Path::new("<built in>"));
     let mut set = |name: &str, value: &str| {
-        let origin = Origin {
-            file: Arc::clone(&file),
-            line: 0,
-        };
-        variables.insert(
-            name.to_owned(),
-            Setting {
-                value: value.to_owned(),
-                origin,
-            },
-        );
+        variables.insert(name.to_owned(), Setting::at("<built in>", value));
     };
     set("ARCH", arch);
     set("ACCEPT_KEYWORDS", &format!("{arch} ~{arch}"));

@@ -72,9 +72,6 @@ fn collect(path: &Path, deep: bool, found: &mut Vec<PathBuf>) -> Result<(), Conf
         }
         Err(error) => return Err(ConfigError::read(path, error)),
     };
-    if !wanted(name) {
-        return Ok(());
-    }
     if kind.is_file() {
         found.push(path.to_path_buf());
     } else if kind.is_dir() && deep && !VCS_DIRECTORIES.contains(&name) {
@@ -93,6 +90,11 @@ fn sorted_children(path: &Path) -> Result<Vec<PathBuf>, ConfigError> {
                 .collect::<io::Result<Vec<_>>>()
         })
         .map_err(|error| ConfigError::read(path, error))?;
+    children.retain(|child| {
+        child
+            .file_name()
+            .is_some_and(|name| wanted(name.as_bytes()))
+    });
     children.sort_by(|a, b| a.as_os_str().as_bytes().cmp(b.as_os_str().as_bytes()));
     Ok(children)
 }
@@ -159,5 +161,69 @@ fn parse_lines(file: &Path, text: &str, result: &mut Vec<Line>) {
             },
             comment: comment.clone(),
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_comments_and_places() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("f");
+        fs::write(
+            &file,
+            "# Somebody\n# because\na/b  x # end\nc/d\n# other\ne/f\n\ng/h\n",
+        )
+        .unwrap();
+        let lines = lines(&file, Directories::Forbidden).unwrap();
+        let seen: Vec<_> = lines
+            .iter()
+            .map(|l| (l.text(), l.origin.line, l.comment.join("|")))
+            .collect();
+        let expected = [
+            ("a/b x", 3, "# Somebody|# because"),
+            ("c/d", 4, "# Somebody|# because"),
+            ("e/f", 6, "# other"),
+            ("g/h", 8, ""),
+        ];
+        assert_eq!(
+            seen,
+            expected.map(|(a, b, c)| (a.to_owned(), b, c.to_owned()))
+        );
+    }
+
+    #[test]
+    fn directories_in_posix_order() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("m/.git")).unwrap();
+        fs::create_dir_all(dir.path().join("CVS")).unwrap();
+        for name in ["b", "B", "a~", ".c", "m/n", "m/.git/x", "CVS/y"] {
+            fs::write(dir.path().join(name), format!("{name}\n")).unwrap();
+        }
+        let read = |how| {
+            lines(dir.path(), how)
+                .unwrap()
+                .iter()
+                .map(Line::text)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(read(Directories::Recursive), ["B", "b", "m/n"]);
+        assert_eq!(read(Directories::Flat), ["B", "b"]);
+        let error = lines(dir.path(), Directories::Forbidden).unwrap_err();
+        assert!(matches!(error, ConfigError::Read { path, .. } if path == dir.path()));
+    }
+
+    #[test]
+    fn what_is_not_there_has_no_lines() {
+        assert_eq!(
+            lines(Path::new("/nowhere/at/all"), Directories::Recursive).unwrap(),
+            []
+        );
+        assert_eq!(
+            lines(Path::new("/nowhere/at/all"), Directories::Forbidden).unwrap(),
+            []
+        );
     }
 }

@@ -6,10 +6,8 @@
 //! has set them.
 
 use std::collections::HashMap;
-use std::path::Path;
-use std::sync::Arc;
 
-use super::shell_vars::{Origin, Setting, Variables};
+use super::shell_vars::{Setting, Variables};
 
 const DEFAULTS: &[(&str, &str)] = &[
     ("CFLAGS", ""),
@@ -68,22 +66,11 @@ const DEFAULTS: &[(&str, &str)] = &[
 
 /// The defaults, noted in `known` for expansion as if they had been read from a file.
 pub(super) fn variables(known: &mut HashMap<String, String>) -> Variables {
-    let file: Arc<Path> = Arc::from(Path::new("<built in>"));
     DEFAULTS
         .iter()
         .map(|(name, value)| {
             known.insert((*name).to_owned(), (*value).to_owned());
-            let origin = Origin {
-                file: Arc::clone(&file),
-                line: 0,
-            };
-            (
-                (*name).to_owned(),
-                Setting {
-                    value: (*value).to_owned(),
-                    origin,
-                },
-            )
+            ((*name).to_owned(), Setting::at("<built in>", *value))
         })
         .collect()
 }

@@ -23,7 +23,7 @@ pub(super) struct MaskLine {
 }
 
 enum Item {
-    Add(String, MaskLine),
+    Add(Box<MaskLine>),
     Remove(String),
 }
 
@@ -83,13 +83,7 @@ impl MaskFiles {
         }
         let (mut profile_masks, mut profile_unmasks) = (Stack::new(), Stack::new());
         for node in profiles {
-            let syntax = match node.eapi {
-                Some(eapi) => Syntax::Profile {
-                    eapi,
-                    repo_deps: node.has_format("profile-repo-deps"),
-                },
-                None => Syntax::User,
-            };
+            let syntax = Syntax::profile(node);
             let items = read(
                 &node.path.join("package.mask"),
                 node.directories,
@@ -116,7 +110,7 @@ impl MaskFiles {
             let items = read(
                 &user.join(name),
                 Directories::Recursive,
-                Syntax::User,
+                Syntax::USER,
                 warnings,
             )?;
             stack(target, &items, true);
@@ -149,10 +143,7 @@ fn repository_items(
     name: &str,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<Item>, ConfigError> {
-    let syntax = Syntax::Profile {
-        eapi: repository.top_eapi,
-        repo_deps: repository.has_format("profile-repo-deps"),
-    };
+    let syntax = Syntax::repository(repository);
     read(
         &repository.location.join("profiles").join(name),
         repository.directories,
@@ -186,15 +177,12 @@ fn read(
         items.push(if removal {
             Item::Remove(name.to_owned())
         } else {
-            Item::Add(
-                text.clone(),
-                MaskLine {
-                    atom,
-                    text,
-                    origin,
-                    comment,
-                },
-            )
+            Item::Add(Box::new(MaskLine {
+                atom,
+                text,
+                origin,
+                comment,
+            }))
         });
     }
     Ok(items)
@@ -204,10 +192,10 @@ fn read(
 fn stack(target: &mut Stack, items: &[Item], any_repository: bool) {
     for item in items {
         match item {
-            Item::Add(text, line) => match target.get_mut(text) {
-                Some(known) => *known = line.clone(),
+            Item::Add(line) => match target.get_mut(&line.text) {
+                Some(known) => *known = MaskLine::clone(line),
                 None => {
-                    target.insert(text.clone(), line.clone());
+                    target.insert(line.text.clone(), MaskLine::clone(line));
                 }
             },
             Item::Remove(text) if any_repository && !text.contains("::") => {

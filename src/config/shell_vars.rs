@@ -7,11 +7,16 @@
 //! inside an unquoted word. What is read here equals what Portage reads. What Portage would
 //! misread (an empty `NAME=`, a command substitution) is an error instead.
 
+mod expansion;
+mod lexer;
+
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
+use self::expansion::{ExpansionError, expand};
+use self::lexer::Lexer;
 use super::error::ConfigError;
 use super::files;
 
@@ -31,6 +36,20 @@ pub struct Setting {
     pub value: String,
     /// The place of the last assignment.
     pub origin: Origin,
+}
+
+impl Setting {
+    /// A value whose place has a name but no lines.
+    pub(super) fn at(place: &str, value: impl Into<String>) -> Self {
+        let origin = Origin {
+            file: Arc::from(Path::new(place)),
+            line: 0,
+        };
+        Setting {
+            value: value.into(),
+            origin,
+        }
+    }
 }
 
 /// The variables of one file or one stack of files, by name.
@@ -231,434 +250,172 @@ fn is_name(text: &str) -> bool {
         && text.chars().all(|c| c.is_alphanumeric() || c == '_')
 }
 
-struct Token {
-    text: String,
-    line: usize,
-    /// Some part of it stood in quotes or behind a backslash.
-    quoted: bool,
-    /// A single character that is no part of a word.
-    punctuation: bool,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-struct Source {
-    file: Arc<Path>,
-    text: Vec<char>,
-    position: usize,
-    line: usize,
-}
-
-struct Lexer {
-    sources: Vec<Source>,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum State {
-    Between,
-    Word,
-    Quote(char),
-    Escape(char),
-    EscapeInWord,
-}
-
-fn is_word_character(c: char) -> bool {
-    c.is_ascii_alphanumeric() || "~!@#$%*_\\:;?,./-+{}".contains(c)
-}
-
-impl Lexer {
-    fn new(path: &Path, text: &str) -> Self {
-        Lexer {
-            sources: vec![Source::new(path, text)],
-        }
-    }
-
-    fn file(&self) -> Arc<Path> {
-        self.sources.last().map_or_else(
-            || Arc::from(Path::new("")),
-            |source| Arc::clone(&source.file),
-        )
-    }
-
-    fn error(
-        &self,
-        line: usize,
-        problem: impl Into<String>,
-        cure: impl Into<String>,
-    ) -> ConfigError {
-        ConfigError::syntax(self.file().to_path_buf(), line, problem, cure)
-    }
-
-    fn not_an_assignment(
-        &self,
-        key: &Token,
-        next: Option<&Token>,
-        dialect: Dialect,
-    ) -> ConfigError {
-        let read = next.map_or_else(
-            || "the end of the line".to_owned(),
-            |token| format!("`{}`", token.text),
-        );
-        if matches!(key.text.as_str(), "source" | ".") && !dialect.source {
-            return self.error(
-                key.line,
-                format!("`{}`: files of this kind cannot include others", key.text),
-                "move the assignments into this file",
-            );
-        }
-        self.error(
-            key.line,
-            format!("`{}` is followed by {read}, not by `=`", key.text),
-            "only NAME=\"value\" is understood; put a value with blanks or signs into quotes",
-        )
-    }
-
-    /// The next token, from the file that included this one when this one is at its end.
-    fn token(&mut self) -> Result<Option<Token>, ConfigError> {
-        loop {
-            let Some(source) = self.sources.last_mut() else {
-                return Ok(None);
-            };
-            match source.token()? {
-                Some(token) => return Ok(Some(token)),
-                None if self.sources.len() > 1 => {
-                    self.sources.pop();
-                }
-                None => return Ok(None),
-            }
-        }
-    }
-
-    /// The next token if it begins on the line on which `key` ended.
-    fn token_on_line(&mut self, key: &Token) -> Result<Option<Token>, ConfigError> {
-        let Some(source) = self.sources.last_mut() else {
-            return Ok(None);
-        };
-        if source.at_line_end() {
-            return Ok(None);
-        }
-        debug_assert!(key.line <= source.line);
-        source.token()
-    }
-
-    fn source(&mut self, key: &Token, known: &HashMap<String, String>) -> Result<(), ConfigError> {
-        let Some(name) = self.token_on_line(key)? else {
-            return Err(self.error(
-                key.line,
-                "`source` without a file",
-                "write source /path/to/file",
-            ));
-        };
-        let text = expand(&name.text, known).map_err(|e| {
-            self.error(
-                name.line,
-                format!("`source {}`: {}", name.text, e.problem),
-                e.cure,
-            )
-        })?;
-        let here = self.file();
-        let path: PathBuf = match here.parent() {
-            Some(directory) if !Path::new(&text).is_absolute() => directory.join(&text),
-            _ => PathBuf::from(&text),
-        };
-        if self.sources.iter().any(|source| *source.file == *path) {
-            return Err(self.error(
-                key.line,
-                format!(
-                    "`source {}` includes a file that is being read",
-                    path.display()
-                ),
-                "remove the circle",
-            ));
-        }
-        let bytes = match std::fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(self.error(
-                    key.line,
-                    format!("`source {}`: there is no such file", path.display()),
-                    "create the file or remove the line",
-                ));
-            }
-            Err(error) => return Err(ConfigError::read(path, error)),
-        };
-        self.sources
-            .push(Source::new(&path, &String::from_utf8_lossy(&bytes)));
-        Ok(())
-    }
-}
-
-impl Source {
-    fn new(path: &Path, text: &str) -> Self {
-        let mut text: Vec<char> = text.chars().collect();
-        if text.last().is_some_and(|c| *c != '\n') {
-            text.push('\n');
-        }
-        Source {
-            file: Arc::from(path),
+    fn vars(text: &str) -> Result<BTreeMap<String, String>, ConfigError> {
+        let mut known = HashMap::from([("OLD".to_owned(), "old value".to_owned())]);
+        let mut list = Vec::new();
+        parse(
+            Path::new("/etc/make.conf"),
             text,
-            position: 0,
-            line: 1,
+            Dialect::USER,
+            &mut known,
+            &mut list,
+        )?;
+        Ok(list
+            .into_iter()
+            .map(|one| (one.name, one.setting.value))
+            .collect())
+    }
+
+    fn value(text: &str) -> String {
+        vars(text).unwrap().remove("A").unwrap()
+    }
+
+    #[test]
+    fn reads_plain_assignments() {
+        let vars = vars("# note\nA=\"b c\"\nexport D='e' # note\n  F = g\n").unwrap();
+        let expected = [("A", "b c"), ("D", "e"), ("F", "g")];
+        assert_eq!(
+            vars,
+            expected.map(|(k, v)| (k.to_owned(), v.to_owned())).into()
+        );
+    }
+
+    #[test]
+    fn quotes_join_and_lines_continue() {
+        assert_eq!(value("A=\"b\"c'd'"), "bcd");
+        assert_eq!(value("A=\"b\n  c\""), "b   c");
+        assert_eq!(value("A=\"b\\\nc\""), "bc");
+        assert_eq!(value("A=\"\""), "");
+        assert_eq!(value("A=\"say \\\"x\\\"\""), "say \"x\"");
+    }
+
+    #[test]
+    fn expands_what_was_set_before() {
+        assert_eq!(value("A=\"${OLD}/$OLD\""), "old value/old value");
+        assert_eq!(value("B=x\nA=\"${B}${UNSET}y\""), "xy");
+        assert_eq!(value("A=\"\\${OLD}\""), "${OLD}");
+    }
+
+    // Each of these differs from bash, and is what Portage makes of it.
+    #[test]
+    fn agrees_with_portage_where_bash_does_not() {
+        assert_eq!(value("A='$OLD'"), "old value");
+        assert_eq!(value("A=\"don't $OLD\""), "don't $OLD");
+        assert_eq!(value("A=b#c"), "b");
+        assert_eq!(value("A=b;"), "b;");
+        assert_eq!(value("A=b\\\nc"), "b c");
+        assert_eq!(value("A=\"\\\\$OLD\""), "$OLD");
+    }
+
+    #[test]
+    fn mistakes_name_line_and_cure() {
+        for (text, line, words) in [
+            ("A=\nB=c", 1, "A=\"\""),
+            ("A=b\nB=c d", 2, "quotes"),
+            ("A=\"b\n\n", 1, "never closed"),
+            ("A=\"$(uname -r)\"", 1, "command substitution"),
+            ("\nA=\"`uname -r`\"", 2, "command substitution"),
+            ("A=`uname`", 1, "command substitution"),
+            ("A=\"${B:-c}\"", 1, "only plain"),
+            ("A=\"${B\"", 1, "never closed"),
+            ("A=\"50 $\n\"", 1, "names no variable"),
+            ("A+=\" b\"", 1, "to append"),
+            ("A=(b c)", 1, "plain strings"),
+            ("1A=b", 1, "no variable name"),
+            ("A\n", 1, "the end of the line"),
+            ("if true", 1, "`if` is followed by `true`"),
+            ("source", 1, "without a file"),
+            ("source /nowhere/at/all\n", 1, "no such file"),
+        ] {
+            let message = vars(text).unwrap_err().to_string();
+            assert!(
+                message.starts_with(&format!("/etc/make.conf:{line}: ")),
+                "{text:?}: {message}"
+            );
+            assert!(message.contains(words), "{text:?}: {message}");
         }
     }
 
-    fn next(&mut self) -> Option<char> {
-        let c = self.text.get(self.position).copied()?;
-        self.position += 1;
-        if c == '\n' {
-            self.line += 1;
-        }
-        Some(c)
-    }
-
-    fn back(&mut self) {
-        self.position -= 1;
-        if self.text.get(self.position) == Some(&'\n') {
-            self.line -= 1;
-        }
-    }
-
-    fn skip_comment(&mut self) {
-        while let Some(c) = self.next() {
-            if c == '\n' {
-                break;
+    #[test]
+    fn sources_other_files_and_remembers_places() {
+        let dir = tempfile::tempdir().unwrap();
+        let conf = dir.path().join("make.conf");
+        std::fs::write(&conf, "B=1\nsource \"${DIR}more\"\nC=\"${A}\"\n").unwrap();
+        std::fs::write(dir.path().join("more"), "\nA=\"x${B}\"").unwrap();
+        let mut known = HashMap::from([("DIR".to_owned(), "./".to_owned())]);
+        let vars = read(&conf, Dialect::USER, false, &mut known)
+            .unwrap()
+            .unwrap();
+        assert_eq!(vars["C"].value, "x1");
+        assert_eq!(vars["A"].origin.line, 2);
+        assert!(vars["A"].origin.file.ends_with("more"));
+        assert_eq!(
+            vars["C"].origin,
+            Origin {
+                file: Arc::from(conf.as_path()),
+                line: 3
             }
-        }
+        );
     }
 
-    /// Whether only blanks or a comment stand between here and the end of the line.
-    fn at_line_end(&self) -> bool {
-        let rest = self.text.get(self.position..).unwrap_or_default();
-        matches!(
-            rest.iter().find(|c| !matches!(c, ' ' | '\t' | '\r')),
-            None | Some('\n' | '#')
-        )
-    }
-
-    fn error(&self, line: usize, problem: impl Into<String>, cure: &str) -> ConfigError {
-        ConfigError::syntax(self.file.to_path_buf(), line, problem, cure)
-    }
-
-    fn token(&mut self) -> Result<Option<Token>, ConfigError> {
-        let mut token = Token {
-            text: String::new(),
-            line: self.line,
-            quoted: false,
-            punctuation: false,
+    #[test]
+    fn circles_and_foreign_dialects_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let conf = dir.path().join("make.conf");
+        std::fs::write(&conf, "source make.conf\n").unwrap();
+        let read = |dialect| {
+            read(&conf, dialect, false, &mut HashMap::new())
+                .unwrap_err()
+                .to_string()
         };
-        let mut state = State::Between;
-        let mut opened = self.line;
-        loop {
-            let Some(c) = self.next() else {
-                return match state {
-                    State::Between => Ok(None),
-                    State::Word => Ok(Some(token)),
-                    State::Quote(quote) | State::Escape(quote) => Err(self.error(
-                        opened,
-                        format!("the {quote} opened here is never closed"),
-                        "add the missing quote",
-                    )),
-                    State::EscapeInWord => {
-                        Err(self.error(opened, "a backslash ends the file", "remove the backslash"))
-                    }
-                };
-            };
-            match state {
-                State::Between => match c {
-                    ' ' | '\t' | '\r' => {}
-                    '\n' => {}
-                    '#' => self.skip_comment(),
-                    '\\' => {
-                        token.line = self.line;
-                        opened = self.line;
-                        token.quoted = true;
-                        state = State::EscapeInWord;
-                    }
-                    '"' | '\'' => {
-                        token.line = self.line;
-                        opened = self.line;
-                        token.quoted = true;
-                        state = State::Quote(c);
-                    }
-                    '`' => return Err(self.command_substitution()),
-                    c if is_word_character(c) => {
-                        token.line = self.line;
-                        token.text.push(c);
-                        state = State::Word;
-                    }
-                    c => {
-                        token.line = self.line;
-                        token.text.push(c);
-                        token.punctuation = true;
-                        return Ok(Some(token));
-                    }
-                },
-                State::Word => match c {
-                    ' ' | '\t' | '\r' => return Ok(Some(token)),
-                    '\n' => {
-                        // The next look at the line must see that it has ended.
-                        self.back();
-                        return Ok(Some(token));
-                    }
-                    '#' => {
-                        self.skip_comment();
-                        self.back();
-                        return Ok(Some(token));
-                    }
-                    '"' | '\'' => {
-                        opened = self.line;
-                        token.quoted = true;
-                        state = State::Quote(c);
-                    }
-                    '\\' => {
-                        opened = self.line;
-                        state = State::EscapeInWord;
-                    }
-                    '`' => return Err(self.command_substitution()),
-                    c if is_word_character(c) => token.text.push(c),
-                    _ => {
-                        self.back();
-                        return Ok(Some(token));
-                    }
-                },
-                State::Quote(quote) if c == quote => state = State::Word,
-                State::Quote('"') if c == '\\' => state = State::Escape('"'),
-                State::Quote('"') if c == '`' => return Err(self.command_substitution()),
-                State::Quote(_) => token.text.push(c),
-                State::Escape(quote) => {
-                    // A backslash stays unless it escapes itself or the quote; what it does
-                    // before a dollar sign or a newline is settled when the value is expanded.
-                    if c != '\\' && c != quote && c != '`' {
-                        token.text.push('\\');
-                    }
-                    token.text.push(c);
-                    state = State::Quote(quote);
-                }
-                State::EscapeInWord => {
-                    token.text.push(c);
-                    state = State::Word;
-                }
-            }
-        }
+        assert!(read(Dialect::USER).contains("being read"));
+        assert!(read(Dialect::PROFILE).contains("cannot include"));
     }
 
-    fn command_substitution(&self) -> ConfigError {
-        self.error(
-            self.line,
-            "a backquote begins a command substitution, which is not allowed here",
-            "write the value out",
+    #[test]
+    fn a_directory_is_read_file_by_file() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("b")).unwrap();
+        for (name, text) in [
+            ("a", "A=1"),
+            ("b/c", "A=\"${A} 2\""),
+            (".d", "A=no"),
+            ("e~", "A=no"),
+        ] {
+            std::fs::write(dir.path().join(name), text).unwrap();
+        }
+        let vars = read(dir.path(), Dialect::USER, true, &mut HashMap::new())
+            .unwrap()
+            .unwrap();
+        assert_eq!(vars["A"].value, "1 2");
+        let none = read(
+            &dir.path().join("none"),
+            Dialect::USER,
+            true,
+            &mut HashMap::new(),
         )
+        .unwrap();
+        assert_eq!(none, None);
     }
-}
 
-struct ExpansionError {
-    problem: String,
-    cure: &'static str,
-}
-
-impl ExpansionError {
-    fn new(problem: impl Into<String>, cure: &'static str) -> Self {
-        ExpansionError {
-            problem: problem.into(),
-            cure,
-        }
+    #[test]
+    fn values_can_be_expanded_anew() {
+        let mut list = Vec::new();
+        parse(
+            Path::new("env"),
+            "A=\"${B} c\"\nD=\"$A\"",
+            Dialect::USER,
+            &mut HashMap::new(),
+            &mut list,
+        )
+        .unwrap();
+        assert_eq!(list[0].setting.value, " c");
+        let mut known = HashMap::from([("B".to_owned(), "b".to_owned())]);
+        assert_eq!(list[0].expand(&mut known), "b c");
+        assert_eq!(list[1].expand(&mut known), "b c");
     }
-}
-
-/// Replaces `$name` and `${name}` and turns newlines into blanks.
-fn expand(text: &str, known: &HashMap<String, String>) -> Result<String, ExpansionError> {
-    let chars: Vec<char> = text.chars().collect();
-    let at = |position: usize| chars.get(position).copied();
-    let mut result = String::with_capacity(text.len());
-    let (mut single, mut double) = (false, false);
-    let mut position = 0;
-    while let Some(c) = at(position) {
-        position += 1;
-        match c {
-            '\'' => {
-                result.push(c);
-                if !double {
-                    single = !single;
-                }
-            }
-            '"' => {
-                result.push(c);
-                if !single {
-                    double = !double;
-                }
-            }
-            c if single => result.push(c),
-            '\n' => result.push(' '),
-            '\\' => {
-                let Some(next) = at(position) else {
-                    result.push('\\');
-                    break;
-                };
-                position += 1;
-                match next {
-                    '$' => result.push('$'),
-                    '\\' => {
-                        result.push('\\');
-                        // Portage takes the character behind two backslashes as it is.
-                        if let Some(after @ ('\'' | '"' | '$')) = at(position) {
-                            result.push(after);
-                            position += 1;
-                        }
-                    }
-                    '\n' => {}
-                    other => {
-                        result.push('\\');
-                        result.push(other);
-                    }
-                }
-            }
-            '$' => match at(position) {
-                None => result.push('$'),
-                Some(next) => {
-                    let braced = next == '{';
-                    let start = position + usize::from(braced);
-                    let mut end = start;
-                    while at(end).is_some_and(|c| c.is_ascii_alphanumeric() || c == '_') {
-                        end += 1;
-                    }
-                    let name: String = chars.get(start..end).unwrap_or_default().iter().collect();
-                    if next == '(' {
-                        return Err(ExpansionError::new(
-                            "`$(` begins a command substitution, which is not allowed here",
-                            "write the value out",
-                        ));
-                    }
-                    if braced && at(end) != Some('}') {
-                        return Err(match at(end) {
-                            None => ExpansionError::new(
-                                format!("`${{{name}` is never closed"),
-                                "add the missing }",
-                            ),
-                            Some(sign) => ExpansionError::new(
-                                format!("`${{{name}{sign}…`: only plain ${{name}} is understood"),
-                                "write the value out",
-                            ),
-                        });
-                    }
-                    if name.is_empty() {
-                        return Err(ExpansionError::new(
-                            format!(
-                                "`${}` names no variable",
-                                if braced {
-                                    "{}".to_owned()
-                                } else {
-                                    next.to_string()
-                                }
-                            ),
-                            "write \\$ inside double quotes for a dollar sign",
-                        ));
-                    }
-                    if let Some(value) = known.get(&name) {
-                        result.push_str(value);
-                    }
-                    position = end + usize::from(braced);
-                }
-            },
-            c => result.push(c),
-        }
-    }
-    Ok(result)
 }

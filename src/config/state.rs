@@ -2,11 +2,10 @@
 //! users without root's rights and for machines without a Gentoo configuration.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use super::error::ConfigError;
 use super::options::Options;
-use super::shell_vars::{Origin, Setting, Variables};
+use super::shell_vars::{Setting, Variables};
 
 /// Sets PKGDIR, DISTDIR and PORTAGE_TMPDIR: above everything what the command line says, and
 /// below everything the user's own directories in place of the system's. `gentoo` tells whether
@@ -22,17 +21,7 @@ pub(super) fn apply(
     assumptions: &mut Vec<String>,
 ) -> Result<(), ConfigError> {
     let set = |layer: &mut Variables, name: &str, path: &Path, place: &str| {
-        let origin = Origin {
-            file: Arc::from(Path::new(place)),
-            line: 0,
-        };
-        layer.insert(
-            name.to_owned(),
-            Setting {
-                value: path.to_string_lossy().into_owned(),
-                origin,
-            },
-        );
+        layer.insert(name.to_owned(), Setting::at(place, path.to_string_lossy()));
     };
     if options.uid != 0 || !gentoo {
         let mut places = Vec::new();

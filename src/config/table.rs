@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::error::Error;
 use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
@@ -9,24 +10,85 @@ use indexmap::IndexMap;
 use super::error::ConfigError;
 use super::files::{self, Directories, Line};
 use super::profile::ProfileNode;
+use super::repositories::RepositoryFacts;
 use super::shell_vars::Origin;
 use crate::pms::atom::{Atom, Operator, PackageFacts, SlotDep, VersionDep};
 use crate::pms::cpv::Cpv;
 use crate::pms::eapi::Eapi;
 
-/// Which packages a file's lines may name.
+/// Which packages a file's lines may name, and what becomes of a line that does not.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Syntax {
-    /// What the EAPI allows; with `::repository` if the profile format says so. A bad line is
-    /// left out with a warning, since the reader of the profile cannot mend it.
-    Profile {
-        /// The EAPI of the directory.
-        eapi: Eapi,
-        /// The profile format `profile-repo-deps` is in use.
-        repo_deps: bool,
-    },
-    /// What /etc/portage allows. A bad line is an error.
-    User,
+pub(super) struct Syntax {
+    /// The EAPI whose atoms are understood; `None`: whatever /etc/portage understands.
+    pub(super) eapi: Option<Eapi>,
+    /// `::repository` is understood.
+    pub(super) repositories: bool,
+    /// `*/foo` and its like are understood.
+    pub(super) wildcards: bool,
+    /// A bad line is an error, since the reader can mend it. In a repository's files it is left
+    /// out with a warning.
+    pub(super) strict: bool,
+}
+
+impl Syntax {
+    /// The files of /etc/portage.
+    pub(super) const USER: Syntax = Syntax {
+        eapi: None,
+        repositories: true,
+        wildcards: true,
+        strict: true,
+    };
+
+    /// The files of a profile directory.
+    pub(super) fn profile(node: &ProfileNode) -> Self {
+        Syntax {
+            eapi: node.eapi,
+            repositories: node.eapi.is_none() || node.has_format("profile-repo-deps"),
+            wildcards: false,
+            strict: node.user,
+        }
+    }
+
+    /// The files directly in `profiles`.
+    pub(super) fn repository(facts: &RepositoryFacts) -> Self {
+        Syntax {
+            eapi: Some(facts.top_eapi),
+            repositories: facts.has_format("profile-repo-deps"),
+            wildcards: false,
+            strict: false,
+        }
+    }
+
+    fn parse(self, text: &str) -> Result<Atom, Box<dyn Error + Send + Sync>> {
+        let Some(eapi) = self.eapi else {
+            let atom = Atom::parse_config(text)?;
+            let extended =
+                atom.is_wildcard() || matches!(atom.version_dep(), Some(VersionDep::Contains(_)));
+            if extended && !self.wildcards {
+                return Err("wildcards are not understood in this file".into());
+            }
+            return Ok(atom);
+        };
+        // What the configuration's syntax has beyond the EAPI's is checked by taking it away.
+        let plain = match text.split_once("::") {
+            Some((before, after)) if self.repositories && !before.contains('[') => {
+                let rest = after
+                    .find('[')
+                    .and_then(|at| after.get(at..))
+                    .unwrap_or_default();
+                format!("{before}{rest}")
+            }
+            _ => text.to_owned(),
+        };
+        match Atom::parse(&plain, eapi) {
+            Ok(atom) if plain == text => Ok(atom),
+            Ok(_) => Ok(Atom::parse_config(text)?),
+            Err(error) => match Atom::parse_config(text) {
+                Ok(atom) if self.wildcards && atom.is_wildcard() => Ok(atom),
+                _ => Err(error.into()),
+            },
+        }
+    }
 }
 
 /// Reads the package at the head of a line. `Ok(None)` means: left out, with a warning.
@@ -36,34 +98,15 @@ pub(super) fn atom(
     syntax: Syntax,
     warnings: &mut Vec<String>,
 ) -> Result<Option<Atom>, ConfigError> {
-    let parsed = match syntax {
-        Syntax::Profile {
-            eapi,
-            repo_deps: false,
-        } => Atom::parse(text, eapi),
-        Syntax::Profile {
-            eapi,
-            repo_deps: true,
-        } => match text.split_once("::") {
-            // The repository is checked by the configuration syntax, the rest by the EAPI.
-            Some((before, after)) if !before.contains('[') => {
-                let end = after.find('[').unwrap_or(after.len());
-                let rest = after.get(end..).unwrap_or_default();
-                Atom::parse(&format!("{before}{rest}"), eapi).and_then(|_| Atom::parse_config(text))
-            }
-            _ => Atom::parse(text, eapi),
-        },
-        Syntax::User => Atom::parse_config(text),
-    };
-    match (parsed, syntax) {
-        (Ok(atom), _) => Ok(Some(atom)),
-        (Err(source), Syntax::User) => Err(ConfigError::Atom {
+    match syntax.parse(text) {
+        Ok(atom) => Ok(Some(atom)),
+        Err(source) if syntax.strict => Err(ConfigError::Atom {
             path: origin.file.to_path_buf(),
             line: origin.line,
             text: text.to_owned(),
-            source: Box::new(source),
+            source,
         }),
-        (Err(error), Syntax::Profile { .. }) => {
+        Err(error) => {
             warnings.push(format!(
                 "{}:{}: `{text}` is left out: {error}",
                 origin.file.display(),
@@ -106,7 +149,7 @@ impl Reading {
     /// A file of /etc/portage without newlines and USE dependencies.
     pub(super) fn user(directories: Directories) -> Self {
         Reading {
-            syntax: Syntax::User,
+            syntax: Syntax::USER,
             directories,
             newlines: false,
             use_deps: false,
@@ -115,15 +158,8 @@ impl Reading {
 
     /// A file of a profile.
     pub(super) fn profile(node: &ProfileNode) -> Self {
-        let syntax = match node.eapi {
-            Some(eapi) => Syntax::Profile {
-                eapi,
-                repo_deps: node.has_format("profile-repo-deps"),
-            },
-            None => Syntax::User,
-        };
         Reading {
-            syntax,
+            syntax: Syntax::profile(node),
             directories: node.directories,
             newlines: false,
             use_deps: false,
@@ -178,7 +214,7 @@ impl Table {
             };
             if !reading.use_deps && !atom.use_deps().is_empty() {
                 let text = format!("`{head}`: no USE flags in brackets are possible in this file");
-                if matches!(reading.syntax, Syntax::User) {
+                if reading.syntax.strict {
                     return Err(ConfigError::syntax(
                         origin.file.to_path_buf(),
                         origin.line,

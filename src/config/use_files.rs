@@ -82,9 +82,7 @@ fn stack(flags: &mut BTreeSet<String>, words: &[String]) {
 /// What the files of one directory may contain.
 #[derive(Clone, Copy)]
 struct Context {
-    /// `None`: whatever any EAPI allows.
-    eapi: Option<Eapi>,
-    repo_deps: bool,
+    syntax: Syntax,
     directories: Directories,
 }
 
@@ -96,7 +94,7 @@ impl Context {
         empty: bool,
         warnings: &mut Vec<String>,
     ) -> bool {
-        match (self.eapi, filter) {
+        match (self.syntax.eapi, filter) {
             (Some(eapi), Some(filter)) if !filter(eapi) => {
                 if !empty {
                     warnings.push(format!(
@@ -143,15 +141,8 @@ impl Context {
         filter: Option<fn(Eapi) -> bool>,
         warnings: &mut Vec<String>,
     ) -> Result<Table, ConfigError> {
-        let syntax = match self.eapi {
-            Some(eapi) => Syntax::Profile {
-                eapi,
-                repo_deps: self.repo_deps,
-            },
-            None => Syntax::User,
-        };
         let reading = Reading {
-            syntax,
+            syntax: self.syntax,
             directories: self.directories,
             newlines: false,
             use_deps: false,
@@ -160,7 +151,7 @@ impl Context {
         if !self.supports(path, filter, table.is_empty(), warnings) {
             return Ok(Table::default());
         }
-        let prefixes = self.eapi.is_none();
+        let prefixes = self.syntax.eapi.is_none();
         for entry in table.entries_mut() {
             let words = expand_prefixes(&entry.words, prefixes);
             entry.words = words
@@ -289,8 +280,7 @@ impl UseFiles {
         let mut result = UseFiles::default();
         for repository in repositories {
             let context = Context {
-                eapi: Some(repository.top_eapi),
-                repo_deps: repository.has_format("profile-repo-deps"),
+                syntax: Syntax::repository(repository),
                 directories: Directories::Flat,
             };
             let directory =
@@ -300,9 +290,10 @@ impl UseFiles {
                 .insert(repository.name.clone(), directory);
         }
         for node in profiles {
+            let mut syntax = Syntax::profile(node);
+            syntax.wildcards = node.user && node.eapi.is_none();
             let context = Context {
-                eapi: node.eapi,
-                repo_deps: node.has_format("profile-repo-deps"),
+                syntax,
                 directories: node.directories,
             };
             result
@@ -310,7 +301,7 @@ impl UseFiles {
                 .push(Directory::read(&node.path, context, warnings)?);
         }
         let reading = Reading {
-            syntax: Syntax::User,
+            syntax: Syntax::USER,
             directories: Directories::Recursive,
             newlines: true,
             use_deps: false,

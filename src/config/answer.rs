@@ -1,0 +1,469 @@
+//! The configuration of one package: its USE flags, its environment, whether it is masked.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::Config;
+use super::environment;
+use super::license;
+use super::package::{MaskReason, PackageConfig, PackageQuery};
+use super::shell_vars::{Origin, Setting, Variables};
+use super::stack::{self, Layers};
+use super::table::Table;
+use super::use_expand::expand_variables;
+use crate::pms::dependency::{DepSpec, DependencyError};
+use crate::pms::eapi::Eapi;
+
+/// The metadata's expressions; what cannot be parsed is empty and a reason for a mask.
+struct Expressions {
+    license: Option<DepSpec<String>>,
+    restrict: Option<DepSpec<String>>,
+    properties: Option<DepSpec<String>>,
+    invalid: Vec<MaskReason>,
+}
+
+impl Expressions {
+    fn new(query: &PackageQuery<'_>) -> Self {
+        let mut invalid = Vec::new();
+        let mut take = |variable, parsed: Result<DepSpec<String>, DependencyError>| match parsed {
+            Ok(spec) => Some(spec),
+            Err(error) => {
+                invalid.push(MaskReason::Invalid {
+                    variable,
+                    problem: error.to_string(),
+                });
+                None
+            }
+        };
+        let eapi = query.eapi;
+        let license = take("LICENSE", DepSpec::parse_license(query.license, eapi));
+        let restrict = take("RESTRICT", DepSpec::parse_restrict(query.restrict, eapi));
+        let properties = take(
+            "PROPERTIES",
+            DepSpec::parse_properties(query.properties, eapi),
+        );
+        Expressions {
+            license,
+            restrict,
+            properties,
+            invalid,
+        }
+    }
+}
+
+type Expression = Option<DepSpec<String>>;
+
+fn evaluate(spec: &Expression, enabled: impl Fn(&str) -> bool) -> Expression {
+    spec.as_ref().map(|spec| spec.evaluate(enabled))
+}
+
+fn words(spec: &Expression) -> BTreeSet<&str> {
+    spec.iter()
+        .flat_map(DepSpec::leaves)
+        .map(String::as_str)
+        .collect()
+}
+
+fn join<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+    words.into_iter().collect::<Vec<_>>().join(" ")
+}
+
+/// The flags of one IUSE.
+struct Iuse<'a> {
+    names: Vec<&'a str>,
+    defaults: Vec<String>,
+}
+
+impl<'a> Iuse<'a> {
+    fn new(text: &'a str) -> Self {
+        let mut iuse = Iuse {
+            names: Vec::new(),
+            defaults: Vec::new(),
+        };
+        for word in text.split_whitespace() {
+            if let Some(flag) = word.strip_prefix('+') {
+                iuse.defaults.push(flag.to_owned());
+            } else if word.starts_with('-') {
+                iuse.defaults.push(word.to_owned());
+            }
+            iuse.names.push(word.trim_start_matches(['+', '-']));
+        }
+        iuse
+    }
+}
+
+fn single(name: &str, value: String, place: &str) -> Variables {
+    Variables::from([(name.to_owned(), Setting::at(place, value))])
+}
+
+impl Config {
+    /// What the configuration says about one package.
+    pub fn package(&self, query: &PackageQuery<'_>) -> PackageConfig {
+        let iuse = Iuse::new(query.iuse);
+        let expressions = Expressions::new(query);
+        let keywords: Vec<&str> = query.keywords.split_whitespace().collect();
+        let environment_keywords = self
+            .env
+            .get("ACCEPT_KEYWORDS")
+            .map_or("", |s| s.value.as_str());
+        let accepted = self.get("ACCEPT_KEYWORDS").unwrap_or_default();
+        let verdict = self
+            .keywords
+            .judge(query, &keywords, accepted, environment_keywords);
+        let stable = verdict.stable;
+
+        let lineage = self.lineage(query.repository);
+        let use_mask = self.use_files.mask(query, &lineage, stable);
+        let use_force = self.use_files.force(query, &lineage, stable);
+
+        let repo = self.repository_layer(query, &lineage, stable);
+        let mut defaults = self.defaults.clone();
+        defaults.insert("USE".to_owned(), self.profile_use_setting(query, stable));
+        let pkg = self.package_layer(query);
+        let mut pkginternal = single("USE", iuse.defaults.join(" "), "<IUSE>");
+        let mut features_layer = Variables::new();
+        let mut layers = Layers {
+            repo: &repo,
+            defaults: &defaults,
+            pkg: &pkg,
+            ..self.layers()
+        };
+        let incrementals = layers.incrementals();
+        let features = self.feature_set(&incrementals);
+        if features.contains("test") {
+            features_layer = single("USE", "test".to_owned(), "<FEATURES>");
+        }
+        layers.features = &features_layer;
+        layers.pkginternal = &pkginternal;
+
+        let names = stack::ExpandNames::new(&incrementals);
+        let in_iuse = |flag: &str| iuse.names.contains(&flag) || self.is_implicit(query.eapi, flag);
+        let arch = self
+            .defaults
+            .get("ARCH")
+            .map(|setting| setting.value.clone());
+        let flags_of = |layers: &Layers<'_>| {
+            let mut flags = layers.use_flags(&names, Some(&iuse.names));
+            flags.extend(use_force.iter().cloned());
+            flags.extend(arch.clone());
+            flags.retain(|flag| !use_mask.contains(flag));
+            flags
+        };
+        let mut flags = flags_of(&layers);
+        if features.contains("test")
+            && self.tests_restricted(&expressions, &layers, |flag| {
+                flags.contains(flag) && in_iuse(flag)
+            })
+        {
+            // As if IUSE had `-test`: FEATURES=test is the weaker wish.
+            let mut words = iuse.defaults.clone();
+            words.push("-test".to_owned());
+            pkginternal = single("USE", words.join(" "), "<IUSE>");
+            layers = Layers {
+                repo: &repo,
+                defaults: &defaults,
+                pkg: &pkg,
+                features: &features_layer,
+                pkginternal: &pkginternal,
+                ..self.layers()
+            };
+            flags = flags_of(&layers);
+        }
+
+        let (iuse_effective, iuse_prefixes) =
+            self.effective_iuse(query.eapi, &iuse.names, &use_mask, &use_force);
+        flags.retain(|flag| flag.ends_with("_*") || in_iuse(flag));
+        let expanded = expand_variables(&names, &layers, &mut flags, &iuse_effective, &use_mask);
+        let mut overlay = incrementals;
+        overlay.extend(expanded);
+        let use_flags: BTreeSet<String> = flags
+            .into_iter()
+            .filter(|flag| !flag.ends_with("_*"))
+            .collect();
+        overlay.insert("USE".to_owned(), join(use_flags.iter().map(String::as_str)));
+        let value = join(features.iter().map(String::as_str));
+        overlay.insert("PORTAGE_FEATURES".to_owned(), value.clone());
+        overlay.insert("FEATURES".to_owned(), value);
+        if query.eapi.iuse_effective() {
+            overlay.insert(
+                "IUSE_EFFECTIVE".to_owned(),
+                join(iuse_effective.iter().map(String::as_str)),
+            );
+        }
+
+        let enabled = |flag: &str| use_flags.contains(flag);
+        let license_here = evaluate(&expressions.license, enabled);
+        let accept_license = overlay
+            .get("ACCEPT_LICENSE")
+            .map(String::as_str)
+            .unwrap_or_default();
+        let tokens = self.licenses.accepted(query, accept_license);
+        let occurring = words(&license_here);
+        let accepted_licenses = license::acceptable(&tokens, &occurring);
+        let pruned = join(accepted_licenses.intersection(&occurring).copied());
+
+        let mut masks = Vec::new();
+        if let Some(line) = self.masks.mask(query) {
+            masks.push(MaskReason::PackageMask {
+                atom: line.text.clone(),
+                origin: line.origin.clone(),
+                comment: line.comment.clone(),
+            });
+        }
+        if !verdict.missing.is_empty() {
+            let needed = self.needed_keyword(&verdict.missing);
+            masks.push(MaskReason::Keyword {
+                keywords: verdict.missing,
+                needed,
+            });
+        }
+        let all_licenses = words(&expressions.license);
+        let acceptable = license::acceptable(&tokens, &all_licenses);
+        let missing = license_here
+            .as_ref()
+            .map(|spec| license::missing(spec, &acceptable))
+            .unwrap_or_default();
+        if !missing.is_empty() {
+            masks.push(MaskReason::License { missing });
+        }
+        let properties = evaluate(&expressions.properties, enabled);
+        let missing = self.missing_words(
+            query,
+            "ACCEPT_PROPERTIES",
+            &self.properties,
+            &expressions.properties,
+            &properties,
+        );
+        if !missing.is_empty() {
+            masks.push(MaskReason::Properties { missing });
+        }
+        let restrict = evaluate(&expressions.restrict, enabled);
+        let missing = self.missing_words(
+            query,
+            "ACCEPT_RESTRICT",
+            &self.restricts,
+            &expressions.restrict,
+            &restrict,
+        );
+        if !missing.is_empty() {
+            masks.push(MaskReason::Restrict { missing });
+        }
+        overlay.insert("ACCEPT_LICENSE".to_owned(), pruned);
+        overlay.insert("PORTAGE_PROPERTIES".to_owned(), join(words(&properties)));
+        overlay.insert("PORTAGE_RESTRICT".to_owned(), join(words(&restrict)));
+        masks.extend(expressions.invalid);
+
+        let mut variables: BTreeMap<String, String> = layers
+            .names()
+            .into_iter()
+            .map(|name| (name.to_owned(), layers.value(name).to_owned()))
+            .collect();
+        variables.extend(overlay);
+        variables.retain(|name, _| !environment::is_filtered(name));
+
+        PackageConfig {
+            use_flags,
+            iuse_effective,
+            iuse_prefixes,
+            use_mask,
+            use_force,
+            variables,
+            masks,
+            bashrcs: self.bashrcs(query),
+            features,
+            stable,
+        }
+    }
+
+    /// A repository's masters and itself, in the order in which their files apply.
+    fn lineage<'a>(&'a self, repository: Option<&'a str>) -> Vec<&'a str> {
+        let Some(name) = repository else {
+            return Vec::new();
+        };
+        let masters = self
+            .facts
+            .iter()
+            .find(|facts| facts.name == name)
+            .map(|facts| &facts.masters);
+        masters
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
+            .chain([name])
+            .collect()
+    }
+
+    /// make.defaults and package.use of the repository and its masters.
+    fn repository_layer(
+        &self,
+        query: &PackageQuery<'_>,
+        lineage: &[&str],
+        stable: bool,
+    ) -> Variables {
+        let mut layer = Variables::new();
+        for name in lineage {
+            let mut variables = self.repo_defaults.get(*name).cloned().unwrap_or_default();
+            let words = self.use_files.repository_words(name, query, stable);
+            if !words.is_empty() {
+                let before = variables.get("USE").map_or("", |s| s.value.as_str());
+                let value = format!("{before} {}", words.join(" "));
+                variables.extend(single("USE", value, "package.use"));
+            }
+            stack::stack_variables(&mut layer, &variables);
+        }
+        layer
+    }
+
+    /// USE of all profiles for one package, in the order of the profiles.
+    fn profile_use_setting(&self, query: &PackageQuery<'_>, stable: bool) -> Setting {
+        let mut parts: Vec<String> = Vec::new();
+        for (index, global) in self.profile_use.iter().enumerate() {
+            if !global.is_empty() {
+                parts.push(global.clone());
+            }
+            let words = self.use_files.profile_words(index, query, stable);
+            if !words.is_empty() {
+                parts.push(words.join(" "));
+            }
+        }
+        let origin = self.defaults.get("USE").map_or_else(
+            || Origin {
+                file: Arc::from(Path::new("make.defaults")),
+                line: 0,
+            },
+            |s| s.origin.clone(),
+        );
+        Setting {
+            value: parts.join(" "),
+            origin,
+        }
+    }
+
+    /// What package.env and package.use say.
+    fn package_layer(&self, query: &PackageQuery<'_>) -> Variables {
+        let mut layer = self.package_env.variables(query, &self.expand_map);
+        let words = self.use_files.user_words(query).join(" ");
+        if !words.is_empty() {
+            stack::stack_variables(&mut layer, &single("USE", words.clone(), "package.use"));
+        }
+        layer.extend(single("PKGUSE", words, "package.use"));
+        layer
+    }
+
+    fn tests_restricted(
+        &self,
+        expressions: &Expressions,
+        layers: &Layers<'_>,
+        enabled: impl Fn(&str) -> bool,
+    ) -> bool {
+        let restrict = evaluate(&expressions.restrict, &enabled);
+        let properties = evaluate(&expressions.properties, &enabled);
+        let (restrict, properties) = (words(&restrict), words(&properties));
+        let allowed: BTreeSet<&str> = layers.value("ALLOW_TEST").split_whitespace().collect();
+        let waived = allowed.contains("all")
+            || (properties.contains("test_network") && allowed.contains("network"))
+            || (properties.contains("test_privileged") && allowed.contains("privileged"));
+        restrict.contains("test") && !waived
+    }
+
+    fn missing_words(
+        &self,
+        query: &PackageQuery<'_>,
+        variable: &str,
+        table: &Table,
+        all: &Expression,
+        here: &Expression,
+    ) -> Vec<String> {
+        let mut tokens: Vec<String> = self
+            .get(variable)
+            .unwrap_or_default()
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect();
+        for entry in table.matching(query) {
+            tokens.extend(entry.words.iter().cloned());
+        }
+        let accepted = license::acceptable(&tokens, &words(all))
+            .into_iter()
+            .map(str::to_owned)
+            .collect::<BTreeSet<_>>();
+        words(here)
+            .into_iter()
+            .filter(|word| !accepted.contains(*word))
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// The keyword that package.accept_keywords would have to name.
+    fn needed_keyword(&self, keywords: &[String]) -> String {
+        let arch = self.arch();
+        let testing = format!("~{arch}");
+        for wanted in [arch, testing.as_str()] {
+            if keywords.iter().any(|keyword| keyword == wanted) {
+                return wanted.to_owned();
+            }
+        }
+        "**".to_owned()
+    }
+
+    /// profile.bashrc and package.bashrc of the profiles, then those of /etc/portage.
+    fn bashrcs(&self, query: &PackageQuery<'_>) -> Vec<PathBuf> {
+        let mut result = Vec::new();
+        for (profile, table) in &self.profile_bashrcs {
+            result.extend(profile.iter().cloned());
+            for (entry, directory) in table.iter().flat_map(|(table, directory)| {
+                table
+                    .matching(query)
+                    .into_iter()
+                    .map(move |entry| (entry, directory))
+            }) {
+                result.extend(entry.words.iter().map(|name| directory.join(name)));
+            }
+        }
+        result.push(self.user_directory.join("bashrc"));
+        let directory = self.user_directory.join("env").join(query.cpv.category());
+        let pn = query.cpv.pn();
+        for name in [
+            pn.to_owned(),
+            format!("{pn}:{}", query.slot),
+            query.cpv.p().to_owned(),
+            query.cpv.pf().to_owned(),
+        ] {
+            result.push(directory.join(name));
+        }
+        result.retain(|path| path.is_file());
+        result
+    }
+
+    /// Whether a flag is in IUSE_EFFECTIVE without standing in IUSE.
+    fn is_implicit(&self, eapi: Eapi, flag: &str) -> bool {
+        if eapi.iuse_effective() {
+            return self.iuse_effective.contains(flag);
+        }
+        self.implicit_before_5.contains(flag)
+            || self
+                .implicit_prefixes
+                .iter()
+                .any(|prefix| flag.starts_with(prefix))
+    }
+
+    /// IUSE_EFFECTIVE of a package, and before EAPI 5 the prefixes of further members.
+    fn effective_iuse(
+        &self,
+        eapi: Eapi,
+        iuse: &[&str],
+        use_mask: &BTreeSet<String>,
+        use_force: &BTreeSet<String>,
+    ) -> (BTreeSet<String>, Vec<String>) {
+        let mut result: BTreeSet<String> = iuse.iter().map(|flag| (*flag).to_owned()).collect();
+        if eapi.iuse_effective() {
+            result.extend(self.iuse_effective.iter().cloned());
+            return (result, Vec::new());
+        }
+        result.extend(self.arch_flags());
+        result.extend(use_mask.iter().chain(use_force).cloned());
+        result.extend(["bootstrap".to_owned(), "build".to_owned()]);
+        (result, self.implicit_prefixes.clone())
+    }
+}

@@ -1,0 +1,214 @@
+//! The values that hold without a package.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Config;
+use super::features;
+use super::options::Options;
+use super::shell_vars::{Setting, Variables};
+use super::stack::{self, ExpandNames, Layers};
+
+impl Config {
+    /// Variables that follow from others.
+    pub(super) fn set_defaults(&mut self, options: &Options) {
+        let place = "<configuration>";
+        if self.layers().get("CBUILD").is_none()
+            && let Some(chost) = self
+                .layers()
+                .get("CHOST")
+                .map(|setting| setting.value.clone())
+        {
+            self.env
+                .insert("CBUILD".to_owned(), Setting::at(place, chost));
+        }
+        let privileged = options.uid == 0;
+        let user = if privileged {
+            "portage".to_owned()
+        } else {
+            options.user.clone()
+        };
+        let group = if privileged {
+            "portage".to_owned()
+        } else {
+            options.group.clone()
+        };
+        for (name, value) in [
+            ("USERLAND", "GNU".to_owned()),
+            (
+                "USE_ORDER",
+                "env:pkg:conf:defaults:pkginternal:features:repo:env.d".to_owned(),
+            ),
+            ("PORTAGE_USERNAME", user),
+            ("PORTAGE_GRPNAME", group),
+            ("PORTAGE_INST_UID", options.uid.to_string()),
+            ("PORTAGE_INST_GID", options.gid.to_string()),
+        ] {
+            if self.layers().get(name).is_none() {
+                self.env.insert(name.to_owned(), Setting::at(place, value));
+            }
+        }
+        for name in ["AUTOCLEAN", "NOCOLOR", "NO_COLOR"] {
+            if let Some(known) = self.layers().get(name).cloned() {
+                let value = known.value.to_lowercase();
+                self.env.insert(
+                    name.to_owned(),
+                    Setting {
+                        value,
+                        origin: known.origin,
+                    },
+                );
+            }
+        }
+    }
+
+    /// The stacked values that hold without a package.
+    pub(super) fn compute(&mut self, defaults_list: &[Variables]) {
+        let incrementals = self.layers().incrementals();
+        let names = ExpandNames::new(&incrementals);
+        self.profile_use = defaults_list
+            .iter()
+            .map(|variables| names.profile_use(variables))
+            .collect();
+        let parts: Vec<&str> = self
+            .profile_use
+            .iter()
+            .map(String::as_str)
+            .filter(|part| !part.is_empty())
+            .collect();
+        let value = parts.join(" ");
+        let origin = self
+            .defaults
+            .get("USE")
+            .map(|setting| setting.origin.clone());
+        let mut defaults_use = Setting::at("make.defaults", value);
+        if let Some(origin) = origin {
+            defaults_use.origin = origin;
+        }
+        self.defaults.insert("USE".to_owned(), defaults_use);
+
+        self.features = self.feature_set(&incrementals);
+        let known = features::unknown(incrementals.get("FEATURES").map_or("", String::as_str));
+        if !known.is_empty() && self.features.contains("unknown-features-warn") {
+            self.warnings
+                .push(format!("FEATURES: unknown words: {}", known.join(", ")));
+        }
+        let mut test = Variables::new();
+        if self.features.contains("test") {
+            test.insert("USE".to_owned(), Setting::at("<FEATURES>", "test"));
+        }
+        let layers = Layers {
+            features: &test,
+            ..self.layers()
+        };
+        let mut flags = layers.use_flags(&names, None);
+        let (mask, force) = (self.use_files.global_mask(), self.use_files.global_force());
+        flags.extend(force.iter().cloned());
+        flags.extend(
+            self.defaults
+                .get("ARCH")
+                .map(|setting| setting.value.clone()),
+        );
+        flags.retain(|flag| !mask.contains(flag));
+
+        let mut computed = incrementals;
+        computed.insert(
+            "FEATURES".to_owned(),
+            self.features
+                .iter()
+                .map(String::as_str)
+                .collect::<Vec<_>>()
+                .join(" "),
+        );
+        for name in &names.prefixed {
+            let prefix = stack::prefix(name);
+            let enabled: BTreeSet<&str> = flags
+                .iter()
+                .filter_map(|flag| flag.strip_prefix(&prefix))
+                .collect();
+            let mut values: Vec<&str> = layers
+                .value(name)
+                .split_whitespace()
+                .filter(|value| enabled.contains(value))
+                .collect();
+            let rest: Vec<&str> = enabled
+                .iter()
+                .copied()
+                .filter(|value| !values.contains(value))
+                .collect();
+            values.extend(rest);
+            if !values.is_empty() || layers.get(name).is_some() {
+                computed.insert(name.clone(), values.join(" "));
+            }
+        }
+        for name in &names.unprefixed {
+            if let Some(known) = layers.get(name) {
+                let values: Vec<&str> = known
+                    .value
+                    .split_whitespace()
+                    .filter(|word| flags.contains(*word))
+                    .collect();
+                computed.insert(name.clone(), values.join(" "));
+            }
+        }
+        computed.insert(
+            "USE".to_owned(),
+            flags
+                .iter()
+                .map(String::as_str)
+                .collect::<Vec<_>>()
+                .join(" "),
+        );
+        self.computed = computed;
+
+        self.iuse_effective = self.implicit_flags(&names);
+        self.implicit_before_5 = self
+            .arch_flags()
+            .chain(mask)
+            .chain(force)
+            .chain(["build".to_owned(), "bootstrap".to_owned()])
+            .collect();
+        self.implicit_prefixes = self
+            .get("USE_EXPAND_HIDDEN")
+            .unwrap_or_default()
+            .split_whitespace()
+            .map(stack::prefix)
+            .collect();
+    }
+
+    /// What the profile adds to every IUSE since EAPI 5 (PMS 11.1.1).
+    fn implicit_flags(&self, names: &ExpandNames) -> BTreeSet<String> {
+        let words = |name: &str| self.get(name).unwrap_or_default().split_whitespace();
+        let mut flags: BTreeSet<String> = words("IUSE_IMPLICIT").map(str::to_owned).collect();
+        let implicit: BTreeSet<&str> = words("USE_EXPAND_IMPLICIT").collect();
+        for name in names
+            .unprefixed
+            .iter()
+            .filter(|name| implicit.contains(name.as_str()))
+        {
+            flags.extend(words(&format!("USE_EXPAND_VALUES_{name}")).map(str::to_owned));
+        }
+        for name in names
+            .prefixed
+            .iter()
+            .filter(|name| implicit.contains(name.as_str()))
+        {
+            let prefix = stack::prefix(name);
+            flags.extend(
+                words(&format!("USE_EXPAND_VALUES_{name}")).map(|value| format!("{prefix}{value}")),
+            );
+        }
+        flags
+    }
+
+    /// FEATURES as a set, without unknown words if FEATURES itself asks for that.
+    pub(super) fn feature_set(&self, incrementals: &BTreeMap<String, String>) -> BTreeSet<String> {
+        let value = incrementals.get("FEATURES").map_or("", String::as_str);
+        let mut set: BTreeSet<String> = value.split_whitespace().map(str::to_owned).collect();
+        if set.contains("unknown-features-filter") {
+            for word in features::unknown(value) {
+                set.remove(word);
+            }
+        }
+        set
+    }
+}

@@ -1,0 +1,122 @@
+//! The smaller files of profiles and /etc/portage.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use indexmap::IndexMap;
+
+use super::ProfileBashrcs;
+use super::error::ConfigError;
+use super::files::{self, Directories};
+use super::profile::ProfileNode;
+use super::repositories::RepositoryFacts;
+use super::table::{Reading, Table};
+use crate::pms::cpv::Cpv;
+
+/// profile.bashrc and package.bashrc of each profile directory.
+pub(super) fn bashrcs(
+    nodes: &[ProfileNode],
+    warnings: &mut Vec<String>,
+) -> Result<Vec<ProfileBashrcs>, ConfigError> {
+    let mut result = Vec::new();
+    for node in nodes {
+        let file = node.path.join("profile.bashrc");
+        let table = if node.has_format("profile-bashrcs") {
+            let mut reading = Reading::profile(node);
+            reading.directories = Directories::Recursive;
+            reading.syntax.wildcards = true;
+            reading.use_deps = true;
+            Some((
+                Table::read(&node.path.join("package.bashrc"), reading, warnings)?,
+                node.path.join("bashrc"),
+            ))
+        } else {
+            None
+        };
+        result.push((file.is_file().then_some(file), table));
+    }
+    Ok(result)
+}
+
+/// The architectures of arch.list, sorted.
+pub(super) fn arch_list(
+    repositories: &[RepositoryFacts],
+    user: &Path,
+) -> Result<Vec<String>, ConfigError> {
+    let mut arches = BTreeSet::new();
+    let places = repositories
+        .iter()
+        .map(|facts| facts.location.join("profiles"));
+    for place in places.chain([user.to_path_buf()]) {
+        for line in files::lines(&place.join("arch.list"), Directories::Forbidden)? {
+            let text = line.text();
+            match text.strip_prefix('-') {
+                Some("*") => arches.clear(),
+                Some(gone) => {
+                    arches.remove(gone);
+                }
+                None => {
+                    arches.insert(text);
+                }
+            }
+        }
+    }
+    arches.remove("");
+    Ok(arches.into_iter().collect())
+}
+
+/// The packages of package.provided.
+pub(super) fn provided(
+    nodes: &[ProfileNode],
+    warnings: &mut Vec<String>,
+) -> Result<Vec<Cpv>, ConfigError> {
+    let mut provided: IndexMap<String, Cpv> = IndexMap::new();
+    for node in nodes {
+        let path = node.path.join("package.provided");
+        let lines = files::lines(&path, node.directories)?;
+        if node.eapi.is_some_and(|eapi| !eapi.package_provided()) {
+            if !lines.is_empty() {
+                warnings.push(format!(
+                    "{}: is not allowed in this profile's EAPI and has no effect",
+                    path.display()
+                ));
+            }
+            continue;
+        }
+        for line in lines {
+            let text = line.text();
+            if let Some(gone) = text.strip_prefix('-') {
+                if gone == "*" {
+                    provided.clear();
+                } else {
+                    provided.shift_remove(gone);
+                }
+                continue;
+            }
+            match Cpv::parse(&text) {
+                Ok(cpv) => {
+                    provided.insert(text, cpv);
+                }
+                Err(error) => {
+                    let (file, line) = (line.origin.file.display(), line.origin.line);
+                    warnings.push(format!("{file}:{line}: `{text}` is left out: {error}"));
+                }
+            }
+        }
+    }
+    Ok(provided.into_values().collect())
+}
+
+/// /etc/portage/mirrors: names of mirrors and their addresses.
+pub(super) fn mirrors(user: &Path) -> Result<BTreeMap<String, Vec<String>>, ConfigError> {
+    let mut mirrors: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for line in files::lines(&user.join("mirrors"), Directories::Recursive)? {
+        if let Some((name, addresses)) = line.words.split_first() {
+            mirrors
+                .entry(name.clone())
+                .or_default()
+                .extend_from_slice(addresses);
+        }
+    }
+    Ok(mirrors)
+}
