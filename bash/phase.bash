@@ -83,7 +83,8 @@ __ebd_restore_shell() {
 	__ebd_close_descriptors
 }
 
-# Closes every descriptor but the standard ones.
+# Closes every descriptor but the standard ones. Nothing here may be redirected: bash would keep
+# the original in a descriptor that is then closed too.
 __ebd_close_descriptors() {
 	local fd
 	for fd in /proc/self/fd/*; do
@@ -91,7 +92,7 @@ __ebd_close_descriptors() {
 		if [[ ${fd} -gt 2 && ${fd} -ne 255 ]]; then
 			eval "exec ${fd}>&-"
 		fi
-	done 2>/dev/null
+	done
 }
 
 # __ebd_remember_shell: notes the builtins and options that __ebd_restore_shell goes back to.

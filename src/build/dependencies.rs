@@ -157,8 +157,14 @@ mod tests {
 
     #[test]
     fn what_is_needed_comes_first() {
-        assert_eq!(sequence(&[vec![1], vec![2], vec![]]), (vec![2, 1, 0], vec![]));
-        assert_eq!(sequence(&[vec![], vec![], vec![0]]), (vec![0, 1, 2], vec![]));
+        assert_eq!(
+            sequence(&[vec![1], vec![2], vec![]]),
+            (vec![2, 1, 0], vec![])
+        );
+        assert_eq!(
+            sequence(&[vec![], vec![], vec![0]]),
+            (vec![0, 1, 2], vec![])
+        );
         assert_eq!(sequence(&[vec![1], vec![0]]), (vec![0, 1], vec![0]));
     }
 }

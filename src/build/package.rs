@@ -118,7 +118,8 @@ impl BuildError {
         let PhaseError::Died(death) = source else {
             return None;
         };
-        (!death.file.is_empty()).then(|| format!("{}:{} ({})", death.file, death.line, death.function))
+        (!death.file.is_empty())
+            .then(|| format!("{}:{} ({})", death.file, death.line, death.function))
     }
 }
 
@@ -407,9 +408,14 @@ impl Build<'_> {
         // A phase that changes the sources in place cannot be run twice on them: without its end,
         // unpacking is where to begin.
         if !progress.has(Phase::Prepare.name()) {
-            progress.finished.retain(|phase| phase != Phase::Unpack.name());
+            progress
+                .finished
+                .retain(|phase| phase != Phase::Unpack.name());
             self.directories.empty_work()?;
-            let mark = self.directories.temp().join(".portage_user_patches_applied");
+            let mark = self
+                .directories
+                .temp()
+                .join(".portage_user_patches_applied");
             let _ = std::fs::remove_file(mark);
         }
         let _ = std::fs::remove_file(private.join("helper-failed"));
@@ -430,6 +436,7 @@ impl Build<'_> {
         Ok(Sources {
             cpv: candidate.cpv(),
             eapi: candidate.eapi,
+            slot: candidate.value("SLOT"),
             directories: &self.directories,
             ebuild: &candidate.ebuild.path,
             repository: &candidate.ebuild.repository,
@@ -488,6 +495,7 @@ impl Build<'_> {
             token,
             &sources.for_phase(phase),
             &sources.absent_in(phase),
+            &sources.for_helpers(phase),
         )?)
     }
 
@@ -544,8 +552,9 @@ impl Build<'_> {
             self.write_phase(sources, token, Phase::Pretend)?;
             // In a fork of the shell: what pkg_pretend sets is for nobody (PMS 9.1.2).
             let mut text = b"( ".to_vec();
-            text.extend(self.phase_text(Phase::Pretend));
-            text.extend_from_slice(b" ) || exit");
+            text.extend(self.phase_call(Phase::Pretend));
+            text.extend_from_slice(b" ) || exit\n");
+            text.extend(phase_end(Phase::Pretend));
             self.run_phase(driver, Phase::Pretend, &text, false).await?;
         }
         for &phase in PHASES {
@@ -597,6 +606,13 @@ impl Build<'_> {
 
     /// The command that runs a phase: its variables, the user's bashrc files, the function.
     fn phase_text(&self, phase: Phase) -> Vec<u8> {
+        let mut text = self.phase_call(phase);
+        text.extend(phase_end(phase));
+        text
+    }
+
+    /// The command without the message that the phase is done.
+    fn phase_call(&self, phase: Phase) -> Vec<u8> {
         let mut text = b"source \"${__EBD_BUILD}/phase.env\"\n".to_vec();
         for bashrc in &self.candidate.config.bashrcs {
             text.extend_from_slice(b"source ");
@@ -615,7 +631,6 @@ impl Build<'_> {
             }
             text.extend_from_slice(b" \"${!QA_@}\"\n");
         }
-        text.extend_from_slice(format!("__ebd_notify phase-done {name} || exit 97\n").as_bytes());
         text
     }
 
@@ -789,6 +804,11 @@ impl Build<'_> {
     }
 }
 
+/// The command that tells that a phase is done.
+fn phase_end(phase: Phase) -> Vec<u8> {
+    format!("__ebd_notify phase-done {} || exit 97\n", phase.name()).into_bytes()
+}
+
 /// Values that the variables of a build borrow.
 struct Places {
     restrict: String,
@@ -801,7 +821,9 @@ struct Places {
 /// The profile as the index names it: below `profiles` of its repository, or its path.
 fn profile_name(config: &Config) -> Option<String> {
     let profile = config.profile()?;
-    let path = profile.canonicalize().unwrap_or_else(|_| profile.to_owned());
+    let path = profile
+        .canonicalize()
+        .unwrap_or_else(|_| profile.to_owned());
     let inside = config.repositories().repositories().find_map(|repository| {
         let profiles = repository.location().join("profiles").canonicalize().ok()?;
         Some(path.strip_prefix(profiles).ok()?.to_owned())

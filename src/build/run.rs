@@ -26,7 +26,9 @@ pub enum RunError {
     #[error(transparent)]
     Dependencies(#[from] DependenciesError),
     /// Dependencies are not installed.
-    #[error("dependencies are missing{list}\ninstall them, or build without looking at dependencies with --nodeps")]
+    #[error(
+        "dependencies are missing{list}\ninstall them, or build without looking at dependencies with --nodeps"
+    )]
     Missing {
         /// Packages and what they miss, a line each.
         list: String,

@@ -70,13 +70,14 @@ pub fn write_phase(
     token: &str,
     variables: &Variables,
     absent: &[&str],
+    helpers: &Variables,
 ) -> Result<(), RuntimeError> {
     let mut text = variables.to_bash();
     if !absent.is_empty() {
         text.extend_from_slice(format!("unset -v {}\n", absent.join(" ")).as_bytes());
     }
     write(&private.join("phase.env"), &text)?;
-    let mut state = variables.to_state();
+    let mut state = helpers.to_state();
     state.extend_from_slice(format!("{TOKEN}={token}\0").as_bytes());
     write(&private.join("state"), &state)
 }

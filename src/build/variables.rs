@@ -19,6 +19,8 @@ pub struct Sources<'a> {
     pub cpv: &'a Cpv,
     /// Its EAPI.
     pub eapi: Eapi,
+    /// SLOT of its metadata.
+    pub slot: &'a str,
     /// Where it is built.
     pub directories: &'a Directories,
     /// The ebuild.
@@ -305,6 +307,17 @@ impl Sources<'_> {
         all
     }
 
+    /// What the helpers are told in a phase: its variables, and what they need beyond.
+    #[must_use]
+    pub fn for_helpers(&self, phase: Phase) -> Variables {
+        let mut all = self.for_phase(phase);
+        all.set("EAPI", self.eapi.name(), false);
+        all.set("SLOT", self.slot, false);
+        all.set("FEATURES", self.features, false);
+        all.path("PORTAGE_BUILDDIR", &self.directories.root, false);
+        all
+    }
+
     /// Names that a phase must not find, because it is none of those that have them.
     #[must_use]
     pub fn absent_in(&self, phase: Phase) -> Vec<&'static str> {
@@ -344,6 +357,7 @@ mod tests {
         test(&Sources {
             cpv: &cpv,
             eapi: Eapi::parse(eapi).unwrap(),
+            slot: "0",
             directories: &dirs,
             ebuild: Path::new("/repo/app-misc/foo/foo-1.0.ebuild"),
             repository: "repo",
