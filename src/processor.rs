@@ -1,1 +1,3 @@
 //! The supervised bash processors.
+
+pub mod environment;

@@ -1,1 +1,18 @@
 //! An ebuild repository on disk, and the database of installed packages.
+//!
+//! Everything here only reads. A [`Repository`] knows its own files; a [`RepoSet`] knows how
+//! repositories refer to one another: masters, aliases, priorities and the eclasses in force.
+
+mod error;
+pub mod installed;
+mod layout;
+pub mod manifest;
+mod manifest_check;
+mod repository;
+mod set;
+mod text;
+
+pub use error::RepoError;
+pub use layout::{Layout, ManifestPolicy};
+pub use repository::{Ebuild, InvalidEbuild, Package, Repository};
+pub use set::{EclassFile, PackageName, RepoSet, RepoSettings};

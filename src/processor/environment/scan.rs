@@ -1,0 +1,925 @@
+//! Finds where shell constructs end, without understanding what they do.
+//!
+//! The one hard question of an environment's text is where a function ends: its body may hold a
+//! lone `}` in a here-document, in quotes, in a comment, or as an ordinary argument. The scanner
+//! therefore follows the shell's grammar as far as that question needs: quoting, expansions,
+//! here-documents, `case` patterns and the positions where reserved words count.
+
+use std::collections::HashMap;
+
+/// How deep constructs may nest before the text is refused; the stack is bounded by it.
+const MAX_DEPTH: usize = 200;
+
+/// Why a scan stopped, and at which byte.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Broken {
+    pub(super) at: usize,
+    pub(super) what: String,
+}
+
+type Scan<T> = Result<T, Broken>;
+
+/// What ends a list of commands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Brace,
+    Paren,
+    Clause,
+}
+
+/// What ended a clause of `case`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    Closed,
+    NextClause,
+    Esac,
+}
+
+#[derive(Debug)]
+struct Heredoc {
+    at: usize,
+    delimiter: Vec<u8>,
+    strip_tabs: bool,
+    literal: bool,
+}
+
+/// A position in a text, moved forward over one construct at a time.
+pub(super) struct Scanner<'a> {
+    pub(super) text: &'a [u8],
+    pub(super) at: usize,
+    depth: usize,
+    heredocs: Vec<Heredoc>,
+    /// Whether the `((` whose inside begins at the key is arithmetic; found out once, because
+    /// finding out may mean scanning twice.
+    arithmetic: HashMap<usize, bool>,
+}
+
+/// True for the bytes that end an unquoted word.
+pub(super) fn ends_word(byte: u8) -> bool {
+    matches!(
+        byte,
+        b' ' | b'\t' | b'\n' | b';' | b'&' | b'|' | b'<' | b'>' | b'(' | b')'
+    )
+}
+
+/// True for text that bash accepts as the name of a variable.
+pub(super) fn is_identifier(text: &[u8]) -> bool {
+    match text.split_first() {
+        Some((first, rest)) => {
+            (first.is_ascii_alphabetic() || *first == b'_')
+                && rest.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'_')
+        }
+        None => false,
+    }
+}
+
+impl<'a> Scanner<'a> {
+    pub(super) fn new(text: &'a [u8]) -> Self {
+        Self {
+            text,
+            at: 0,
+            depth: 0,
+            heredocs: Vec::new(),
+            arithmetic: HashMap::new(),
+        }
+    }
+
+    pub(super) fn peek(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
+    }
+
+    pub(super) fn peek_at(&self, ahead: usize) -> Option<u8> {
+        self.text.get(self.at.saturating_add(ahead)).copied()
+    }
+
+    pub(super) fn span(&self, from: usize, to: usize) -> &'a [u8] {
+        self.text.get(from..to).unwrap_or_default()
+    }
+
+    pub(super) fn starts_with(&self, prefix: &[u8]) -> bool {
+        self.text
+            .get(self.at..)
+            .is_some_and(|rest| rest.starts_with(prefix))
+    }
+
+    pub(super) fn broken<T>(&self, at: usize, what: impl Into<String>) -> Scan<T> {
+        Err(Broken {
+            at,
+            what: what.into(),
+        })
+    }
+
+    fn enter(&mut self) -> Scan<()> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return self.broken(
+                self.at,
+                format!("constructs nest more than {MAX_DEPTH} deep"),
+            );
+        }
+        Ok(())
+    }
+
+    fn leave(&mut self) {
+        self.depth -= 1;
+    }
+
+    /// Skips spaces, tabs and continued lines.
+    pub(super) fn blanks(&mut self) {
+        loop {
+            match self.peek() {
+                Some(b' ' | b'\t') => self.at += 1,
+                Some(b'\\') if self.peek_at(1) == Some(b'\n') => self.at += 2,
+                _ => return,
+            }
+        }
+    }
+
+    /// Skips a comment up to, not over, the end of its line.
+    pub(super) fn comment(&mut self) {
+        while self.peek().is_some_and(|b| b != b'\n') {
+            self.at += 1;
+        }
+    }
+
+    /// Skips blanks, line ends and comments between commands.
+    fn gap(&mut self) -> Scan<()> {
+        loop {
+            self.blanks();
+            match self.peek() {
+                Some(b'\n') => self.newline()?,
+                Some(b'#') => self.comment(),
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    /// Steps over the line end here and the here-documents that begin after it.
+    pub(super) fn newline(&mut self) -> Scan<()> {
+        self.at += 1;
+        for heredoc in std::mem::take(&mut self.heredocs) {
+            self.heredoc_body(&heredoc)?;
+        }
+        Ok(())
+    }
+
+    fn heredoc_body(&mut self, heredoc: &Heredoc) -> Scan<()> {
+        // A line of an expanding here-document that ends in a backslash is one with the next.
+        let mut joined: Option<Vec<u8>> = None;
+        while self.at < self.text.len() {
+            let rest = self.text.get(self.at..).unwrap_or_default();
+            let length = rest.iter().position(|b| *b == b'\n').unwrap_or(rest.len());
+            let mut line = rest.get(..length).unwrap_or_default();
+            self.at = (self.at + length + 1).min(self.text.len());
+            if heredoc.strip_tabs && joined.is_none() {
+                let tabs = line.iter().take_while(|b| **b == b'\t').count();
+                line = line.get(tabs..).unwrap_or_default();
+            }
+            let slashes = line.iter().rev().take_while(|b| **b == b'\\').count();
+            let continues = !heredoc.literal && slashes % 2 == 1;
+            let found = match &mut joined {
+                // Longer than the delimiter already: no need to remember all of it.
+                Some(before) if before.len() <= heredoc.delimiter.len() => {
+                    before.extend_from_slice(line);
+                    *before == heredoc.delimiter
+                }
+                Some(_) => false,
+                None => line == heredoc.delimiter,
+            };
+            if found && !continues {
+                return Ok(());
+            }
+            if continues {
+                let before = joined.get_or_insert_with(|| line.to_vec());
+                before.pop();
+            } else {
+                joined = None;
+            }
+        }
+        self.broken(
+            heredoc.at,
+            format!(
+                "the here-document has no line {}",
+                String::from_utf8_lossy(&heredoc.delimiter).escape_debug()
+            ),
+        )
+    }
+
+    /// Scans the body of a function that stands here, with the redirections that close it and
+    /// the here-documents these begin; leaves the line end alone unless one follows it.
+    pub(super) fn function_body(&mut self) -> Scan<()> {
+        self.gap()?;
+        match self.peek() {
+            Some(b'{') if self.peek_at(1).is_some_and(ends_word) => {
+                self.at += 1;
+                self.list(End::Brace)?;
+            }
+            Some(b'(') => {
+                self.at += 1;
+                self.list(End::Paren)?;
+            }
+            _ => return self.broken(self.at, "a function's body does not begin with { or ("),
+        }
+        loop {
+            self.blanks();
+            match self.peek() {
+                Some(b'<' | b'>') => self.redirection()?,
+                Some(b'&') if self.peek_at(1) == Some(b'>') => self.redirect_both()?,
+                Some(b'0'..=b'9' | b'{') => {
+                    let from = self.at;
+                    let plain = self.word(false)?;
+                    let target = self.span(from, self.at);
+                    let names = target.first() != Some(&b'{') || target.last() == Some(&b'}');
+                    if !plain || !names || !matches!(self.peek(), Some(b'<' | b'>')) {
+                        return self.broken(from, "text after the end of a function");
+                    }
+                }
+                None => return Ok(()),
+                Some(b'\n') => {
+                    if !self.heredocs.is_empty() {
+                        self.newline()?;
+                    }
+                    return Ok(());
+                }
+                Some(b';' | b'#') if self.heredocs.is_empty() => return Ok(()),
+                _ => return self.broken(self.at, "text after the end of a function"),
+            }
+        }
+    }
+
+    fn list(&mut self, end: End) -> Scan<Stop> {
+        self.enter()?;
+        let opened = self.at;
+        // True where a command may begin, and so where reserved words count.
+        let mut start = true;
+        let stop = loop {
+            let Some(byte) = self.peek() else {
+                let what = match end {
+                    End::Brace => "no } ends the list of commands that begins here",
+                    End::Paren => "no ) ends the list of commands that begins here",
+                    End::Clause => "no esac ends the case clause that begins here",
+                };
+                return self.broken(opened, what);
+            };
+            match byte {
+                b' ' | b'\t' => self.at += 1,
+                b'\\' if self.peek_at(1) == Some(b'\n') => self.at += 2,
+                b'\n' => {
+                    self.newline()?;
+                    start = true;
+                }
+                b'#' => self.comment(),
+                b';' => {
+                    if matches!(self.peek_at(1), Some(b';' | b'&')) {
+                        if end != End::Clause {
+                            return self.broken(self.at, "the end of a case clause outside case");
+                        }
+                        self.at += if self.starts_with(b";;&") { 3 } else { 2 };
+                        break Stop::NextClause;
+                    }
+                    self.at += 1;
+                    start = true;
+                }
+                b'&' if self.peek_at(1) == Some(b'>') => {
+                    self.redirect_both()?;
+                    start = false;
+                }
+                b'&' => {
+                    self.at += if self.peek_at(1) == Some(b'&') { 2 } else { 1 };
+                    start = true;
+                }
+                b'|' => {
+                    self.at += if matches!(self.peek_at(1), Some(b'|' | b'&')) {
+                        2
+                    } else {
+                        1
+                    };
+                    start = true;
+                }
+                b'(' if start => {
+                    if self.peek_at(1) == Some(b'(') && self.try_arithmetic(self.at + 2)? {
+                        continue;
+                    }
+                    self.at += 1;
+                    self.list(End::Paren)?;
+                }
+                b'(' => {
+                    let from = self.at;
+                    self.at += 1;
+                    self.blanks();
+                    if self.peek() != Some(b')') {
+                        return self.broken(from, "an unexpected (");
+                    }
+                    self.at += 1;
+                    start = true;
+                }
+                b')' => {
+                    if end != End::Paren {
+                        return self.broken(self.at, "an unexpected )");
+                    }
+                    self.at += 1;
+                    break Stop::Closed;
+                }
+                b'<' | b'>' if self.peek_at(1) != Some(b'(') => {
+                    self.redirection()?;
+                    start = false;
+                }
+                _ => {
+                    let from = self.at;
+                    let plain = self.word(start)?;
+                    if self.at == from {
+                        return self.broken(from, "text the shell could not read");
+                    }
+                    if !start {
+                        continue;
+                    }
+                    let word = if plain { self.span(from, self.at) } else { b"" };
+                    match word {
+                        b"}" if end == End::Brace => break Stop::Closed,
+                        b"}" => return self.broken(from, "an unexpected }"),
+                        b"esac" if end == End::Clause => break Stop::Esac,
+                        b"esac" => return self.broken(from, "an unexpected esac"),
+                        b"if" | b"then" | b"else" | b"elif" | b"fi" | b"while" | b"until"
+                        | b"do" | b"done" | b"!" => {}
+                        _ => start = self.command_word(word)?,
+                    }
+                }
+            }
+        };
+        self.leave();
+        Ok(stop)
+    }
+
+    /// Continues after `word` in command position; tells whether reserved words still count.
+    fn command_word(&mut self, word: &[u8]) -> Scan<bool> {
+        match word {
+            b"{" => self.list(End::Brace).map(|_| true),
+            b"case" => self.case().map(|()| true),
+            b"[[" => self.conditional().map(|()| true),
+            b"for" | b"select" => self.for_head(),
+            b"function" => {
+                self.blanks();
+                self.word(false)?;
+                Ok(true)
+            }
+            b"time" => {
+                self.blanks();
+                while self.starts_with(b"-p ") || self.starts_with(b"-- ") {
+                    self.at += 3;
+                    self.blanks();
+                }
+                Ok(true)
+            }
+            b"coproc" => self.coproc(),
+            _ => Ok(false),
+        }
+    }
+
+    fn for_head(&mut self) -> Scan<bool> {
+        self.blanks();
+        if self.starts_with(b"((") {
+            let from = self.at;
+            if !self.try_arithmetic(from + 2)? {
+                return self.broken(from, "no )) ends the head of the for loop");
+            }
+            return Ok(true);
+        }
+        self.word(false)?;
+        self.gap()?;
+        let words = self.starts_with(b"in") && self.peek_at(2).is_none_or(ends_word);
+        if words {
+            self.at += 2;
+        }
+        Ok(!words)
+    }
+
+    /// `coproc` takes a name only when a compound command follows it.
+    fn coproc(&mut self) -> Scan<bool> {
+        self.blanks();
+        let from = self.at;
+        self.word(false)?;
+        let name = self.span(from, self.at);
+        let mut compound = false;
+        if is_identifier(name) && !RESERVED.contains(&name) {
+            self.blanks();
+            let after = self.at;
+            if self.peek() == Some(b'(') {
+                compound = true;
+            } else {
+                while self.peek().is_some_and(|b| !ends_word(b)) && self.at - after < 8 {
+                    self.at += 1;
+                }
+                compound = COMPOUND.contains(&self.span(after, self.at));
+                self.at = after;
+            }
+        }
+        if !compound {
+            self.at = from;
+        }
+        Ok(true)
+    }
+
+    fn case(&mut self) -> Scan<()> {
+        let opened = self.at;
+        self.blanks();
+        self.word(false)?;
+        self.gap()?;
+        if !(self.starts_with(b"in") && self.peek_at(2).is_none_or(ends_word)) {
+            return self.broken(opened, "no in follows the word of case");
+        }
+        self.at += 2;
+        loop {
+            self.gap()?;
+            if self.peek() == Some(b'(') {
+                self.at += 1;
+                self.blanks();
+            } else if self.starts_with(b"esac") && self.peek_at(4).is_none_or(ends_word) {
+                self.at += 4;
+                return Ok(());
+            }
+            loop {
+                self.blanks();
+                let from = self.at;
+                self.word(false)?;
+                if self.at == from {
+                    return self.broken(from, "a pattern of case is missing");
+                }
+                self.blanks();
+                match self.peek() {
+                    Some(b'|') => self.at += 1,
+                    Some(b')') => break,
+                    _ => return self.broken(from, "no ) ends the pattern of case"),
+                }
+            }
+            self.at += 1;
+            if self.list(End::Clause)? == Stop::Esac {
+                return Ok(());
+            }
+        }
+    }
+
+    fn conditional(&mut self) -> Scan<()> {
+        self.enter()?;
+        let opened = self.at;
+        let mut regex = false;
+        loop {
+            let Some(byte) = self.peek() else {
+                return self.broken(opened, "no ]] ends the conditional");
+            };
+            match byte {
+                b' ' | b'\t' => self.at += 1,
+                b'\n' => self.newline()?,
+                b'#' if !regex => self.comment(),
+                b'<' | b'>' if self.peek_at(1) == Some(b'(') => {
+                    self.at += 2;
+                    self.command_substitution()?;
+                }
+                b'(' | b')' | b'|' | b'&' | b'<' | b'>' | b';' => self.at += 1,
+                b']' if self.starts_with(b"]]") && self.peek_at(2).is_none_or(ends_word) => {
+                    self.at += 2;
+                    self.leave();
+                    return Ok(());
+                }
+                _ => {
+                    let from = self.at;
+                    self.word(false)?;
+                    if self.at == from {
+                        return self.broken(from, "text the shell could not read");
+                    }
+                    regex = self.span(from, self.at) == b"=~";
+                }
+            }
+        }
+    }
+
+    /// Scans one word from here to its end; tells whether it is free of quoting and expansion.
+    /// `assignable` says that it may be an assignment to an array's element.
+    pub(super) fn word(&mut self, assignable: bool) -> Scan<bool> {
+        let from = self.at;
+        let mut plain = true;
+        // The byte before was one of the unquoted ?*+@! that may begin an extended pattern.
+        let mut pattern = false;
+        while let Some(byte) = self.peek() {
+            let was_pattern = std::mem::take(&mut pattern);
+            match byte {
+                b'<' | b'>' if self.peek_at(1) == Some(b'(') => {
+                    self.at += 2;
+                    self.command_substitution()?;
+                    plain = false;
+                }
+                b'(' if was_pattern => {
+                    self.at += 1;
+                    self.pattern_group()?;
+                }
+                b'(' if self.at > from && is_assignment(self.span(from, self.at)) => {
+                    self.at += 1;
+                    self.array()?;
+                    plain = false;
+                }
+                b'[' if assignable && is_identifier(self.span(from, self.at)) => {
+                    self.at += 1;
+                    self.subscript()?;
+                    plain = false;
+                }
+                _ if ends_word(byte) => break,
+                _ => {
+                    pattern = matches!(byte, b'?' | b'*' | b'+' | b'@' | b'!');
+                    if self.quoted_or_byte()? {
+                        plain = false;
+                    }
+                }
+            }
+        }
+        Ok(plain)
+    }
+
+    /// Scans one quoted part, expansion or single byte; tells whether it was more than a byte.
+    fn quoted_or_byte(&mut self) -> Scan<bool> {
+        match self.peek() {
+            Some(b'\\') => self.at = (self.at + 2).min(self.text.len()),
+            Some(b'\'') => self.single_quotes()?,
+            Some(b'"') => self.double_quotes()?,
+            Some(b'`') => self.backquotes()?,
+            Some(b'$') => self.dollar(false)?,
+            _ => {
+                self.at += 1;
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    pub(super) fn single_quotes(&mut self) -> Scan<()> {
+        let opened = self.at;
+        let rest = self.text.get(opened + 1..).unwrap_or_default();
+        match rest.iter().position(|b| *b == b'\'') {
+            Some(length) => {
+                self.at = opened + length + 2;
+                Ok(())
+            }
+            None => self.broken(opened, "the single quote that begins here has no end"),
+        }
+    }
+
+    /// Scans `'…'` with backslash escapes, the part of `$'…'` after its dollar sign.
+    pub(super) fn ansi_quotes(&mut self) -> Scan<()> {
+        self.escaped_until(b'\'', "the $' quote that begins here has no end")
+    }
+
+    fn backquotes(&mut self) -> Scan<()> {
+        self.escaped_until(b'`', "the backquote that begins here has no end")
+    }
+
+    fn escaped_until(&mut self, close: u8, what: &str) -> Scan<()> {
+        let opened = self.at;
+        self.at += 1;
+        while let Some(byte) = self.peek() {
+            self.at += 1;
+            if byte == close {
+                return Ok(());
+            }
+            if byte == b'\\' {
+                self.at += 1;
+            }
+        }
+        self.at = self.text.len();
+        self.broken(opened, what)
+    }
+
+    fn double_quotes(&mut self) -> Scan<()> {
+        self.enter()?;
+        let opened = self.at;
+        self.at += 1;
+        loop {
+            match self.peek() {
+                None => {
+                    return self.broken(opened, "the double quote that begins here has no end");
+                }
+                Some(b'"') => {
+                    self.at += 1;
+                    self.leave();
+                    return Ok(());
+                }
+                Some(b'\\') => self.at += 2,
+                Some(b'`') => self.backquotes()?,
+                Some(b'$') => self.dollar(true)?,
+                Some(_) => self.at += 1,
+            }
+        }
+    }
+
+    /// Scans what a dollar sign begins; `quoted` inside double quotes.
+    fn dollar(&mut self, quoted: bool) -> Scan<()> {
+        match self.peek_at(1) {
+            Some(b'(') => {
+                if self.peek_at(2) == Some(b'(') && self.try_arithmetic(self.at + 3)? {
+                    return Ok(());
+                }
+                self.at += 2;
+                self.command_substitution()
+            }
+            Some(b'{') => {
+                if matches!(self.peek_at(2), Some(b' ' | b'\t' | b'\n' | b'|')) {
+                    self.at += if self.peek_at(2) == Some(b'|') { 3 } else { 2 };
+                    return self.nested_list(End::Brace);
+                }
+                self.at += 2;
+                self.until(
+                    b'}',
+                    None,
+                    "no } ends the expansion that begins here",
+                    quoted,
+                )
+            }
+            Some(b'[') => {
+                self.at += 2;
+                self.until(
+                    b']',
+                    Some(b'['),
+                    "no ] ends the arithmetic that begins here",
+                    quoted,
+                )
+            }
+            Some(b'\'') if !quoted => {
+                self.at += 1;
+                self.ansi_quotes()
+            }
+            Some(b'"') if !quoted => {
+                self.at += 1;
+                self.double_quotes()
+            }
+            // `$(` and `${` aside, the byte after decides nothing, but `$#` is no comment and
+            // `$!(` no pattern.
+            Some(b'#' | b'!' | b'@' | b'*' | b'?' | b'$' | b'-') => {
+                self.at += 2;
+                Ok(())
+            }
+            _ => {
+                self.at += 1;
+                Ok(())
+            }
+        }
+    }
+
+    /// Scans a command substitution from behind its opening parenthesis.
+    fn command_substitution(&mut self) -> Scan<()> {
+        self.nested_list(End::Paren)
+    }
+
+    /// A list inside a word: here-documents of the commands around it wait until that list ends.
+    fn nested_list(&mut self, end: End) -> Scan<()> {
+        let mut outer = std::mem::take(&mut self.heredocs);
+        let scanned = self.list(end);
+        outer.append(&mut self.heredocs);
+        self.heredocs = outer;
+        scanned.map(|_| ())
+    }
+
+    fn subscript(&mut self) -> Scan<()> {
+        self.until(
+            b']',
+            Some(b'['),
+            "no ] ends the subscript that begins here",
+            false,
+        )
+    }
+
+    fn pattern_group(&mut self) -> Scan<()> {
+        self.until(
+            b')',
+            Some(b'('),
+            "no ) ends the pattern that begins here",
+            false,
+        )
+    }
+
+    /// Scans up to and over the matching `close`, minding quotes and expansions.
+    fn until(&mut self, close: u8, open: Option<u8>, what: &str, quoted: bool) -> Scan<()> {
+        self.enter()?;
+        let opened = self.at;
+        let mut inner = 0usize;
+        loop {
+            match self.peek() {
+                None => return self.broken(opened, what),
+                Some(byte) if byte == close => {
+                    self.at += 1;
+                    if inner == 0 {
+                        self.leave();
+                        return Ok(());
+                    }
+                    inner -= 1;
+                }
+                Some(byte) if Some(byte) == open => {
+                    self.at += 1;
+                    inner += 1;
+                }
+                Some(b'$') => self.dollar(quoted)?,
+                Some(_) => {
+                    self.quoted_or_byte()?;
+                }
+            }
+        }
+    }
+
+    fn array(&mut self) -> Scan<()> {
+        self.enter()?;
+        let opened = self.at;
+        loop {
+            match self.peek() {
+                None => return self.broken(opened, "no ) ends the array that begins here"),
+                Some(b' ' | b'\t') => self.at += 1,
+                Some(b'\n') => self.newline()?,
+                Some(b'#') => self.comment(),
+                Some(b')') => {
+                    self.at += 1;
+                    self.leave();
+                    return Ok(());
+                }
+                Some(_) => {
+                    let from = self.at;
+                    if self.peek() == Some(b'[') {
+                        self.at += 1;
+                        self.subscript()?;
+                    }
+                    self.word(false)?;
+                    if self.at == from {
+                        return self.broken(from, "text the shell could not read in an array");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes the arithmetic whose inside begins at `inside`, if it is arithmetic: if the
+    /// parenthesis that ends it is doubled. Otherwise stays, for two nested lists of commands.
+    fn try_arithmetic(&mut self, inside: usize) -> Scan<bool> {
+        if self.arithmetic.get(&inside) == Some(&false) {
+            return Ok(false);
+        }
+        let before = self.at;
+        let depth = self.depth;
+        self.at = inside;
+        let found = match self.arithmetic_end() {
+            Ok(found) => found,
+            Err(broken) if self.depth > MAX_DEPTH => return Err(broken),
+            Err(_) => false,
+        };
+        self.depth = depth;
+        if !found {
+            self.at = before;
+        }
+        self.arithmetic.insert(inside, found);
+        Ok(found)
+    }
+
+    fn arithmetic_end(&mut self) -> Scan<bool> {
+        self.enter()?;
+        let mut inner = 0usize;
+        loop {
+            match self.peek() {
+                None => return Ok(false),
+                Some(b'(') => {
+                    self.at += 1;
+                    inner += 1;
+                }
+                Some(b')') if inner > 0 => {
+                    self.at += 1;
+                    inner -= 1;
+                }
+                Some(b')') => {
+                    if self.peek_at(1) != Some(b')') {
+                        return Ok(false);
+                    }
+                    self.at += 2;
+                    return Ok(true);
+                }
+                Some(_) => {
+                    self.quoted_or_byte()?;
+                }
+            }
+        }
+    }
+
+    fn redirect_both(&mut self) -> Scan<()> {
+        self.at += if self.starts_with(b"&>>") { 3 } else { 2 };
+        self.redirect_target().map(|_| ())
+    }
+
+    fn redirection(&mut self) -> Scan<()> {
+        let opened = self.at;
+        if self.starts_with(b"<<") && !self.starts_with(b"<<<") {
+            let strip_tabs = self.peek_at(2) == Some(b'-');
+            self.at += if strip_tabs { 3 } else { 2 };
+            let word = self.redirect_target()?;
+            let (delimiter, literal) = unquote(word);
+            self.heredocs.push(Heredoc {
+                at: opened,
+                delimiter,
+                strip_tabs,
+                literal,
+            });
+            return Ok(());
+        }
+        self.at += if self.starts_with(b"<<<") {
+            3
+        } else {
+            match (self.peek(), self.peek_at(1)) {
+                (_, Some(b'&' | b'>')) | (Some(b'>'), Some(b'|')) => 2,
+                _ => 1,
+            }
+        };
+        self.redirect_target().map(|_| ())
+    }
+
+    fn redirect_target(&mut self) -> Scan<&'a [u8]> {
+        self.blanks();
+        let from = self.at;
+        self.word(false)?;
+        if self.at == from {
+            return self.broken(from, "a redirection has no target");
+        }
+        Ok(self.span(from, self.at))
+    }
+}
+
+/// Words that name no coprocess and no function without the word `function`.
+pub(super) const RESERVED: &[&[u8]] = &[
+    b"!",
+    b"{",
+    b"}",
+    b"[[",
+    b"]]",
+    b"case",
+    b"coproc",
+    b"do",
+    b"done",
+    b"elif",
+    b"else",
+    b"esac",
+    b"fi",
+    b"for",
+    b"function",
+    b"if",
+    b"in",
+    b"select",
+    b"then",
+    b"time",
+    b"until",
+    b"while",
+];
+
+const COMPOUND: &[&[u8]] = &[
+    b"{",
+    b"[[",
+    b"case",
+    b"for",
+    b"if",
+    b"select",
+    b"until",
+    b"while",
+    b"function",
+];
+
+/// True for `name=`, `name+=` and the same with a subscript, where an array may follow.
+fn is_assignment(text: &[u8]) -> bool {
+    let Some((b'=', left)) = text.split_last() else {
+        return false;
+    };
+    let left = left.strip_suffix(b"+").unwrap_or(left);
+    let name = match left.strip_suffix(b"]") {
+        Some(inside) => {
+            let length = inside.iter().position(|b| *b == b'[').unwrap_or(0);
+            inside.get(..length).unwrap_or_default()
+        }
+        None => left,
+    };
+    is_identifier(name)
+}
+
+/// A here-document's delimiter without its quoting, and whether it had any.
+fn unquote(word: &[u8]) -> (Vec<u8>, bool) {
+    let mut out = Vec::with_capacity(word.len());
+    let mut quoted = false;
+    let mut open: Option<u8> = None;
+    let mut bytes = word.iter().copied().peekable();
+    while let Some(byte) = bytes.next() {
+        match (byte, open) {
+            (b'\'' | b'"', None) => {
+                quoted = true;
+                open = Some(byte);
+            }
+            (b'$', None) if matches!(bytes.peek(), Some(b'\'' | b'"')) => {}
+            (b'\\', None) => {
+                quoted = true;
+                out.extend(bytes.next().filter(|b| *b != b'\n'));
+            }
+            (b'\\', Some(b'"')) => match bytes.peek() {
+                Some(b'"' | b'\\' | b'$' | b'`') => out.extend(bytes.next()),
+                _ => out.push(byte),
+            },
+            (_, Some(close)) if byte == close => open = None,
+            _ => out.push(byte),
+        }
+    }
+    (out, quoted)
+}

@@ -1,0 +1,717 @@
+//! Several repositories and how they refer to one another.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use indexmap::IndexMap;
+
+use super::text::is_absent;
+use super::{Ebuild, RepoError, Repository};
+use crate::pms::atom::Atom;
+use crate::pms::names::NameKind;
+use crate::pms::suggest::closest;
+use crate::util::digest::{HashName, hash_file};
+
+/// The priority that a main repository has when none is configured.
+const MAIN_PRIORITY: i32 = -1000;
+
+/// One section of repos.conf, as far as repositories themselves are concerned.
+#[derive(Debug, Clone, Default)]
+pub struct RepoSettings {
+    /// The section's name.
+    pub name: String,
+    /// Where the repository is.
+    pub location: PathBuf,
+    /// `priority`; without one 0, or -1000 for the main repository.
+    pub priority: Option<i32>,
+    /// `masters`, which override those of `layout.conf`.
+    pub masters: Option<Vec<String>>,
+    /// `aliases`, in addition to those of `layout.conf`; `-name` takes one away again.
+    pub aliases: Vec<String>,
+    /// `eclass-overrides`: repositories whose eclasses go before all others, the last one first.
+    pub eclass_overrides: Vec<String>,
+}
+
+/// An eclass file and the checksum of what it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EclassFile {
+    /// The file.
+    pub path: PathBuf,
+    /// The MD5 sum of its contents, in lower-case hexadecimal digits.
+    pub md5: String,
+}
+
+/// What a package name without category stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PackageName {
+    /// One package, `category/package`.
+    One(String),
+    /// Packages of that name in several categories, sorted.
+    Several(Vec<String>),
+    /// None.
+    Unknown,
+}
+
+#[derive(Debug)]
+struct Member {
+    repository: Repository,
+    priority: i32,
+    aliases: Vec<String>,
+    masters: Vec<usize>,
+    /// Repositories to search for eclasses, first to last.
+    eclass_order: Vec<usize>,
+}
+
+/// What tells one state of a file from another: device, inode, size, and times in nanoseconds.
+type Stamp = (u64, u64, u64, i64, i64, i64, i64);
+
+/// All configured repositories, in ascending order of priority, then name.
+#[derive(Debug)]
+pub struct RepoSet {
+    members: Vec<Member>,
+    names: HashMap<String, usize>,
+    main: Option<usize>,
+    checksums: Mutex<HashMap<PathBuf, (Stamp, String)>>,
+}
+
+impl RepoSet {
+    /// Opens the repositories and resolves their masters by name or alias. A repository that
+    /// names no masters has the main repository, called `main`, as its only one.
+    ///
+    /// # Errors
+    /// A repository cannot be opened or is called otherwise than configured, two have one name,
+    /// or a master or `main` is not among them.
+    pub fn new(settings: &[RepoSettings], main: Option<&str>) -> Result<Self, RepoError> {
+        let mut opened = Vec::with_capacity(settings.len());
+        for setting in settings {
+            let mut repository = Repository::open(&setting.location)?;
+            let aliases = stack_aliases(&repository.layout().aliases, &setting.aliases);
+            if !repository.is_named() {
+                repository.rename(&setting.name);
+            }
+            if repository.name() != setting.name && !aliases.contains(&setting.name) {
+                return Err(RepoError::OtherName {
+                    configured: setting.name.clone(),
+                    own: repository.name().to_owned(),
+                    path: setting.location.clone(),
+                });
+            }
+            let is_main = main.is_some_and(|m| m == setting.name || m == repository.name());
+            let default = if is_main { MAIN_PRIORITY } else { 0 };
+            let priority = setting.priority.unwrap_or(default);
+            opened.push((repository, priority, aliases, setting));
+        }
+        opened.sort_by(|a, b| (a.1, a.0.name()).cmp(&(b.1, b.0.name())));
+
+        let mut names: HashMap<String, usize> = HashMap::new();
+        for (at, (repository, ..)) in opened.iter().enumerate() {
+            if let Some(first) = names.insert(repository.name().to_owned(), at) {
+                let first = opened.get(first).map(|o| o.0.location().to_owned());
+                return Err(RepoError::SameName {
+                    name: repository.name().to_owned(),
+                    first: first.unwrap_or_default(),
+                    second: repository.location().to_owned(),
+                });
+            }
+        }
+        // A real name goes before an alias, and the first alias before a second.
+        for (at, (_, _, aliases, _)) in opened.iter().enumerate() {
+            for alias in aliases {
+                names.entry(alias.clone()).or_insert(at);
+            }
+        }
+        let main = match main {
+            Some(name) => match names.get(name) {
+                Some(at) => Some(*at),
+                None => {
+                    let known = opened.iter().map(|o| o.0.name().to_owned()).collect();
+                    return Err(RepoError::UnknownRepository {
+                        name: name.to_owned(),
+                        known,
+                    });
+                }
+            },
+            None => None,
+        };
+
+        let mut members = Vec::with_capacity(opened.len());
+        for (at, (repository, priority, aliases, setting)) in opened.into_iter().enumerate() {
+            let named = setting
+                .masters
+                .as_ref()
+                .or(repository.layout().masters.as_ref());
+            let mut masters = Vec::new();
+            match named {
+                Some(list) => {
+                    for master in list {
+                        masters.push(*names.get(master).ok_or_else(|| {
+                            RepoError::MissingMaster {
+                                repository: repository.name().to_owned(),
+                                master: master.clone(),
+                            }
+                        })?);
+                    }
+                }
+                None => masters.extend(main.filter(|main| *main != at)),
+            }
+            // The last one wins: a repository goes before its masters, unless it lists itself
+            // among them, and of two masters the later one.
+            let mut order = masters.clone();
+            if !order.contains(&at) {
+                order.push(at);
+            }
+            for other in &setting.eclass_overrides {
+                order.push(*names.get(other).ok_or_else(|| RepoError::MissingOverride {
+                    repository: repository.name().to_owned(),
+                    other: other.clone(),
+                })?);
+            }
+            let mut eclass_order = Vec::new();
+            for member in order.into_iter().rev() {
+                if !eclass_order.contains(&member) {
+                    eclass_order.push(member);
+                }
+            }
+            masters.retain(|master| *master != at);
+            members.push(Member {
+                repository,
+                priority,
+                aliases,
+                masters,
+                eclass_order,
+            });
+        }
+        Ok(Self {
+            members,
+            names,
+            main,
+            checksums: Mutex::default(),
+        })
+    }
+
+    /// The repositories, in ascending order of priority.
+    pub fn repositories(&self) -> impl DoubleEndedIterator<Item = &Repository> {
+        self.members.iter().map(|member| &member.repository)
+    }
+
+    /// The main repository, if one is set.
+    pub fn main(&self) -> Option<&Repository> {
+        self.members
+            .get(self.main?)
+            .map(|member| &member.repository)
+    }
+
+    /// The repository with this name or alias.
+    pub fn repository(&self, name: &str) -> Option<&Repository> {
+        self.member(name).ok().map(|member| &member.repository)
+    }
+
+    /// The priority of the repository with this name or alias.
+    pub fn priority(&self, name: &str) -> Option<i32> {
+        self.member(name).ok().map(|member| member.priority)
+    }
+
+    /// The further names of the repository with this name or alias.
+    pub fn aliases(&self, name: &str) -> &[String] {
+        self.member(name)
+            .map(|member| member.aliases.as_slice())
+            .unwrap_or_default()
+    }
+
+    /// The masters of a repository, in the order in which it lists them.
+    ///
+    /// # Errors
+    /// No repository has this name or alias.
+    pub fn masters(&self, name: &str) -> Result<Vec<&Repository>, RepoError> {
+        let member = self.member(name)?;
+        Ok(self.pick(&member.masters))
+    }
+
+    /// The repositories searched for the eclasses of a repository's ebuilds, first to last: the
+    /// overriding ones, the repository itself, its masters from last to first.
+    ///
+    /// # Errors
+    /// No repository has this name or alias.
+    pub fn eclass_order(&self, name: &str) -> Result<Vec<&Repository>, RepoError> {
+        let member = self.member(name)?;
+        Ok(self.pick(&member.eclass_order))
+    }
+
+    /// The file of an eclass that an ebuild of the repository gets when it inherits `name`. The
+    /// checksum is remembered as long as the file stays the same.
+    ///
+    /// # Errors
+    /// The name is none that an eclass can have, no such file exists, or it cannot be read.
+    pub fn eclass(&self, repository: &str, name: &str) -> Result<EclassFile, RepoError> {
+        let order = self.eclass_order(repository)?;
+        if !NameKind::Eclass.is_valid(name) {
+            return Err(RepoError::EclassName {
+                repository: repository.to_owned(),
+                name: name.to_owned(),
+            });
+        }
+        let mut searched = Vec::new();
+        for candidate in order {
+            let path = candidate.eclass_dir().join(format!("{name}.eclass"));
+            match fs::metadata(&path) {
+                Ok(metadata) if metadata.is_file() => {
+                    let md5 = self.checksum(&path, &metadata)?;
+                    return Ok(EclassFile { path, md5 });
+                }
+                Ok(_) => searched.push(candidate.eclass_dir()),
+                Err(error) if is_absent(&error) => searched.push(candidate.eclass_dir()),
+                Err(error) => return Err(RepoError::read(path)(error)),
+            }
+        }
+        Err(RepoError::MissingEclass {
+            repository: repository.to_owned(),
+            name: name.to_owned(),
+            searched,
+        })
+    }
+
+    /// The categories of a repository: its own and those of its masters, sorted.
+    ///
+    /// # Errors
+    /// The repository is unknown, or a list cannot be read.
+    pub fn categories(&self, name: &str) -> Result<Vec<String>, RepoError> {
+        let member = self.member(name)?;
+        let mut all: BTreeSet<String> = member.repository.categories()?.iter().cloned().collect();
+        for master in self.pick(&member.masters) {
+            all.extend(master.categories()?.iter().cloned());
+        }
+        Ok(all.into_iter().collect())
+    }
+
+    /// The categories that any repository lists, sorted.
+    ///
+    /// # Errors
+    /// A list cannot be read.
+    pub fn all_categories(&self) -> Result<Vec<String>, RepoError> {
+        let mut all = BTreeSet::new();
+        for repository in self.repositories() {
+            all.extend(repository.categories()?.iter().cloned());
+        }
+        Ok(all.into_iter().collect())
+    }
+
+    /// All packages, as `category/package`, sorted, each once.
+    ///
+    /// # Errors
+    /// A list or directory cannot be read.
+    pub fn all_packages(&self) -> Result<Vec<String>, RepoError> {
+        let mut all = BTreeSet::new();
+        for category in self.all_categories()? {
+            for repository in self.repositories() {
+                for package in repository.packages(&category)? {
+                    all.insert(format!("{category}/{package}"));
+                }
+            }
+        }
+        Ok(all.into_iter().collect())
+    }
+
+    /// The ebuilds of `category/package` in all repositories, the best one last: the highest
+    /// version, and of equal versions that of the repository with the highest priority.
+    ///
+    /// # Errors
+    /// A directory cannot be read.
+    pub fn ebuilds(&self, cp: &str) -> Result<Vec<Ebuild>, RepoError> {
+        let mut found = Vec::new();
+        for repository in self.repositories() {
+            found.extend(repository.ebuilds(cp)?.ebuilds);
+        }
+        // Stable: equal versions stay in the order of the repositories.
+        found.sort_by(|a, b| a.cpv.cmp(&b.cpv));
+        Ok(found)
+    }
+
+    /// The packages called `name` in any category.
+    ///
+    /// # Errors
+    /// A list or directory cannot be read.
+    pub fn package_named(&self, name: &str) -> Result<PackageName, RepoError> {
+        let mut found = Vec::new();
+        if NameKind::Package.is_valid(name) {
+            for category in self.all_categories()? {
+                let cp = format!("{category}/{name}");
+                if !self.ebuilds(&cp)?.is_empty() {
+                    found.push(cp);
+                }
+            }
+        }
+        Ok(match found.len() {
+            0 => PackageName::Unknown,
+            1 => PackageName::One(found.remove(0)),
+            _ => PackageName::Several(found),
+        })
+    }
+
+    /// The ebuilds whose name, version and repository the atom asks for, the best one last.
+    /// Slots and flags are in an ebuild's metadata and so not looked at here. The repository may
+    /// be named by an alias.
+    ///
+    /// # Errors
+    /// A directory cannot be read, or the atom names a repository that is not configured.
+    pub fn named_by(&self, atom: &Atom) -> Result<Vec<Ebuild>, RepoError> {
+        let mut found = Vec::new();
+        if atom.is_wildcard() {
+            for cp in self.all_packages()? {
+                found.extend(self.ebuilds(&cp)?);
+            }
+        } else {
+            found = self.ebuilds(atom.cp())?;
+        }
+        found.retain(|ebuild| atom.names(&ebuild.cpv));
+        if let Some(name) = atom.repository() {
+            let wanted = self.member(name)?.repository.name();
+            found.retain(|ebuild| &*ebuild.repository == wanted);
+        }
+        Ok(found)
+    }
+
+    /// Packages, as `category/package`, with names near to `name`, nearest first. The name may
+    /// have a category or not; with one, the same name in other categories comes first.
+    ///
+    /// # Errors
+    /// A list or directory cannot be read.
+    pub fn near_names(&self, name: &str) -> Result<Vec<String>, RepoError> {
+        let all = self.all_packages()?;
+        let bare = |cp: &str| {
+            cp.split_once('/')
+                .map_or_else(String::new, |(_, pn)| pn.to_owned())
+        };
+        let (category, pn) = name.split_once('/').unwrap_or(("", name));
+        let mut near: Vec<String> = all.iter().filter(|cp| bare(cp) == pn).cloned().collect();
+        let names: BTreeSet<String> = all.iter().map(|cp| bare(cp)).collect();
+        let mut alike = Vec::new();
+        for other in closest(pn, names.iter().map(String::as_str)) {
+            alike.extend(all.iter().filter(|cp| bare(cp) == other).cloned());
+        }
+        alike.sort_by_key(|cp| {
+            cp.split_once('/')
+                .is_none_or(|(other, _)| other != category)
+        });
+        near.extend(alike);
+        let mut seen = BTreeSet::new();
+        near.retain(|cp| cp != name && seen.insert(cp.clone()));
+        near.truncate(3);
+        Ok(near)
+    }
+
+    /// Mirror groups of all repositories; a group that several define has the URIs of all.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub fn third_party_mirrors(&self) -> Result<IndexMap<String, Vec<String>>, RepoError> {
+        let mut all: IndexMap<String, Vec<String>> = IndexMap::new();
+        for repository in self.repositories() {
+            for (group, uris) in repository.third_party_mirrors()? {
+                let known = all.entry(group).or_default();
+                for uri in uris {
+                    if !known.contains(&uri) {
+                        known.push(uri);
+                    }
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    fn member(&self, name: &str) -> Result<&Member, RepoError> {
+        self.names
+            .get(name)
+            .and_then(|at| self.members.get(*at))
+            .ok_or_else(|| RepoError::UnknownRepository {
+                name: name.to_owned(),
+                known: self.repositories().map(|r| r.name().to_owned()).collect(),
+            })
+    }
+
+    fn pick(&self, which: &[usize]) -> Vec<&Repository> {
+        which
+            .iter()
+            .filter_map(|at| self.members.get(*at))
+            .map(|m| &m.repository)
+            .collect()
+    }
+
+    fn checksum(&self, path: &Path, metadata: &fs::Metadata) -> Result<String, RepoError> {
+        let stamp = stamp(metadata);
+        let lock = || {
+            self.checksums
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        if let Some((known, md5)) = lock().get(path)
+            && *known == stamp
+        {
+            return Ok(md5.clone());
+        }
+        let digests = hash_file(path, &[HashName::Md5]).map_err(|error| RepoError::Read {
+            path: error.path,
+            source: error.source,
+        })?;
+        let md5 = digests.get(HashName::Md5).unwrap_or_default().to_owned();
+        lock().insert(path.to_owned(), (stamp, md5.clone()));
+        Ok(md5)
+    }
+}
+
+fn stamp(metadata: &fs::Metadata) -> Stamp {
+    (
+        metadata.dev(),
+        metadata.ino(),
+        metadata.size(),
+        metadata.mtime(),
+        metadata.mtime_nsec(),
+        metadata.ctime(),
+        metadata.ctime_nsec(),
+    )
+}
+
+fn stack_aliases(own: &[String], configured: &[String]) -> Vec<String> {
+    let mut aliases: Vec<String> = Vec::new();
+    for alias in own.iter().chain(configured) {
+        match alias.strip_prefix('-') {
+            Some("*") => aliases.clear(),
+            Some(gone) => aliases.retain(|known| known != gone),
+            None if aliases.contains(alias) => {}
+            None => aliases.push(alias.clone()),
+        }
+    }
+    aliases
+}
+
+impl Ebuild {
+    /// The repository among `repositories` that holds this ebuild.
+    ///
+    /// # Errors
+    /// The repository is not one of them.
+    pub fn repository_in<'a>(
+        &self,
+        repositories: &'a RepoSet,
+    ) -> Result<&'a Repository, RepoError> {
+        repositories
+            .member(&self.repository)
+            .map(|member| &member.repository)
+    }
+
+    /// The name of the ebuild's repository, cheap to keep.
+    pub fn repository_name(&self) -> Arc<str> {
+        Arc::clone(&self.repository)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Trees(tempfile::TempDir);
+
+    impl Trees {
+        fn new() -> Self {
+            Self(tempfile::tempdir().unwrap())
+        }
+
+        fn file(&self, name: &str, text: &str) -> &Self {
+            let path = self.0.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+            self
+        }
+
+        fn repository(&self, name: &str, layout: &str) -> &Self {
+            self.file(&format!("{name}/profiles/repo_name"), name)
+                .file(&format!("{name}/metadata/layout.conf"), layout)
+        }
+
+        fn settings(&self, name: &str) -> RepoSettings {
+            RepoSettings {
+                name: name.to_owned(),
+                location: self.0.path().join(name),
+                ..RepoSettings::default()
+            }
+        }
+    }
+
+    fn names(repositories: Vec<&Repository>) -> Vec<&str> {
+        repositories.into_iter().map(Repository::name).collect()
+    }
+
+    #[test]
+    fn masters_and_eclass_order() {
+        let trees = Trees::new();
+        trees
+            .repository("gentoo", "masters =\n")
+            .repository("middle", "masters = gentoo\naliases = centre\n")
+            .repository("top", "masters = gentoo centre\n")
+            .repository("plain", "")
+            .file("gentoo/eclass/a.eclass", "gentoo\n")
+            .file("middle/eclass/a.eclass", "middle\n")
+            .file("gentoo/eclass/b.eclass", "gentoo b\n")
+            .file("plain/eclass/b.eclass", "plain b\n");
+        let all: Vec<_> = ["top", "plain", "middle", "gentoo"]
+            .map(|n| trees.settings(n))
+            .to_vec();
+        let set = RepoSet::new(&all, Some("gentoo")).unwrap();
+        let order: Vec<_> = set.repositories().map(Repository::name).collect();
+        assert_eq!(order, ["gentoo", "middle", "plain", "top"]);
+        assert_eq!(names(set.masters("top").unwrap()), ["gentoo", "middle"]);
+        assert_eq!(names(set.masters("plain").unwrap()), ["gentoo"]);
+        assert_eq!(
+            names(set.eclass_order("top").unwrap()),
+            ["top", "middle", "gentoo"]
+        );
+        assert_eq!(set.repository("centre").unwrap().name(), "middle");
+        let found = set.eclass("top", "a").unwrap();
+        assert!(found.path.ends_with("middle/eclass/a.eclass"));
+        assert!(
+            set.eclass("plain", "b")
+                .unwrap()
+                .path
+                .ends_with("plain/eclass/b.eclass")
+        );
+        assert!(
+            set.eclass("top", "b")
+                .unwrap()
+                .path
+                .ends_with("gentoo/eclass/b.eclass")
+        );
+        assert!(matches!(
+            set.eclass("top", "../a"),
+            Err(RepoError::EclassName { .. })
+        ));
+        let error = set.eclass("top", "none").unwrap_err();
+        assert!(matches!(&error, RepoError::MissingEclass { searched, .. } if searched.len() == 3));
+    }
+
+    #[test]
+    fn a_changed_eclass_is_hashed_again() {
+        let trees = Trees::new();
+        trees
+            .repository("gentoo", "masters =\n")
+            .file("gentoo/eclass/a.eclass", "a");
+        let set = RepoSet::new(&[trees.settings("gentoo")], None).unwrap();
+        let first = set.eclass("gentoo", "a").unwrap().md5;
+        assert_eq!(first, "0cc175b9c0f1b6a831c399e269772661");
+        trees.file("gentoo/eclass/a.eclass", "ab");
+        assert_ne!(set.eclass("gentoo", "a").unwrap().md5, first);
+    }
+
+    #[test]
+    fn an_equal_mtime_hides_no_overlay_eclass() {
+        let trees = Trees::new();
+        trees
+            .repository("gentoo", "masters =\n")
+            .repository("over", "masters = gentoo\n")
+            .file("gentoo/eclass/a.eclass", "1")
+            .file("over/eclass/a.eclass", "2");
+        let time = std::time::SystemTime::UNIX_EPOCH;
+        for name in ["gentoo", "over"] {
+            let path = trees.0.path().join(name).join("eclass/a.eclass");
+            fs::File::options()
+                .write(true)
+                .open(path)
+                .unwrap()
+                .set_modified(time)
+                .unwrap();
+        }
+        let all = [trees.settings("gentoo"), trees.settings("over")];
+        let set = RepoSet::new(&all, Some("gentoo")).unwrap();
+        assert!(
+            set.eclass("over", "a")
+                .unwrap()
+                .path
+                .ends_with("over/eclass/a.eclass")
+        );
+    }
+
+    #[test]
+    fn missing_masters_name_both_and_the_cure() {
+        let trees = Trees::new();
+        trees.repository("over", "masters = gentoo\n");
+        let error = RepoSet::new(&[trees.settings("over")], None).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "repository over: its master gentoo is not configured (add gentoo to repos.conf, or \
+             set masters for over there)"
+        );
+        let mut settings = trees.settings("over");
+        settings.masters = Some(Vec::new());
+        RepoSet::new(&[settings], None).unwrap();
+    }
+
+    #[test]
+    fn names_must_agree() {
+        let trees = Trees::new();
+        trees.repository("own", "").file("nameless/x", "");
+        let mut settings = trees.settings("own");
+        settings.name = "other".to_owned();
+        assert!(matches!(
+            RepoSet::new(std::slice::from_ref(&settings), None),
+            Err(RepoError::OtherName { .. })
+        ));
+        settings.aliases = vec!["other".to_owned()];
+        let set = RepoSet::new(&[settings.clone()], None).unwrap();
+        assert_eq!(set.repository("other").unwrap().name(), "own");
+        let set = RepoSet::new(&[trees.settings("nameless")], None).unwrap();
+        assert_eq!(set.repositories().next().unwrap().name(), "nameless");
+        let twice = [settings.clone(), settings];
+        assert!(matches!(
+            RepoSet::new(&twice, None),
+            Err(RepoError::SameName { .. })
+        ));
+    }
+
+    #[test]
+    fn the_higher_priority_comes_last_at_equal_versions() {
+        let trees = Trees::new();
+        trees
+            .repository("gentoo", "masters =\n")
+            .repository("a-over", "masters = gentoo\n")
+            .file("gentoo/profiles/categories", "app-misc\napp-arch\n")
+            .file("gentoo/app-misc/foo/foo-1.ebuild", "")
+            .file("gentoo/app-misc/foo/foo-2.ebuild", "")
+            .file("a-over/app-misc/foo/foo-2.ebuild", "")
+            .file("a-over/app-arch/foo/foo-1.ebuild", "")
+            .file("gentoo/app-misc/bar/bar-1.ebuild", "");
+        let all = [trees.settings("gentoo"), trees.settings("a-over")];
+        let set = RepoSet::new(&all, Some("gentoo")).unwrap();
+        let found = set.ebuilds("app-misc/foo").unwrap();
+        let found: Vec<_> = found.iter().map(|e| (e.cpv.pv(), &*e.repository)).collect();
+        assert_eq!(found, [("1", "gentoo"), ("2", "gentoo"), ("2", "a-over")]);
+        assert_eq!(
+            set.package_named("bar").unwrap(),
+            PackageName::One("app-misc/bar".into())
+        );
+        assert_eq!(
+            set.package_named("foo").unwrap(),
+            PackageName::Several(vec!["app-arch/foo".into(), "app-misc/foo".into()])
+        );
+        assert_eq!(set.package_named("none").unwrap(), PackageName::Unknown);
+        assert_eq!(set.categories("a-over").unwrap(), ["app-arch", "app-misc"]);
+
+        let named = |atom: &str| set.named_by(&Atom::parse_config(atom).unwrap()).unwrap();
+        assert_eq!(named(">=app-misc/foo-2").len(), 2);
+        assert_eq!(
+            &*named("app-misc/foo::gentoo").pop().unwrap().repository,
+            "gentoo"
+        );
+        assert_eq!(named("*/foo").len(), 4);
+        let unknown = Atom::parse_config("app-misc/foo::none").unwrap();
+        assert!(matches!(
+            set.named_by(&unknown),
+            Err(RepoError::UnknownRepository { .. })
+        ));
+        assert_eq!(set.near_names("app-misc/baz").unwrap(), ["app-misc/bar"]);
+        assert_eq!(
+            set.near_names("sys-apps/foo").unwrap(),
+            ["app-arch/foo", "app-misc/foo"]
+        );
+        assert!(set.near_names("entirely-else").unwrap().is_empty());
+    }
+}
