@@ -98,6 +98,10 @@ pub(super) fn install(
             }
             Kind::OldDodoc => install_document(env, &installer, source, &directory),
             Kind::Domo => install_catalogue(env, &installer, source, &directory)?,
+            // A link is installed by way of a copy, which is new.
+            Kind::Doexe | Kind::Doinitd if source.copied || source.path.is_symlink() => installer
+                .without_times()
+                .install_file(env, &source.path, &directory, &source.name),
             _ => installer.install_file(env, &source.path, &directory, &source.name),
         };
         failures.extend(installed.err());
@@ -125,7 +129,7 @@ fn for_superuser(env: &HelperEnv) -> Result<InstallOptions, HelperError> {
 }
 
 fn is_link(source: &Source) -> bool {
-    !source.dereferenced && source.path.is_symlink()
+    !source.copied && source.path.is_symlink()
 }
 
 /// Installs a library's symbolic link with the text it has.

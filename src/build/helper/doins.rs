@@ -173,11 +173,14 @@ impl Doins<'_> {
             self.make_directory(tree)?;
         }
         for source in sources {
-            let is_link = || !source.dereferenced && source.path.is_symlink();
+            let is_link = || !source.copied && source.path.is_symlink();
             if source.path.is_dir() && !(self.keeps_symlinks && is_link()) {
                 self.install_tree(tree, source)?;
             } else {
-                self.install_file(&source.path, tree, &source.name, source.dereferenced);
+                self.install_file(&source.path, tree, &source.name, source.copied);
+            }
+            if self.stops() {
+                break;
             }
         }
         all_done(self.helper, std::mem::take(&mut self.failures))?;
@@ -198,11 +201,20 @@ impl Doins<'_> {
             }
             return Ok(());
         }
-        let target = tree.join(source.directory_name());
+        let name = source.directory_name();
+        if name == ".." {
+            // What is in it would go beside the destination, if not out of the image.
+            let path = source.path.display();
+            return Err(usage(
+                self.helper,
+                format!("{path}: name the directory, not its child"),
+            ));
+        }
+        let target = tree.join(name);
         self.installed = true;
         self.make_directory(&target)?;
         let mut left = vec![(source.path.clone(), target)];
-        while let Some((from, to)) = left.pop() {
+        while let Some((from, to)) = left.pop().filter(|_| !self.stops()) {
             let entries = match fs::read_dir(&from) {
                 Ok(entries) => entries,
                 Err(e) => {
@@ -229,25 +241,32 @@ impl Doins<'_> {
         Ok(())
     }
 
-    fn install_file(&mut self, source: &Path, tree: &Path, name: &OsStr, dereferenced: bool) {
-        let copied = match self.link_to_keep(source, dereferenced) {
+    /// Whether something went wrong after which the rest is not tried. Other commands go on; but
+    /// with this one, other package managers leave the rest out of the image, and so do we.
+    fn stops(&self) -> bool {
+        let last = self.failures.last();
+        last.is_some_and(|f| matches!(f, FileError::Missing(_) | FileError::Occupied(_)))
+    }
+
+    fn install_file(&mut self, source: &Path, tree: &Path, name: &OsStr, copied: bool) {
+        let done = match self.link_to_keep(source, copied) {
             Ok(Some(text)) => place_link(&text, &tree.join(name)),
+            Ok(None) if copied => self
+                .files
+                .without_times()
+                .install_file(self.env, source, tree, name),
             Ok(None) => self.files.install_file(self.env, source, tree, name),
             Err(e) => Err(e),
         };
-        match copied {
+        match done {
             Ok(()) => self.installed = true,
             Err(e) => self.failures.push(e),
         }
     }
 
     /// The text of a symbolic link that has to be installed as one.
-    fn link_to_keep(
-        &self,
-        source: &Path,
-        dereferenced: bool,
-    ) -> Result<Option<PathBuf>, FileError> {
-        if !self.keeps_symlinks || dereferenced {
+    fn link_to_keep(&self, source: &Path, copied: bool) -> Result<Option<PathBuf>, FileError> {
+        if !self.keeps_symlinks || copied {
             return Ok(None);
         }
         if !fs::symlink_metadata(source)

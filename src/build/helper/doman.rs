@@ -41,6 +41,12 @@ pub(super) fn install(
     source: &Source,
     language: Option<&[u8]>,
 ) -> Result<(), FileError> {
+    // The suffix is what follows the last dot of the path, if the name itself has none.
+    let has_dot = |text: &OsStr| text.as_bytes().contains(&b'.');
+    let no_suffix = source.copied || has_dot(source.path.as_os_str());
+    if !has_dot(&source.name) && no_suffix {
+        return Err(FileError::NotManPage(source.path.clone()));
+    }
     let page = Page::of(&source.name, language, env.eapi());
     let page = page.ok_or_else(|| FileError::NotManPage(source.path.clone()))?;
     if page.compressed {
