@@ -72,7 +72,16 @@ pub(super) fn run(
         }
         Ok(_) => {}
     }
-    install(env, helper, sibling, Source { path, name, copied: !keeps_link })
+    install(
+        env,
+        helper,
+        sibling,
+        Source {
+            path,
+            name,
+            copied: !keeps_link,
+        },
+    )
 }
 
 fn install(
