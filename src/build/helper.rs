@@ -248,7 +248,7 @@ mod tests {
             ("domo", 9),
         ] {
             for eapi_name in ["3", "4", "5", "6", "7", "8", "9"] {
-                let mut build = Build::new(eapi_name);
+                let build = Build::new(eapi_name);
                 build.var("__EBD_NONFATAL", "1");
                 if eapi_name.parse::<u32>().unwrap() < first {
                     let called = build.call(&[name, "x"]);
@@ -316,7 +316,7 @@ mod tests {
             ("8", "1", false),
         ] {
             for variable in ["__EBD_NONFATAL", "PORTAGE_NONFATAL"] {
-                let mut build = Build::new(eapi_name);
+                let build = Build::new(eapi_name);
                 let called = build.var(variable, nonfatal).call(&["dobin", "missing"]);
                 assert_eq!(called.fatal, fatal, "{eapi_name} {nonfatal}");
                 assert!(called.error().ends_with("missing: does not exist"));
@@ -327,7 +327,7 @@ mod tests {
     // Row 116.
     #[test]
     fn the_image_is_for_install_and_preinst() {
-        let mut build = Build::new("8");
+        let build = Build::new("8");
         build
             .state("EBUILD_PHASE", "compile")
             .state("EBUILD_PHASE_FUNC", "src_compile");
@@ -369,7 +369,7 @@ mod tests {
     // Rows 107, 108.
     #[test]
     fn die_respects_nonfatal_only_with_its_option() {
-        let mut build = Build::new("8");
+        let build = Build::new("8");
         let called = build.call(&["die", r"it\tbroke", "here"]);
         assert_eq!(called.error(), "it\tbroke here");
         assert!(called.fatal);
@@ -377,7 +377,7 @@ mod tests {
         build.var("__EBD_NONFATAL", "1");
         assert!(build.call(&["die", "x"]).fatal);
         assert!(!build.call(&["die", "-n", "x"]).fatal);
-        let mut old = Build::new("5");
+        let old = Build::new("5");
         let called = old.var("__EBD_NONFATAL", "1").call(&["die", "-n", "x"]);
         assert!(called.fatal);
         assert_eq!(called.error(), "-n x");
@@ -386,7 +386,7 @@ mod tests {
 
     #[test]
     fn environment_comes_before_the_state() {
-        let mut build = Build::new("8");
+        let build = Build::new("8");
         let other = build.path("other");
         build
             .var("ED", other.to_str().unwrap())
@@ -398,12 +398,12 @@ mod tests {
     #[test]
     fn the_root_directory_is_no_image() {
         for image in ["", "/", "//"] {
-            let mut build = Build::new("8");
+            let build = Build::new("8");
             let called = build.state("ED", image).call(&["dodir", "/nowhere/at/all"]);
             assert_eq!(called.error(), "ED: not set in the build state");
             assert!(called.fatal);
         }
-        let mut old = Build::new("2");
+        let old = Build::new("2");
         old.state("ED", "/").call(&["dodir", "/x"]).ok();
     }
 

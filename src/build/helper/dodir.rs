@@ -242,7 +242,7 @@ mod tests {
 
     #[test]
     fn directories_get_the_options_and_parents_do_not() {
-        let mut build = Build::new("8");
+        let build = Build::new("8");
         build
             .var("__EBD_DIROPTIONS", "-m 2750")
             .call(&["dodir", "/a/b/", "c", "/d/."])
@@ -364,7 +364,7 @@ mod tests {
                 "{text}"
             );
         }
-        let mut build = Build::new("8");
+        let build = Build::new("8");
         build
             .state("SYSROOT", "/sys")
             .state("ESYSROOT", "/sys/prefix");

@@ -158,7 +158,7 @@ mod tests {
     // Row 133.
     #[test]
     fn links_get_their_directory_and_need_a_name() {
-        let mut build = Build::new("8");
+        let build = Build::new("8");
         build
             .var("__EBD_DIROPTIONS", "-m0700")
             .call(&["dosym", "a", "/new/dir/b"])

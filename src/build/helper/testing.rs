@@ -1,5 +1,6 @@
 //! A build in a temporary directory, for the tests of the helpers.
 
+use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -13,8 +14,8 @@ use super::{HelperEnv, HelperError, Outcome, Stdin, run};
 /// A source directory, an image and a `T`, and the variables a helper is called with.
 pub(super) struct Build {
     directory: TempDir,
-    state: HashMap<OsString, OsString>,
-    vars: HashMap<OsString, OsString>,
+    state: RefCell<HashMap<OsString, OsString>>,
+    vars: RefCell<HashMap<OsString, OsString>>,
     pub(super) stdin: Stdin,
 }
 
@@ -46,10 +47,10 @@ impl Build {
         for name in ["src", "image", "temp"] {
             fs::create_dir(directory.path().join(name)).unwrap();
         }
-        let mut build = Self {
+        let build = Self {
             directory,
-            state: HashMap::new(),
-            vars: HashMap::new(),
+            state: RefCell::default(),
+            vars: RefCell::default(),
             stdin: Stdin::Bytes(Vec::new()),
         };
         let (image, temp) = (build.image(), build.path("temp"));
@@ -72,13 +73,13 @@ impl Build {
         build
     }
 
-    pub(super) fn state(&mut self, key: &str, value: &str) -> &mut Self {
-        self.state.insert(key.into(), value.into());
+    pub(super) fn state(&self, key: &str, value: &str) -> &Self {
+        self.state.borrow_mut().insert(key.into(), value.into());
         self
     }
 
-    pub(super) fn var(&mut self, key: &str, value: &str) -> &mut Self {
-        self.vars.insert(key.into(), value.into());
+    pub(super) fn var(&self, key: &str, value: &str) -> &Self {
+        self.vars.borrow_mut().insert(key.into(), value.into());
         self
     }
 
@@ -105,7 +106,7 @@ impl Build {
     }
 
     pub(super) fn env(&self) -> HelperEnv {
-        let (state, vars) = (self.state.clone(), self.vars.clone());
+        let (state, vars) = (self.state.borrow().clone(), self.vars.borrow().clone());
         HelperEnv::from_maps(state, vars, self.path("src"), self.stdin.clone()).unwrap()
     }
 
