@@ -24,6 +24,8 @@ mod message;
 mod new;
 mod query;
 mod source;
+#[cfg(test)]
+mod testing;
 mod tree;
 
 use std::ffi::{OsStr, OsString};
@@ -215,5 +217,211 @@ fn die(env: &HelperEnv, args: &[OsString]) -> HelperError {
     HelperError::Died {
         message,
         respects_nonfatal,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::testing::Build;
+    use super::*;
+
+    fn eapi(name: &str) -> Eapi {
+        Eapi::parse(name).unwrap()
+    }
+
+    // Row 112.
+    #[test]
+    fn banned_commands_abort_in_every_form() {
+        for (name, first) in [
+            ("dohard", 4),
+            ("dosed", 4),
+            ("einstall", 6),
+            ("dohtml", 7),
+            ("dolib", 7),
+            ("libopts", 7),
+            ("useq", 8),
+            ("hasv", 8),
+            ("hasq", 8),
+            ("assert", 9),
+            ("domo", 9),
+        ] {
+            for eapi_name in ["3", "4", "5", "6", "7", "8", "9"] {
+                let build = Build::new(eapi_name);
+                build.var("__EBD_NONFATAL", "1");
+                if eapi_name.parse::<u32>().unwrap() < first {
+                    let called = build.call(&[name, "x"]);
+                    assert!(
+                        !matches!(called.result, Err(HelperError::Banned { .. })),
+                        "{name}"
+                    );
+                    continue;
+                }
+                assert!(names(eapi(eapi_name)).contains(&name), "{name} {eapi_name}");
+                let called = build.call(&[name, "x"]);
+                assert_eq!(
+                    called.error(),
+                    format!("{name}: banned in EAPI {eapi_name}")
+                );
+                assert!(called.fatal, "{name}");
+            }
+        }
+    }
+
+    // Rows 105, 106, 115.
+    #[test]
+    fn names_follow_the_eapi() {
+        let has = |eapi_name: &str, name: &str| names(eapi(eapi_name)).contains(&name);
+        assert!(!has("6", "nonfatal") && has("7", "nonfatal"));
+        assert!(!has("6", "eqawarn") && has("7", "eqawarn"));
+        assert!(!has("4", "doheader") && has("5", "newheader"));
+        assert!(has("0", "has_version") && has("8", "best_version") && has("8", "die"));
+        assert!(!has("8", "into") && !has("8", "econf") && !has("8", "prepall"));
+        assert!(is_name(OsStr::new("dohard")) && !is_name(OsStr::new("ebd")));
+    }
+
+    #[test]
+    fn every_name_can_be_run() {
+        for eapi in Eapi::all() {
+            let build = Build::new(eapi.name());
+            for name in names(eapi).into_iter().filter(|name| *name != "emake") {
+                let called = build.call(&[name]);
+                assert!(
+                    !matches!(called.result, Err(HelperError::Unknown { .. })),
+                    "{name}"
+                );
+                assert!(
+                    !matches!(called.result, Err(HelperError::Unsupported { .. })),
+                    "{name}"
+                );
+            }
+        }
+        let called = Build::new("4").call(&["doheader", "x"]);
+        assert_eq!(called.error(), "doheader: not supported in EAPI 4");
+        assert!(called.fatal);
+        assert_eq!(
+            Build::new("8").call(&["ebd"]).error(),
+            "ebd: not a helper command"
+        );
+    }
+
+    // Rows 103, 104.
+    #[test]
+    fn failures_end_the_build_from_eapi_4_unless_nonfatal() {
+        for (eapi_name, nonfatal, fatal) in [
+            ("3", "", false),
+            ("4", "", true),
+            ("8", "", true),
+            ("8", "1", false),
+        ] {
+            for variable in ["__EBD_NONFATAL", "PORTAGE_NONFATAL"] {
+                let build = Build::new(eapi_name);
+                let called = build.var(variable, nonfatal).call(&["dobin", "missing"]);
+                assert_eq!(called.fatal, fatal, "{eapi_name} {nonfatal}");
+                assert!(called.error().ends_with("missing: does not exist"));
+            }
+        }
+    }
+
+    // Row 116.
+    #[test]
+    fn the_image_is_for_install_and_preinst() {
+        let build = Build::new("8");
+        build
+            .state("EBUILD_PHASE", "compile")
+            .state("EBUILD_PHASE_FUNC", "src_compile");
+        let called = build.call(&["dodir", "/x"]);
+        assert_eq!(
+            called.error(),
+            "dodir: not allowed in src_compile, only in src_install and pkg_preinst"
+        );
+        assert!(called.fatal && build.listing().is_empty());
+        // An ebuild cannot talk its way around it.
+        build.var("EBUILD_PHASE", "install");
+        assert!(build.call(&["dodir", "/x"]).fatal);
+        build
+            .state("EBUILD_PHASE", "preinst")
+            .call(&["dodir", "/x"])
+            .ok();
+    }
+
+    // Row 120.
+    #[test]
+    fn no_file_is_an_error() {
+        for eapi in Eapi::all() {
+            let build = Build::new(eapi.name());
+            for name in names(eapi) {
+                let on_image = name.starts_with("do") || name.starts_with("new");
+                let passes = name == "dodoc" && eapi.dodoc_recursive();
+                if on_image && !passes {
+                    assert!(build.call(&[name]).result.is_err(), "{name} {eapi}");
+                }
+            }
+        }
+        let called = Build::new("8").call(&["dodoc"]).ok();
+        assert_eq!(
+            called.stderr,
+            " * QA Notice: dodoc called with no arguments\n"
+        );
+    }
+
+    // Rows 107, 108.
+    #[test]
+    fn die_respects_nonfatal_only_with_its_option() {
+        let build = Build::new("8");
+        let called = build.call(&["die", r"it\tbroke", "here"]);
+        assert_eq!(called.error(), "it\tbroke here");
+        assert!(called.fatal);
+        assert!(build.call(&["die", "-n", "x"]).fatal);
+        build.var("__EBD_NONFATAL", "1");
+        assert!(build.call(&["die", "x"]).fatal);
+        assert!(!build.call(&["die", "-n", "x"]).fatal);
+        let old = Build::new("5");
+        let called = old.var("__EBD_NONFATAL", "1").call(&["die", "-n", "x"]);
+        assert!(called.fatal);
+        assert_eq!(called.error(), "-n x");
+        assert_eq!(build.call(&["die"]).error(), "die called without a message");
+    }
+
+    #[test]
+    fn environment_comes_before_the_state() {
+        let build = Build::new("8");
+        let other = build.path("other");
+        build
+            .var("ED", other.to_str().unwrap())
+            .call(&["dodir", "/x"])
+            .ok();
+        assert!(other.join("x").is_dir() && build.listing().is_empty());
+    }
+
+    #[test]
+    fn the_root_directory_is_no_image() {
+        for image in ["", "/", "//"] {
+            let build = Build::new("8");
+            let called = build.state("ED", image).call(&["dodir", "/nowhere/at/all"]);
+            assert_eq!(called.error(), "ED: not set in the build state");
+            assert!(called.fatal);
+        }
+        let old = Build::new("2");
+        old.state("ED", "/").call(&["dodir", "/x"]).ok();
+    }
+
+    #[test]
+    fn a_state_needs_an_eapi() {
+        let make = |state: &[(&str, &str)]| {
+            let state: HashMap<OsString, OsString> =
+                state.iter().map(|(k, v)| (k.into(), v.into())).collect();
+            HelperEnv::from_maps(state, HashMap::new(), "/".into(), Stdin::Terminal)
+        };
+        assert!(matches!(
+            make(&[]),
+            Err(HelperError::Variable { variable: "EAPI" })
+        ));
+        assert!(matches!(
+            make(&[("EAPI", "10")]),
+            Err(HelperError::Eapi { .. })
+        ));
+        assert!(make(&[("EAPI", "8")]).is_ok());
     }
 }

@@ -234,3 +234,147 @@ pub(super) fn finish(helper: &str, program: &str, status: u8) -> Result<(), Help
         status,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Build;
+    use super::*;
+
+    #[test]
+    fn directories_get_the_options_and_parents_do_not() {
+        let build = Build::new("8");
+        build
+            .var("__EBD_DIROPTIONS", "-m 2750")
+            .call(&["dodir", "/a/b/", "c", "/d/."])
+            .ok();
+        assert_eq!(
+            build.listing(),
+            ["a/ 755", "a/b/ 2750", "c/ 2750", "d/ 2750"]
+        );
+        build
+            .var("__EBD_DIROPTIONS", "-m0700")
+            .call(&["dodir", "/a/b"])
+            .ok();
+        assert_eq!(build.mode("a/b"), 0o2700);
+        build
+            .var("__EBD_DIROPTIONS", "")
+            .call(&["dodir", "/a/b"])
+            .ok();
+        assert_eq!(build.mode("a/b"), 0o755);
+    }
+
+    #[test]
+    fn a_file_in_the_way_is_named() {
+        let build = Build::new("8");
+        fs::write(build.image().join("f"), "").unwrap();
+        let called = build.call(&["dodir", "/f/x", "/g"]);
+        assert!(
+            called
+                .error()
+                .contains("image/f/x: cannot create directory: Not a directory")
+        );
+        assert_eq!(build.listing(), ["f 644", "g/ 755"]);
+    }
+
+    // Row 134.
+    #[test]
+    fn kept_directories_have_a_marker_of_the_package_and_slot() {
+        let build = Build::new("8");
+        build.call(&["keepdir", "/var/x", "y"]).ok();
+        assert_eq!(
+            build.files(),
+            [
+                "var/x/.keep_app-misc_foo-2 644",
+                "y/.keep_app-misc_foo-2 644"
+            ]
+        );
+        build.call(&["keepdir", "/var/x"]).ok();
+    }
+
+    // Row 135.
+    #[test]
+    fn fperms_is_about_the_image() {
+        let build = Build::new("8");
+        build.file("p", "").call(&["dobin", "p"]).ok();
+        build.call(&["fperms", "4711", "/usr/bin/p"]).ok();
+        assert_eq!(build.mode("usr/bin/p"), 0o4711);
+        build.call(&["fperms", "-R", "u=rwX,go=", "usr"]).ok();
+        assert_eq!((build.mode("usr"), build.mode("usr/bin/p")), (0o700, 0o700));
+        build.call(&["fperms", "-w", "/usr/bin/p"]).ok();
+        assert_eq!(build.mode("usr/bin/p"), 0o500);
+        build.call(&["fperms", "2755", "/usr/bin"]).ok();
+        build.call(&["fperms", "0750", "/usr/bin"]).ok();
+        assert_eq!(build.mode("usr/bin"), 0o2750);
+        let called = build.call(&["fperms", "755", "/nothing", "/usr"]);
+        assert!(called.error().ends_with("/image/nothing: does not exist"));
+        assert_eq!(build.mode("usr"), 0o755);
+        assert_eq!(
+            build
+                .call(&["fperms", "755"])
+                .result
+                .unwrap_err()
+                .exit_status(),
+            1
+        );
+    }
+
+    #[test]
+    fn fowners_passes_options_and_paths_of_the_image() {
+        let build = Build::new("8");
+        build.file("p", "").call(&["dobin", "p"]).ok();
+        let own = fs::metadata(build.image().join("usr/bin/p")).unwrap();
+        let (owner, user) = (
+            format!("{}:{}", own.uid(), own.gid()),
+            own.uid().to_string(),
+        );
+        build.call(&["fowners", "-R", &owner, "/usr"]).ok();
+        build.call(&["fowners", "-h", &user, "usr/bin/p"]).ok();
+        let called = build.call(&["fowners", &owner, "/nothing"]);
+        assert_eq!(called.error(), "fowners: chown failed with exit status 1");
+    }
+
+    #[test]
+    fn owners_are_those_of_the_target_system() {
+        let directory = tempfile::tempdir().unwrap();
+        let etc = directory.path().join("etc");
+        fs::create_dir(&etc).unwrap();
+        fs::write(
+            etc.join("passwd"),
+            "root:x:0:0::/:/bin/sh\nweb:x:80:81::/:/bin/sh\n",
+        )
+        .unwrap();
+        fs::write(etc.join("group"), "root:x:0:\nmail:x:12:web\n").unwrap();
+        for (text, numeric) in [
+            ("web", "80"),
+            ("web:", "80:81"),
+            ("web:mail", "80:12"),
+            (":mail", ":12"),
+            ("7:mail", "7:12"),
+            ("web:9", "80:9"),
+            ("7", "7"),
+        ] {
+            assert_eq!(
+                numeric_owner("fowners", OsStr::new(text), &etc).unwrap(),
+                numeric
+            );
+        }
+        for text in ["nobody", "web:nobody", "7:"] {
+            assert!(
+                numeric_owner("fowners", OsStr::new(text), &etc).is_err(),
+                "{text}"
+            );
+        }
+        let build = Build::new("8");
+        build
+            .state("SYSROOT", "/sys")
+            .state("ESYSROOT", "/sys/prefix");
+        let expected = ("/sys".to_owned(), PathBuf::from("/sys/prefix/etc"));
+        assert_eq!(account_files(&build.env()), expected);
+        build
+            .state("EBUILD_PHASE", "preinst")
+            .state("ROOT", "/r")
+            .state("EROOT", "/r/p");
+        let expected = ("/r".to_owned(), PathBuf::from("/r/p/etc"));
+        assert_eq!(account_files(&build.env()), expected);
+    }
+}

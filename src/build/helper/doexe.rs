@@ -98,6 +98,10 @@ pub(super) fn install(
             }
             Kind::OldDodoc => install_document(env, &installer, source, &directory),
             Kind::Domo => install_catalogue(env, &installer, source, &directory)?,
+            // A link is installed by way of a copy, which is new.
+            Kind::Doexe | Kind::Doinitd if source.copied || source.path.is_symlink() => installer
+                .without_times()
+                .install_file(env, &source.path, &directory, &source.name),
             _ => installer.install_file(env, &source.path, &directory, &source.name),
         };
         failures.extend(installed.err());
@@ -125,7 +129,7 @@ fn for_superuser(env: &HelperEnv) -> Result<InstallOptions, HelperError> {
 }
 
 fn is_link(source: &Source) -> bool {
-    !source.dereferenced && source.path.is_symlink()
+    !source.copied && source.path.is_symlink()
 }
 
 /// Installs a library's symbolic link with the text it has.
@@ -183,4 +187,200 @@ fn install_catalogue(
     }
     let made = ensure_directory(&directory);
     Ok(made.and_then(|()| installer.install_file(env, &source.path, &directory, &name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Build;
+    use super::*;
+
+    #[test]
+    fn programs_go_below_into() {
+        let build = Build::new("8");
+        build.file("p", "").call(&["dobin", "p"]).ok();
+        build
+            .var("__EBD_DESTTREE", "/opt/x")
+            .call(&["dosbin", "p"])
+            .ok();
+        build.var("__EBD_DESTTREE", "").call(&["dobin", "p"]).ok();
+        assert_eq!(
+            build.files(),
+            ["bin/p 755", "opt/x/sbin/p 755", "usr/bin/p 755"]
+        );
+        let called = build.var("DESTTREE", "/x").call(&["dobin", "p"]);
+        assert_eq!(
+            called.error(),
+            "dobin: DESTTREE is banned in EAPI 8; call into instead"
+        );
+        let old = Build::new("6");
+        old.file("p", "")
+            .var("DESTTREE", "/x")
+            .call(&["dobin", "p"])
+            .ok();
+        assert_eq!(old.files(), ["x/bin/p 755"]);
+    }
+
+    // Row 136.
+    #[test]
+    fn programs_belong_to_the_superuser() {
+        use std::os::unix::fs::MetadataExt;
+        let build = Build::new("8");
+        build.file("p", "").call(&["dobin", "p"]).ok();
+        let owner = || fs::metadata(build.image().join("usr/bin/p")).unwrap().uid();
+        assert_eq!(owner(), Uid::effective().as_raw());
+        if Uid::effective().is_root() {
+            build
+                .state("PORTAGE_INST_UID", "12")
+                .state("PORTAGE_INST_GID", "13");
+            build.call(&["dobin", "p"]).ok();
+            let there = fs::metadata(build.image().join("usr/bin/p")).unwrap();
+            assert_eq!((there.uid(), there.gid()), (12, 13));
+        }
+        let called = build
+            .state("PORTAGE_INST_UID", "root")
+            .call(&["dobin", "p"]);
+        assert_eq!(
+            called.error(),
+            "PORTAGE_INST_UID: not set in the build state"
+        );
+    }
+
+    // Row 103.
+    #[test]
+    fn the_rest_is_installed_when_one_fails() {
+        let build = Build::new("8");
+        build.file("a", "").file("b", "").file("d/x", "");
+        let called = build.call(&["dobin", "a", "missing", "d", "b"]);
+        let source = build.path("src");
+        let source = source.display();
+        assert_eq!(
+            called.error(),
+            format!("dobin: {source}/missing: does not exist\ndobin: {source}/d: is a directory")
+        );
+        assert_eq!(build.files(), ["usr/bin/a 755", "usr/bin/b 755"]);
+        let own = build.image().join("usr/bin/a");
+        let called = build.call(&["dobin", own.to_str().unwrap()]);
+        assert!(
+            called.error().contains("is the same file as"),
+            "{}",
+            called.error()
+        );
+        assert!(own.exists());
+    }
+
+    #[test]
+    fn scripts_and_their_links() {
+        let build = Build::new("8");
+        build.file("p", "prog").link("p", "l").file("d/x", "");
+        build
+            .var("__EBD_EXEDESTTREE", "/usr/libexec")
+            .var("__EBD_EXEOPTIONS", "-m 0700 -p");
+        let called = build.call(&["doexe", "p", "l", "d"]).ok();
+        assert!(called.stderr.contains("skipping directory"));
+        assert_eq!(build.files(), ["usr/libexec/l 700", "usr/libexec/p 700"]);
+    }
+
+    // Row 125.
+    #[test]
+    fn exeopts_reach_only_doexe_from_eapi_8() {
+        for (eapi, expected) in [("7", "etc/init.d/x 700"), ("8", "etc/init.d/x 755")] {
+            let build = Build::new(eapi);
+            build
+                .file("x", "")
+                .var("__EBD_EXEOPTIONS", "-m 700")
+                .call(&["doinitd", "x"])
+                .ok();
+            assert_eq!(build.files(), [expected]);
+        }
+    }
+
+    // Row 131.
+    #[test]
+    fn libraries_by_abi() {
+        let build = Build::new("8");
+        build
+            .file("l.so.1.2", "")
+            .file("l.a", "")
+            .link("l.so.1.2", "l.so.1");
+        build.call(&["dolib.a", "l.a"]).ok();
+        build.var("ABI", "amd64").call(&["dolib.a", "l.a"]).ok();
+        build
+            .var("LIBDIR_amd64", "lib64")
+            .call(&["dolib.so", "l.so.1.2", "l.so.1"])
+            .ok();
+        assert_eq!(
+            build.files(),
+            [
+                "usr/lib/l.a 644",
+                "usr/lib64/l.so.1 -> l.so.1.2",
+                "usr/lib64/l.so.1.2 755"
+            ]
+        );
+        assert!(
+            build
+                .call(&["dolib.so", "l.so.1"])
+                .error()
+                .contains("File exists")
+        );
+        build.link("nowhere", "dangling");
+        let called = build.call(&["dolib.so", "dangling"]);
+        assert!(called.error().ends_with("dangling: does not exist"));
+        let old = Build::new("6");
+        old.file("l", "")
+            .var("__EBD_LIBOPTIONS", "-m0640")
+            .call(&["dolib", "l"])
+            .ok();
+        assert_eq!(old.files(), ["usr/lib/l 640"]);
+    }
+
+    // Row 130.
+    #[test]
+    fn catalogues_and_into() {
+        for (eapi, tree) in [("6", "opt"), ("7", "usr"), ("8", "usr")] {
+            let build = Build::new(eapi);
+            build
+                .file("de.mo", "")
+                .file("pt_BR.UTF-8.mo", "")
+                .var("__EBD_DESTTREE", "/opt");
+            build.call(&["domo", "de.mo", "pt_BR.UTF-8.mo"]).ok();
+            assert_eq!(
+                build.files(),
+                ["de", "pt_BR.UTF-8"]
+                    .map(|l| format!("{tree}/share/locale/{l}/LC_MESSAGES/foo.mo 644"))
+            );
+        }
+        let build = Build::new("8");
+        build
+            .file("de.mo", "")
+            .var("MOPREFIX", "bar")
+            .call(&["domo", "de.mo"])
+            .ok();
+        assert_eq!(
+            build.files(),
+            ["usr/share/locale/de/LC_MESSAGES/bar.mo 644"]
+        );
+    }
+
+    // Row 123.
+    #[test]
+    fn dodoc_of_old() {
+        let build = Build::new("3");
+        build.file("a", "a").file("empty", "").file("d/x", "");
+        let called = build.call(&["dodoc", "a", "empty", "d"]).ok();
+        assert!(called.stderr.contains("/d' is a directory"));
+        assert_eq!(build.files(), ["usr/share/doc/foo-1.2-r3/a 644"]);
+        let new = Build::new("4");
+        new.file("empty", "").call(&["dodoc", "empty"]).ok();
+        assert_eq!(new.files(), ["usr/share/doc/foo-1.2-r3/empty 644"]);
+    }
+
+    #[test]
+    fn info_pages() {
+        let build = Build::new("8");
+        build
+            .file("foo.info", "")
+            .call(&["doinfo", "foo.info"])
+            .ok();
+        assert_eq!(build.files(), ["usr/share/info/foo.info 644"]);
+    }
 }

@@ -41,6 +41,12 @@ pub(super) fn install(
     source: &Source,
     language: Option<&[u8]>,
 ) -> Result<(), FileError> {
+    // The suffix is what follows the last dot of the path, if the name itself has none.
+    let has_dot = |text: &OsStr| text.as_bytes().contains(&b'.');
+    let no_suffix = source.copied || has_dot(source.path.as_os_str());
+    if !has_dot(&source.name) && no_suffix {
+        return Err(FileError::NotManPage(source.path.clone()));
+    }
     let page = Page::of(&source.name, language, env.eapi());
     let page = page.ok_or_else(|| FileError::NotManPage(source.path.clone()))?;
     if page.compressed {
@@ -133,5 +139,97 @@ fn is_language(part: &[u8]) -> bool {
         [a, b] => lower(a) && lower(b),
         [a, b, b'_', c, d] => lower(a) && lower(b) && upper(c) && upper(d),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Build;
+    use super::*;
+
+    fn place(file: &str, option: Option<&str>, eapi: &str) -> Option<(String, String)> {
+        let eapi = Eapi::parse(eapi).unwrap();
+        let page = Page::of(OsStr::new(file), option.map(str::as_bytes), eapi)?;
+        let text = |t: OsString| t.into_string().unwrap();
+        Some((text(page.directory), text(page.name)))
+    }
+
+    // Rows 128, 129.
+    #[test]
+    fn languages_of_names_and_options() {
+        for (eapi, file, option, directory, name) in [
+            ("8", "foo.1", None, "man1", "foo.1"),
+            ("8", "foo.de.1", None, "de/man1", "foo.1"),
+            ("8", "foo.pt_BR.1", None, "pt_BR/man1", "foo.1"),
+            ("8", "foo.abc.1", None, "man1", "foo.abc.1"),
+            ("8", "foo.DE.1", None, "man1", "foo.DE.1"),
+            ("8", "foo.pt_br.1", None, "man1", "foo.pt_br.1"),
+            ("8", "a.de.fr.3x", None, "fr/man3", "a.de.3x"),
+            ("8", "a.de.b.1", None, "de/man1", "a.b.1"),
+            ("8", "foo.n", None, "mann", "foo.n"),
+            ("1", "foo.de.1", None, "man1", "foo.de.1"),
+            ("2", "foo.de.1", None, "de/man1", "foo.1"),
+            ("8", "foo.de.1", Some("fr"), "fr/man1", "foo.de.1"),
+            ("8", "foo.de.1", Some(""), "man1", "foo.de.1"),
+            ("3", "foo.de.1", Some("fr"), "de/man1", "foo.1"),
+            ("3", "foo.1", Some("fr"), "fr/man1", "foo.1"),
+            ("0", "foo.1", Some("fr"), "fr/man1", "foo.1"),
+            ("8", "foo.de.1.gz", None, "de/man1", "foo.1.gz"),
+        ] {
+            let found = place(file, option, eapi);
+            assert_eq!(
+                found,
+                Some((directory.into(), name.into())),
+                "{eapi} {file} {option:?}"
+            );
+        }
+        assert_eq!(place("foo.x", None, "8"), None);
+        assert_eq!(place("foo.gz", None, "8"), place("foo", None, "8"));
+        assert_eq!(place(".gz", None, "8"), None);
+    }
+
+    #[test]
+    fn pages_are_installed() {
+        let build = Build::new("8");
+        for page in [
+            "foo.1", "foo.de.1", "foo.x", "empty.1", "z.1.gz", ".keep_it",
+        ] {
+            build.file(page, if page == "empty.1" { "" } else { "page" });
+        }
+        build
+            .call(&["doman", "-i18n=fr", "foo.1", "-i18n=", "foo.de.1"])
+            .ok();
+        assert_eq!(
+            build.listing(),
+            [
+                "usr/ 755",
+                "usr/share/ 755",
+                "usr/share/man/ 755",
+                "usr/share/man/fr/ 755",
+                "usr/share/man/fr/man1/ 755",
+                "usr/share/man/fr/man1/foo.1 644",
+                "usr/share/man/man1/ 755",
+                "usr/share/man/man1/foo.de.1 644"
+            ]
+        );
+        build.call(&["doman", "empty.1", ".keep_it"]).ok();
+        let called = build.call(&["doman", "z.1.gz"]).ok();
+        assert!(called.stderr.contains("is compressed"), "{}", called.stderr);
+        let called = build.call(&["doman", "foo.x", "no.1", "foo.1"]);
+        let error = called.error();
+        assert!(
+            error.contains("foo.x: is probably not a man page\ndoman: "),
+            "{error}"
+        );
+        assert!(error.ends_with("no.1: does not exist"));
+        assert_eq!(
+            build.files(),
+            [
+                "usr/share/man/fr/man1/foo.1 644",
+                "usr/share/man/man1/foo.1 644",
+                "usr/share/man/man1/foo.de.1 644",
+                "usr/share/man/man1/z.1.gz 644"
+            ]
+        );
     }
 }

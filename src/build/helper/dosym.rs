@@ -149,3 +149,104 @@ fn canonical_parts(path: &OsStr) -> Vec<&[u8]> {
     }
     parts
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Build;
+    use super::*;
+
+    // Row 133.
+    #[test]
+    fn links_get_their_directory_and_need_a_name() {
+        let build = Build::new("8");
+        build
+            .var("__EBD_DIROPTIONS", "-m0700")
+            .call(&["dosym", "a", "/new/dir/b"])
+            .ok();
+        assert_eq!(
+            build.listing(),
+            ["new/ 755", "new/dir/ 700", "new/dir/b -> a"]
+        );
+        build.call(&["dosym", "../other", "new/dir/b"]).ok();
+        build.call(&["dosym", "/usr", "top"]).ok();
+        assert_eq!(build.files(), ["new/dir/b -> ../other", "top -> /usr"]);
+        for name in ["/new/dir/", "/new/dir", "/nothing/", ""] {
+            let called = build.call(&["dosym", "x", name]);
+            let expected = format!("dosym: link name omits the basename: `{name}`");
+            assert_eq!(called.error(), expected);
+        }
+        assert_eq!(
+            build.call(&["dosym", "x"]).error(),
+            "dosym: two arguments needed, got 1"
+        );
+        assert_eq!(build.files().len(), 2);
+    }
+
+    #[test]
+    fn a_link_to_a_directory_is_replaced() {
+        let build = Build::new("8");
+        build.call(&["dodir", "/d"]).ok();
+        build.call(&["dosym", "d", "/l"]).ok();
+        build.call(&["dosym", "e", "/l"]).ok();
+        assert_eq!(build.listing(), ["d/ 755", "l -> e"]);
+    }
+
+    #[test]
+    fn before_helpers_died_the_basename_was_only_missed() {
+        let build = Build::new("3");
+        let called = build.call(&["dosym", "/x/name", "/d/"]).ok();
+        assert!(called.stderr.contains("omits the basename"));
+        assert_eq!(build.listing(), ["d/ 755", "d/name -> /x/name"]);
+    }
+
+    // Row 132.
+    #[test]
+    fn relative_targets() {
+        for (target, link, text) in [
+            ("/usr/lib/x", "/usr/bin/y", "../lib/x"),
+            ("/usr/lib/x", "usr/bin/y", "../lib/x"),
+            ("/a", "/b", "a"),
+            ("/", "/b/c", ".."),
+            ("/usr", "/usr/x", "."),
+            ("/a/bb", "/a/b/c", "../bb"),
+            ("/usr/share/../lib/./x", "/usr//bin/y", "../lib/x"),
+            ("/../..", "/a/b", ".."),
+            ("//x//y/", "/a/b", "../x/y"),
+            ("/x", "/q/../r/s", "../x"),
+            ("/a/b/c", "/a/b/c/d/e", ".."),
+        ] {
+            let found = relative_target(OsStr::new(target), OsStr::new(link));
+            assert_eq!(found, text, "{target} {link}");
+        }
+        let build = Build::new("8");
+        build
+            .call(&["dosym", "-r", "/usr/lib/x", "/usr/bin/y"])
+            .ok();
+        assert_eq!(build.files(), ["usr/bin/y -> ../lib/x"]);
+        let called = build.call(&["dosym", "-r", "lib/x", "/usr/bin/z"]);
+        assert_eq!(
+            called.error(),
+            "dosym: -r needs an absolute target, not `lib/x`"
+        );
+        let called = Build::new("7").call(&["dosym", "-r", "/usr/lib/x", "/usr/bin/y"]);
+        assert_eq!(called.error(), "dosym: two arguments needed, got 3");
+    }
+
+    #[test]
+    fn hard_links() {
+        let build = Build::new("3");
+        build.file("p", "p").call(&["dobin", "p"]).ok();
+        build.call(&["dohard", "/usr/bin/p", "/opt/q"]).ok();
+        assert!(is_same(
+            &build.image().join("usr/bin/p"),
+            &build.image().join("opt/q")
+        ));
+        build.call(&["dohard", "/usr/bin/p", "/opt/q"]).ok();
+        assert!(
+            build
+                .call(&["dohard", "/no", "/x"])
+                .error()
+                .ends_with("no: does not exist")
+        );
+    }
+}

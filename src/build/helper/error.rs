@@ -117,6 +117,14 @@ pub enum HelperError {
         /// Its exit status, 128 plus the number for a signal.
         status: u8,
     },
+    /// A query without its one atom.
+    #[error("{helper}: {message}")]
+    Query {
+        /// The name the helper was called by.
+        helper: String,
+        /// What is wrong with the arguments.
+        message: String,
+    },
     /// The package dependency specification of a query is not one.
     #[error("{helper}: invalid atom `{atom}`")]
     InvalidAtom {
@@ -192,6 +200,7 @@ impl HelperError {
             | Self::UnsupportedOption { .. }
             | Self::WrongPhase { .. }
             | Self::BannedVariable { .. }
+            | Self::Query { .. }
             | Self::InvalidAtom { .. }
             | Self::Installed { .. }
             | Self::NoBuild
@@ -231,6 +240,9 @@ pub enum FileError {
     /// A directory, where only files are taken.
     #[error("{}: is a directory", .0.display())]
     Directory(PathBuf),
+    /// A directory is where a file should go.
+    #[error("{}: a directory is in the way", .0.display())]
+    Occupied(PathBuf),
     /// A fifo or a socket.
     #[error("{}: is not a file that can be copied", .0.display())]
     Special(PathBuf),

@@ -81,6 +81,17 @@ impl Installer {
         parse_options(words).map_err(fail)
     }
 
+    /// The same without taking over the times of the files.
+    pub(super) fn without_times(&self) -> Self {
+        match self {
+            Self::Native(options) => Self::Native(InstallOptions {
+                preserve_timestamps: false,
+                ..*options
+            }),
+            Self::Program(words) => Self::Program(words.clone()),
+        }
+    }
+
     /// Puts a copy of `source` into a directory under a name.
     pub(super) fn install_file(
         &self,
@@ -206,7 +217,7 @@ fn copy_file(source: &Path, target: &Path, options: &InstallOptions) -> Result<(
     match fs::symlink_metadata(target) {
         Err(e) if e.kind() == ErrorKind::NotFound => {}
         Err(e) => return Err(refused("cannot examine")(e)),
-        Ok(there) if there.is_dir() => return Err(FileError::Directory(target.to_owned())),
+        Ok(there) if there.is_dir() => return Err(FileError::Occupied(target.to_owned())),
         Ok(there) => {
             if is_same_file(source, &from, target, &there) {
                 return Err(FileError::SameFile {

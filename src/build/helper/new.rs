@@ -56,18 +56,22 @@ pub(super) fn run(
         let source = Source {
             path,
             name,
-            dereferenced: true,
+            copied: true,
         };
         return install(env, helper, sibling, source);
     }
     let path = env.path(old);
+    // All but newins work on what a link leads to.
+    let keeps_link = sibling == Sibling::Doins(doins::Kind::Doins)
+        && env.eapi().doins_symlinks()
+        && path.is_symlink();
     match fs::metadata(&path) {
         Err(_) => return all_done(helper, vec![FileError::Missing(path)]),
-        Ok(found) if found.is_dir() => return all_done(helper, vec![FileError::Directory(path)]),
+        Ok(found) if found.is_dir() && !keeps_link => {
+            return all_done(helper, vec![FileError::Directory(path)]);
+        }
         Ok(_) => {}
     }
-    // All but newins work on what a link leads to.
-    let dereferenced = sibling != Sibling::Doins(doins::Kind::Doins);
     install(
         env,
         helper,
@@ -75,7 +79,7 @@ pub(super) fn run(
         Source {
             path,
             name,
-            dereferenced,
+            copied: !keeps_link,
         },
     )
 }

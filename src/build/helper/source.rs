@@ -12,9 +12,9 @@ pub(super) struct Source {
     pub(super) path: PathBuf,
     /// The last part of where it goes.
     pub(super) name: OsString,
-    /// Whether it stands for the file a symbolic link leads to, as the copies do that most of the
-    /// `new*` commands work with.
-    pub(super) dereferenced: bool,
+    /// Whether it stands for a new copy, as most of the `new*` commands make one: a symbolic link
+    /// counts as the file it leads to, and the times of the file are not its own.
+    pub(super) copied: bool,
 }
 
 impl Source {
@@ -22,7 +22,7 @@ impl Source {
         Self {
             path: env.path(arg),
             name: basename(arg).to_owned(),
-            dereferenced: false,
+            copied: false,
         }
     }
 
@@ -32,7 +32,7 @@ impl Source {
         while let Some(shorter) = bytes.strip_suffix(b"/") {
             bytes = shorter;
         }
-        if self.dereferenced {
+        if self.copied {
             self.name.clone()
         } else {
             basename(OsStr::from_bytes(bytes)).into()
