@@ -79,8 +79,8 @@ impl Follower {
     #[must_use]
     pub fn start(path: PathBuf, package: String, events: Events) -> Self {
         let (stop, mut stopped) = tokio::sync::oneshot::channel();
+        let mut at = std::fs::metadata(&path).map_or(0, |m| m.len());
         let task = tokio::spawn(async move {
-            let mut at = std::fs::metadata(&path).map_or(0, |m| m.len());
             let mut rest = Vec::new();
             loop {
                 let last = tokio::time::timeout(PAUSE, &mut stopped).await.is_ok();

@@ -384,7 +384,7 @@ mod tests {
         assert!(bash.contains("[insopts_respected_by]='doins'"), "{bash}");
         assert!(bash.contains("[trailing_slash]=''"), "{bash}");
         assert!(
-            bash.contains("[phases]='pkg_pretend pkg_setup src_unpack"),
+            bash.contains("[phases]='src_compile pkg_config src_configure"),
             "{bash}"
         );
         assert!(!bash.contains('\n'));
