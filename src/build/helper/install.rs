@@ -471,7 +471,10 @@ pub(super) fn basename(path: &OsStr) -> &OsStr {
 mod tests {
     use super::*;
 
-    fn options(text: &str) -> Option<(u32, bool, Option<u32>, Option<u32>, bool)> {
+    /// Mode, whether it clears set-id bits, owner, group, whether times are kept.
+    type Read = (u32, bool, Option<u32>, Option<u32>, bool);
+
+    fn options(text: &str) -> Option<Read> {
         match Installer::parse("doins", OsStr::new(text), Words::Quoted) {
             Ok(Installer::Native(o)) => Some((
                 o.mode,
