@@ -1,3 +1,4 @@
 //! Integration tests: the real program, real bash, real processes and files.
 
+mod conformance;
 mod processors;
