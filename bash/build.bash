@@ -23,6 +23,7 @@ if [[ -n ${__EBD_RESTORE} ]]; then
 	builtin shopt -s extglob
 	# shellcheck disable=SC1090
 	builtin source "${__EBD_RESTORE}" || die "the saved environment could not be loaded"
+	builtin shopt -u extglob
 	# shellcheck disable=SC1091
 	builtin source "${__EBD_BUILD}/phase.env"
 	__ebd_restore_shell

@@ -1,6 +1,6 @@
 //! Building one package, from its distfiles to the file in PKGDIR.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,7 @@ use crate::config::Config;
 use crate::pms::atom::PackageFacts;
 use crate::pms::dependency::DepSpec;
 use crate::pms::phase::Phase;
+use crate::processor::environment::Filter;
 use crate::processor::library::{self, quote};
 use crate::processor::{ProcessorError, Shell, ShellError, ShellSetup};
 use crate::repo::RepoError;
@@ -404,11 +405,17 @@ impl Build<'_> {
             source,
         })?;
         digest.update(&ebuild);
-        for (key, value) in candidate.entry.iter() {
+        // A cached entry has another order than one that was just made.
+        let entry: BTreeMap<_, _> = candidate.entry.iter().collect();
+        for (key, value) in entry {
             digest.update(format!("\0{key}={value}").as_bytes());
         }
+        // Another terminal, directory or session is no other build.
+        let session = Filter::for_save();
         for (key, value) in &candidate.config.variables {
-            digest.update(format!("\0{key}={value}").as_bytes());
+            if !session.drops_variable(key) {
+                digest.update(format!("\0{key}={value}").as_bytes());
+            }
         }
         digest.update(prepared.use_flags.join(" ").as_bytes());
         let digests = digest.finish();

@@ -248,7 +248,12 @@ impl World {
         if wrong.is_empty() {
             return None;
         }
-        let tail: Vec<&str> = said.lines().rev().take(30).collect();
+        let tail: Vec<String> = said
+            .lines()
+            .rev()
+            .take(15)
+            .map(|line| line.chars().take(300).filter(|c| !c.is_control()).collect())
+            .collect();
         for line in tail.iter().rev() {
             writeln!(wrong, "  | {line}").unwrap();
         }
