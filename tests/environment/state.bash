@@ -69,17 +69,6 @@ st_redirected() {
 
 st_behind_redirected() { echo behind; }
 
-shopt -s extglob
-st_extended() {
-	shopt -s extglob
-	case $1 in
-		@(a|b)) echo letter ;;
-		+([0-9])) echo number ;;
-		*) echo other ;;
-	esac
-}
-shopt -u extglob
-
 st_quotes() {
 	echo "a } b" 'c { d' "e \" f" $'g\'h' "${1:-}}" $(( 1 << 2 )) "$(echo ")")" # } comment '
 }
@@ -124,7 +113,6 @@ check_state() {
 	st_same two-heredocs $'first\nsecond }' "$(st_two_heredocs)"
 	st_same redirected 'to stderr' "$(st_redirected 2>&1)"
 	st_same behind-redirected behind "$(st_behind_redirected)"
-	st_same extended 'letter number other' "$(st_extended a) $(st_extended 12) $(st_extended c)"
 	st_same quotes 'a } b c { d e " f g'\''h x} 4 )' "$(st_quotes x)"
 	st_same odd-name odd "$(st-with.odd:name+)"
 	st_same exported-function exported "$(bash -c st_exported 2>&1)"
