@@ -18,6 +18,8 @@ pub mod environment;
 mod error;
 mod features;
 mod files;
+#[cfg(test)]
+mod fixture;
 mod ini;
 mod keywords;
 mod license;

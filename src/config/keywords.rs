@@ -195,3 +195,88 @@ fn is_accepted(own: &[String], groups: &BTreeSet<String>) -> bool {
         || (has_stable && groups.contains("*"))
         || groups.contains("**")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{Ebuild, Root};
+
+    fn visible(root: &Root, keywords: &'static str) -> bool {
+        Ebuild::new("a/b-1")
+            .keywords(keywords)
+            .masks(&root.load())
+            .is_empty()
+    }
+
+    fn conf(value: &str) -> Root {
+        Root::new().file(
+            "etc/portage/make.conf",
+            &format!("ACCEPT_KEYWORDS=\"{value}\"\n"),
+        )
+    }
+
+    #[test]
+    fn accepted_keywords_stack_on_the_profile() {
+        let root = Root::new();
+        assert!(visible(&root, "amd64 ~x86"));
+        assert!(!visible(&root, "~amd64") && !visible(&root, "x86") && !visible(&root, ""));
+        assert!(visible(&conf("~amd64"), "~amd64") && visible(&conf("~amd64"), "amd64"));
+        assert!(!visible(&conf("-amd64 ~amd64"), "amd64"));
+        assert!(
+            visible(&conf("**"), "") && visible(&conf("*"), "x86") && !visible(&conf("*"), "~x86")
+        );
+        assert!(visible(&conf("~*"), "~x86") && !visible(&conf("~*"), "x86"));
+        assert!(
+            visible(&Root::new(), "*")
+                && !visible(&Root::new(), "~*")
+                && visible(&conf("~amd64"), "~*")
+        );
+        assert!(!visible(&Root::new(), "-amd64 x86") && visible(&Root::new(), "-* amd64"));
+    }
+
+    #[test]
+    fn lines_for_packages() {
+        let accept = |line: &str| Root::new().file("etc/portage/package.accept_keywords", line);
+        assert!(visible(&accept("a/b\n"), "~amd64"));
+        assert!(visible(&accept("a/b **\n"), ""));
+        assert!(visible(&accept("*/* ~amd64\n"), "~amd64"));
+        assert!(!visible(&accept("a/b -amd64\n"), "amd64"));
+        assert!(!visible(&accept("a/b -* ~x86\n"), "amd64"));
+        assert!(!visible(&accept("a/c **\n"), ""));
+        assert!(visible(
+            &Root::new().file("etc/portage/package.keywords", "a/b ~amd64\n"),
+            "~amd64"
+        ));
+        assert!(visible(
+            &Root::new().file("repo/profiles/default/package.accept_keywords", "a/b\n"),
+            "~amd64"
+        ));
+    }
+
+    #[test]
+    fn the_environment_takes_away_at_last() {
+        let root = Root::new().file("etc/portage/package.accept_keywords", "a/b ~amd64\n");
+        assert!(!visible(&root.env("ACCEPT_KEYWORDS", "-~amd64"), "~amd64"));
+    }
+
+    #[test]
+    fn profiles_can_change_keywords() {
+        let root = Root::new().file(
+            "repo/profiles/default/package.keywords",
+            "a/b -amd64 ~amd64\n",
+        );
+        assert!(!visible(&root, "amd64"));
+    }
+
+    #[test]
+    fn the_reason_names_what_to_accept() {
+        let reason = |keywords| {
+            Ebuild::new("a/b-1")
+                .keywords(keywords)
+                .masks(&Root::new().load())
+                .join("\n")
+        };
+        assert!(reason("~amd64 x86").contains("keyword: ~amd64 is not accepted"));
+        assert!(reason("x86").contains("keyword: ** is not accepted"));
+        assert!(reason("").contains("package.accept_keywords"));
+    }
+}
