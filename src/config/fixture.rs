@@ -36,8 +36,12 @@ impl Root {
     /// A root without any file.
     pub(super) fn empty() -> Self {
         let dir = tempfile::tempdir().unwrap();
+        // Neither the repositories nor the installed system of this machine may matter.
+        let env = [("PORTAGE_REPOSITORIES".to_owned(), "[DEFAULT]\n".to_owned())].into();
         let options = Options {
             config_root: Some(dir.path().to_path_buf()),
+            root: Some(dir.path().join("root")),
+            env,
             machine: "x86_64".to_owned(),
             ..Options::default()
         };
@@ -46,7 +50,8 @@ impl Root {
 
     /// A root with a repository and a profile in it.
     pub(super) fn new() -> Self {
-        let root = Root::empty();
+        let mut root = Root::empty();
+        root.options.env.clear();
         let repo = root.path("repo");
         let root = root
             .file(

@@ -518,14 +518,15 @@ mod tests {
             (Some("/"), Some("/"), Some(""))
         );
         assert_eq!(config.eroot(), config.root());
-        let root = root.env("SYSROOT", "/other");
+        let mut root = root.env("SYSROOT", "/other");
         assert!(root.try_load().is_ok());
-        let root = Root::new().env("SYSROOT", "/other");
+        root.options.root = Some("/".into());
         assert_eq!(
             root.error(),
             "SYSROOT: is /other/ while ROOT is /; unset SYSROOT or set ROOT"
         );
-        let root = Root::new().file("etc/portage/make.conf", "ROOT=\"/nowhere/at/all\"\n");
+        let mut root = Root::new().file("etc/portage/make.conf", "ROOT=\"/nowhere/at/all\"\n");
+        root.options.root = None;
         assert_eq!(root.load().root(), Path::new("/nowhere/at/all/"));
         assert_eq!(
             root.env("ROOT", "/elsewhere").load().root(),

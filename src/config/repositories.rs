@@ -133,7 +133,7 @@ pub(super) fn load(
     let mut configured = false;
     if let Some(text) = sources.text {
         ini.add(Path::new("<environment PORTAGE_REPOSITORIES>"), text)?;
-        configured = true;
+        configured = ini.sections().next().is_some();
     } else {
         ini.add(Path::new(BUILT_IN_PLACE), BUILT_IN)?;
         for file in files::recursive(&sources.config_root.join("etc/portage/repos.conf"))? {
