@@ -1,6 +1,7 @@
 //! Package dependency specifications, called atoms (PMS 8.3).
 
 mod error;
+mod grammar;
 mod matching;
 mod parse;
 mod use_dep;
@@ -150,7 +151,8 @@ impl Atom {
     /// hyphen (`=cat/pkg-1.0-r1-2`).
     ///
     /// Like Portage this refuses `=*/*-1.0`. Other than Portage it refuses a build id with any
-    /// operator but `=`, where Portage takes and then ignores it.
+    /// operator but `=`, where Portage takes and then ignores it, and names that no package can
+    /// have, such as `*/foo-1`.
     ///
     /// # Errors
     /// Points at the first character that does not fit.

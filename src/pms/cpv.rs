@@ -52,6 +52,8 @@ pub enum CpvError {
 /// A category, a package name and a version.
 ///
 /// Equality, order and hash take the version as PMS 3.3 does: `a/b-1` and `a/b-1-r0` are equal.
+/// What is printed is what was read: a revision of zero that the ebuild's file name spells out
+/// stays in `PF` and `PVR`, as with Portage.
 #[derive(Debug, Clone)]
 pub struct Cpv {
     text: Box<str>,
@@ -101,14 +103,6 @@ impl Cpv {
         self.text.get(from..to).unwrap_or_default()
     }
 
-    /// Where the text ends once a revision of zero is left out.
-    fn end(&self) -> usize {
-        match self.version.has_revision() {
-            true => self.text.len(),
-            false => self.base_end(),
-        }
-    }
-
     fn base_end(&self) -> usize {
         self.hyphen + 1 + self.version.base().len()
     }
@@ -140,7 +134,7 @@ impl Cpv {
 
     /// Name, version and revision if there is one, `PF`.
     pub fn pf(&self) -> &str {
-        self.slice(self.slash + 1, self.end())
+        self.slice(self.slash + 1, self.text.len())
     }
 
     /// The version without revision, `PV`.
@@ -150,7 +144,7 @@ impl Cpv {
 
     /// The revision with its `r`, `PR`: `r0` when there is none.
     pub fn pr(&self) -> &str {
-        match self.version.has_revision() {
+        match self.version.writes_revision() {
             true => self.slice(self.base_end() + 1, self.text.len()),
             false => "r0",
         }
@@ -158,16 +152,11 @@ impl Cpv {
 
     /// The version and the revision if there is one, `PVR`.
     pub fn pvr(&self) -> &str {
-        self.slice(self.hyphen + 1, self.end())
+        self.slice(self.hyphen + 1, self.text.len())
     }
 
-    /// `category/PF`, what [`fmt::Display`] prints.
+    /// `category/PF`, the text that was read.
     pub fn as_str(&self) -> &str {
-        self.slice(0, self.end())
-    }
-
-    /// The text as it was read, which may spell out a revision of zero.
-    pub fn original(&self) -> &str {
         &self.text
     }
 }
@@ -257,14 +246,19 @@ mod tests {
     }
 
     #[test]
-    fn leaves_out_a_revision_of_zero() {
-        for text in ["a/b-1.0", "a/b-1.0-r0", "a/b-1.0-r00"] {
-            let cpv = Cpv::parse(text).unwrap();
-            assert_eq!(cpv.to_string(), "a/b-1.0");
-            assert_eq!((cpv.pf(), cpv.pr(), cpv.pvr()), ("b-1.0", "r0", "1.0"));
-            assert_eq!(cpv.original(), text);
-            assert_eq!(cpv, Cpv::parse("a/b-1.0").unwrap());
-        }
+    fn keeps_a_revision_as_written() {
+        let plain = Cpv::parse("a/b-1.0").unwrap();
+        assert_eq!(
+            (plain.pf(), plain.pr(), plain.pvr()),
+            ("b-1.0", "r0", "1.0")
+        );
+        let zero = Cpv::parse("a/b-1.0-r0").unwrap();
+        assert_eq!(
+            (zero.pf(), zero.pr(), zero.pvr()),
+            ("b-1.0-r0", "r0", "1.0-r0")
+        );
+        assert_eq!((zero.p(), zero.pv()), ("b-1.0", "1.0"));
+        assert_eq!(plain, zero);
     }
 
     #[test]
@@ -305,8 +299,8 @@ mod tests {
         #[test]
         fn never_panics(text in r"[a-c0-1._/pr-]{0,16}|\PC{0,10}") {
             if let Ok(cpv) = Cpv::parse(&text) {
-                prop_assert_eq!(cpv.original(), text);
-                prop_assert_eq!(Cpv::parse(cpv.as_str()).unwrap(), cpv);
+                prop_assert_eq!(cpv.as_str(), text);
+                prop_assert_eq!(format!("{}/{}-{}", cpv.category(), cpv.pn(), cpv.pvr()), cpv.to_string());
             }
         }
     }

@@ -79,7 +79,17 @@ pub trait Element: fmt::Display + Clone {
 
     /// The leaf with what depends on the package's flags resolved.
     fn resolve(&self, enabled: &dyn Fn(&str) -> bool) -> Self;
+
+    /// What is recorded for an any-of group of which no child is left, where that does not count
+    /// as met: Portage writes an atom that no package can have. Without such a leaf the group
+    /// stays, with nothing in it.
+    fn unmeetable() -> Option<Self> {
+        None
+    }
 }
+
+/// What Portage records for an any-of group of which nothing is left.
+const EMPTY_ANY_OF: &str = "__const__/empty-any-of";
 
 impl Element for Atom {
     const IS_TEXT: bool = false;
@@ -90,6 +100,10 @@ impl Element for Atom {
             false => self.clone(),
         }
     }
+
+    fn unmeetable() -> Option<Self> {
+        Atom::for_package(EMPTY_ANY_OF).ok()
+    }
 }
 
 impl Element for String {
@@ -97,6 +111,10 @@ impl Element for String {
 
     fn resolve(&self, _: &dyn Fn(&str) -> bool) -> Self {
         self.clone()
+    }
+
+    fn unmeetable() -> Option<Self> {
+        Some(EMPTY_ANY_OF.to_owned())
     }
 }
 
@@ -245,6 +263,14 @@ impl DepSpec<SrcUri> {
 }
 
 impl<T> DepSpec<T> {
+    /// A specification of these elements, whose empty groups count as in that EAPI.
+    pub fn from_nodes(nodes: Vec<Node<T>>, eapi: Eapi) -> Self {
+        DepSpec {
+            nodes,
+            empty_groups_match: eapi.empty_groups_match(),
+        }
+    }
+
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
         self.nodes.is_empty()

@@ -1,8 +1,9 @@
 //! EAPIs: which there are, what holds in them, and how an ebuild says which one it is written for.
 //!
-//! Every difference between EAPIs stands in the tables below this module and nowhere else:
-//! [`facts`](self) row by row, the commands and the variables as rows with the EAPIs they belong
-//! to. What the bash side needs is generated from them by [`Eapi::to_bash`].
+//! Every difference between EAPIs stands in the tables of the modules below this one and nowhere
+//! else: `facts` has a row per EAPI, built from the row before; `commands` and `variables` have a
+//! row per command and variable with the EAPIs it belongs to. What the bash side needs to know is
+//! generated from them by [`Eapi::to_bash`].
 
 mod commands;
 mod facts;
@@ -11,7 +12,7 @@ mod variables;
 
 pub use commands::{Command, CommandForm, CommandStatus};
 pub use scan::scan;
-pub use variables::Variable;
+pub use variables::{ALWAYS_UNSET, Variable};
 
 use std::fmt;
 use std::str::FromStr;
@@ -188,6 +189,32 @@ impl Eapi {
             .filter(move |phase| self.has_phase(*phase))
     }
 
+    /// The dependency variables whose packages must be usable during `phase` (PMS 8.1).
+    ///
+    /// `from_source` says whether the phase is part of a source build, which matters to
+    /// `pkg_setup`.
+    pub fn dependencies_during(self, phase: Phase, from_source: bool) -> Vec<&'static str> {
+        let variables: &[&str] = match phase {
+            Phase::Setup if from_source => &["DEPEND", "BDEPEND"],
+            Phase::Pretend | Phase::Info | Phase::Nofetch | Phase::Setup => &[],
+            Phase::Preinst | Phase::Postinst | Phase::Prerm | Phase::Postrm => {
+                &["RDEPEND", "IDEPEND"]
+            }
+            Phase::Config => &["RDEPEND", "PDEPEND"],
+            Phase::Unpack
+            | Phase::Prepare
+            | Phase::Configure
+            | Phase::Compile
+            | Phase::Test
+            | Phase::Install => &["DEPEND", "BDEPEND"],
+        };
+        self.dependency_variables()
+            .iter()
+            .copied()
+            .filter(|variable| variables.contains(variable))
+            .collect()
+    }
+
     /// Whether `key` is a variable whose values add up over eclasses (PMS 10.2).
     pub fn accumulates(self, key: &str) -> bool {
         self.accumulated_variables().contains(&key)
@@ -305,6 +332,21 @@ mod tests {
             DefaultPhase::Format(8)
         );
         assert_eq!(eapi("3").default_phase(Phase::Install), DefaultPhase::NoOp);
+    }
+
+    #[test]
+    fn dependencies_by_phase() {
+        let during = |name, phase| eapi(name).dependencies_during(phase, true);
+        assert_eq!(during("8", Phase::Compile), ["DEPEND", "BDEPEND"]);
+        assert_eq!(during("6", Phase::Compile), ["DEPEND"]);
+        assert_eq!(during("8", Phase::Postinst), ["RDEPEND", "IDEPEND"]);
+        assert_eq!(during("7", Phase::Postinst), ["RDEPEND"]);
+        assert_eq!(during("8", Phase::Setup), ["DEPEND", "BDEPEND"]);
+        assert!(
+            eapi("8")
+                .dependencies_during(Phase::Setup, false)
+                .is_empty()
+        );
     }
 
     #[test]

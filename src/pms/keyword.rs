@@ -21,12 +21,13 @@ pub enum Stability {
 pub struct Keyword {
     /// What it says.
     pub stability: Stability,
-    /// The architecture; `*` for all, which an ebuild may only use in `-*`.
+    /// The architecture, or `*` for all.
     pub arch: String,
 }
 
 impl Keyword {
-    /// Reads `arch`, `~arch`, `-arch` or `-*`, what KEYWORDS may hold.
+    /// Reads `arch`, `~arch`, `-arch` or `-*`, what KEYWORDS may hold. Beyond the specification
+    /// `*` and `~*` are taken as Portage does, some repositories outside of Gentoo use them.
     ///
     /// # Errors
     /// When the architecture's name is not valid.
@@ -38,7 +39,7 @@ impl Keyword {
                 None => (Stability::Stable, token),
             },
         };
-        if token != "-*" {
+        if arch != "*" {
             NameKind::Keyword.check(arch)?;
         }
         Ok(Keyword {
@@ -93,9 +94,18 @@ impl Keywords {
     /// Whether the package may be installed where these keywords are accepted.
     pub fn are_accepted(&self, accepted: &AcceptKeywords) -> bool {
         let has = |stability| self.0.iter().any(|k| k.stability == stability);
-        self.0
-            .iter()
-            .any(|keyword| accepted.0.contains(&keyword.to_string()))
+        let matched =
+            self.0
+                .iter()
+                .any(|keyword| match (keyword.stability, keyword.arch.as_str()) {
+                    (Stability::Broken, _) => false,
+                    (Stability::Stable, "*") => true,
+                    (Stability::Testing, "*") => {
+                        accepted.0.iter().any(|word| word.starts_with('~'))
+                    }
+                    _ => accepted.0.contains(&keyword.to_string()),
+                });
+        matched
             || has(Stability::Testing) && accepted.contains("~*")
             || has(Stability::Stable) && accepted.contains("*")
             || accepted.contains("**")
@@ -184,7 +194,7 @@ mod tests {
             keywords("-* amd64\t~arm64 -x86").to_string(),
             "-* amd64 ~arm64 -x86"
         );
-        for text in ["~", "-", "*", "~*", "**", "~-x", "+x", "--x"] {
+        for text in ["~", "-", "**", "~**", "~-x", "+x", "--x"] {
             assert!(Keywords::parse(text).is_err(), "{text}");
         }
     }
@@ -200,6 +210,9 @@ mod tests {
             ("amd64", "~*", false),
             ("amd64", "*", true),
             ("~amd64", "*", false),
+            ("*", "amd64", true),
+            ("~*", "amd64", false),
+            ("~*", "amd64 ~amd64", true),
             ("", "amd64 ~amd64", false),
             ("", "**", true),
             ("-*", "**", true),

@@ -148,14 +148,14 @@ impl NameKind {
             });
         }
         // A repository name must also be a valid package name.
-        if matches!(self, NameKind::Package | NameKind::Repository) {
-            if let Some(ending) = version_ending(name) {
-                return Err(NameError::EndsInVersion {
-                    kind: self,
-                    name: name.to_owned(),
-                    ending: ending.to_owned(),
-                });
-            }
+        if matches!(self, NameKind::Package | NameKind::Repository)
+            && let Some(ending) = version_ending(name)
+        {
+            return Err(NameError::EndsInVersion {
+                kind: self,
+                name: name.to_owned(),
+                ending: ending.to_owned(),
+            });
         }
         if self == NameKind::Eclass && name == "default" {
             return Err(NameError::Reserved {
@@ -180,6 +180,23 @@ fn version_ending(name: &str) -> Option<&str> {
             ending
                 .get(1..)
                 .is_some_and(|text| text.parse::<Version>().is_ok())
+        })
+}
+
+/// Whether a function or variable of that name is reserved to package managers (PMS 11.3.3.17),
+/// so that an ebuild may neither define nor use it. Names the specification documents, such as
+/// `EBUILD_PHASE`, are reserved too and not excepted here.
+pub fn is_reserved(identifier: &str) -> bool {
+    let name = identifier.to_ascii_lowercase();
+    let begins = ["__", "abort", "dyn", "prep"];
+    let contains = ["hook", "paludis", "portage"];
+    begins.iter().any(|begin| name.starts_with(begin))
+        || contains.iter().any(|part| name.contains(part))
+        || name.match_indices("ebuild").any(|(at, _)| {
+            !name
+                .get(..at)
+                .unwrap_or_default()
+                .ends_with(|c: char| c.is_ascii_alphabetic())
         })
 }
 
@@ -280,6 +297,27 @@ mod tests {
             "package name `foo-1-r2`: may not end in `-1-r2`, which reads as a version"
         );
         assert_eq!(error.offset(), 3);
+    }
+
+    #[test]
+    fn reserved_names() {
+        for name in [
+            "__x",
+            "ebuild_foo",
+            "EBUILD_PHASE",
+            "hook_a",
+            "my_hooks",
+            "prepfoo",
+            "abort",
+            "PORTAGE_X",
+            "x_ebuild",
+            "dyn_x",
+        ] {
+            assert!(is_reserved(name), "{name}");
+        }
+        for name in ["_x", "rebuild", "src_prepare", "foo", "myebuild"] {
+            assert!(!is_reserved(name), "{name}");
+        }
     }
 
     proptest! {

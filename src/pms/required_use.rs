@@ -52,7 +52,8 @@ pub struct Unmet {
 ///
 /// USE conditional groups whose condition does not hold are no members of the group they stand
 /// in. A group of which no member is left counts as met or not by the EAPI
-/// ([`Eapi::empty_groups_match`]); at most one of nothing is always met.
+/// ([`Eapi::empty_groups_match`]); at most one of nothing is always met. An all-of group of which
+/// no member is left is met, as the text has it, where Portage does not count it as a member.
 ///
 /// # Errors
 /// Gives the parts that are not met.
@@ -145,7 +146,6 @@ impl Checker<'_> {
                 let mark = if *negated { "!" } else { "" };
                 format!("{mark}{flag}? ( {} )", inside(children))
             }
-            Node::AnyOf(children) if children.is_empty() => "|| ( )".to_owned(),
             _ => node.to_string(),
         })
     }

@@ -166,10 +166,10 @@ impl Version {
             }
         }
         let more_numbers = theirs.next().is_some();
-        if let Some(letter) = self.letter() {
-            if more_numbers || other.letter() != Some(letter) {
-                return false;
-            }
+        if let Some(letter) = self.letter()
+            && (more_numbers || other.letter() != Some(letter))
+        {
+            return false;
         }
         let mut mine = self.suffixes().peekable();
         if mine.peek().is_none() {

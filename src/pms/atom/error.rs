@@ -52,7 +52,7 @@ pub enum AtomError {
         operator: String,
     },
     /// There is a version but no operator.
-    #[error("atom `{atom}`: a version needs an operator before the category, such as `={atom}`")]
+    #[error("atom `{atom}`: a version needs an operator before the category, such as `=` or `>=`")]
     OperatorMissing {
         /// The whole text.
         atom: String,

@@ -1,14 +1,10 @@
-//! Reading atoms.
-//!
-//! The grammar splits the text; what the pieces may be, by EAPI and place, is checked behind it,
-//! so that a name with a wrong character is reported as such and not as a missing bracket.
+//! Reading atoms: what the pieces of the text may be, by EAPI and place.
 
-use winnow::combinator::{alt, cut_err, delimited, eof, not, opt, preceded, separated, terminated};
-use winnow::error::{StrContext, StrContextValue};
-use winnow::prelude::*;
-use winnow::stream::{LocatingSlice, Location};
-use winnow::token::{literal, take_while};
+use winnow::Parser;
+use winnow::error::StrContext;
+use winnow::stream::LocatingSlice;
 
+use super::grammar::{Piece, Raw, RawSlot, RawUse, raw_atom};
 use super::{Atom, AtomError, Blocker, Operator, SlotDep, UseDep, UseRequirement, VersionDep};
 use crate::pms::cpv::split_pf;
 use crate::pms::eapi::Eapi;
@@ -23,162 +19,6 @@ pub(super) enum Dialect {
     Recorded(Eapi),
     /// The user's configuration.
     Config,
-}
-
-type Input<'a> = LocatingSlice<&'a str>;
-
-/// A piece of the text and where it begins.
-#[derive(Debug, Clone, Copy)]
-struct Piece<'a> {
-    text: &'a str,
-    offset: usize,
-}
-
-#[derive(Debug)]
-enum RawSlot<'a> {
-    Any,
-    Rebuild,
-    Named {
-        slot: Piece<'a>,
-        subslot: Option<Piece<'a>>,
-        rebuild: Option<usize>,
-    },
-}
-
-#[derive(Debug)]
-struct RawUse<'a> {
-    prefix: Option<char>,
-    flag: Piece<'a>,
-    default: Option<(bool, usize)>,
-    suffix: Option<Piece<'a>>,
-}
-
-#[derive(Debug)]
-struct Raw<'a> {
-    blocker: Option<Piece<'a>>,
-    operator: Option<Piece<'a>>,
-    category: Piece<'a>,
-    package: Piece<'a>,
-    slot: Option<(usize, RawSlot<'a>)>,
-    repository: Option<Piece<'a>>,
-    use_deps: Option<(usize, Vec<RawUse<'a>>)>,
-}
-
-fn expected(description: &'static str) -> StrContext {
-    StrContext::Expected(StrContextValue::Description(description))
-}
-
-fn piece<'a>(
-    parser: impl Parser<Input<'a>, &'a str, winnow::error::ErrMode<winnow::error::ContextError>>,
-) -> impl Parser<Input<'a>, Piece<'a>, winnow::error::ErrMode<winnow::error::ContextError>> {
-    parser.with_span().map(|(text, span)| Piece {
-        text,
-        offset: span.start,
-    })
-}
-
-/// One or more characters that may be part of such a name.
-fn name<'a>(input: &mut Input<'a>, kind: NameKind, extra: &str) -> ModalResult<Piece<'a>> {
-    let allowed = |c: char| kind.allows(c) || extra.contains(c);
-    piece(take_while(1.., allowed)).parse_next(input)
-}
-
-fn raw_atom<'a>(input: &mut Input<'a>) -> ModalResult<Raw<'a>> {
-    let blocker = opt(piece(alt((literal("!!"), literal("!"))))).parse_next(input)?;
-    let operator = opt(piece(alt(("<=", ">=", "<", ">", "=", "~")))).parse_next(input)?;
-    let category = (|input: &mut Input<'a>| name(input, NameKind::Category, "*"))
-        .context(expected("a category"))
-        .parse_next(input)?;
-    literal("/").context(expected("`/`")).parse_next(input)?;
-    let package = (|input: &mut Input<'a>| name(input, NameKind::Package, ".*"))
-        .context(expected("a package name"))
-        .parse_next(input)?;
-    let slot = opt(raw_slot).parse_next(input)?;
-    let repository = opt(preceded(
-        "::",
-        cut_err(|input: &mut Input<'a>| name(input, NameKind::Repository, ""))
-            .context(expected("a repository name")),
-    ))
-    .parse_next(input)?;
-    let use_deps = opt(raw_use_deps).parse_next(input)?;
-    let missing = match (&use_deps, &repository, &slot) {
-        (Some(_), ..) => "the end",
-        (None, Some(_), _) => "`[` or the end",
-        (None, None, Some(_)) => "`::`, `[` or the end",
-        (None, None, None) => "`:`, `[` or the end",
-    };
-    eof.context(expected(missing)).parse_next(input)?;
-    Ok(Raw {
-        blocker,
-        operator,
-        category,
-        package,
-        slot,
-        repository,
-        use_deps,
-    })
-}
-
-fn raw_slot<'a>(input: &mut Input<'a>) -> ModalResult<(usize, RawSlot<'a>)> {
-    let offset = input.current_token_start();
-    terminated(literal(":"), not(literal(":"))).parse_next(input)?;
-    let slot = cut_err(alt((
-        literal("*").map(|_| RawSlot::Any),
-        literal("=").map(|_| RawSlot::Rebuild),
-        named_slot,
-    )))
-    .context(expected("a slot, `*` or `=`"))
-    .parse_next(input)?;
-    Ok((offset, slot))
-}
-
-fn named_slot<'a>(input: &mut Input<'a>) -> ModalResult<RawSlot<'a>> {
-    let slot = name(input, NameKind::Slot, "")?;
-    let subslot = opt(preceded(
-        "/",
-        cut_err(|input: &mut Input<'a>| name(input, NameKind::Slot, ""))
-            .context(expected("a sub-slot")),
-    ))
-    .parse_next(input)?;
-    let offset = input.current_token_start();
-    let rebuild = opt(literal("=")).parse_next(input)?.map(|_| offset);
-    Ok(RawSlot::Named {
-        slot,
-        subslot,
-        rebuild,
-    })
-}
-
-fn raw_use_deps<'a>(input: &mut Input<'a>) -> ModalResult<(usize, Vec<RawUse<'a>>)> {
-    let offset = input.current_token_start();
-    let deps = delimited(
-        literal("["),
-        cut_err(separated(1.., raw_use_dep, literal(","))),
-        cut_err(literal("]")).context(expected("`,` or `]`")),
-    )
-    .parse_next(input)?;
-    Ok((offset, deps))
-}
-
-fn raw_use_dep<'a>(input: &mut Input<'a>) -> ModalResult<RawUse<'a>> {
-    let prefix = opt(alt(('!', '-'))).parse_next(input)?;
-    let flag = cut_err(|input: &mut Input<'a>| name(input, NameKind::UseFlag, ""))
-        .context(expected("a USE flag"))
-        .parse_next(input)?;
-    let offset = input.current_token_start();
-    let default = opt(alt((
-        literal("(+)").map(|_| true),
-        literal("(-)").map(|_| false),
-    )))
-    .parse_next(input)?
-    .map(|default| (default, offset));
-    let suffix = opt(piece(alt((literal("?"), literal("="))))).parse_next(input)?;
-    Ok(RawUse {
-        prefix,
-        flag,
-        default,
-        suffix,
-    })
 }
 
 /// Reads a whole text as one atom.
@@ -319,24 +159,23 @@ impl Checker<'_> {
             _ if prefix => Operator::EqualPrefix,
             _ => Operator::Equal,
         };
-        if let (Dialect::Config, Some((pf, build_id))) = (self.dialect, build_id(pf)) {
-            if let Ok((pn, version)) = split_pf(pf) {
-                if NameKind::Package.is_valid(pn) {
-                    if operator != Operator::Equal {
-                        return Err(self.not_allowed(
-                            "build ids",
-                            package.offset + pf.len() + 1,
-                            "with operators other than `=`",
-                        ));
-                    }
-                    let version = VersionDep::Compared {
-                        operator,
-                        version,
-                        build_id: Some(build_id),
-                    };
-                    return Ok((pn, Some(version)));
-                }
+        if let (Dialect::Config, Some((pf, build_id))) = (self.dialect, build_id(pf))
+            && let Ok((pn, version)) = split_pf(pf)
+            && NameKind::Package.is_valid(pn)
+        {
+            if operator != Operator::Equal {
+                return Err(self.not_allowed(
+                    "build ids",
+                    package.offset + pf.len() + 1,
+                    "with operators other than `=`",
+                ));
             }
+            let version = VersionDep::Compared {
+                operator,
+                version,
+                build_id: Some(build_id),
+            };
+            return Ok((pn, Some(version)));
         }
         match split_pf(pf) {
             Ok((pn, version)) => {
@@ -658,7 +497,7 @@ mod tests {
             ),
             (
                 "a/b-1",
-                "atom `a/b-1`: a version needs an operator before the category, such as `=a/b-1`",
+                "atom `a/b-1`: a version needs an operator before the category, such as `=` or `>=`",
             ),
             (
                 "=a/b-1.x",

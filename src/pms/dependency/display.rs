@@ -4,13 +4,7 @@ use std::fmt;
 
 use super::{DepSpec, Node};
 
-/// What Portage prints for an any-of group of which no child is left, where that does not count
-/// as met: an atom no package can have.
-pub(super) const EMPTY_ANY_OF: &str = "__const__/empty-any-of";
-
 impl<T: fmt::Display> fmt::Display for DepSpec<T> {
-    /// One line. An any-of group with nothing left in it is printed as Portage does, as the atom
-    /// `__const__/empty-any-of`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         list(&self.nodes, f)
     }
@@ -21,7 +15,6 @@ impl<T: fmt::Display> fmt::Display for Node<T> {
         match self {
             Node::Leaf(leaf) => leaf.fmt(f),
             Node::AllOf(children) => group("", children, f),
-            Node::AnyOf(children) if children.is_empty() => f.write_str(EMPTY_ANY_OF),
             Node::AnyOf(children) => group("|| ", children, f),
             Node::ExactlyOne(children) => group("^^ ", children, f),
             Node::AtMostOne(children) => group("?? ", children, f),

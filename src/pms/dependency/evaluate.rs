@@ -10,8 +10,9 @@ impl<T: Element> DepSpec<T> {
     /// The specification for a package with these flags: without USE conditional groups, with
     /// the conditional flags of atoms resolved, and without groups that say nothing.
     ///
-    /// An any-of group of which nothing is left is dropped in EAPIs in which it counts as met;
-    /// in others an [`Node::AnyOf`] without children remains, which nothing can meet.
+    /// An any-of group of which nothing is left is dropped in EAPIs in which it counts as met. In
+    /// others something remains that nothing can meet: as in Portage's records the atom
+    /// `__const__/empty-any-of`, in REQUIRED_USE the empty group.
     pub fn evaluate(&self, enabled: impl Fn(&str) -> bool) -> DepSpec<T> {
         let evaluation = Evaluation {
             enabled: &enabled,
@@ -76,12 +77,7 @@ impl Evaluation<'_> {
                 Node::AllOf(children) => {
                     // A text right before the group ends Portage's search for an any-of group
                     // around it.
-                    let hidden = T::IS_TEXT
-                        && match result.last() {
-                            Some(Node::Leaf(_)) => true,
-                            Some(Node::AnyOf(children)) => children.is_empty(),
-                            _ => false,
-                        };
+                    let hidden = T::IS_TEXT && matches!(result.last(), Some(Node::Leaf(_)));
                     self.all_of(children, place, place.below_any_of && !hidden, result);
                 }
                 Node::AnyOf(children) => self.any_of(children, place, result),
@@ -128,7 +124,13 @@ impl Evaluation<'_> {
         self.list(children, inner, &mut content);
         match (content.len(), place.list_of) {
             (0, _) if self.empty_groups_match => {}
-            (0, _) => result.push(Node::AnyOf(content)),
+            (0, list_of) => {
+                let unmeetable = T::unmeetable().map_or(Node::AnyOf(content), Node::Leaf);
+                result.push(match list_of {
+                    ListOf::Any => Node::AllOf(vec![unmeetable]),
+                    ListOf::All | ListOf::Counted => unmeetable,
+                });
+            }
             (1, _) => add_alternative(content, place, result),
             (_, ListOf::Any) => result.append(&mut content),
             (_, ListOf::All | ListOf::Counted) => result.push(Node::AnyOf(content)),
@@ -202,8 +204,13 @@ mod tests {
             ("|| ( off? ( a/a ) )", "__const__/empty-any-of"),
             (
                 "|| ( a/a || ( off? ( b/b ) ) )",
+                "|| ( a/a ( __const__/empty-any-of ) )",
+            ),
+            (
+                "|| ( a/a on? ( || ( off? ( b/b ) ) ) )",
                 "|| ( a/a __const__/empty-any-of )",
             ),
+            ("|| ( || ( off? ( b/b ) ) )", "__const__/empty-any-of"),
             ("a/a[on?,off?,x=] b/b[!off?]", "a/a[on,-x] b/b[-off]"),
             (
                 "|| ( ( a/a || ( b/b c/c ) ) d/d )",

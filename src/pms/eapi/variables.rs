@@ -20,6 +20,18 @@ pub struct Variable {
     last: u8,
 }
 
+/// The variables that must not be set in any EAPI, whatever the caller's environment has
+/// (PMS 11.1).
+pub const ALWAYS_UNSET: &[&str] = &[
+    "GZIP",
+    "BZIP",
+    "BZIP2",
+    "CDPATH",
+    "GREP_OPTIONS",
+    "GREP_COLOR",
+    "GLOBIGNORE",
+];
+
 use Phase::{
     Compile, Configure, Install, Nofetch, Postinst, Postrm, Preinst, Prepare, Prerm, Pretend,
     Setup, Test, Unpack,
