@@ -102,7 +102,6 @@ impl Config {
     pub fn package(&self, query: &PackageQuery<'_>) -> PackageConfig {
         let iuse = Iuse::new(query.iuse);
         let expressions = Expressions::new(query);
-        let keywords: Vec<&str> = query.keywords.split_whitespace().collect();
         let environment_keywords = self
             .env
             .get("ACCEPT_KEYWORDS")
@@ -110,8 +109,8 @@ impl Config {
         let accepted = self.get("ACCEPT_KEYWORDS").unwrap_or_default();
         let verdict = self
             .keywords
-            .judge(query, &keywords, accepted, environment_keywords);
-        let stable = verdict.stable;
+            .judge(query, query.keywords, accepted, environment_keywords);
+        let stable = verdict.as_ref().is_ok_and(|verdict| verdict.stable);
 
         let lineage = self.lineage(query.repository);
         let use_mask = self.use_files.mask(query, &lineage, stable);
@@ -211,12 +210,22 @@ impl Config {
                 comment: line.comment.clone(),
             });
         }
-        if !verdict.missing.is_empty() {
-            let needed = self.needed_keyword(&verdict.missing);
-            masks.push(MaskReason::Keyword {
-                keywords: verdict.missing,
-                needed,
-            });
+        match verdict {
+            Ok(verdict) if verdict.missing.is_empty() => {}
+            Ok(verdict) => {
+                let needed = self.needed_keyword(&verdict.missing);
+                masks.push(MaskReason::Keyword {
+                    keywords: verdict.missing,
+                    needed,
+                });
+            }
+            Err(error) => {
+                let problem = error.to_string();
+                masks.push(MaskReason::Invalid {
+                    variable: "KEYWORDS",
+                    problem,
+                });
+            }
         }
         let all_licenses = words(&expressions.license);
         let acceptable = license::acceptable(&tokens, &all_licenses);
