@@ -1,1 +1,23 @@
 //! One package, from ebuild to binary package.
+
+pub mod build_info;
+pub mod candidate;
+pub mod dependencies;
+pub mod directories;
+pub mod driver;
+pub mod event;
+pub mod fetching;
+pub mod helper;
+pub mod host;
+pub mod image;
+pub mod log;
+pub mod package;
+pub mod packaging;
+pub mod plan;
+pub mod run;
+pub mod runtime;
+pub mod session;
+pub mod sourcing;
+pub mod state;
+pub mod token;
+pub mod variables;

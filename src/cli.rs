@@ -1,8 +1,68 @@
 //! The command line: the only floor that prints and picks exit codes.
 
+mod arguments;
+mod build;
+mod documents;
+mod exit;
+mod helper;
+mod paint;
+mod plan;
+mod progress;
+
+use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
-/// Runs the program and gives its exit code.
-pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+use arguments::{Arguments, Command};
+use clap::Parser;
+use exit::Exit;
+
+use crate::build::helper::is_name;
+
+/// Runs the program with `arguments` (the program's name first) and gives its exit code: 0 done,
+/// 1 the work failed, 2 wrong usage, 128 + n ended by signal n.
+#[must_use]
+pub fn main(arguments: Vec<OsString>) -> ExitCode {
+    if let Some((program, rest)) = arguments.split_first() {
+        if let Some(name) = Path::new(program).file_name().filter(|name| is_name(name)) {
+            return helper::main(name, rest);
+        }
+        if let Some((first, command)) = rest.split_first()
+            && first == sandbox::warden::ARGUMENT
+        {
+            return warden(command);
+        }
+    }
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            let exit = if error.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Done
+            };
+            return exit.into();
+        }
+    };
+    match arguments.command {
+        Command::Build(arguments) => build::main(*arguments),
+        Command::Completions { shell } => documents::completions(shell),
+        Command::Manual { folder } => documents::manual(&folder),
+    }
+    .into()
+}
+
+/// Serves as the warden of one processor.
+fn warden(command: &[OsString]) -> ExitCode {
+    match sandbox::warden::run(command) {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            eprintln!("ebd: {error}");
+            if let Some(source) = std::error::Error::source(&error) {
+                eprintln!("  because: {source}");
+            }
+            ExitCode::from(127)
+        }
+    }
 }

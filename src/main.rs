@@ -1,5 +1,7 @@
 //! The `ebd` program: arguments in, one call into [`ebd::cli`].
 
-fn main() -> std::process::ExitCode {
-    ebd::cli::main()
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ebd::cli::main(std::env::args_os().collect())
 }

@@ -1,3 +1,20 @@
-//! The supervised bash processors.
+//! The supervised bash: processors that live long, and the shells that build in forks of them.
+//!
+//! A [`Processor`] is one external bash with the library loaded, started once below a warden. It
+//! runs one job at a time, each in a fork of itself, so nothing bleeds from one ebuild into the
+//! next and no job pays for starting bash and parsing the library. The [`Pool`] keeps idle
+//! processors and forgets any that was part of a failure.
+//!
+//! Everything that comes back from bash is hostile input: [`frame`] bounds it and knows a fixed
+//! set of verbs.
 
 pub mod environment;
+pub mod frame;
+pub mod library;
+mod pool;
+mod process;
+mod shell;
+
+pub use pool::Pool;
+pub use process::{Processor, ProcessorError, Settings};
+pub use shell::{Event, Shell, ShellError, ShellSetup};

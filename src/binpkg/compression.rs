@@ -21,12 +21,12 @@ pub enum CompressionError {
     Unknown(String),
     /// A compression that Portage knows and this program does not.
     #[error("{0} is not supported yet; use zstd, xz, bzip2, gzip or none")]
-    Unsupported(Format),
+    Unsupported(Algorithm),
     /// A flag in `BINPKG_COMPRESS_FLAGS` that cannot be translated.
-    #[error("BINPKG_COMPRESS_FLAGS: the {format} flag {flag:?} is not supported")]
+    #[error("BINPKG_COMPRESS_FLAGS: the {algorithm} flag {flag:?} is not supported")]
     Flag {
         /// The compression the flags are for.
-        format: Format,
+        algorithm: Algorithm,
         /// The flag.
         flag: String,
     },
@@ -40,7 +40,7 @@ pub enum CompressionError {
 
 /// A compression that Portage knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
+pub enum Algorithm {
     /// Not compressed.
     None,
     /// `zstd`, the default.
@@ -59,7 +59,7 @@ pub enum Format {
     Lzop,
 }
 
-impl Format {
+impl Algorithm {
     /// The name that `BINPKG_COMPRESS` uses.
     pub fn name(self) -> &'static str {
         match self {
@@ -76,7 +76,7 @@ impl Format {
 
     /// Recognises a compression by the first bytes of a file; 263 bytes are always enough.
     ///
-    /// [`Format::None`] is given for what begins like a tar archive, and nothing for what is neither.
+    /// [`Algorithm::None`] is given for what begins like a tar archive, and nothing for what is neither.
     pub fn probe(head: &[u8]) -> Option<Self> {
         match head {
             [0x22..=0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Self::Zstd),
@@ -92,7 +92,7 @@ impl Format {
     }
 }
 
-impl fmt::Display for Format {
+impl fmt::Display for Algorithm {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.name())
     }
@@ -101,7 +101,7 @@ impl fmt::Display for Format {
 /// How an image is compressed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Compression {
-    format: Format,
+    algorithm: Algorithm,
     level: i32,
     /// `zstd --long`: the logarithm of the window's size.
     window_log: Option<u32>,
@@ -117,19 +117,19 @@ impl Compression {
     /// # Errors
     /// A compression or a flag that is not known.
     pub fn from_settings(name: &str, flags: &str, jobs: u32) -> Result<Self, CompressionError> {
-        let format = match name {
-            "" | "none" => Format::None,
-            "zstd" => Format::Zstd,
-            "xz" => Format::Xz,
-            "bzip2" => Format::Bzip2,
-            "gzip" => Format::Gzip,
-            "lz4" => return Err(CompressionError::Unsupported(Format::Lz4)),
-            "lzip" => return Err(CompressionError::Unsupported(Format::Lzip)),
-            "lzop" => return Err(CompressionError::Unsupported(Format::Lzop)),
+        let algorithm = match name {
+            "" | "none" => Algorithm::None,
+            "zstd" => Algorithm::Zstd,
+            "xz" => Algorithm::Xz,
+            "bzip2" => Algorithm::Bzip2,
+            "gzip" => Algorithm::Gzip,
+            "lz4" => return Err(CompressionError::Unsupported(Algorithm::Lz4)),
+            "lzip" => return Err(CompressionError::Unsupported(Algorithm::Lzip)),
+            "lzop" => return Err(CompressionError::Unsupported(Algorithm::Lzop)),
             other => return Err(CompressionError::Unknown(other.to_owned())),
         };
-        let mut compression = Self::with_default_level(format, jobs);
-        if format != Format::None {
+        let mut compression = Self::with_default_level(algorithm, jobs);
+        if algorithm != Algorithm::None {
             for flag in flags.split_whitespace() {
                 compression.apply(flag)?;
             }
@@ -137,15 +137,15 @@ impl Compression {
         Ok(compression)
     }
 
-    /// `format` at the level its command has when no flag says otherwise, with so many threads where it knows any.
-    pub fn with_default_level(format: Format, threads: u32) -> Self {
-        let level = match format {
-            Format::Zstd => 3,
-            Format::Bzip2 => 9,
+    /// `algorithm` at the level its command has when no flag says otherwise, with so many threads where it knows any.
+    pub fn with_default_level(algorithm: Algorithm, threads: u32) -> Self {
+        let level = match algorithm {
+            Algorithm::Zstd => 3,
+            Algorithm::Bzip2 => 9,
             _ => 6,
         };
         Self {
-            format,
+            algorithm,
             level,
             window_log: None,
             threads: threads.max(1),
@@ -153,18 +153,18 @@ impl Compression {
     }
 
     /// The compression's name and magic.
-    pub fn format(&self) -> Format {
-        self.format
+    pub fn algorithm(&self) -> Algorithm {
+        self.algorithm
     }
 
     /// Wraps `output` so that what is written is compressed. Call [`Compressor::finish`] at the end.
     ///
     /// # Errors
-    /// The library refuses the settings, or the format can only be recognised.
+    /// The library refuses the settings, or the algorithm can only be recognised.
     pub fn compress<W: Write>(&self, output: W) -> Result<Compressor<W>, CompressionError> {
-        let encoder = match self.format {
-            Format::None => Encoder::None(output),
-            Format::Zstd => {
+        let encoder = match self.algorithm {
+            Algorithm::None => Encoder::None(output),
+            Algorithm::Zstd => {
                 let mut encoder = zstd::Encoder::new(output, self.level)?;
                 encoder.include_checksum(true)?;
                 // Never 0: the result is then the same for every number of threads.
@@ -175,7 +175,7 @@ impl Compression {
                 }
                 Encoder::Zstd(encoder)
             }
-            Format::Xz => {
+            Algorithm::Xz => {
                 let stream = MtStreamBuilder::new()
                     .threads(self.threads)
                     .preset(self.level as u32)
@@ -184,16 +184,16 @@ impl Compression {
                     .map_err(io::Error::from)?;
                 Encoder::Xz(liblzma::write::XzEncoder::new_stream(output, stream))
             }
-            Format::Bzip2 => Encoder::Bzip2(bzip2::write::BzEncoder::new(
+            Algorithm::Bzip2 => Encoder::Bzip2(bzip2::write::BzEncoder::new(
                 output,
                 bzip2::Compression::new(self.level as u32),
             )),
-            Format::Gzip => Encoder::Gzip(flate2::write::GzEncoder::new(
+            Algorithm::Gzip => Encoder::Gzip(flate2::write::GzEncoder::new(
                 output,
                 flate2::Compression::new(self.level as u32),
             )),
-            format @ (Format::Lz4 | Format::Lzip | Format::Lzop) => {
-                return Err(CompressionError::Unsupported(format));
+            algorithm @ (Algorithm::Lz4 | Algorithm::Lzip | Algorithm::Lzop) => {
+                return Err(CompressionError::Unsupported(algorithm));
             }
         };
         Ok(Compressor { encoder })
@@ -201,32 +201,32 @@ impl Compression {
 
     fn apply(&mut self, flag: &str) -> Result<(), CompressionError> {
         let unsupported = || CompressionError::Flag {
-            format: self.format,
+            algorithm: self.algorithm,
             flag: flag.to_owned(),
         };
         let number = |text: &str| text.parse::<u32>().map_err(|_| unsupported());
-        match (self.format, flag) {
+        match (self.algorithm, flag) {
             (_, "-q" | "--quiet")
-            | (Format::Zstd, "--ultra" | "--check" | "-c" | "--no-progress") => {}
-            (Format::Gzip, "-n" | "--no-name") => {}
-            (Format::Zstd, "--fast") => self.level = -1,
-            (Format::Zstd, "--max") => (self.level, self.window_log) = (22, Some(27)),
-            (Format::Zstd, "--long") => self.window_log = Some(27),
-            (Format::Xz | Format::Gzip, "--fast") => self.level = 1,
-            (Format::Xz | Format::Gzip | Format::Bzip2, "--best") => self.level = 9,
-            (Format::Zstd, _) if flag.starts_with("--fast=") => {
+            | (Algorithm::Zstd, "--ultra" | "--check" | "-c" | "--no-progress") => {}
+            (Algorithm::Gzip, "-n" | "--no-name") => {}
+            (Algorithm::Zstd, "--fast") => self.level = -1,
+            (Algorithm::Zstd, "--max") => (self.level, self.window_log) = (22, Some(27)),
+            (Algorithm::Zstd, "--long") => self.window_log = Some(27),
+            (Algorithm::Xz | Algorithm::Gzip, "--fast") => self.level = 1,
+            (Algorithm::Xz | Algorithm::Gzip | Algorithm::Bzip2, "--best") => self.level = 9,
+            (Algorithm::Zstd, _) if flag.starts_with("--fast=") => {
                 let level = number(flag.trim_start_matches("--fast="))?;
                 self.level = i32::try_from(level)
                     .map(|level| -level)
                     .map_err(|_| unsupported())?;
             }
-            (Format::Zstd, _) if flag.starts_with("--long=") => {
+            (Algorithm::Zstd, _) if flag.starts_with("--long=") => {
                 self.window_log = match number(flag.trim_start_matches("--long="))? {
                     log @ 10..=31 => Some(log),
                     _ => return Err(unsupported()),
                 };
             }
-            (Format::Zstd | Format::Xz, _)
+            (Algorithm::Zstd | Algorithm::Xz, _)
                 if flag.starts_with("-T") || flag.starts_with("--threads=") =>
             {
                 let count = flag
@@ -239,11 +239,11 @@ impl Compression {
             }
             _ => {
                 let level = number(flag.strip_prefix('-').ok_or_else(unsupported)?)?;
-                let levels = match self.format {
-                    Format::Zstd => 1..=22,
-                    Format::Xz => 0..=9,
+                let levels = match self.algorithm {
+                    Algorithm::Zstd => 1..=22,
+                    Algorithm::Xz => 0..=9,
                     // Portage recognises bzip2 by `BZh9` and reads no other level.
-                    Format::Bzip2 => 9..=9,
+                    Algorithm::Bzip2 => 9..=9,
                     _ => 1..=9,
                 };
                 if !levels.contains(&level) {
@@ -259,7 +259,7 @@ impl Compression {
 impl Default for Compression {
     /// `BINPKG_COMPRESS="zstd"`, one thread.
     fn default() -> Self {
-        Self::with_default_level(Format::Zstd, 1)
+        Self::with_default_level(Algorithm::Zstd, 1)
     }
 }
 
@@ -322,17 +322,17 @@ pub fn decompress<'a, R: Read + 'a>(mut input: R) -> Result<Box<dyn Read + 'a>, 
     (&mut input)
         .take(PROBE_LENGTH as u64)
         .read_to_end(&mut head)?;
-    let format = Format::probe(&head).ok_or(CompressionError::Unrecognised)?;
+    let algorithm = Algorithm::probe(&head).ok_or(CompressionError::Unrecognised)?;
     let whole = BufReader::new(io::Cursor::new(head).chain(input));
-    Ok(match format {
-        Format::None => Box::new(whole),
-        Format::Zstd => {
+    Ok(match algorithm {
+        Algorithm::None => Box::new(whole),
+        Algorithm::Zstd => {
             let mut decoder = zstd::Decoder::with_buffer(whole)?;
             // Portage decompresses with --long=31.
             decoder.window_log_max(31)?;
             Box::new(decoder)
         }
-        Format::Xz => {
+        Algorithm::Xz => {
             let stream = liblzma::stream::Stream::new_stream_decoder(
                 XZ_MEMORY,
                 liblzma::stream::CONCATENATED,
@@ -340,10 +340,10 @@ pub fn decompress<'a, R: Read + 'a>(mut input: R) -> Result<Box<dyn Read + 'a>, 
             .map_err(io::Error::from)?;
             Box::new(liblzma::bufread::XzDecoder::new_stream(whole, stream))
         }
-        Format::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(whole)),
-        Format::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(whole)),
-        Format::Lz4 | Format::Lzip | Format::Lzop => {
-            return Err(CompressionError::Unsupported(format));
+        Algorithm::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(whole)),
+        Algorithm::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(whole)),
+        Algorithm::Lz4 | Algorithm::Lzip | Algorithm::Lzop => {
+            return Err(CompressionError::Unsupported(algorithm));
         }
     })
 }
@@ -359,7 +359,7 @@ mod tests {
     fn archive() -> Vec<u8> {
         let mut bytes = vec![b'x'; 300_000];
         for (position, byte) in bytes.iter_mut().enumerate() {
-            *byte = (position * position >> 7) as u8;
+            *byte = ((position * position) >> 7) as u8;
         }
         bytes[TAR_MAGIC].copy_from_slice(b"ustar");
         bytes
@@ -376,7 +376,7 @@ mod tests {
     fn everything_written_is_read_by_its_magic() {
         for name in NAMES {
             let bytes = compressed(name, "", 2);
-            assert_eq!(Format::probe(&bytes).unwrap().name(), name);
+            assert_eq!(Algorithm::probe(&bytes).unwrap().name(), name);
             let mut back = Vec::new();
             decompress(&bytes[..])
                 .unwrap()

@@ -19,7 +19,7 @@ use tar::EntryType;
 
 mod header;
 
-use header::{BLOCK, Fields, HeaderFormat};
+use header::{BLOCK, Fields, HeaderFormat, Xattrs};
 
 /// The archive ends at a multiple of this many bytes, as 20 blocks are one record.
 const RECORD: u64 = 20 * BLOCK as u64;
@@ -152,6 +152,8 @@ impl<W: Write> Packer<W> {
                 fields.kind = EntryType::Link;
                 fields.link_name = first.clone();
                 fields.size = 0;
+                // They went with the first name.
+                fields.xattrs.clear();
                 return self.header(&fields);
             }
             self.links.insert(identity, fields.name.clone());
@@ -326,7 +328,7 @@ fn is_same(file: &File, seen: &Metadata) -> io::Result<bool> {
 }
 
 /// The extended attributes of a file or link itself, sorted by name; none where the file system has none.
-fn xattrs(path: &Path) -> Result<Vec<(Vec<u8>, Vec<u8>)>, ImageError> {
+fn xattrs(path: &Path) -> Result<Xattrs, ImageError> {
     let fail = |source| read_error(path, source);
     let names = match xattr::list(path) {
         Ok(names) => names,

@@ -143,6 +143,7 @@ pub fn read_segment(segment: &[u8]) -> Result<Metadata, XpakError> {
 fn read_records(index: &[u8], data: &[u8]) -> Result<Metadata, XpakError> {
     let mut metadata = Metadata::new();
     let mut ranges = Vec::new();
+    let mut claimed = 0;
     let mut rest = index;
     while !rest.is_empty() {
         let damaged = || XpakError::Index {
@@ -163,20 +164,16 @@ fn read_records(index: &[u8], data: &[u8]) -> Result<Metadata, XpakError> {
         let content = data
             .get(start as usize..end as usize)
             .ok_or_else(|| XpakError::Range(name.to_owned()))?;
+        // Records that share content could make a small file ask for a lot of memory.
+        claimed += end - start;
+        if claimed > data.len() as u64 {
+            return Err(XpakError::Range(name.to_owned()));
+        }
         if start < end {
             ranges.push((start, end, name));
         }
         if metadata.insert(name.to_owned(), content.to_vec()).is_some() {
             return Err(XpakError::Duplicate(name.to_owned()));
-        }
-        // Records that share content could make a small file ask for a lot of memory.
-        if ranges
-            .iter()
-            .map(|(start, end, _)| end - start)
-            .sum::<u64>()
-            > data.len() as u64
-        {
-            return Err(XpakError::Range(name.to_owned()));
         }
     }
     ranges.sort_unstable();

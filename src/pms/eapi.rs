@@ -84,6 +84,12 @@ impl BashVersion {
     /// The oldest bash that runs the processor, whatever the EAPI.
     pub const OLDEST: BashVersion = BashVersion::new(5, 2);
 
+    /// Reads `5.2`; nothing for anything else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (major, minor) = text.split_once('.')?;
+        Some(BashVersion::new(major.parse().ok()?, minor.parse().ok()?))
+    }
+
     /// A version from its two numbers.
     pub const fn new(major: u32, minor: u32) -> Self {
         BashVersion { major, minor }
@@ -225,12 +231,15 @@ impl Eapi {
     ///
     /// The keys are the names of the methods here. Booleans are `1` or empty, lists are separated
     /// by spaces; `phases` holds function names, `functions`, `global_functions` and
-    /// `executables` the commands that exist, `banned_functions` and `banned_executables` those
-    /// that must abort, `variables` and `exported` the variables of PMS 11.1.
+    /// `executables` the commands that exist, `absent_functions` those that come with a later EAPI,
+    /// `banned_functions` and `banned_executables` those that must abort, `variables` and `exported` the variables of PMS 11.1.
     pub fn to_bash(self) -> String {
         let mut fields = vec![("name", self.name().to_owned())];
         fields.extend(self.fact_fields());
-        fields.push(("phases", join(self.phases().map(Phase::function))));
+        // By name, which is the order of DEFINED_PHASES.
+        let mut phases: Vec<_> = self.phases().collect();
+        phases.sort_unstable_by_key(|phase| phase.name());
+        fields.push(("phases", join(phases.into_iter().map(Phase::function))));
         fields.extend(self.command_fields());
         fields.push(("variables", join(self.variables().map(|v| v.name))));
         fields.push((
@@ -375,7 +384,7 @@ mod tests {
         assert!(bash.contains("[insopts_respected_by]='doins'"), "{bash}");
         assert!(bash.contains("[trailing_slash]=''"), "{bash}");
         assert!(
-            bash.contains("[phases]='pkg_pretend pkg_setup src_unpack"),
+            bash.contains("[phases]='src_compile pkg_config src_configure"),
             "{bash}"
         );
         assert!(!bash.contains('\n'));

@@ -135,10 +135,10 @@ impl Manifest {
                 "-----BEGIN PGP SIGNATURE-----" => break,
                 _ => {
                     let line = line.strip_prefix("- ").unwrap_or(line);
-                    if !line.trim().is_empty() {
-                        if let Some(entry) = parse_line(line).map_err(broken)? {
-                            manifest.add(entry).map_err(broken)?;
-                        }
+                    if !line.trim().is_empty()
+                        && let Some(entry) = parse_line(line).map_err(broken)?
+                    {
+                        manifest.add(entry).map_err(broken)?;
                     }
                 }
             }

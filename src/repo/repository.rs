@@ -320,10 +320,10 @@ fn names_in(directory: &Path) -> Result<Vec<String>, RepoError> {
     let mut names = Vec::new();
     for entry in entries {
         let entry = entry.map_err(RepoError::read(directory))?;
-        if let Ok(name) = entry.file_name().into_string() {
-            if !name.starts_with('.') {
-                names.push(name);
-            }
+        if let Ok(name) = entry.file_name().into_string()
+            && !name.starts_with('.')
+        {
+            names.push(name);
         }
     }
     Ok(names)
@@ -400,7 +400,7 @@ mod tests {
         assert_eq!(opened.packages("app-misc").unwrap(), ["foo"]);
         assert!(opened.packages("sys-apps").unwrap().is_empty());
         let package = opened.ebuilds("app-misc/foo").unwrap();
-        let versions: Vec<_> = package.ebuilds.iter().map(|e| e.cpv.pf()).collect();
+        let versions: Vec<_> = package.ebuilds.iter().map(|e| e.cpv.p()).collect();
         assert_eq!(versions, ["foo-9_rc1", "foo-9", "foo-10"]);
         assert_eq!(package.invalid.len(), 3);
         assert!(opened.ebuilds("app-misc/../x").unwrap().ebuilds.is_empty());

@@ -10,7 +10,9 @@ use indexmap::IndexMap;
 
 use super::text::is_absent;
 use super::{Ebuild, RepoError, Repository};
+use crate::pms::atom::Atom;
 use crate::pms::names::NameKind;
+use crate::pms::suggest::closest;
 use crate::util::digest::{HashName, hash_file};
 
 /// The priority that a main repository has when none is configured.
@@ -348,6 +350,58 @@ impl RepoSet {
         })
     }
 
+    /// The ebuilds whose name, version and repository the atom asks for, the best one last.
+    /// Slots and flags are in an ebuild's metadata and so not looked at here. The repository may
+    /// be named by an alias.
+    ///
+    /// # Errors
+    /// A directory cannot be read, or the atom names a repository that is not configured.
+    pub fn named_by(&self, atom: &Atom) -> Result<Vec<Ebuild>, RepoError> {
+        let mut found = Vec::new();
+        if atom.is_wildcard() {
+            for cp in self.all_packages()? {
+                found.extend(self.ebuilds(&cp)?);
+            }
+        } else {
+            found = self.ebuilds(atom.cp())?;
+        }
+        found.retain(|ebuild| atom.names(&ebuild.cpv));
+        if let Some(name) = atom.repository() {
+            let wanted = self.member(name)?.repository.name();
+            found.retain(|ebuild| &*ebuild.repository == wanted);
+        }
+        Ok(found)
+    }
+
+    /// Packages, as `category/package`, with names near to `name`, nearest first. The name may
+    /// have a category or not; with one, the same name in other categories comes first.
+    ///
+    /// # Errors
+    /// A list or directory cannot be read.
+    pub fn near_names(&self, name: &str) -> Result<Vec<String>, RepoError> {
+        let all = self.all_packages()?;
+        let bare = |cp: &str| {
+            cp.split_once('/')
+                .map_or_else(String::new, |(_, pn)| pn.to_owned())
+        };
+        let (category, pn) = name.split_once('/').unwrap_or(("", name));
+        let mut near: Vec<String> = all.iter().filter(|cp| bare(cp) == pn).cloned().collect();
+        let names: BTreeSet<String> = all.iter().map(|cp| bare(cp)).collect();
+        let mut alike = Vec::new();
+        for other in closest(pn, names.iter().map(String::as_str)) {
+            alike.extend(all.iter().filter(|cp| bare(cp) == other).cloned());
+        }
+        alike.sort_by_key(|cp| {
+            cp.split_once('/')
+                .is_none_or(|(other, _)| other != category)
+        });
+        near.extend(alike);
+        let mut seen = BTreeSet::new();
+        near.retain(|cp| cp != name && seen.insert(cp.clone()));
+        near.truncate(3);
+        Ok(near)
+    }
+
     /// Mirror groups of all repositories; a group that several define has the URIs of all.
     ///
     /// # Errors
@@ -392,10 +446,10 @@ impl RepoSet {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
         };
-        if let Some((known, md5)) = lock().get(path) {
-            if *known == stamp {
-                return Ok(md5.clone());
-            }
+        if let Some((known, md5)) = lock().get(path)
+            && *known == stamp
+        {
+            return Ok(md5.clone());
         }
         let digests = hash_file(path, &[HashName::Md5]).map_err(|error| RepoError::Read {
             path: error.path,
@@ -453,192 +507,4 @@ impl Ebuild {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    struct Trees(tempfile::TempDir);
-
-    impl Trees {
-        fn new() -> Self {
-            Self(tempfile::tempdir().unwrap())
-        }
-
-        fn file(&self, name: &str, text: &str) -> &Self {
-            let path = self.0.path().join(name);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-            self
-        }
-
-        fn repository(&self, name: &str, layout: &str) -> &Self {
-            self.file(&format!("{name}/profiles/repo_name"), name)
-                .file(&format!("{name}/metadata/layout.conf"), layout)
-        }
-
-        fn settings(&self, name: &str) -> RepoSettings {
-            RepoSettings {
-                name: name.to_owned(),
-                location: self.0.path().join(name),
-                ..RepoSettings::default()
-            }
-        }
-    }
-
-    fn names(repositories: Vec<&Repository>) -> Vec<&str> {
-        repositories.into_iter().map(Repository::name).collect()
-    }
-
-    #[test]
-    fn masters_and_eclass_order() {
-        let trees = Trees::new();
-        trees
-            .repository("gentoo", "masters =\n")
-            .repository("middle", "masters = gentoo\naliases = centre\n")
-            .repository("top", "masters = gentoo centre\n")
-            .repository("plain", "")
-            .file("gentoo/eclass/a.eclass", "gentoo\n")
-            .file("middle/eclass/a.eclass", "middle\n")
-            .file("gentoo/eclass/b.eclass", "gentoo b\n")
-            .file("plain/eclass/b.eclass", "plain b\n");
-        let all: Vec<_> = ["top", "plain", "middle", "gentoo"]
-            .map(|n| trees.settings(n))
-            .to_vec();
-        let set = RepoSet::new(&all, Some("gentoo")).unwrap();
-        let order: Vec<_> = set.repositories().map(Repository::name).collect();
-        assert_eq!(order, ["gentoo", "middle", "plain", "top"]);
-        assert_eq!(names(set.masters("top").unwrap()), ["gentoo", "middle"]);
-        assert_eq!(names(set.masters("plain").unwrap()), ["gentoo"]);
-        assert_eq!(
-            names(set.eclass_order("top").unwrap()),
-            ["top", "middle", "gentoo"]
-        );
-        assert_eq!(set.repository("centre").unwrap().name(), "middle");
-        let found = set.eclass("top", "a").unwrap();
-        assert!(found.path.ends_with("middle/eclass/a.eclass"));
-        assert!(
-            set.eclass("plain", "b")
-                .unwrap()
-                .path
-                .ends_with("plain/eclass/b.eclass")
-        );
-        assert!(
-            set.eclass("top", "b")
-                .unwrap()
-                .path
-                .ends_with("gentoo/eclass/b.eclass")
-        );
-        assert!(matches!(
-            set.eclass("top", "../a"),
-            Err(RepoError::EclassName { .. })
-        ));
-        let error = set.eclass("top", "none").unwrap_err();
-        assert!(matches!(&error, RepoError::MissingEclass { searched, .. } if searched.len() == 3));
-    }
-
-    #[test]
-    fn a_changed_eclass_is_hashed_again() {
-        let trees = Trees::new();
-        trees
-            .repository("gentoo", "masters =\n")
-            .file("gentoo/eclass/a.eclass", "a");
-        let set = RepoSet::new(&[trees.settings("gentoo")], None).unwrap();
-        let first = set.eclass("gentoo", "a").unwrap().md5;
-        assert_eq!(first, "0cc175b9c0f1b6a831c399e269772661");
-        trees.file("gentoo/eclass/a.eclass", "ab");
-        assert_ne!(set.eclass("gentoo", "a").unwrap().md5, first);
-    }
-
-    #[test]
-    fn an_equal_mtime_hides_no_overlay_eclass() {
-        let trees = Trees::new();
-        trees
-            .repository("gentoo", "masters =\n")
-            .repository("over", "masters = gentoo\n")
-            .file("gentoo/eclass/a.eclass", "1")
-            .file("over/eclass/a.eclass", "2");
-        let time = std::time::SystemTime::UNIX_EPOCH;
-        for name in ["gentoo", "over"] {
-            let path = trees.0.path().join(name).join("eclass/a.eclass");
-            fs::File::options()
-                .write(true)
-                .open(path)
-                .unwrap()
-                .set_modified(time)
-                .unwrap();
-        }
-        let all = [trees.settings("gentoo"), trees.settings("over")];
-        let set = RepoSet::new(&all, Some("gentoo")).unwrap();
-        assert!(
-            set.eclass("over", "a")
-                .unwrap()
-                .path
-                .ends_with("over/eclass/a.eclass")
-        );
-    }
-
-    #[test]
-    fn missing_masters_name_both_and_the_cure() {
-        let trees = Trees::new();
-        trees.repository("over", "masters = gentoo\n");
-        let error = RepoSet::new(&[trees.settings("over")], None).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "repository over: its master gentoo is not configured (add gentoo to repos.conf, or \
-             set masters for over there)"
-        );
-        let mut settings = trees.settings("over");
-        settings.masters = Some(Vec::new());
-        RepoSet::new(&[settings], None).unwrap();
-    }
-
-    #[test]
-    fn names_must_agree() {
-        let trees = Trees::new();
-        trees.repository("own", "").file("nameless/x", "");
-        let mut settings = trees.settings("own");
-        settings.name = "other".to_owned();
-        assert!(matches!(
-            RepoSet::new(std::slice::from_ref(&settings), None),
-            Err(RepoError::OtherName { .. })
-        ));
-        settings.aliases = vec!["other".to_owned()];
-        let set = RepoSet::new(&[settings.clone()], None).unwrap();
-        assert_eq!(set.repository("other").unwrap().name(), "own");
-        let set = RepoSet::new(&[trees.settings("nameless")], None).unwrap();
-        assert_eq!(set.repositories().next().unwrap().name(), "nameless");
-        let twice = [settings.clone(), settings];
-        assert!(matches!(
-            RepoSet::new(&twice, None),
-            Err(RepoError::SameName { .. })
-        ));
-    }
-
-    #[test]
-    fn the_higher_priority_comes_last_at_equal_versions() {
-        let trees = Trees::new();
-        trees
-            .repository("gentoo", "masters =\n")
-            .repository("a-over", "masters = gentoo\n")
-            .file("gentoo/profiles/categories", "app-misc\napp-arch\n")
-            .file("gentoo/app-misc/foo/foo-1.ebuild", "")
-            .file("gentoo/app-misc/foo/foo-2.ebuild", "")
-            .file("a-over/app-misc/foo/foo-2.ebuild", "")
-            .file("a-over/app-arch/foo/foo-1.ebuild", "")
-            .file("gentoo/app-misc/bar/bar-1.ebuild", "");
-        let all = [trees.settings("gentoo"), trees.settings("a-over")];
-        let set = RepoSet::new(&all, Some("gentoo")).unwrap();
-        let found = set.ebuilds("app-misc/foo").unwrap();
-        let found: Vec<_> = found.iter().map(|e| (e.cpv.pv(), &*e.repository)).collect();
-        assert_eq!(found, [("1", "gentoo"), ("2", "gentoo"), ("2", "a-over")]);
-        assert_eq!(
-            set.package_named("bar").unwrap(),
-            PackageName::One("app-misc/bar".into())
-        );
-        assert_eq!(
-            set.package_named("foo").unwrap(),
-            PackageName::Several(vec!["app-arch/foo".into(), "app-misc/foo".into()])
-        );
-        assert_eq!(set.package_named("none").unwrap(), PackageName::Unknown);
-        assert_eq!(set.categories("a-over").unwrap(), ["app-arch", "app-misc"]);
-    }
-}
+mod tests;

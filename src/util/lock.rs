@@ -129,21 +129,15 @@ impl Lock {
         }
     }
 
-    /// Locks a file that is open already, or gives `None` when somebody else holds a lock on it.
-    ///
-    /// The lock is let go of when the last descriptor made from this opening is closed, or by [`unlock`].
-    /// `file` must be open for writing where `kind` is exclusive. `path` serves messages only.
-    ///
-    /// # Errors
-    /// The file system knows no locks.
-    pub fn try_lock_file(file: &File, path: &Path, kind: Kind) -> Result<bool, LockError> {
-        set(file, path, kind, false)
-    }
-
     /// Makes the lock file disappear when the lock is let go of, as Portage does with `.*.portage_lockfile`.
     pub fn remove_on_release(mut self) -> Self {
         self.removed_on_release = true;
         self
+    }
+
+    /// The open lock file, for those who keep content in it.
+    pub fn file(&self) -> &File {
+        &self.file
     }
 
     /// The path of the lock file.
@@ -192,17 +186,11 @@ impl Drop for Lock {
             let _ = std::fs::remove_file(&self.path);
         }
         // A descriptor inherited by a child would keep the lock alive, closing ours would not end it.
-        let _ = unlock(&self.file);
+        let _ = fcntl(
+            &self.file,
+            FcntlArg::F_OFD_SETLK(&whole_file(libc::F_UNLCK)),
+        );
     }
-}
-
-/// Lets go of the lock on an open file.
-///
-/// # Errors
-/// What the system says.
-pub fn unlock(file: &File) -> io::Result<()> {
-    fcntl(file, FcntlArg::F_OFD_SETLK(&whole_file(libc::F_UNLCK)))?;
-    Ok(())
 }
 
 /// The lock file that Portage uses for `path`: `.<name>.portage_lockfile` in the same directory.

@@ -10,6 +10,9 @@ const NAME_LENGTH: usize = 100;
 const LARGEST_OCTAL_8: u64 = 0o7_777_777;
 const LARGEST_OCTAL_12: u64 = 0o77_777_777_777;
 
+/// Names and values of extended attributes.
+pub(super) type Xattrs = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// Which extensions a header may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum HeaderFormat {
@@ -36,7 +39,7 @@ pub(super) struct Fields {
     pub(super) nanoseconds: i64,
     /// Major and minor number of a device.
     pub(super) device: Option<(u64, u64)>,
-    pub(super) xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(super) xattrs: Xattrs,
 }
 
 impl Fields {

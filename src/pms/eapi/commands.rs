@@ -242,7 +242,7 @@ impl Eapi {
     }
 
     /// The lists of commands bash gets.
-    pub(super) fn command_fields(self) -> [(&'static str, String); 6] {
+    pub(super) fn command_fields(self) -> [(&'static str, String); 7] {
         let names = |commands: Vec<&'static Command>, form| {
             join(
                 commands
@@ -253,6 +253,10 @@ impl Eapi {
         };
         let all = || self.commands().collect::<Vec<_>>();
         let banned = || self.banned_commands().collect::<Vec<_>>();
+        let absent = COMMANDS
+            .iter()
+            .filter(|command| !command.exists_in(self) && !command.is_banned_in(self))
+            .collect();
         let global = self.commands().filter(|command| command.global).collect();
         let install_only = self
             .commands()
@@ -265,6 +269,7 @@ impl Eapi {
                 "install_functions",
                 names(install_only, CommandForm::Function),
             ),
+            ("absent_functions", names(absent, CommandForm::Function)),
             ("executables", names(all(), CommandForm::External)),
             ("banned_functions", names(banned(), CommandForm::Function)),
             ("banned_executables", names(banned(), CommandForm::External)),

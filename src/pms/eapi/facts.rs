@@ -291,6 +291,8 @@ facts! {
     mtimes_preserved: bool = false;
     /// Whether absolute symlinks into D lose that part (PMS 13.4).
     symlinks_rewritten: bool = true;
+    /// Whether empty directories that nothing keeps are left out of the image, as Portage does.
+    strict_keepdir: bool = false;
 }
 
 const EAPI_1: Facts = Facts {
@@ -475,6 +477,7 @@ const EAPI_8: Facts = Facts {
     selective_uri_restrictions: true,
     idepend: true,
     pkg_phases_in_empty_directory: true,
+    strict_keepdir: true,
     src_prepare: Format(8),
     accumulated_variables: &[
         "IUSE",

@@ -24,10 +24,9 @@ impl Filter {
         Self::default()
     }
 
-    /// For the environment between two phases: drops what bash itself declares, the package
-    /// manager's internals and state, and the user's session. `PATH`, `SHELL`, `TZ`, `MAKEOPTS`
-    /// and readonly variables of the ebuild persist.
-    pub fn for_save() -> Self {
+    /// What no saved environment holds: what bash itself declares, the package manager's
+    /// internals and state, and the user's session.
+    fn common() -> Self {
         let mut filter = Self::new();
         filter
             .drop_variables(BASH_VARIABLES)
@@ -44,25 +43,43 @@ impl Filter {
         filter
     }
 
-    /// For the environment that enters a package: as [`for_save`](Self::for_save), and drops
-    /// what describes the machine of the build, and the readonly attribute, which would stop
-    /// whoever loads the package from setting the variable anew.
+    /// For the environment between two phases: drops what bash itself declares, the package
+    /// manager's internals, what it sets anew for each phase, and the user's session. `PATH`,
+    /// `SHELL`, `TZ`, `MAKEOPTS` and readonly variables of the ebuild persist.
+    pub fn for_save() -> Self {
+        let mut filter = Self::common();
+        filter.drop_variables(IDENTITY_VARIABLES).drop_variables([
+            "A",
+            "AA",
+            "FEATURES",
+            "PORTAGE_FEATURES",
+        ]);
+        filter
+    }
+
+    /// For the environment that enters a package: drops what [`for_save`](Self::for_save) does,
+    /// but keeps the package's name, its distfiles and `FEATURES`, as records of the build. Also
+    /// drops what describes the machine of the build, and the readonly attribute, which would
+    /// stop whoever loads the package from setting the variable anew.
     pub fn for_package() -> Self {
-        let mut filter = Self::for_save();
+        let mut filter = Self::common();
         filter
             .drop_variables(BUILD_HOST_VARIABLES)
+            .drop_variable_prefix("__E_")
             .drop_variable_prefix("SANDBOX_")
             .drop_readonly(true);
         filter
     }
 
     /// For an environment that comes from a package, whoever built it: drops everything that
-    /// the package manager sets anew, and all settings of the system that override the build's.
+    /// the package manager sets anew, the package's name included, because it may have been
+    /// renamed, and all settings of the system that override the build's.
     pub fn for_load() -> Self {
-        let mut filter = Self::for_save();
+        let mut filter = Self::common();
         filter
             .drop_variables(IDENTITY_VARIABLES)
             .drop_variables(CURRENT_SETTINGS)
+            .drop_variable_prefix("__E_")
             .drop_variable_prefix("SANDBOX_")
             .drop_readonly(true);
         filter
@@ -152,7 +169,7 @@ mod tests {
     fn over_filtering_stays_undone() {
         let filter = Filter::for_save();
         for kept in [
-            "PATH", "SHELL", "TZ", "EMACS", "MAKEOPTS", "USE", "P", "S", "A", "LANG",
+            "PATH", "SHELL", "TZ", "EMACS", "MAKEOPTS", "USE", "S", "LANG",
         ] {
             assert!(!filter.drops_variable(kept), "{kept}");
         }
@@ -184,7 +201,10 @@ mod tests {
         ] {
             assert!(filter.drops_variable(dropped), "{dropped}");
         }
-        assert!(!filter.drops_variable("PF"));
+        for kept in ["PF", "A", "FEATURES", "SHELL", "LANG"] {
+            assert!(!filter.drops_variable(kept), "{kept}");
+        }
+        assert!(Filter::for_save().drops_variable("PF"));
         assert!(Filter::for_load().drops_variable("PF"));
         assert!(filter.drops_readonly());
     }

@@ -195,6 +195,9 @@ pub const STATE_VARIABLES: &[&str] = &[
     "PORTAGE_VERBOSE",
     "PORTAGE_WORKDIR_MODE",
     "PORTAGE_XATTR_EXCLUDE",
+    "__PORTAGE_HELPER",
+    "__PORTAGE_TEST_HARDLINK_LOCKS",
+    "_portage_filter_opts",
     "portage_mutable_filtered_vars",
     "portage_readonly_metadata",
     "portage_readonly_vars",
@@ -335,4 +338,4 @@ pub(super) const CURRENT_SETTINGS: &[&str] = &[
 ];
 
 /// Prefixes that belong to the package manager (PMS 2.2, and the processor's own).
-pub(super) const INTERNAL_PREFIXES: &[&str] = &["___", "__ebd_", "__EBD_", "__E_", "BASH_FUNC_"];
+pub(super) const INTERNAL_PREFIXES: &[&str] = &["___", "__ebd_", "__EBD_", "BASH_FUNC_"];

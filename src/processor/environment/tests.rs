@@ -357,6 +357,10 @@ proptest! {
             prop_assert_eq!(again.to_bash(), printed);
         }
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
     fn any_value_survives(value in prop::collection::vec(1u8..=255, 0..40)) {

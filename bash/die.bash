@@ -1,0 +1,82 @@
+# shellcheck shell=bash
+# The end of a build from within: die, nonfatal, and what a failed helper does.
+
+# die [-n] [MESSAGE…]
+#
+# Ends the build, from any depth: the supervisor is told why and where, then the shell that runs
+# the phases is killed, so that nothing behind a die in a subshell or a pipe is executed.
+die() {
+	local __ebd_status=$?
+	set +x +e +f +u
+	local IFS=$' \t\n'
+	if [[ $1 == -n ]]; then
+		shift
+		if [[ -n ${__EBD_NONFATAL} && -n ${__EBD_EAPI[die_nonfatal_option]} ]]; then
+			[[ $# -gt 0 ]] && eerror "$*"
+			return 1
+		fi
+	fi
+	local message=${*:-"(no error message)"} where='' line='' func='' stack='' i source name
+	for ((i = 1; i < ${#FUNCNAME[@]}; i++)); do
+		source=${BASH_SOURCE[i]} name=${FUNCNAME[i - 1]}
+		# Internals are no place that somebody who reads the message could go to.
+		[[ ${source} == */* && ${FUNCNAME[i]} != __ebd_* ]] || continue
+		if [[ -z ${where} ]]; then
+			where=${source} line=${BASH_LINENO[i - 1]} func=${FUNCNAME[i]}
+		fi
+		[[ ${name} == __ebd_* ]] && name=die
+		stack+=" *   ${source##*/}, line ${BASH_LINENO[i - 1]}: ${FUNCNAME[i]} called ${name}"$'\n'
+	done
+	{
+		builtin printf ' * ERROR: %s failed (%s phase):\n' "${CATEGORY}/${PF}" "${EBUILD_PHASE:-unknown}"
+		builtin printf ' *   %s\n' "${message//$'\n'/$'\n' *   }"
+		[[ -z ${stack} ]] || builtin printf ' * Called from:\n%s' "${stack}"
+	} >&2
+	local hook
+	for hook in ${EBUILD_DEATH_HOOKS}; do
+		"${hook}" "$@" >&2 2>/dev/null
+	done
+	__ebd_notify died "${EBUILD_PHASE:-}" "${message}" "${where}" "${line}" "${func}" "${stack}"
+	__ebd_stop "${__ebd_status}"
+}
+
+# __ebd_stop: ends the whole fork at once, whatever subshell this is.
+__ebd_stop() {
+	builtin kill -KILL "${__EBD_SHELL_PID}" 2>/dev/null
+	builtin kill -KILL "${BASHPID}"
+	exit "${1:-1}"
+}
+
+# nonfatal COMMAND…: runs it so that a helper's failure, or die -n, is a status and no more.
+nonfatal() {
+	if [[ -z ${__EBD_EAPI[nonfatal]} ]]; then
+		die "nonfatal: not defined in EAPI ${EAPI:-0}"
+	fi
+	if [[ $# -lt 1 ]]; then
+		die "nonfatal: a command is missing"
+	fi
+	local -x __EBD_NONFATAL=1 PORTAGE_NONFATAL=1
+	"$@"
+}
+
+# __ebd_helper_fail MESSAGE: what every command does that fails (PMS 12.1).
+__ebd_helper_fail() {
+	if [[ -z ${__EBD_EAPI[helpers_die]} ]] || [[ -n ${__EBD_NONFATAL} ]]; then
+		eerror "$1"
+		return 1
+	fi
+	die "$1"
+}
+
+# __ebd_helper_failed: what the signal of a failed helper makes this shell do.
+#
+# Helpers are programs (PMS 12.3), so their failure cannot call die here. Instead they leave their
+# message in a file and send the shell a signal, whose trap runs as soon as the command that the
+# helper was part of is over: still in the function, and at the line, that called it.
+__ebd_helper_failed() {
+	local message='a helper failed'
+	if [[ -r ${__EBD_BUILD}/helper-failed ]]; then
+		message=$(<"${__EBD_BUILD}/helper-failed")
+	fi
+	die "${message}"
+}

@@ -1,0 +1,188 @@
+# shellcheck shell=bash disable=SC2034
+# What fits nowhere else: debug and sandbox commands, edo, the pipe status, hooks.
+
+# Debug output goes to ECLASS_DEBUG_OUTPUT (a file, or `on` for standard error) and, during a
+# phase, to the log in T.
+debug-print() {
+	[[ ${EBUILD_PHASE} != depend && -n ${T} ]] && (( $# )) || return 0
+	if [[ ${ECLASS_DEBUG_OUTPUT} == on ]]; then
+		builtin printf 'debug: %s\n' "$@" >&2
+	elif [[ -n ${ECLASS_DEBUG_OUTPUT} ]]; then
+		builtin printf 'debug: %s\n' "$@" >> "${ECLASS_DEBUG_OUTPUT}"
+	fi
+	[[ ! -w ${T} ]] || builtin printf '%s\n' "$@" >> "${T}/eclass-debug.log"
+	return 0
+}
+
+debug-print-function() {
+	builtin local IFS=' '
+	debug-print "$1: entering function, parameters: ${*:2}"
+}
+
+debug-print-section() {
+	builtin local IFS=' '
+	debug-print "now in section $*"
+}
+
+# __ebd_sandbox_add COMMAND PATH
+#
+# Appends to the sandbox's list of the same name, which is an exported variable.
+__ebd_sandbox_add() {
+	builtin local command="$1" list
+	list="SANDBOX_${command#add}"
+	list=${list^^}
+	shift
+	__ebd_scope "${command}"
+	(( $# == 1 )) || die "${command}: takes exactly one path, not $#"
+	[[ $1 != *:* ]] || die "${command}: the path must not hold a colon: '$1'"
+	builtin declare -gx "${list}=${!list:+${!list}:}$1"
+}
+
+addread() {
+	__ebd_sandbox_add addread "$@"
+}
+
+addwrite() {
+	__ebd_sandbox_add addwrite "$@"
+}
+
+addpredict() {
+	__ebd_sandbox_add addpredict "$@"
+}
+
+adddeny() {
+	__ebd_sandbox_add adddeny "$@"
+}
+
+# edo COMMAND [ARGUMENT…]
+edo() {
+	builtin local word quoted line=
+	__ebd_scope edo
+	(( $# )) || die "edo: takes a command"
+	for word; do
+		# Quotes only where a reader, or a shell, would need them.
+		builtin printf -v quoted '%q' "${word}"
+		[[ ${quoted} == "${word}" ]] || word=${word@Q}
+		line+="${line:+ }${word}"
+	done
+	builtin printf '%s\n' " ${__EBD_COLOR_INFO}*${__EBD_COLOR_NORMAL} ${line}" >&2
+	__ebd_log INFO "${line}"
+	"$@" || {
+		__ebd_helper_fail "edo: failed to run: ${line}"
+		return 1
+	}
+}
+
+# assert [MESSAGE…]
+#
+# The copy has to be the first thing done: any other command replaces PIPESTATUS.
+assert() {
+	__EBD_PIPESTATUS=( "${PIPESTATUS[@]}" )
+	builtin local status
+	for status in "${__EBD_PIPESTATUS[@]}"; do
+		(( status == 0 )) || die "$@"
+	done
+}
+
+# pipestatus [-v]
+pipestatus() {
+	__EBD_PIPESTATUS=( "${PIPESTATUS[@]}" )
+	builtin local IFS=' ' status result=0
+	if (( $# > 1 )) || [[ -n $1 && $1 != -v ]]; then
+		die "pipestatus: takes no argument but -v"
+	fi
+	for status in "${__EBD_PIPESTATUS[@]}"; do
+		(( status == 0 )) || result=${status}
+	done
+	[[ $1 != -v ]] || builtin printf '%s\n' "${__EBD_PIPESTATUS[*]}"
+	return "${result}"
+}
+
+# __ebd_register_hook VARIABLE FUNCTION…
+__ebd_register_hook() {
+	builtin local variable="$1" hook
+	shift
+	for hook; do
+		[[ -n ${hook} && ${hook} != *[[:space:]]* ]] || continue
+		__ebd_contains_word "${hook}" "${!variable}" \
+			|| builtin declare -gx "${variable}=${!variable} ${hook}"
+	done
+}
+
+# What eclasses use beyond the specification: functions called when a phase has died or the build
+# has succeeded. Some write to the variables themselves.
+register_die_hook() {
+	__ebd_register_hook EBUILD_DEATH_HOOKS "$@"
+}
+
+register_success_hook() {
+	__ebd_register_hook EBUILD_SUCCESS_HOOKS "$@"
+}
+
+# eqatag [-v] TAG [KEY=VALUE…] [/PATH…]
+#
+# Adds a machine readable finding to the QA log of the build, as a YAML list item. Repositories'
+# install-qa-check.d scripts call it, by this and by the older name.
+eqatag() {
+	builtin local word text verbose='' __EBD_YAML
+	builtin local -a files data
+	files=()
+	data=()
+	if [[ $1 == -v ]]; then
+		verbose=1
+		shift
+	fi
+	[[ -n $1 ]] || die "eqatag: the tag is missing"
+	text="- tag: $1"$'\n'
+	shift
+	for word; do
+		case ${word} in
+			/*)
+				files+=( "${word}" )
+				[[ -z ${verbose} ]] || __ebd_message QA "${__EBD_COLOR_QA}" "  ${word}"
+				;;
+			*=*) data+=( "${word}" ) ;;
+			*) die "eqatag: neither key=value nor a path: '${word}'" ;;
+		esac
+	done
+	if (( ${#data[@]} )); then
+		text+=$'  data:\n'
+		for word in "${data[@]}"; do
+			__ebd_yaml_quote "${word#*=}"
+			text+="    ${word%%=*}: \"${__EBD_YAML}\""$'\n'
+		done
+	fi
+	if (( ${#files[@]} )); then
+		text+=$'  files:\n'
+		for word in "${files[@]}"; do
+			__ebd_yaml_quote "${word}"
+			text+="    - \"${__EBD_YAML}\""$'\n'
+		done
+	fi
+	builtin printf '%s' "${text}" >> "${T}/qa.log"
+}
+
+__eqatag() {
+	eqatag "$@"
+}
+
+# Sets __EBD_YAML to the text as it stands between double quotes.
+__ebd_yaml_quote() {
+	__EBD_YAML=${1//\\/\\\\}
+	__EBD_YAML=${__EBD_YAML//\"/\\\"}
+	__EBD_YAML=${__EBD_YAML//$'\n'/\\n}
+}
+
+# __ebd_environment_defaults
+#
+# Exports what packages find in every Portage build without the specification's word: some build
+# systems take XARGS as they find it.
+__ebd_environment_defaults() {
+	builtin local program
+	builtin declare -gx USERLAND="${USERLAND:-GNU}"
+	if [[ -z ${XARGS} ]]; then
+		program='xargs'
+		! builtin type -P gxargs >/dev/null || program='gxargs'
+		builtin declare -gx XARGS="${program} -r"
+	fi
+}

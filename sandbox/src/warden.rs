@@ -1,0 +1,123 @@
+//! The warden: a small process between the supervisor and one processor.
+//!
+//! It is a child subreaper, so a build's process that daemonises becomes its child instead of
+//! init's and stays within reach; and its standard input, which the processor reads its
+//! commands from, is a pipe whose other end only the supervisor has, so it notices the
+//! supervisor's end however that came about (SIGKILL included) and then kills everything below
+//! it. A process group alone would do neither: any child can leave it with `setsid`.
+
+use std::ffi::OsString;
+use std::os::fd::AsFd;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+use crate::process::kill_descendants;
+
+/// The hidden first argument by which the `ebd` program becomes a warden.
+pub const ARGUMENT: &str = "__warden";
+
+/// How long the warden tries to end what is below it before it gives up.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Why a warden could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum WardenError {
+    /// No program was named.
+    #[error("warden: no program to run was given")]
+    NoProgram,
+    /// The kernel refused to make this process a subreaper.
+    #[error("warden: cannot become a child subreaper")]
+    Subreaper(#[source] Errno),
+    /// The program could not be started.
+    #[error("warden: cannot start {program:?}")]
+    Start {
+        /// The program as given.
+        program: OsString,
+        /// The reason.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// Runs `command` (program and arguments) in a process group of its own, with this process's
+/// standard input, output and error, and gives its exit status (128 + signal if it was killed).
+///
+/// Standard input must be a pipe: once its last writer is gone, everything is killed. When the
+/// program ends, whatever it left behind is killed too.
+///
+/// # Errors
+/// A [`WardenError`] if the program could not be run.
+pub fn run(command: &[OsString]) -> Result<u8, WardenError> {
+    let (program, arguments) = command.split_first().ok_or(WardenError::NoProgram)?;
+    nix::sys::prctl::set_child_subreaper(true).map_err(WardenError::Subreaper)?;
+    // Out of the terminal's foreground group: ctrl-C is the supervisor's business, which ends its
+    // wardens by closing their control pipes.
+    let _ = nix::unistd::setpgid(Pid::from_raw(0), Pid::from_raw(0));
+    let child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::inherit())
+        .process_group(0)
+        .spawn()
+        .map_err(|source| WardenError::Start {
+            program: program.clone(),
+            source,
+        })?;
+    let child = Pid::from_raw(child.id() as i32);
+    std::thread::spawn(|| {
+        wait_for_hangup();
+        let _ = kill_descendants(Pid::this(), &[], PATIENCE);
+        std::process::exit(137);
+    });
+    let status = reap_until(child);
+    let _ = kill_descendants(Pid::this(), &[], PATIENCE);
+    Ok(status)
+}
+
+/// Returns when the pipe on standard input has no writer any more. Nothing is read from it.
+fn wait_for_hangup() {
+    let stdin = std::io::stdin();
+    loop {
+        let mut watched = [PollFd::new(stdin.as_fd(), PollFlags::empty())];
+        match poll(&mut watched, PollTimeout::NONE) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(_) => return,
+        }
+        let gone = PollFlags::POLLHUP | PollFlags::POLLERR | PollFlags::POLLNVAL;
+        if watched
+            .iter()
+            .any(|fd| fd.revents().is_some_and(|r| r.intersects(gone)))
+        {
+            return;
+        }
+    }
+}
+
+/// Reaps every child until `child` has ended and gives its status.
+fn reap_until(child: Pid) -> u8 {
+    loop {
+        match waitpid(None, None) {
+            Ok(WaitStatus::Exited(pid, code)) if pid == child => {
+                return u8::try_from(code & 0xff).unwrap_or(255);
+            }
+            Ok(WaitStatus::Signaled(pid, signal, _)) if pid == child => {
+                return 128_u8.saturating_add(signal as u8);
+            }
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(_) => return 255,
+        }
+    }
+}
+
+/// The exit status of a finished process as a shell gives it: the code, or 128 + signal.
+#[must_use]
+pub fn shell_status(status: std::process::ExitStatus) -> i32 {
+    status
+        .code()
+        .unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
+}

@@ -1,0 +1,347 @@
+//! From an image and its metadata to a package in PKGDIR.
+
+use std::fs;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use super::compression::{Compression, CompressionError};
+use super::image_tar::{self, ImageError, Packed};
+use super::pkgdir::{Format, PkgdirError, Reservation, Written};
+use super::xpak::{self, Metadata, XpakError};
+use crate::util::atomic::{self, AtomicError};
+
+/// A package could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// A format that is known and not written.
+    #[error("{0} is not written yet; use --format xpak")]
+    Format(Format),
+    /// A file of build-info cannot be read.
+    #[error("{}: cannot be read for the metadata", path.display())]
+    BuildInfo {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Something in build-info is no metadata.
+    #[error("{}: is no regular file with a name in UTF-8, so it cannot go into the metadata", path.display())]
+    NoMetadata {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Packing the image failed.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// Compressing failed.
+    #[error(transparent)]
+    Compression(#[from] CompressionError),
+    /// The metadata cannot be written as an XPAK segment.
+    #[error("the metadata cannot be packed")]
+    Xpak(#[from] XpakError),
+    /// Writing the package failed.
+    #[error("{}: the package cannot be written", path.display())]
+    Write {
+        /// The package.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The package cannot be put in its place.
+    #[error(transparent)]
+    Pkgdir(#[from] PkgdirError),
+    /// `BINPKGMD5` or `BUILD_ID` cannot be written to build-info.
+    #[error("the package cannot be recorded in build-info")]
+    Record(#[from] AtomicError),
+}
+
+/// How a package is made.
+#[derive(Debug, Clone, Default)]
+pub struct PackageOptions {
+    /// How the image is compressed.
+    pub compression: Compression,
+    /// How the image is packed.
+    pub image: image_tar::Options,
+}
+
+/// A package that was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Package {
+    /// Its file.
+    pub file: Written,
+    /// What it contains.
+    pub image: Packed,
+    /// Its metadata, with `BUILD_ID`.
+    pub metadata: Metadata,
+}
+
+/// Reads the files of a build-info directory. `CONTENTS`, which Portage makes when it installs, is passed over.
+///
+/// # Errors
+/// The directory cannot be read, or has something in it that is no regular file.
+pub fn read_build_info(directory: &Path) -> Result<Metadata, BuildError> {
+    let fail = |path: &Path, source| BuildError::BuildInfo {
+        path: path.to_owned(),
+        source,
+    };
+    let mut metadata = Metadata::new();
+    for entry in fs::read_dir(directory).map_err(|source| fail(directory, source))? {
+        let entry = entry.map_err(|source| fail(directory, source))?;
+        let path = entry.path();
+        let kind = entry.file_type().map_err(|source| fail(&path, source))?;
+        let Some(name) = entry
+            .file_name()
+            .to_str()
+            .filter(|_| kind.is_file())
+            .map(str::to_owned)
+        else {
+            return Err(BuildError::NoMetadata { path });
+        };
+        if name != "CONTENTS" {
+            metadata.insert(name, fs::read(&path).map_err(|source| fail(&path, source))?);
+        }
+    }
+    Ok(metadata)
+}
+
+/// Packs `image` and `metadata` into the place that is reserved, in the format that it was reserved for.
+///
+/// `BUILD_ID` of the metadata becomes that of the reservation.
+///
+/// # Errors
+/// The format is not supported, the image cannot be read, or the package cannot be written; then nothing is left.
+pub fn write_package(
+    image: &Path,
+    metadata: Metadata,
+    reservation: Reservation,
+    options: &PackageOptions,
+) -> Result<Package, BuildError> {
+    match reservation.format() {
+        Format::Xpak => write_xpak(image, metadata, reservation, options),
+        Format::Gpkg => Err(BuildError::Format(Format::Gpkg)),
+    }
+}
+
+/// Packs `image` and `metadata` into the place that is reserved, in the xpak format.
+///
+/// # Errors
+/// As for [`write_package`].
+pub fn write_xpak(
+    image: &Path,
+    mut metadata: Metadata,
+    reservation: Reservation,
+    options: &PackageOptions,
+) -> Result<Package, BuildError> {
+    if let Some(build_id) = reservation.build_id() {
+        metadata.insert("BUILD_ID".to_owned(), build_id.to_string().into_bytes());
+    }
+    let trailer = xpak::write_trailer(&metadata)?;
+
+    let path = reservation.path().to_owned();
+    let fail = |source| BuildError::Write {
+        path: path.clone(),
+        source,
+    };
+    let mut compressor = options
+        .compression
+        .compress(BufWriter::with_capacity(1 << 17, reservation))?;
+    let packed = image_tar::write_image(image, options.image, &mut compressor)?;
+    let mut output = compressor.finish().map_err(fail)?;
+    output.write_all(&trailer).map_err(fail)?;
+    let reservation = output
+        .into_inner()
+        .map_err(|error| fail(error.into_error()))?;
+    let file = reservation.commit()?;
+    Ok(Package {
+        file,
+        image: packed,
+        metadata,
+    })
+}
+
+/// Writes to build-info what the database of installed packages keeps of a package: `BINPKGMD5` and `BUILD_ID`.
+///
+/// # Errors
+/// A file cannot be written.
+pub fn record_in_build_info(directory: &Path, package: &Written) -> Result<(), BuildError> {
+    atomic::write_unsynced(
+        &directory.join("BINPKGMD5"),
+        format!("{}\n", package.md5).as_bytes(),
+        0o644,
+    )?;
+    if let Some(build_id) = package.build_id {
+        atomic::write_unsynced(
+            &directory.join("BUILD_ID"),
+            format!("{build_id}\n").as_bytes(),
+            0o644,
+        )?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::binpkg::compression::{Algorithm, decompress};
+    use crate::binpkg::pkgdir::{Pkgdir, PkgdirOptions};
+    use crate::binpkg::xpak::XpakFile;
+    use crate::pms::cpv::Cpv;
+
+    struct Place {
+        directory: tempfile::TempDir,
+        pkgdir: Pkgdir,
+    }
+
+    impl Place {
+        fn new() -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            let image = directory.path().join("image");
+            fs::create_dir_all(image.join("usr/bin")).unwrap();
+            fs::write(image.join("usr/bin/foo"), "#!/bin/sh\n").unwrap();
+            let info = directory.path().join("build-info");
+            fs::create_dir(&info).unwrap();
+            for (name, content) in [
+                ("SLOT", "0\n"),
+                ("EAPI", "8\n"),
+                ("CONTENTS", "dir /usr\n"),
+                ("BUILD_ID", "77"),
+            ] {
+                fs::write(info.join(name), content).unwrap();
+            }
+            let pkgdir =
+                Pkgdir::open(&directory.path().join("pkgdir"), PkgdirOptions::default()).unwrap();
+            Self { directory, pkgdir }
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.directory.path().join(name)
+        }
+
+        fn reserve(&self, format: Format) -> Reservation {
+            self.pkgdir
+                .reserve(&Cpv::parse("app-misc/foo-1").unwrap(), format)
+                .unwrap()
+        }
+
+        fn files(&self) -> usize {
+            fs::read_dir(self.pkgdir.path().join("app-misc/foo"))
+                .unwrap()
+                .count()
+        }
+    }
+
+    #[test]
+    fn a_package_has_image_metadata_and_build_id() {
+        let place = Place::new();
+        let metadata = read_build_info(&place.path("build-info")).unwrap();
+        for (id, algorithm) in [
+            (1, Algorithm::Zstd),
+            (2, Algorithm::None),
+            (3, Algorithm::Xz),
+        ] {
+            let options = PackageOptions {
+                compression: Compression::with_default_level(algorithm, 2),
+                ..PackageOptions::default()
+            };
+            let package = write_package(
+                &place.path("image"),
+                metadata.clone(),
+                place.reserve(Format::Xpak),
+                &options,
+            )
+            .unwrap();
+            assert_eq!(
+                (package.file.build_id, package.image.entries),
+                (Some(id), 4)
+            );
+            assert_eq!(
+                package.file.size,
+                fs::metadata(&package.file.path).unwrap().len()
+            );
+
+            let mut file = XpakFile::open(&package.file.path).unwrap();
+            let read = file.metadata().unwrap();
+            assert_eq!(read, package.metadata);
+            assert_eq!(
+                read.keys().collect::<Vec<_>>(),
+                ["BUILD_ID", "EAPI", "SLOT"]
+            );
+            assert_eq!(read["BUILD_ID"], id.to_string().as_bytes());
+            let mut image = Vec::new();
+            decompress(file.image().unwrap())
+                .unwrap()
+                .read_to_end(&mut image)
+                .unwrap();
+            let mut expected = Vec::new();
+            image_tar::write_image(&place.path("image"), options.image, &mut expected).unwrap();
+            assert!(image == expected);
+        }
+    }
+
+    #[test]
+    fn records_what_the_installed_package_keeps() {
+        let place = Place::new();
+        let info = place.path("build-info");
+        let metadata = read_build_info(&info).unwrap();
+        let package = write_package(
+            &place.path("image"),
+            metadata,
+            place.reserve(Format::Xpak),
+            &PackageOptions::default(),
+        )
+        .unwrap();
+        record_in_build_info(&info, &package.file).unwrap();
+        assert_eq!(fs::read_to_string(info.join("BUILD_ID")).unwrap(), "1\n");
+        assert_eq!(
+            fs::read_to_string(info.join("BINPKGMD5")).unwrap(),
+            format!("{}\n", package.file.md5)
+        );
+    }
+
+    #[test]
+    fn names_the_format_that_is_not_written_yet() {
+        let place = Place::new();
+        let reservation = place.reserve(Format::Gpkg);
+        let error = write_package(
+            &place.path("image"),
+            Metadata::new(),
+            reservation,
+            &PackageOptions::default(),
+        );
+        assert_eq!(
+            error.unwrap_err().to_string(),
+            "gpkg is not written yet; use --format xpak"
+        );
+        assert_eq!(place.files(), 0);
+    }
+
+    #[test]
+    fn a_failure_leaves_nothing() {
+        let place = Place::new();
+        let reservation = place.reserve(Format::Xpak);
+        write_package(
+            &place.path("none"),
+            Metadata::new(),
+            reservation,
+            &PackageOptions::default(),
+        )
+        .unwrap_err();
+        assert_eq!(place.files(), 0);
+    }
+
+    #[test]
+    fn only_regular_files_are_metadata() {
+        let place = Place::new();
+        symlink("/etc/shadow", place.path("build-info").join("LINK")).unwrap();
+        let error = read_build_info(&place.path("build-info"))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("build-info/LINK: is no regular file"),
+            "{error}"
+        );
+    }
+}

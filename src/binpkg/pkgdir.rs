@@ -1,0 +1,588 @@
+//! PKGDIR: the directory of binary packages, shared by many builders.
+//!
+//! With `FEATURES=binpkg-multi-instance` a package is `CATEGORY/PN/PF-BUILD_ID.xpak`, without it is
+//! `CATEGORY/PF.tbz2`. A build id is taken before anything is packed, by creating an empty file of the final name that
+//! must not exist; Portage does the same, so builders of both kinds share one directory.
+//!
+//! Portage's placeholders look like ours, and nothing tells whether their maker still lives. Ours have a locked partial
+//! file beside them, so those that a killed builder left are recognised by an unlocked one and removed; placeholders
+//! without a partial file are left alone.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+
+use crate::binpkg::index::{Index, IndexError};
+use crate::pms::cpv::Cpv;
+use crate::util::lock::{Lock, LockError};
+
+mod files;
+mod names;
+mod reservation;
+
+use files::{directories, regular_files, sweep_directory};
+pub use names::{Format, PackageFile};
+pub use reservation::{Reservation, Written};
+
+/// What went wrong in PKGDIR.
+#[derive(Debug, thiserror::Error)]
+pub enum PkgdirError {
+    /// A file or directory cannot be read, written, created or removed.
+    #[error("{}: cannot be {step}", path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What was tried: a participle such as `created`.
+        step: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Without `binpkg-multi-instance` two builders cannot make the same package at a time.
+    #[error("{}: another builder is writing this package; wait for it, or set FEATURES=binpkg-multi-instance", path.display())]
+    Busy {
+        /// The package file.
+        path: PathBuf,
+    },
+    /// Locking failed.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The index cannot be read.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+}
+
+impl PkgdirError {
+    fn io(path: &Path, step: &'static str, source: io::Error) -> Self {
+        Self::Io {
+            path: path.to_owned(),
+            step,
+            source,
+        }
+    }
+}
+
+/// How PKGDIR is kept: the FEATURES that concern it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PkgdirOptions {
+    /// `binpkg-multi-instance`: several builds of one version side by side.
+    pub multi_instance: bool,
+    /// `pkgdir-index-trusted`: what the index says is believed without looking at every file.
+    pub index_trusted: bool,
+    /// `compress-index`: `Packages.gz` is written too.
+    pub compress_index: bool,
+}
+
+impl Default for PkgdirOptions {
+    /// What Portage's make.globals sets.
+    fn default() -> Self {
+        Self {
+            multi_instance: true,
+            index_trusted: true,
+            compress_index: false,
+        }
+    }
+}
+
+/// A directory of binary packages.
+#[derive(Debug, Clone)]
+pub struct Pkgdir {
+    path: PathBuf,
+    options: PkgdirOptions,
+}
+
+impl Pkgdir {
+    /// Opens the directory at `path`, which is created when missing.
+    ///
+    /// # Errors
+    /// The directory cannot be created.
+    pub fn open(path: &Path, options: PkgdirOptions) -> Result<Self, PkgdirError> {
+        fs::create_dir_all(path).map_err(|source| PkgdirError::io(path, "created", source))?;
+        let path = path
+            .canonicalize()
+            .map_err(|source| PkgdirError::io(path, "found", source))?;
+        Ok(Self { path, options })
+    }
+
+    /// The directory, as an absolute path without links.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// How it is kept.
+    pub fn options(&self) -> PkgdirOptions {
+        self.options
+    }
+
+    /// The path of the index, `Packages`.
+    pub fn index_path(&self) -> PathBuf {
+        self.path.join("Packages")
+    }
+
+    /// All packages of both layouts, sorted by path. Placeholders and files with other names are left out.
+    ///
+    /// Names are believed; the content is not looked at.
+    ///
+    /// # Errors
+    /// A directory cannot be read.
+    pub fn list(&self) -> Result<Vec<PackageFile>, PkgdirError> {
+        let mut files = Vec::new();
+        for category in directories(&self.path)? {
+            for (file, metadata) in regular_files(&self.path.join(&category))? {
+                if metadata.size() > 0 {
+                    files.extend(PackageFile::in_category(&category, &file));
+                }
+            }
+            for pn in directories(&self.path.join(&category))? {
+                for (file, metadata) in regular_files(&self.path.join(&category).join(&pn))? {
+                    if metadata.size() > 0 {
+                        files.extend(PackageFile::in_package(&category, &pn, &file));
+                    }
+                }
+            }
+        }
+        files.sort_by(|one, other| one.path().cmp(other.path()));
+        Ok(files)
+    }
+
+    /// Takes the next build id of `cpv` and holds it until the reservation is committed or dropped.
+    ///
+    /// The id is one more than the highest that any file, placeholder or entry of the index has, so an id whose package
+    /// is gone is not given again while the index remembers it. What builders that were killed left behind is removed
+    /// on the way.
+    ///
+    /// # Errors
+    /// The directory cannot be read or written, the index cannot be read, or, without `binpkg-multi-instance`, somebody
+    /// else is at it.
+    pub fn reserve(&self, cpv: &Cpv, format: Format) -> Result<Reservation, PkgdirError> {
+        if self.options.multi_instance {
+            self.reserve_next(cpv, format)
+        } else {
+            self.reserve_only(cpv, format)
+        }
+    }
+
+    /// Removes what builders that were killed left behind, everywhere, and gives the paths of it.
+    ///
+    /// # Errors
+    /// A directory cannot be read, or something in it cannot be removed.
+    pub fn sweep(&self) -> Result<Vec<PathBuf>, PkgdirError> {
+        let mut swept = Vec::new();
+        for category in directories(&self.path)? {
+            let category = self.path.join(category);
+            swept.extend(sweep_directory(&category)?);
+            for pn in directories(&category)? {
+                swept.extend(sweep_directory(&category.join(pn))?);
+            }
+        }
+        Ok(swept)
+    }
+
+    fn reserve_next(&self, cpv: &Cpv, format: Format) -> Result<Reservation, PkgdirError> {
+        let directory = self.path.join(cpv.category()).join(cpv.pn());
+        self.ensure_directory(&directory)?;
+        sweep_directory(&directory)?;
+        let on_disk = regular_files(&directory)?
+            .into_iter()
+            .filter_map(|(file, _)| PackageFile::in_package(cpv.category(), cpv.pn(), &file))
+            .filter(|file| file.cpv() == cpv)
+            .filter_map(|file| file.build_id())
+            .max();
+        let indexed = Index::read(&self.index_path())?.highest_build_id(cpv.as_str());
+        let mut build_id = on_disk.max(indexed).unwrap_or(0);
+        loop {
+            build_id += 1;
+            if let Some(reservation) = self.try_reserve(&directory, cpv, format, build_id)? {
+                return Ok(reservation);
+            }
+        }
+    }
+
+    fn try_reserve(
+        &self,
+        directory: &Path,
+        cpv: &Cpv,
+        format: Format,
+        build_id: u64,
+    ) -> Result<Option<Reservation>, PkgdirError> {
+        let stem = format!("{}-{build_id}", cpv.pf());
+        let Some(partial) = self.lock_partial(directory, &stem)? else {
+            return Ok(None);
+        };
+        let taken = |format: Format| {
+            directory
+                .join(format!("{stem}.{}", format.extension()))
+                .symlink_metadata()
+                .is_ok()
+        };
+        if taken(Format::Xpak) || taken(Format::Gpkg) {
+            return Ok(None);
+        }
+        let path = directory.join(format!("{stem}.{}", format.extension()));
+        let placeholder = match OpenOptions::new().write(true).create_new(true).open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
+            Err(error) => return Err(PkgdirError::io(&path, "created", error)),
+        };
+        let metadata = placeholder
+            .metadata()
+            .map_err(|source| PkgdirError::io(&path, "created", source))?;
+        Ok(Some(Reservation::new(
+            &self.path,
+            partial,
+            path,
+            Some(build_id),
+            format,
+            Some(&metadata),
+        )))
+    }
+
+    /// The one place that a package has without `binpkg-multi-instance`.
+    fn reserve_only(&self, cpv: &Cpv, format: Format) -> Result<Reservation, PkgdirError> {
+        let directory = self.path.join(cpv.category());
+        self.ensure_directory(&directory)?;
+        let extension = match format {
+            Format::Xpak => "tbz2",
+            Format::Gpkg => format.extension(),
+        };
+        let path = directory.join(format!("{}.{extension}", cpv.pf()));
+        match self.lock_partial(&directory, cpv.pf())? {
+            Some(partial) => Ok(Reservation::new(
+                &self.path, partial, path, None, format, None,
+            )),
+            None => Err(PkgdirError::Busy { path }),
+        }
+    }
+
+    /// Locks the file that the package `stem` is written to, empty and removed again when the lock is dropped.
+    fn lock_partial(&self, directory: &Path, stem: &str) -> Result<Option<Lock>, PkgdirError> {
+        let path = directory.join(names::partial(stem));
+        let Some(lock) = Lock::try_acquire(&path)? else {
+            return Ok(None);
+        };
+        let lock = lock.remove_on_release();
+        let fail = |source| PkgdirError::io(&path, "prepared", source);
+        lock.file().set_len(0).map_err(fail)?;
+        lock.file()
+            .set_permissions(Permissions::from_mode(0o644))
+            .map_err(fail)?;
+        self.share_file(lock.file());
+        Ok(Some(lock))
+    }
+
+    /// Gives a file the group of PKGDIR, and that group the rights it has to PKGDIR. Best effort, as in Portage.
+    pub(super) fn share_file(&self, file: &File) {
+        if let (Ok(pkgdir), Ok(metadata)) = (self.path.metadata(), file.metadata()) {
+            if pkgdir.gid() != metadata.gid() {
+                let _ = std::os::unix::fs::fchown(file, None, Some(pkgdir.gid()));
+            }
+            let mode = metadata.mode() & 0o7777 | pkgdir.mode() & 0o060;
+            let _ = file.set_permissions(Permissions::from_mode(mode));
+        }
+    }
+
+    /// Makes a directory below PKGDIR with the group and the group's rights of PKGDIR.
+    fn ensure_directory(&self, directory: &Path) -> Result<(), PkgdirError> {
+        let pkgdir = self
+            .path
+            .metadata()
+            .map_err(|source| PkgdirError::io(&self.path, "read", source))?;
+        let mut path = self.path.clone();
+        for component in directory
+            .strip_prefix(&self.path)
+            .unwrap_or(directory)
+            .components()
+        {
+            path.push(component);
+            match fs::create_dir(&path) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
+                Err(error) => return Err(PkgdirError::io(&path, "created", error)),
+            }
+            if let Ok(metadata) = path.metadata() {
+                let mode = metadata.mode() & 0o7777 | pkgdir.mode() & 0o2070;
+                if metadata.gid() != pkgdir.gid() {
+                    let _ = chown(&path, None, Some(pkgdir.gid()));
+                }
+                if mode != metadata.mode() & 0o7777 {
+                    let _ = fs::set_permissions(&path, Permissions::from_mode(mode));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::io::Write;
+
+    use super::files::entries;
+    use super::*;
+
+    fn cpv() -> Cpv {
+        Cpv::parse("app-misc/foo-1.0").unwrap()
+    }
+
+    fn pkgdir(options: PkgdirOptions) -> (tempfile::TempDir, Pkgdir) {
+        let directory = tempfile::tempdir().unwrap();
+        let pkgdir = Pkgdir::open(&directory.path().join("binpkgs"), options).unwrap();
+        (directory, pkgdir)
+    }
+
+    fn multi() -> (tempfile::TempDir, Pkgdir) {
+        pkgdir(PkgdirOptions::default())
+    }
+
+    fn put(pkgdir: &Pkgdir, path: &str, content: &str) {
+        let path = pkgdir.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    fn names(pkgdir: &Pkgdir, directory: &str) -> Vec<String> {
+        let mut names: Vec<_> = entries(&pkgdir.path().join(directory))
+            .unwrap()
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect();
+        names.sort();
+        names
+    }
+
+    fn reserved_id(pkgdir: &Pkgdir) -> Option<u64> {
+        pkgdir.reserve(&cpv(), Format::Xpak).unwrap().build_id()
+    }
+
+    #[test]
+    fn holds_the_place_until_the_package_stands_in_it() {
+        let (_directory, pkgdir) = multi();
+        let mut reservation = pkgdir.reserve(&cpv(), Format::Xpak).unwrap();
+        assert_eq!(
+            names(&pkgdir, "app-misc/foo"),
+            [".foo-1.0-1.partial", "foo-1.0-1.xpak"]
+        );
+        assert_eq!(reservation.path().metadata().unwrap().len(), 0);
+        assert!(
+            pkgdir.list().unwrap().is_empty(),
+            "a placeholder is no package"
+        );
+        reservation.write_all(b"abc").unwrap();
+        let written = reservation.commit().unwrap();
+        assert_eq!(written.md5, "900150983cd24fb0d6963f7d28e17f72");
+        assert_eq!(written.sha1, "a9993e364706816aba3e25717850c26c9cd0d89d");
+        assert_eq!((written.size, written.build_id), (3, Some(1)));
+        assert_eq!(
+            written.relative_path,
+            Path::new("app-misc/foo/foo-1.0-1.xpak")
+        );
+        let metadata = written.path.metadata().unwrap();
+        assert_eq!(
+            (metadata.mtime(), metadata.mode() & 0o7777),
+            (written.mtime, 0o644)
+        );
+        assert_eq!(fs::read(&written.path).unwrap(), b"abc");
+        assert_eq!(names(&pkgdir, "app-misc/foo"), ["foo-1.0-1.xpak"]);
+        assert_eq!(reserved_id(&pkgdir), Some(2));
+    }
+
+    #[test]
+    fn a_dropped_reservation_leaves_nothing() {
+        let (_directory, pkgdir) = multi();
+        let mut reservation = pkgdir.reserve(&cpv(), Format::Xpak).unwrap();
+        reservation.write_all(b"half").unwrap();
+        drop(reservation);
+        assert!(names(&pkgdir, "app-misc/foo").is_empty());
+        assert_eq!(reserved_id(&pkgdir), Some(1));
+    }
+
+    #[test]
+    fn counts_files_placeholders_and_the_index() {
+        let (_directory, pkgdir) = multi();
+        for other in [
+            "foo-1.0-r1-9.xpak",
+            "foo-1.0-7.tbz2",
+            "foo-1.0.1-8.xpak",
+            "foo-1-6.xpak",
+            "readme",
+        ] {
+            put(&pkgdir, &format!("app-misc/foo/{other}"), "other");
+        }
+        assert_eq!(reserved_id(&pkgdir), Some(1));
+        put(
+            &pkgdir,
+            "app-misc/foo/foo-1.0-2.gpkg.tar",
+            "built by another",
+        );
+        assert_eq!(reserved_id(&pkgdir), Some(3));
+        put(&pkgdir, "app-misc/foo/foo-1.0-4.xpak", "");
+        assert_eq!(
+            reserved_id(&pkgdir),
+            Some(5),
+            "Portage may be about to write the fourth"
+        );
+        put(
+            &pkgdir,
+            "Packages",
+            "VERSION: 0\n\nBUILD_ID: 11\nCPV: app-misc/foo-1.0\nPATH: gone\n\n",
+        );
+        assert_eq!(reserved_id(&pkgdir), Some(12), "the eleventh is remembered");
+    }
+
+    #[test]
+    fn removes_what_a_killed_builder_left() {
+        let (_directory, pkgdir) = multi();
+        put(&pkgdir, "app-misc/foo/.foo-1.0-1.partial", "half a package");
+        put(&pkgdir, "app-misc/foo/foo-1.0-1.xpak", "");
+        put(&pkgdir, "app-misc/foo/.foo-1.0-2.partial", "");
+        put(
+            &pkgdir,
+            "app-misc/foo/foo-1.0-2.xpak",
+            "finished by another",
+        );
+        let live = pkgdir
+            .try_reserve(&pkgdir.path().join("app-misc/foo"), &cpv(), Format::Xpak, 5)
+            .unwrap();
+        assert!(live.is_some());
+        assert_eq!(reserved_id(&pkgdir), Some(6));
+        assert_eq!(
+            names(&pkgdir, "app-misc/foo"),
+            [".foo-1.0-5.partial", "foo-1.0-2.xpak", "foo-1.0-5.xpak"]
+        );
+        drop(live);
+
+        put(&pkgdir, "app-misc/foo/.foo-1.0-9.partial", "");
+        put(&pkgdir, "app-misc/foo/foo-1.0-9.gpkg.tar", "");
+        assert_eq!(pkgdir.sweep().unwrap().len(), 2);
+        assert_eq!(names(&pkgdir, "app-misc/foo"), ["foo-1.0-2.xpak"]);
+    }
+
+    #[test]
+    fn builders_side_by_side_get_ids_and_entries_of_their_own() {
+        let (_directory, pkgdir) = multi();
+        let ids: BTreeSet<u64> = std::thread::scope(|scope| {
+            let builders: Vec<_> = (0..8)
+                .map(|builder| {
+                    let pkgdir = &pkgdir;
+                    scope.spawn(move || {
+                        let mut reservation = pkgdir.reserve(&cpv(), Format::Xpak).unwrap();
+                        write!(reservation, "package {builder}").unwrap();
+                        let written = reservation.commit().unwrap();
+                        let metadata = [
+                            ("SLOT", "0".to_owned()),
+                            ("BUILD_ID", written.build_id.unwrap().to_string()),
+                        ]
+                        .map(|(name, value)| (name.to_owned(), value.into_bytes()));
+                        let facts = crate::binpkg::index::FileFacts::try_from(&written).unwrap();
+                        let entry = crate::binpkg::index::Entry::from_metadata(
+                            &cpv(),
+                            &metadata.into(),
+                            &facts,
+                        )
+                        .unwrap();
+                        let mut index = pkgdir.lock_index().unwrap();
+                        index.insert(entry);
+                        index.commit().unwrap();
+                        written.build_id.unwrap()
+                    })
+                })
+                .collect();
+            builders
+                .into_iter()
+                .map(|builder| builder.join().unwrap())
+                .collect()
+        });
+        assert_eq!(ids.len(), 8);
+        let index = Index::read(&pkgdir.index_path()).unwrap();
+        assert_eq!(
+            index
+                .entries()
+                .iter()
+                .filter_map(|entry| entry.build_id())
+                .collect::<BTreeSet<_>>(),
+            ids
+        );
+        assert_eq!(pkgdir.list().unwrap().len(), 8);
+        assert_eq!(names(&pkgdir, ""), ["Packages", "app-misc"]);
+        assert_eq!(names(&pkgdir, "app-misc/foo").len(), 8);
+    }
+
+    #[test]
+    fn the_old_layout_has_one_place() {
+        let (_directory, pkgdir) = pkgdir(PkgdirOptions {
+            multi_instance: false,
+            ..PkgdirOptions::default()
+        });
+        let mut reservation = pkgdir.reserve(&cpv(), Format::Xpak).unwrap();
+        assert_eq!(
+            (reservation.build_id(), reservation.relative_path()),
+            (None, Path::new("app-misc/foo-1.0.tbz2"))
+        );
+        let error = pkgdir
+            .reserve(&cpv(), Format::Xpak)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("app-misc/foo-1.0.tbz2: another builder is writing this package"),
+            "{error}"
+        );
+        reservation.write_all(b"first").unwrap();
+        reservation.commit().unwrap();
+        drop(pkgdir.reserve(&cpv(), Format::Xpak).unwrap());
+        assert_eq!(
+            names(&pkgdir, "app-misc"),
+            ["foo-1.0.tbz2"],
+            "a dropped reservation keeps the old package"
+        );
+    }
+
+    #[test]
+    fn lists_both_layouts() {
+        let (_directory, pkgdir) = multi();
+        for path in [
+            "a/b-1.tbz2",
+            "a/b/b-1-2.xpak",
+            "a/b/b-1-10.gpkg.tar",
+            "a/b/c-1-1.xpak",
+            "a/b/b-1.tbz2",
+            "Packages",
+        ] {
+            put(&pkgdir, path, "x");
+        }
+        let list = pkgdir.list().unwrap();
+        let paths: Vec<_> = list
+            .iter()
+            .map(|file| (file.path().to_str().unwrap(), file.build_id()))
+            .collect();
+        assert_eq!(
+            paths,
+            [
+                ("a/b/b-1-10.gpkg.tar", Some(10)),
+                ("a/b/b-1-2.xpak", Some(2)),
+                ("a/b-1.tbz2", None)
+            ]
+        );
+    }
+
+    #[test]
+    fn shares_with_the_group_of_pkgdir() {
+        let (_directory, pkgdir) = multi();
+        fs::set_permissions(pkgdir.path(), Permissions::from_mode(0o2775)).unwrap();
+        let mut reservation = pkgdir.reserve(&cpv(), Format::Xpak).unwrap();
+        reservation.write_all(b"x").unwrap();
+        let written = reservation.commit().unwrap();
+        assert_eq!(written.path.metadata().unwrap().mode() & 0o7777, 0o664);
+        let directory = written.path.parent().unwrap();
+        assert_eq!(directory.metadata().unwrap().mode() & 0o2070, 0o2070);
+        assert_eq!(
+            directory.parent().unwrap().metadata().unwrap().mode() & 0o2070,
+            0o2070
+        );
+        pkgdir.lock_index().unwrap().commit().unwrap();
+        assert_eq!(
+            pkgdir.index_path().metadata().unwrap().mode() & 0o7777,
+            0o664
+        );
+    }
+}

@@ -1,0 +1,264 @@
+//! An ebuild with all that is known about it: its metadata, and what the configuration says.
+
+use std::path::PathBuf;
+
+use super::event::Event;
+use super::session::Session;
+use super::sourcing::{self, SourcingError, Subject};
+use crate::config::{PackageConfig, PackageQuery};
+use crate::metadata::{self, Entry, Lookup, MetadataError};
+use crate::pms::atom::{FlagState, PackageFacts};
+use crate::pms::cpv::Cpv;
+use crate::pms::dependency::{DepSpec, DependencyError};
+use crate::pms::eapi::{self, Eapi, UnsupportedEapi};
+use crate::repo::{Ebuild, RepoError};
+use crate::util::digest::{HashName, hash_file};
+
+/// Why an ebuild cannot be considered.
+#[derive(Debug, thiserror::Error)]
+pub enum CandidateError {
+    /// The ebuild cannot be read.
+    #[error("{}: cannot be read", path.display())]
+    Read {
+        /// The ebuild.
+        path: PathBuf,
+        /// The reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Its EAPI is not known or not supported.
+    #[error("{}: {source}", path.display())]
+    Eapi {
+        /// The ebuild.
+        path: PathBuf,
+        /// The reason.
+        source: UnsupportedEapi,
+    },
+    /// It cannot be sourced.
+    #[error(transparent)]
+    Sourcing(#[from] SourcingError),
+    /// Its metadata cannot be read or is not valid.
+    #[error("{cpv}: its metadata cannot be used")]
+    Metadata {
+        /// The package.
+        cpv: String,
+        /// The reason.
+        #[source]
+        source: MetadataError,
+    },
+    /// A value of its metadata is not UTF-8.
+    #[error("{}: the value of {key} is not valid UTF-8", path.display())]
+    NotText {
+        /// The ebuild.
+        path: PathBuf,
+        /// The variable.
+        key: String,
+    },
+    /// One of its dependency-like values is not valid.
+    #[error("{cpv}: {key} is not valid")]
+    Value {
+        /// The package.
+        cpv: String,
+        /// The variable.
+        key: &'static str,
+        /// The reason.
+        #[source]
+        source: DependencyError,
+    },
+    /// Its repository or an eclass cannot be read.
+    #[error(transparent)]
+    Repository(#[from] RepoError),
+}
+
+/// An ebuild, its metadata and its configuration.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    /// The ebuild.
+    pub ebuild: Ebuild,
+    /// Its EAPI.
+    pub eapi: Eapi,
+    /// Its metadata.
+    pub entry: Entry,
+    /// What the configuration says about it.
+    pub config: PackageConfig,
+}
+
+impl Candidate {
+    /// Everything about `ebuild`: from a cache if it has a valid entry, else by sourcing it, which
+    /// leaves an entry in the writable cache.
+    ///
+    /// # Errors
+    /// A [`CandidateError`] that names the ebuild.
+    pub async fn load(session: &Session, ebuild: Ebuild) -> Result<Self, CandidateError> {
+        let metadata_error = |source| CandidateError::Metadata {
+            cpv: ebuild.cpv.to_string(),
+            source,
+        };
+        let repositories = session.config.repositories();
+        let found = metadata::lookup(repositories, &ebuild, Some(&session.metadata_cache))
+            .map_err(metadata_error)?;
+        let eapi_error = |source| CandidateError::Eapi {
+            path: ebuild.path.clone(),
+            source,
+        };
+        let (entry, eapi) = match found {
+            Lookup::Valid(entry) => {
+                let eapi = Eapi::parse(entry.get("EAPI").unwrap_or("0")).map_err(eapi_error)?;
+                (entry, eapi)
+            }
+            Lookup::Stale(_) | Lookup::Missing => {
+                let text = std::fs::read(&ebuild.path).map_err(|source| CandidateError::Read {
+                    path: ebuild.path.clone(),
+                    source,
+                })?;
+                let eapi = Eapi::parse(eapi::scan(&text)).map_err(eapi_error)?;
+                (source(session, &ebuild, eapi).await?, eapi)
+            }
+        };
+        let (slot, subslot) = slots(&entry);
+        let text = |key| entry.get(key).unwrap_or_default();
+        let config = session.config.package(&PackageQuery {
+            cpv: &ebuild.cpv,
+            slot,
+            subslot,
+            repository: Some(&ebuild.repository),
+            eapi,
+            iuse: text("IUSE"),
+            keywords: text("KEYWORDS"),
+            license: text("LICENSE"),
+            restrict: text("RESTRICT"),
+            properties: text("PROPERTIES"),
+        });
+        Ok(Self {
+            ebuild,
+            eapi,
+            entry,
+            config,
+        })
+    }
+
+    /// A value of the metadata, empty if it is not set.
+    #[must_use]
+    pub fn value(&self, key: &str) -> &str {
+        self.entry.get(key).unwrap_or_default()
+    }
+
+    /// Whether the flag is enabled.
+    #[must_use]
+    pub fn has_use(&self, flag: &str) -> bool {
+        self.config.use_flags.contains(flag)
+    }
+
+    /// A dependency-like value, read by `parse` and with its USE conditionals resolved.
+    ///
+    /// # Errors
+    /// [`CandidateError::Value`].
+    pub fn evaluated<T: crate::pms::dependency::Element>(
+        &self,
+        key: &'static str,
+        parse: impl Fn(&str, Eapi) -> Result<DepSpec<T>, DependencyError>,
+    ) -> Result<DepSpec<T>, CandidateError> {
+        let spec = parse(self.value(key), self.eapi).map_err(|source| CandidateError::Value {
+            cpv: self.ebuild.cpv.to_string(),
+            key,
+            source,
+        })?;
+        Ok(spec.evaluate(|flag| self.has_use(flag)))
+    }
+}
+
+/// The slot and subslot of SLOT.
+fn slots(entry: &Entry) -> (&str, &str) {
+    let slot = entry.get("SLOT").unwrap_or("0");
+    slot.split_once('/').unwrap_or((slot, slot))
+}
+
+impl PackageFacts for Candidate {
+    fn cpv(&self) -> &Cpv {
+        &self.ebuild.cpv
+    }
+
+    fn slot(&self) -> &str {
+        slots(&self.entry).0
+    }
+
+    fn subslot(&self) -> &str {
+        slots(&self.entry).1
+    }
+
+    fn repository(&self) -> Option<&str> {
+        Some(&self.ebuild.repository)
+    }
+
+    fn use_flag(&self, flag: &str) -> FlagState {
+        if self.has_use(flag) {
+            FlagState::On
+        } else if self.config.iuse_effective.contains(flag) {
+            FlagState::Off
+        } else {
+            FlagState::Missing
+        }
+    }
+}
+
+/// Where eclasses of an ebuild of `repository` are looked for, the first directory first.
+///
+/// # Errors
+/// The repository is not among the session's.
+pub fn eclass_dirs(session: &Session, repository: &str) -> Result<Vec<PathBuf>, RepoError> {
+    Ok(session
+        .config
+        .repositories()
+        .eclass_order(repository)?
+        .into_iter()
+        .map(crate::repo::Repository::eclass_dir)
+        .collect())
+}
+
+/// Sources the ebuild and keeps what came of it.
+async fn source(session: &Session, ebuild: &Ebuild, eapi: Eapi) -> Result<Entry, CandidateError> {
+    let repositories = session.config.repositories();
+    let pairs = sourcing::source(
+        &session.pool,
+        &Subject {
+            cpv: &ebuild.cpv,
+            ebuild: &ebuild.path,
+            eapi,
+            eclass_dirs: &eclass_dirs(session, &ebuild.repository)?,
+        },
+    )
+    .await?;
+    let mut values = Vec::new();
+    for (key, value) in pairs {
+        let text = String::from_utf8(value).map_err(|_| CandidateError::NotText {
+            path: ebuild.path.clone(),
+            key: key.clone(),
+        })?;
+        values.push((key, text));
+    }
+    let mut eclasses = Vec::new();
+    let inherited = values.iter().find(|(key, _)| key == "INHERITED");
+    for name in inherited.map_or("", |(_, names)| names).split_whitespace() {
+        let file = repositories.eclass(&ebuild.repository, name)?;
+        eclasses.push((name.to_owned(), file.md5));
+    }
+    eclasses.sort();
+    let metadata_error = |source| CandidateError::Metadata {
+        cpv: ebuild.cpv.to_string(),
+        source,
+    };
+    let digests =
+        hash_file(&ebuild.path, &[HashName::Md5]).map_err(|error| CandidateError::Read {
+            path: error.path,
+            source: error.source,
+        })?;
+    let md5 = digests.get(HashName::Md5).unwrap_or_default().to_owned();
+    let entry = Entry::from_sourced(values, &md5, &eclasses).map_err(metadata_error)?;
+    if let Err(error) = metadata::store(&session.metadata_cache, ebuild, &entry) {
+        // The next call sources again, which costs time and nothing else.
+        session.events.tell(Event::Notice {
+            text: format!("the metadata of {} was not kept: {error}", ebuild.cpv),
+        });
+    }
+    Ok(entry)
+}

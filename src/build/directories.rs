@@ -1,0 +1,287 @@
+//! The directories of one build below `${PORTAGE_TMPDIR}/portage`, as people know them.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// A directory or link of the build could not be made, emptied or removed.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {what}", path.display())]
+pub struct DirectoryError {
+    /// What was acted on.
+    pub path: PathBuf,
+    /// What could not be done.
+    pub what: &'static str,
+    /// The reason.
+    #[source]
+    pub source: io::Error,
+}
+
+/// Where one package is built: `PORTAGE_BUILDDIR` and what is in it.
+#[derive(Debug, Clone)]
+pub struct Directories {
+    /// `PORTAGE_BUILDDIR` itself.
+    pub root: PathBuf,
+}
+
+impl Directories {
+    /// The directories of `category`/`pf` below `tmpdir` (`PORTAGE_TMPDIR`). Nothing is made.
+    #[must_use]
+    pub fn new(tmpdir: &Path, category: &str, pf: &str) -> Self {
+        Self {
+            root: tmpdir.join("portage").join(category).join(pf),
+        }
+    }
+
+    /// `WORKDIR`.
+    #[must_use]
+    pub fn work(&self) -> PathBuf {
+        self.root.join("work")
+    }
+
+    /// `D`, without a slash at the end.
+    #[must_use]
+    pub fn image(&self) -> PathBuf {
+        self.root.join("image")
+    }
+
+    /// `T`.
+    #[must_use]
+    pub fn temp(&self) -> PathBuf {
+        self.root.join("temp")
+    }
+
+    /// `HOME`.
+    #[must_use]
+    pub fn home(&self) -> PathBuf {
+        self.root.join("homedir")
+    }
+
+    /// What becomes the package's metadata.
+    #[must_use]
+    pub fn build_info(&self) -> PathBuf {
+        self.root.join("build-info")
+    }
+
+    /// The directory that `pkg_` phases start in (PMS 9.1.1).
+    #[must_use]
+    pub fn empty(&self) -> PathBuf {
+        self.root.join("empty")
+    }
+
+    /// `DISTDIR` as the ebuild sees it: links to the files in `A`.
+    #[must_use]
+    pub fn distdir(&self) -> PathBuf {
+        self.root.join("distdir")
+    }
+
+    /// `FILESDIR` as the ebuild sees it: a link.
+    #[must_use]
+    pub fn files(&self) -> PathBuf {
+        self.root.join("files")
+    }
+
+    /// What supervisor and processor share about this build; for nobody else.
+    #[must_use]
+    pub fn private(&self) -> PathBuf {
+        self.root.join(".ebd")
+    }
+
+    /// The log of everything that the phases print.
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
+        self.temp().join("build.log")
+    }
+
+    /// The environment as it was after the last finished phase.
+    #[must_use]
+    pub fn environment(&self) -> PathBuf {
+        self.temp().join("environment")
+    }
+
+    /// The file that is locked while somebody builds here; Portage locks the same one.
+    #[must_use]
+    pub fn lock_subject(&self) -> PathBuf {
+        self.root.clone()
+    }
+
+    /// Makes the directories that a fresh build starts with, after removing whatever an earlier
+    /// build left.
+    ///
+    /// # Errors
+    /// A [`DirectoryError`] that names the path.
+    pub fn create_afresh(&self) -> Result<(), DirectoryError> {
+        self.remove()?;
+        make(&self.root, 0o755)?;
+        for dir in [self.work(), self.temp(), self.private()] {
+            make(&dir, 0o700)?;
+        }
+        for dir in [self.home(), self.build_info(), self.empty()] {
+            make(&dir, 0o755)?;
+        }
+        Ok(())
+    }
+
+    /// Makes sure, when a build is taken up again, that nothing but finished phases' work is there.
+    ///
+    /// # Errors
+    /// A [`DirectoryError`] that names the path.
+    pub fn reopen(&self) -> Result<(), DirectoryError> {
+        for dir in [self.home(), self.build_info(), self.empty()] {
+            make(&dir, 0o755)?;
+        }
+        Ok(())
+    }
+
+    /// Empties `WORKDIR`.
+    ///
+    /// # Errors
+    /// A [`DirectoryError`] that names the path.
+    pub fn empty_work(&self) -> Result<(), DirectoryError> {
+        remove_tree(&self.work())?;
+        make(&self.work(), 0o700)
+    }
+
+    /// Empties the image, as it must be when `src_install` starts.
+    ///
+    /// # Errors
+    /// A [`DirectoryError`] that names the path.
+    pub fn empty_image(&self) -> Result<(), DirectoryError> {
+        remove_tree(&self.image())?;
+        make(&self.image(), 0o755)
+    }
+
+    /// Makes `DISTDIR` for the phases: a link for each of `names` into `distdir`, so that an
+    /// ebuild sees the files that it names in `SRC_URI` and no others.
+    ///
+    /// # Errors
+    /// A [`DirectoryError`] that names the path.
+    pub fn link_distfiles(&self, distdir: &Path, names: &[String]) -> Result<(), DirectoryError> {
+        let links = self.distdir();
+        remove_tree(&links)?;
+        make(&links, 0o755)?;
+        for name in names {
+            link(&distdir.join(name), &links.join(name))?;
+        }
+        Ok(())
+    }
+
+    /// Makes `FILESDIR` for the phases: a link to the package's own files.
+    ///
+    /// # Errors
+    /// A [`DirectoryError`] that names the path.
+    pub fn link_files(&self, files: &Path) -> Result<(), DirectoryError> {
+        remove_tree(&self.files())?;
+        link(files, &self.files())
+    }
+
+    /// Removes the build and, if it was the last of its category, that folder.
+    ///
+    /// # Errors
+    /// A [`DirectoryError`] that names the path.
+    pub fn remove(&self) -> Result<(), DirectoryError> {
+        remove_tree(&self.root)?;
+        if let Some(category) = self.root.parent() {
+            // Another build of the category may be at work: that it is not empty is no failure.
+            let _ = fs::remove_dir(category);
+        }
+        Ok(())
+    }
+}
+
+/// Makes `path` and what is missing above it; `mode` is for `path` itself.
+fn make(path: &Path, mode: u32) -> Result<(), DirectoryError> {
+    let failed = |source| DirectoryError {
+        path: path.to_owned(),
+        what: "cannot be made",
+        source,
+    };
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent).map_err(failed)?;
+    }
+    match fs::DirBuilder::new().mode(mode).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        result => result.map_err(failed),
+    }?;
+    // The umask may have taken bits away.
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(failed)
+}
+
+/// Makes a symbolic link.
+fn link(target: &Path, path: &Path) -> Result<(), DirectoryError> {
+    std::os::unix::fs::symlink(target, path).map_err(|source| DirectoryError {
+        path: path.to_owned(),
+        what: "the link cannot be made",
+        source,
+    })
+}
+
+/// Removes whatever is at `path`, without following links; builds leave directories that not even
+/// their owner may write to, which are opened up first.
+fn remove_tree(path: &Path) -> Result<(), DirectoryError> {
+    let failed = |source| DirectoryError {
+        path: path.to_owned(),
+        what: "cannot be removed",
+        source,
+    };
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed(error)),
+        Ok(metadata) if !metadata.is_dir() => return fs::remove_file(path).map_err(failed),
+        Ok(_) => {}
+    }
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            for entry in walkdir::WalkDir::new(path).into_iter().flatten() {
+                if entry.file_type().is_dir() {
+                    let _ = fs::set_permissions(entry.path(), fs::Permissions::from_mode(0o700));
+                }
+            }
+            fs::remove_dir_all(path).map_err(failed)
+        }
+        result => result.map_err(failed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fresh_build_starts_empty_and_leaves_nothing() {
+        let tmp = tempfile::tempdir().unwrap();
+        let dirs = Directories::new(tmp.path(), "app-misc", "foo-1");
+        dirs.create_afresh().unwrap();
+        fs::create_dir(dirs.work().join("sealed")).unwrap();
+        fs::write(dirs.work().join("sealed/file"), "x").unwrap();
+        fs::set_permissions(
+            dirs.work().join("sealed"),
+            fs::Permissions::from_mode(0o500),
+        )
+        .unwrap();
+        dirs.link_files(Path::new("/nonexistent")).unwrap();
+        dirs.create_afresh().unwrap();
+        assert_eq!(fs::read_dir(dirs.work()).unwrap().count(), 0);
+        assert!(fs::symlink_metadata(dirs.files()).is_err());
+        dirs.remove().unwrap();
+        assert_eq!(fs::read_dir(tmp.path().join("portage")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn only_the_named_distfiles_are_linked() {
+        let tmp = tempfile::tempdir().unwrap();
+        let dirs = Directories::new(tmp.path(), "app-misc", "foo-1");
+        dirs.create_afresh().unwrap();
+        let distdir = tmp.path().join("distfiles");
+        fs::create_dir(&distdir).unwrap();
+        fs::write(distdir.join("a.tar"), "a").unwrap();
+        fs::write(distdir.join("b.tar"), "b").unwrap();
+        dirs.link_distfiles(&distdir, &["a.tar".into()]).unwrap();
+        assert_eq!(
+            fs::read_to_string(dirs.distdir().join("a.tar")).unwrap(),
+            "a"
+        );
+        assert!(!dirs.distdir().join("b.tar").exists());
+    }
+}

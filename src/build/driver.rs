@@ -1,0 +1,362 @@
+//! Running the phases of one package in its shell, with a checkpoint behind each.
+//!
+//! The environment is written down by a fork of the shell while the next phase already runs; what
+//! it wrote is filtered here and kept beside the progress that it belongs to. A phase counts as
+//! finished when its environment is kept, so a build that is killed at any moment is taken up
+//! from a state that was whole.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
+
+use super::event::{Event, Events};
+use super::state::{Progress, StateError};
+use crate::processor::environment::{Environment, EnvironmentError, Filter};
+use crate::processor::frame::{Death, Message};
+use crate::processor::library::quote;
+use crate::processor::{self, Shell, ShellError};
+
+/// How long the shell may take for what it does between phases.
+const HOUSEKEEPING: Duration = Duration::from_secs(60);
+
+/// How long a fork that writes an environment may outlive its shell.
+const AFTERLIFE: Duration = Duration::from_secs(3);
+
+/// A limit that is no limit.
+const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+/// Why a phase did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum PhaseError {
+    /// The ebuild, an eclass or a command called `die`.
+    #[error("{}", .0.message)]
+    Died(Box<Death>),
+    /// The shell ended although no phase may end it.
+    #[error("the phase ended its shell with `exit {0}`; a phase function must return or die")]
+    Exited(i32),
+    /// A signal ended the shell.
+    #[error("the phase was killed by {}", signal_name(*.0))]
+    Killed(i32),
+    /// The phase took longer than it may.
+    #[error("the phase took longer than {} seconds", .0.as_secs())]
+    Slow(Duration),
+    /// The conversation with the shell broke.
+    #[error(transparent)]
+    Shell(#[from] ShellError),
+    /// A message came that has no place here.
+    #[error("the shell said {0:?}, which has no place here")]
+    Unexpected(Box<Message>),
+    /// The environment that the shell wrote cannot be read.
+    #[error("{}: the environment after the {phase} phase cannot be kept", path.display())]
+    Environment {
+        /// The file that the shell wrote.
+        path: PathBuf,
+        /// The phase.
+        phase: String,
+        /// The reason.
+        #[source]
+        source: EnvironmentError,
+    },
+    /// The environment's file cannot be read or written.
+    #[error("{}: cannot be read or written", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The progress cannot be kept.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// A thread of ours ended early.
+    #[error("the checkpoint of the {0} phase was not finished")]
+    Checkpoint(String),
+}
+
+/// A signal's name as people write it.
+fn signal_name(number: i32) -> String {
+    Signal::try_from(number).map_or_else(|_| format!("signal {number}"), |s| s.to_string())
+}
+
+/// The shell of one package, and how far it has come.
+#[derive(Debug)]
+pub struct Driver {
+    shell: Shell,
+    events: Events,
+    package: String,
+    private: PathBuf,
+    visible_environment: PathBuf,
+    progress: Progress,
+    phase_limit: Option<Duration>,
+    /// The phase whose environment is being written by a fork of the shell.
+    saving: Option<String>,
+    /// The phase whose environment is being filtered and kept.
+    keeping: Option<(String, JoinHandle<Result<(), PhaseError>>)>,
+}
+
+/// What a [`Driver`] is made of.
+#[derive(Debug)]
+pub struct DriverSetup {
+    /// The started shell.
+    pub shell: Shell,
+    /// Where to tell what happens.
+    pub events: Events,
+    /// `category/pf`.
+    pub package: String,
+    /// The build's private directory.
+    pub private: PathBuf,
+    /// Where people look for the environment (`${T}/environment`).
+    pub visible_environment: PathBuf,
+    /// What is finished already.
+    pub progress: Progress,
+    /// How long one phase may take.
+    pub phase_limit: Option<Duration>,
+}
+
+/// The file that keeps the environment after `phase`.
+#[must_use]
+pub fn kept_environment(private: &Path, phase: &str) -> PathBuf {
+    private.join(format!("environment.{phase}"))
+}
+
+impl Driver {
+    /// A driver of a shell that was just started.
+    #[must_use]
+    pub fn new(setup: DriverSetup) -> Self {
+        let DriverSetup {
+            shell,
+            events,
+            package,
+            private,
+            visible_environment,
+            progress,
+            phase_limit,
+        } = setup;
+        Self {
+            shell,
+            events,
+            package,
+            private,
+            visible_environment,
+            progress,
+            phase_limit,
+            saving: None,
+            keeping: None,
+        }
+    }
+
+    /// Whether the phase was finished, by this build or the one that it takes up.
+    #[must_use]
+    pub fn has_finished(&self, phase: &str) -> bool {
+        self.progress.has(phase)
+    }
+
+    /// Waits until the shell has sourced the ebuild or loaded its environment.
+    ///
+    /// # Errors
+    /// A [`PhaseError`] if it did not.
+    pub async fn ready(&mut self) -> Result<(), PhaseError> {
+        self.until(&Message::ReadyForPhases, None).await
+    }
+
+    /// Runs shell text that ends with the message that `phase` is done, and keeps the environment
+    /// behind it if `checkpoint`. No process that it started is left.
+    ///
+    /// # Errors
+    /// A [`PhaseError`]; the driver must then be ended.
+    pub async fn run(
+        &mut self,
+        phase: &str,
+        text: &[u8],
+        checkpoint: bool,
+    ) -> Result<(), PhaseError> {
+        self.events.tell(Event::Phase {
+            package: self.package.clone(),
+            phase: phase.to_owned(),
+        });
+        self.shell.command(text).await?;
+        let done = Message::PhaseDone(phase.to_owned());
+        let result = self.until(&done, self.phase_limit).await;
+        // The environment of the phase before belongs to a state that was whole, even if this
+        // phase failed.
+        let settled = self.settle().await;
+        result?;
+        settled?;
+        self.shell.kill_leftovers();
+        if checkpoint {
+            let raw = self.private.join("environment.raw");
+            let mut command = b"__ebd_save_environment ".to_vec();
+            command.extend(quote(raw.as_os_str().as_encoded_bytes()));
+            command.extend_from_slice(b" &");
+            self.shell.command(&command).await?;
+            self.saving = Some(phase.to_owned());
+        }
+        Ok(())
+    }
+
+    /// Waits until the environment of the last phase is kept.
+    ///
+    /// # Errors
+    /// A [`PhaseError`] if it cannot be.
+    pub async fn settle(&mut self) -> Result<(), PhaseError> {
+        if self.saving.is_some() {
+            let deadline = Instant::now() + HOUSEKEEPING;
+            while self.saving.is_some() {
+                match timeout_at(deadline, self.shell.next()).await {
+                    Err(_) => return Err(PhaseError::Slow(HOUSEKEEPING)),
+                    Ok(event) => match event? {
+                        processor::Event::Message(Message::Saved(_)) => self.saved().await?,
+                        processor::Event::Message(Message::Elog { level, phase, text }) => {
+                            self.elog(level, phase, text);
+                        }
+                        processor::Event::Message(other) => {
+                            return Err(PhaseError::Unexpected(Box::new(other)));
+                        }
+                        processor::Event::Ended(_) => {
+                            // The fork that writes outlives the shell for a moment.
+                            if Instant::now() + HOUSEKEEPING > deadline + AFTERLIFE {
+                                return Err(PhaseError::Checkpoint(
+                                    self.saving.take().unwrap_or_default(),
+                                ));
+                            }
+                            tokio::time::sleep(Duration::from_millis(5)).await;
+                        }
+                    },
+                }
+            }
+        }
+        self.kept().await
+    }
+
+    /// Ends everything.
+    pub async fn end(self) {
+        self.shell.end().await;
+    }
+
+    /// Ends the shell in good order and gives back its processor.
+    ///
+    /// # Errors
+    /// A [`PhaseError`] if the last environment could not be kept.
+    pub async fn finish(mut self) -> Result<Option<processor::Processor>, PhaseError> {
+        self.settle().await?;
+        Ok(self.shell.finish().await?)
+    }
+
+    /// Waits for `wanted`, minding what else is said meanwhile.
+    async fn until(&mut self, wanted: &Message, limit: Option<Duration>) -> Result<(), PhaseError> {
+        let deadline = Instant::now() + limit.unwrap_or(FOREVER);
+        let mut death = None;
+        let mut helper_failure = None;
+        loop {
+            let event = match timeout_at(deadline, self.shell.next()).await {
+                Err(_) => return Err(PhaseError::Slow(limit.unwrap_or(FOREVER))),
+                Ok(event) => event?,
+            };
+            match event {
+                processor::Event::Message(message) if message == *wanted => return Ok(()),
+                processor::Event::Message(Message::Hello(_)) => {}
+                processor::Event::Message(Message::Died(told)) => {
+                    // The first is the cause; what dies because of it tells less.
+                    death.get_or_insert(told);
+                }
+                processor::Event::Message(Message::HelperFailed(text)) => {
+                    helper_failure.get_or_insert(text);
+                }
+                processor::Event::Message(Message::Saved(_)) => self.saved().await?,
+                processor::Event::Message(Message::Elog { level, phase, text }) => {
+                    self.elog(level, phase, text);
+                }
+                processor::Event::Message(other) => {
+                    return Err(PhaseError::Unexpected(Box::new(other)));
+                }
+                processor::Event::Ended(status) => {
+                    let death = death.or_else(|| {
+                        helper_failure.map(|message| Death {
+                            message,
+                            ..Death::default()
+                        })
+                    });
+                    return Err(match (death, status) {
+                        (Some(death), _) => PhaseError::Died(Box::new(death)),
+                        (None, 129..=192) => PhaseError::Killed(status - 128),
+                        (None, status) => PhaseError::Exited(status),
+                    });
+                }
+            }
+        }
+    }
+
+    /// Tells what an ebuild has to say.
+    fn elog(&self, level: String, phase: String, text: String) {
+        self.events.tell(Event::Elog {
+            package: self.package.clone(),
+            phase,
+            level,
+            text,
+        });
+    }
+
+    /// The fork has written the environment: filters and keeps it in a thread.
+    async fn saved(&mut self) -> Result<(), PhaseError> {
+        self.kept().await?;
+        let Some(phase) = self.saving.take() else {
+            return Ok(());
+        };
+        if !self.progress.has(&phase) {
+            self.progress.finished.push(phase.clone());
+        }
+        let progress = self.progress.clone();
+        let private = self.private.clone();
+        let visible = self.visible_environment.clone();
+        let name = phase.clone();
+        let raw = self.private.join("environment.raw");
+        let kept = kept_environment(&self.private, &phase);
+        // Renamed at once, so that the next phase's environment has the name for itself.
+        let taken = self.private.join(format!("environment.{phase}.raw"));
+        std::fs::rename(&raw, &taken).map_err(|source| PhaseError::File { path: raw, source })?;
+        self.keeping = Some((
+            phase,
+            tokio::task::spawn_blocking(move || {
+                keep(&taken, &kept, &visible, &name)?;
+                progress.store(&private)?;
+                Ok(())
+            }),
+        ));
+        Ok(())
+    }
+
+    /// Waits for the thread that keeps an environment.
+    async fn kept(&mut self) -> Result<(), PhaseError> {
+        if let Some((phase, task)) = self.keeping.take() {
+            task.await.map_err(|_| PhaseError::Checkpoint(phase))??;
+        }
+        Ok(())
+    }
+}
+
+/// Filters the environment in `raw` into `kept`, and shows it to people as `visible`.
+fn keep(raw: &Path, kept: &Path, visible: &Path, phase: &str) -> Result<(), PhaseError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| PhaseError::File { path, source }
+    };
+    let text = std::fs::read(raw).map_err(failed(raw))?;
+    let mut environment = Environment::parse(&text).map_err(|source| PhaseError::Environment {
+        path: raw.to_owned(),
+        phase: phase.to_owned(),
+        source,
+    })?;
+    environment.filter(&Filter::for_save());
+    let beside = kept.with_extension("new");
+    std::fs::write(&beside, environment.to_bash()).map_err(failed(&beside))?;
+    std::fs::rename(&beside, kept).map_err(failed(kept))?;
+    std::fs::remove_file(raw).map_err(failed(raw))?;
+    let _ = std::fs::remove_file(visible);
+    // Only for people to look at: a build directory without hard links is no failure.
+    let _ = std::fs::hard_link(kept, visible);
+    Ok(())
+}

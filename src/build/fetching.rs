@@ -1,0 +1,241 @@
+//! Bringing the distfiles of one package.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+
+use super::candidate::{Candidate, CandidateError};
+use super::event::{Event, Events};
+use super::session::Session;
+use crate::fetch::{
+    self, FetchError, MirrorFileError, MirrorMap, MirrorOrder, Mirrors, Request, Restriction, plan,
+};
+use crate::pms::atom::PackageFacts;
+use crate::pms::dependency::DepSpec;
+use crate::pms::src_uri::SrcUri;
+use crate::repo::RepoError;
+use crate::repo::manifest::{Manifest, ManifestError};
+
+/// How many distfiles of a package are fetched at once.
+const PARALLEL: usize = 4;
+
+/// Why the distfiles of a package are not there.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchingError {
+    /// SRC_URI or RESTRICT is not valid.
+    #[error(transparent)]
+    Candidate(#[from] CandidateError),
+    /// The Manifest cannot be read.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The repository has no Manifest although the package has distfiles.
+    #[error("{}: is missing, so the distfiles of {cpv} cannot be verified; make it with `pkgdev manifest` or `ebuild {} manifest`", path.display(), ebuild.display())]
+    NoManifest {
+        /// Where it should be.
+        path: PathBuf,
+        /// The package.
+        cpv: String,
+        /// The ebuild.
+        ebuild: PathBuf,
+    },
+    /// The lists of mirrors cannot be read.
+    #[error(transparent)]
+    Repository(#[from] RepoError),
+    /// The user's list of mirrors cannot be read.
+    #[error(transparent)]
+    Mirrors(#[from] MirrorFileError),
+    /// One file could not be had.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+}
+
+impl FetchingError {
+    /// Whether the ebuild has something to say about it in `pkg_nofetch`.
+    #[must_use]
+    pub fn wants_nofetch(&self) -> bool {
+        matches!(self, Self::Fetch(error) if error.wants_nofetch())
+    }
+}
+
+/// The distfiles of a candidate: those that its flags ask for, and all.
+#[derive(Debug, Clone)]
+pub struct Distfiles {
+    /// `A`: each file once, in order of first appearance (PMS 7.3.2).
+    pub wanted: Vec<String>,
+    /// `AA`.
+    pub all: Vec<String>,
+    uris: Vec<SrcUri>,
+}
+
+impl Distfiles {
+    /// Reads SRC_URI.
+    ///
+    /// # Errors
+    /// [`CandidateError::Value`] if it is not valid.
+    pub fn of(candidate: &Candidate) -> Result<Self, CandidateError> {
+        let spec = DepSpec::parse_src_uri(candidate.value("SRC_URI"), candidate.eapi).map_err(
+            |source| CandidateError::Value {
+                cpv: candidate.cpv().to_string(),
+                key: "SRC_URI",
+                source,
+            },
+        )?;
+        let names = |spec: &DepSpec<SrcUri>| {
+            let mut names: Vec<String> = Vec::new();
+            for uri in spec.leaves() {
+                if !names.iter().any(|name| name == uri.filename()) {
+                    names.push(uri.filename().to_owned());
+                }
+            }
+            names
+        };
+        let evaluated = spec.evaluate(|flag| candidate.has_use(flag));
+        Ok(Self {
+            wanted: names(&evaluated),
+            all: names(&spec),
+            uris: evaluated.leaves().cloned().collect(),
+        })
+    }
+}
+
+/// Brings the files that the candidate's flags ask for into DISTDIR, verified.
+///
+/// # Errors
+/// A [`FetchingError`] that names the file.
+pub async fn fetch(
+    session: &Session,
+    candidate: &Candidate,
+    distfiles: &Distfiles,
+) -> Result<(), FetchingError> {
+    if distfiles.wanted.is_empty() {
+        return Ok(());
+    }
+    let folder = candidate.ebuild.path.parent().unwrap_or(Path::new("/"));
+    let path = folder.join("Manifest");
+    let manifest = Manifest::read(folder)?;
+    if manifest.is_none() {
+        return Err(FetchingError::NoManifest {
+            path,
+            cpv: candidate.cpv().to_string(),
+            ebuild: candidate.ebuild.path.clone(),
+        });
+    }
+    let restrict = candidate.evaluated("RESTRICT", DepSpec::parse_restrict)?;
+    let plans = plan(
+        &distfiles.uris,
+        Restriction::from_tokens(restrict.leaves().map(String::as_str)),
+        &mirrors(session)?,
+        candidate.config.features.contains("force-mirror"),
+        MirrorOrder::random(),
+    );
+    let requests = Request::with_manifest(plans, manifest.as_ref(), &path);
+    let package = candidate.cpv().to_string();
+    let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
+    let told = tokio::spawn(tell(session.events.clone(), package, receiver));
+    let results = session
+        .fetcher
+        .fetch_all(&requests, PARALLEL, &sender)
+        .await;
+    drop(sender);
+    let _ = told.await;
+    for result in results {
+        result?;
+    }
+    Ok(())
+}
+
+/// The mirrors that are configured.
+fn mirrors(session: &Session) -> Result<Mirrors, FetchingError> {
+    let config = &session.config;
+    let mut third_party = String::new();
+    for (name, uris) in config.repositories().third_party_mirrors()? {
+        third_party.push_str(&format!("{name} {}\n", uris.join(" ")));
+    }
+    let custom = config.config_root().join("etc/portage/mirrors");
+    Ok(Mirrors {
+        custom: if custom.exists() {
+            MirrorMap::read(&custom)?
+        } else {
+            MirrorMap::default()
+        },
+        third_party: MirrorMap::parse(&third_party),
+        gentoo: config.mirrors().into_iter().map(str::to_owned).collect(),
+    })
+}
+
+/// Tells what a fetch tells, in the words of a build.
+async fn tell(
+    events: Events,
+    package: String,
+    mut receiver: tokio::sync::mpsc::UnboundedReceiver<fetch::Event>,
+) {
+    let mut totals = std::collections::HashMap::new();
+    while let Some(event) = receiver.recv().await {
+        let package = package.clone();
+        match event {
+            fetch::Event::Waiting { lock, .. } => events.tell(Event::Waiting {
+                package,
+                path: lock,
+            }),
+            fetch::Event::Started { file, total } => {
+                totals.insert(file.clone(), total);
+                events.tell(Event::Fetch {
+                    package,
+                    file,
+                    bytes: 0,
+                    total,
+                });
+            }
+            fetch::Event::Progress { file, bytes } => {
+                let total = totals.get(&file).copied().flatten();
+                events.tell(Event::Fetch {
+                    package,
+                    file,
+                    bytes,
+                    total,
+                });
+            }
+            fetch::Event::Retrying {
+                file,
+                source,
+                reason,
+                ..
+            }
+            | fetch::Event::SourceFailed {
+                file,
+                source,
+                reason,
+            } => events.tell(Event::FetchSourceFailed {
+                package,
+                file,
+                source,
+                reason,
+            }),
+            fetch::Event::SetAside { file, path } => events.tell(Event::Elog {
+                package,
+                phase: "fetch".into(),
+                level: "warn".into(),
+                text: format!(
+                    "{file}: its content was wrong; it was renamed to {}",
+                    path.display()
+                ),
+            }),
+            fetch::Event::Trying { .. } | fetch::Event::Done { .. } => {}
+        }
+    }
+}
+
+/// An error with its causes, the outermost first.
+#[must_use]
+pub fn causes(error: &dyn Error) -> Vec<String> {
+    let mut causes = vec![error.to_string()];
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        // An error that is shown as its cause says the same twice.
+        if causes.last() != Some(&text) {
+            causes.push(text);
+        }
+        next = cause.source();
+    }
+    causes
+}

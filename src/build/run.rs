@@ -1,0 +1,189 @@
+//! Building several packages of one call: what is needed first, some at a time.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
+use super::candidate::{Candidate, CandidateError};
+use super::dependencies::{self, DependenciesError};
+use super::event::Event;
+use super::package::{self, Settings};
+use super::plan::{self, PlanError};
+use super::session::Session;
+use crate::pms::atom::PackageFacts;
+
+/// Why nothing was built.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Something that the user typed cannot be built.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// A dependency is not valid.
+    #[error(transparent)]
+    Candidate(#[from] CandidateError),
+    /// Dependencies could not be looked at.
+    #[error(transparent)]
+    Dependencies(#[from] DependenciesError),
+    /// Dependencies are not installed.
+    #[error(
+        "dependencies are missing{list}\ninstall them, or build without looking at dependencies with --nodeps"
+    )]
+    Missing {
+        /// Packages and what they miss, a line each.
+        list: String,
+    },
+}
+
+/// What is to be built, in order.
+#[derive(Debug)]
+pub struct Plan {
+    /// The packages, what is needed by others before them.
+    pub candidates: Vec<Candidate>,
+    /// For each, the positions of those that must be built before it.
+    pub needs: Vec<Vec<usize>>,
+}
+
+/// Chooses the packages for what the user typed and puts them in order. With `look_at_dependencies`
+/// what they need to be built must be installed, if this system knows what is.
+///
+/// # Errors
+/// A [`RunError`] that names the package.
+pub async fn plan(
+    session: &Session,
+    texts: &[String],
+    look_at_dependencies: bool,
+) -> Result<Plan, RunError> {
+    let mut chosen: Vec<Candidate> = Vec::new();
+    for text in texts {
+        let candidate = plan::choose(session, text).await?;
+        let twice = chosen.iter().any(|other| {
+            other.cpv() == candidate.cpv() && other.ebuild.repository == candidate.ebuild.repository
+        });
+        if !twice {
+            chosen.push(candidate);
+        }
+    }
+    if look_at_dependencies {
+        check(session, &chosen)?;
+    }
+    let needs = dependencies::order(&chosen)?;
+    let (sequence, circular) = dependencies::sequence(&needs);
+    for at in &circular {
+        if let Some(candidate) = chosen.get(*at) {
+            session.events.tell(Event::Notice {
+                text: format!(
+                    "{} and others of this call need one another; it is built first",
+                    candidate.cpv()
+                ),
+            });
+        }
+    }
+    let place = |at: usize| sequence.iter().position(|other| *other == at);
+    let mut ordered = Vec::new();
+    for (new, old) in sequence.iter().enumerate() {
+        let needed = needs.get(*old).into_iter().flatten();
+        ordered.push(
+            needed
+                .filter_map(|need| place(*need))
+                // Of packages that need one another, the first does not wait for the others.
+                .filter(|need| *need < new)
+                .collect(),
+        );
+    }
+    let candidates = sequence
+        .iter()
+        .filter_map(|at| chosen.get(*at).cloned())
+        .collect();
+    Ok(Plan {
+        candidates,
+        needs: ordered,
+    })
+}
+
+/// Whether everything that the builds need is installed.
+fn check(session: &Session, chosen: &[Candidate]) -> Result<(), RunError> {
+    let mut needs_anything = false;
+    let mut list = String::new();
+    for candidate in chosen {
+        for missing in dependencies::missing(candidate, &session.installed)? {
+            needs_anything = true;
+            list.push_str(&format!(
+                "\n  {}: {} ({})",
+                candidate.cpv(),
+                missing.dependency,
+                missing.key
+            ));
+        }
+    }
+    if !needs_anything {
+        return Ok(());
+    }
+    if session.installed.knows_itself() {
+        return Err(RunError::Missing { list });
+    }
+    session.events.tell(Event::Notice {
+        text: "this system has no database of installed packages (/var/db/pkg): what the \
+               packages need is taken to be there"
+            .into(),
+    });
+    Ok(())
+}
+
+/// Builds the plan, at most `jobs` packages at a time, and tells how it went. Gives whether all
+/// could be built.
+pub async fn build(session: Arc<Session>, plan: Plan, settings: &Settings, jobs: usize) -> bool {
+    let Plan { candidates, needs } = plan;
+    let candidates: Vec<Arc<Candidate>> = candidates.into_iter().map(Arc::new).collect();
+    let mut waiting: Vec<usize> = (0..candidates.len()).collect();
+    let mut built: HashSet<usize> = HashSet::new();
+    let mut failed: HashSet<usize> = HashSet::new();
+    let mut running = JoinSet::new();
+    loop {
+        // A package whose need failed will not be built, nor will those that need it.
+        while let Some((at, need)) = waiting.iter().find_map(|&at| {
+            let need = needs.get(at)?.iter().find(|need| failed.contains(need))?;
+            Some((at, *need))
+        }) {
+            waiting.retain(|&other| other != at);
+            failed.insert(at);
+            if let (Some(candidate), Some(cause)) = (candidates.get(at), candidates.get(need)) {
+                session.events.tell(Event::Skipped {
+                    package: candidate.cpv().to_string(),
+                    because_of: cause.cpv().to_string(),
+                });
+            }
+        }
+        while running.len() < jobs.max(1) {
+            let ready = waiting.iter().copied().find(|&at| {
+                needs
+                    .get(at)
+                    .is_none_or(|all| all.iter().all(|need| built.contains(need)))
+            });
+            let Some(at) = ready else {
+                break;
+            };
+            waiting.retain(|&other| other != at);
+            let Some(candidate) = candidates.get(at).cloned() else {
+                continue;
+            };
+            let session = session.clone();
+            let settings = settings.clone();
+            running.spawn(async move {
+                let written = package::build(&session, &candidate, &settings).await;
+                (at, written.is_some())
+            });
+        }
+        match running.join_next().await {
+            Some(Ok((at, true))) => {
+                built.insert(at);
+            }
+            Some(Ok((at, false))) => {
+                failed.insert(at);
+            }
+            // A task of ours that ended early has told nothing: the call as a whole failed.
+            Some(Err(_)) => return false,
+            None => return failed.is_empty() && waiting.is_empty(),
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! What a build remembers on disk, so that it can be taken up again.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// The file's name in the build's private directory.
+const FILE: &str = "progress.json";
+
+/// How far a build has come, and of what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// A checksum of everything that the build was started with: ebuild, eclasses, USE and
+    /// variables. A build of something else is not taken up.
+    pub input: String,
+    /// Short names of the finished phases, in order.
+    pub finished: Vec<String>,
+}
+
+/// Why the progress could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// There is no build to take up.
+    #[error("{}: there is no build to resume; build without --resume", path.display())]
+    Nothing {
+        /// The build's directory.
+        path: PathBuf,
+    },
+    /// The build was started with other input.
+    #[error("{}: the build there was started with another ebuild, eclass, USE or configuration; build without --resume", path.display())]
+    OtherInput {
+        /// The build's directory.
+        path: PathBuf,
+    },
+    /// The file is not what this program writes.
+    #[error("{}: is damaged; build without --resume", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The file could not be read.
+    #[error("{}: cannot be read", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        #[source]
+        source: io::Error,
+    },
+    /// The file could not be written.
+    #[error("{}: cannot be written", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl Progress {
+    /// Reads the progress of the build whose private directory is `private`, if it was started
+    /// with `input`.
+    ///
+    /// # Errors
+    /// A [`StateError`] if there is none, or none of this input.
+    pub fn load(private: &Path, input: &str) -> Result<Self, StateError> {
+        let path = private.join(FILE);
+        let build = || private.parent().unwrap_or(private).to_owned();
+        let text = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(StateError::Nothing { path: build() });
+            }
+            Err(source) => return Err(StateError::Read { path, source }),
+            Ok(text) => text,
+        };
+        let progress: Self =
+            serde_json::from_slice(&text).map_err(|source| StateError::Damaged { path, source })?;
+        if progress.input == input {
+            Ok(progress)
+        } else {
+            Err(StateError::OtherInput { path: build() })
+        }
+    }
+
+    /// Writes the progress, at once.
+    ///
+    /// # Errors
+    /// [`StateError::Write`].
+    pub fn store(&self, private: &Path) -> Result<(), StateError> {
+        let path = private.join(FILE);
+        let failed = |source| StateError::Write {
+            path: path.clone(),
+            source,
+        };
+        let text = serde_json::to_vec(self).map_err(|e| failed(e.into()))?;
+        // No sync: after a crash of the machine a build starts anew, after one of ours it does not.
+        let beside = private.join(format!("{FILE}.new"));
+        fs::write(&beside, text).map_err(failed)?;
+        fs::rename(&beside, &path).map_err(failed)
+    }
+
+    /// Whether the phase is finished.
+    #[must_use]
+    pub fn has(&self, phase: &str) -> bool {
+        self.finished.iter().any(|p| p == phase)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_build_of_the_same_input_is_taken_up() {
+        let tmp = tempfile::tempdir().unwrap();
+        let progress = Progress {
+            input: "abc".into(),
+            finished: vec!["setup".into()],
+        };
+        assert!(matches!(
+            Progress::load(tmp.path(), "abc"),
+            Err(StateError::Nothing { .. })
+        ));
+        progress.store(tmp.path()).unwrap();
+        assert_eq!(Progress::load(tmp.path(), "abc").unwrap(), progress);
+        assert!(matches!(
+            Progress::load(tmp.path(), "abd"),
+            Err(StateError::OtherInput { .. })
+        ));
+        fs::write(tmp.path().join(FILE), "{").unwrap();
+        assert!(matches!(
+            Progress::load(tmp.path(), "abc"),
+            Err(StateError::Damaged { .. })
+        ));
+    }
+}

@@ -1,0 +1,175 @@
+//! The command line as it is typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Builds binary packages from ebuilds, with long-lived bash processors.
+#[derive(Debug, Parser)]
+#[command(
+    name = "ebd",
+    version,
+    about,
+    arg_required_else_help = true,
+    after_help = "Exit status: 0 done, 1 the work failed, 2 wrong usage, 128 + n ended by signal n."
+)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Build packages from source into binary packages
+    Build(Box<Build>),
+    /// Print completions for a shell
+    #[command(
+        after_help = "Example:\n  ebd completions bash >/usr/share/bash-completion/completions/ebd"
+    )]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages into a folder
+    #[command(after_help = "Example:\n  ebd manual /usr/share/man/man1")]
+    Manual {
+        /// The folder; it is made if it does not exist.
+        folder: PathBuf,
+    },
+}
+
+const BUILD_EXAMPLES: &str = "Examples:
+  ebd build app-arch/ncompress
+      Build the best visible version with Gentoo's own configuration.
+  ebd build --repo ./my-overlay app-misc/foo
+      Build from a repository that is not configured anywhere.
+  ebd build --pretend =dev-libs/libyaml-0.2.5
+      Show what would be built and with which USE flags.
+  ebd build --resume app-misc/foo
+      Go on behind the last phase that was finished.
+  ebd build --json app-misc/foo | jq -r 'select(.event == \"finished\").path'
+      The same for scripts: one event per line.
+
+The path of each package is printed to standard output, everything else to
+standard error.";
+
+/// Build packages from source into binary packages.
+#[derive(Debug, Args)]
+#[command(after_help = BUILD_EXAMPLES)]
+pub struct Build {
+    /// Packages: a name, category/name, or an atom such as '>=app-misc/foo-1.2:0'
+    #[arg(required = true, value_name = "ATOM")]
+    pub atoms: Vec<String>,
+
+    /// Show the plan with USE flags, build nothing
+    #[arg(short, long)]
+    pub pretend: bool,
+
+    /// Take up each build behind the last phase that it finished
+    #[arg(long)]
+    pub resume: bool,
+
+    /// Do not look at dependencies
+    #[arg(long)]
+    pub nodeps: bool,
+
+    /// How many packages to build at once
+    #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub jobs: u16,
+
+    /// Format of the packages
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
+
+    /// Keep the build's directory when it succeeds
+    #[arg(long)]
+    pub keep: bool,
+
+    /// End a phase that takes longer than this many seconds
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub phase_timeout: Option<u64>,
+
+    /// Where things are.
+    #[command(flatten)]
+    pub places: Places,
+
+    /// What is shown.
+    #[command(flatten)]
+    pub display: Display,
+}
+
+/// Formats of binary packages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A compressed tar with the metadata appended
+    Xpak,
+    /// GLEP 78 (not written yet)
+    Gpkg,
+}
+
+/// Where things are: each option overrides one setting.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Places")]
+pub struct Places {
+    /// Add a repository by path (repeatable)
+    #[arg(long = "repo", value_name = "PATH")]
+    pub repos: Vec<PathBuf>,
+
+    /// The folder that has etc/portage
+    #[arg(long, value_name = "PATH")]
+    pub config_root: Option<PathBuf>,
+
+    /// The root that packages are for (ROOT)
+    #[arg(long, value_name = "PATH")]
+    pub root: Option<PathBuf>,
+
+    /// Where binary packages go (PKGDIR)
+    #[arg(long, value_name = "PATH")]
+    pub pkgdir: Option<PathBuf>,
+
+    /// Where distfiles are kept (DISTDIR)
+    #[arg(long, value_name = "PATH")]
+    pub distdir: Option<PathBuf>,
+
+    /// Where builds take place (PORTAGE_TMPDIR)
+    #[arg(long, value_name = "PATH")]
+    pub tmpdir: Option<PathBuf>,
+
+    /// The bash to run processors with
+    #[arg(long, value_name = "PATH", env = "EBD_BASH", default_value = "bash")]
+    pub bash: PathBuf,
+}
+
+/// What is shown, and how.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Display")]
+pub struct Display {
+    /// Show everything that the phases print
+    #[arg(short, long, conflicts_with = "quiet")]
+    pub verbose: bool,
+
+    /// Show errors only (and the packages' paths)
+    #[arg(short, long)]
+    pub quiet: bool,
+
+    /// Print one event per line as JSON
+    #[arg(long)]
+    pub json: bool,
+
+    /// Use colours
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = When::Auto)]
+    pub color: When,
+}
+
+/// When to do something that depends on the terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum When {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}

@@ -1,0 +1,233 @@
+//! `ebd build`.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::arguments::{self, Display, Places};
+use super::exit::Exit;
+use super::paint::Paint;
+use super::plan;
+use super::progress::{Progress, Verbosity};
+use crate::binpkg::pkgdir::Format;
+use crate::build::event::{Event, Events};
+use crate::build::fetching::causes;
+use crate::build::host::Host;
+use crate::build::package::Settings;
+use crate::build::run;
+use crate::build::session::Session;
+use crate::config::{Config, Options};
+use crate::fetch::{FetchOptions, Fetcher};
+use crate::processor::{Pool, Settings as ProcessorSettings};
+
+/// How long everything that was started may take to end after a signal.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+/// Runs `ebd build`.
+pub(super) fn main(arguments: arguments::Build) -> Exit {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain(&arguments.display, &[format!("cannot start: {error}")]);
+            return Exit::Failed;
+        }
+    };
+    let exit = runtime.block_on(guarded(arguments));
+    runtime.shutdown_timeout(FAREWELL);
+    exit
+}
+
+/// The work, ended by signals.
+async fn guarded(arguments: arguments::Build) -> Exit {
+    let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+        signal(SignalKind::hangup()),
+    ) else {
+        return Exit::Failed;
+    };
+    let exit = tokio::select! {
+        exit = work(arguments) => exit,
+        _ = interrupt.recv() => Exit::Signal(2),
+        _ = terminate.recv() => Exit::Signal(15),
+        _ = hangup.recv() => Exit::Signal(1),
+    };
+    // Whatever was running has lost its processor's pipe by now, and so the wardens end it.
+    let deadline = Instant::now() + FAREWELL;
+    let me = nix::unistd::Pid::this();
+    while !sandbox::process::descendants(me).is_empty() && Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    exit
+}
+
+/// An error of this subcommand before there are events.
+struct Failure(Vec<String>);
+
+impl<E: std::error::Error> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self(causes(&error))
+    }
+}
+
+async fn work(arguments: arguments::Build) -> Exit {
+    let display = arguments.display.clone();
+    let (events, mut told) = Events::new();
+    let shown = display.clone();
+    let printer = tokio::spawn(async move {
+        if shown.json {
+            while let Some(event) = told.recv().await {
+                print_json(&event);
+            }
+        } else {
+            let verbosity = match (shown.quiet, shown.verbose) {
+                (true, _) => Verbosity::Quiet,
+                (_, true) => Verbosity::Verbose,
+                _ => Verbosity::Normal,
+            };
+            let mut progress = Progress::new(verbosity, Paint::new(shown.color));
+            while let Some(event) = told.recv().await {
+                progress.show(&event);
+            }
+        }
+    });
+    let result = execute(arguments, events).await;
+    // All senders are gone with the work, so the printer comes to its end.
+    let _ = printer.await;
+    match result {
+        Ok(exit) => exit,
+        Err(Failure(causes)) => {
+            complain(&display, &causes);
+            Exit::Failed
+        }
+    }
+}
+
+/// Plans and builds.
+async fn execute(arguments: arguments::Build, events: Events) -> Result<Exit, Failure> {
+    let format = match arguments.format {
+        Some(arguments::Format::Gpkg) => Format::Gpkg,
+        _ => Format::Xpak,
+    };
+    if format == Format::Gpkg && !arguments.pretend {
+        return Err(Failure(vec![
+            "gpkg is not written yet; use --format xpak".to_owned(),
+        ]));
+    }
+    let session = Arc::new(session(&arguments.places, events)?);
+    let plan = run::plan(&session, &arguments.atoms, !arguments.nodeps).await?;
+    if arguments.pretend {
+        plan::show(&plan, &session.config, arguments.display.json);
+        session.pool.end().await;
+        return Ok(Exit::Done);
+    }
+    let settings = Settings {
+        resume: arguments.resume,
+        keep: arguments.keep,
+        verbose: arguments.display.verbose,
+        phase_limit: arguments.phase_timeout.map(Duration::from_secs),
+        format,
+        bash: arguments.places.bash.clone(),
+    };
+    let all = run::build(
+        session.clone(),
+        plan,
+        &settings,
+        usize::from(arguments.jobs),
+    )
+    .await;
+    session.pool.end().await;
+    Ok(if all { Exit::Done } else { Exit::Failed })
+}
+
+/// What all builds share, from the command line and the configuration.
+fn session(places: &Places, events: Events) -> Result<Session, Failure> {
+    let options = Options {
+        config_root: places.config_root.clone(),
+        root: places.root.clone(),
+        extra_repos: places.repos.clone(),
+        pkgdir: places.pkgdir.as_deref().map(absolute),
+        distdir: places.distdir.as_deref().map(absolute),
+        tmpdir: places.tmpdir.as_deref().map(absolute),
+        ..Options::from_process()
+    };
+    let config = Config::load(&options)?;
+    for text in config.assumptions().iter().chain(config.warnings()) {
+        events.tell(Event::Notice { text: text.clone() });
+    }
+    let program = std::env::current_exe()?;
+    let mut fetch = FetchOptions::new(config.distdir());
+    fetch.ro_distdirs = config
+        .get("PORTAGE_RO_DISTDIRS")
+        .unwrap_or_default()
+        .split_whitespace()
+        .map(PathBuf::from)
+        .collect();
+    fetch.locks = config.features().contains("distlocks");
+    let installed = Host::open(config.eroot(), config.provided())?;
+    Ok(Session {
+        pool: Pool::new(ProcessorSettings {
+            bash: places.bash.clone(),
+            program: program.clone(),
+        }),
+        program,
+        events,
+        fetcher: Fetcher::new(fetch),
+        installed: Arc::new(installed),
+        metadata_cache: metadata_cache(&config),
+        config,
+    })
+}
+
+/// Where metadata is kept that repositories do not ship: beside Portage's for root on Gentoo, else
+/// in the user's cache.
+fn metadata_cache(config: &Config) -> PathBuf {
+    let home = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    if nix::unistd::geteuid().is_root() && config.profile().is_some() {
+        return config.eroot().join("var/cache/ebd/metadata");
+    }
+    home("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| home("HOME").map(|home| PathBuf::from(home).join(".cache")))
+        .unwrap_or_else(std::env::temp_dir)
+        .join("ebd/metadata")
+}
+
+/// A path as it is from the root on; one that does not exist yet is fine.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// Prints an event as one line of JSON.
+fn print_json(event: &Event) {
+    if let Ok(line) = serde_json::to_string(event) {
+        let _ = writeln!(std::io::stdout(), "{line}");
+    }
+}
+
+/// Prints why nothing was done.
+fn complain(display: &Display, causes: &[String]) {
+    if display.json {
+        let line = serde_json::json!({ "event": "error", "causes": causes });
+        let _ = writeln!(std::io::stdout(), "{line}");
+        return;
+    }
+    let paint = Paint::new(display.color);
+    let mut causes = causes.iter();
+    let mut text = format!(
+        "{} {}",
+        paint.bad("error:"),
+        causes.next().map_or("", String::as_str)
+    );
+    for cause in causes {
+        text.push_str(&format!("\n  because: {}", cause.replace('\n', "\n    ")));
+    }
+    let _ = writeln!(std::io::stderr(), "{text}");
+}

@@ -1,0 +1,27 @@
+//! Exit codes.
+
+use std::process::ExitCode;
+
+/// How the program ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Everything asked for was done.
+    Done,
+    /// The work failed.
+    Failed,
+    /// The command line makes no sense.
+    Usage,
+    /// Ended by this signal.
+    Signal(u8),
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        match exit {
+            Exit::Done => Self::SUCCESS,
+            Exit::Failed => Self::from(1),
+            Exit::Usage => Self::from(2),
+            Exit::Signal(number) => Self::from(128_u8.saturating_add(number)),
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Colours, where they are wanted.
+
+use std::io::IsTerminal;
+
+use super::arguments::When;
+
+/// Paints text, or leaves it plain.
+#[derive(Debug, Clone, Copy)]
+pub struct Paint {
+    on: bool,
+}
+
+impl Paint {
+    /// Colours as asked for; `Auto` means on a terminal whose user has not set `NO_COLOR`.
+    #[must_use]
+    pub fn new(when: When) -> Self {
+        Self {
+            on: match when {
+                When::Always => true,
+                When::Never => false,
+                When::Auto => {
+                    std::io::stderr().is_terminal()
+                        && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+                }
+            },
+        }
+    }
+
+    /// Bold text.
+    #[must_use]
+    pub fn bold(self, text: &str) -> String {
+        self.with("1", text)
+    }
+
+    /// Text about what went well.
+    #[must_use]
+    pub fn good(self, text: &str) -> String {
+        self.with("1;32", text)
+    }
+
+    /// Text to take notice of.
+    #[must_use]
+    pub fn warn(self, text: &str) -> String {
+        self.with("1;33", text)
+    }
+
+    /// Text about what went wrong.
+    #[must_use]
+    pub fn bad(self, text: &str) -> String {
+        self.with("1;31", text)
+    }
+
+    fn with(self, code: &str, text: &str) -> String {
+        if self.on {
+            format!("\x1b[{code}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
+    }
+}

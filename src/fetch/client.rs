@@ -1,0 +1,37 @@
+//! The HTTP client, set up when it is first needed.
+
+use std::sync::OnceLock;
+
+use reqwest::Client;
+
+use crate::fetch::error::SourceError;
+use crate::fetch::options::FetchOptions;
+
+/// A client for http and https with TLS by rustls.
+///
+/// Reading the certificates of the system takes longer than finding that all distfiles are there, and what is
+/// there must be found on a system without certificates, too.
+#[derive(Debug, Default)]
+pub(super) struct HttpClient {
+    client: OnceLock<Client>,
+}
+
+impl HttpClient {
+    /// The client. All share its connections.
+    pub(super) fn get(&self, options: &FetchOptions) -> Result<&Client, SourceError> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        // An error means that somebody has installed one already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut builder = Client::builder()
+            .user_agent(concat!("ebd/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(options.connect_timeout)
+            .referer(false);
+        if !options.proxies {
+            builder = builder.no_proxy();
+        }
+        let client = builder.build().map_err(SourceError::Client)?;
+        Ok(self.client.get_or_init(|| client))
+    }
+}

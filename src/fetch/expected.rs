@@ -1,0 +1,180 @@
+//! What a Manifest promises of a distfile.
+
+use crate::repo::manifest::ManifestEntry;
+use crate::util::digest::{Digests, HashName};
+
+/// Size and hashes of a distfile as its Manifest entry has them (GLEP 74, `DIST`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expected {
+    size: u64,
+    hashes: Vec<(HashName, String)>,
+    unknown: Vec<String>,
+}
+
+/// The first thing in which a file differs from its Manifest entry.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Mismatch {
+    /// The size in bytes.
+    #[error("size is {got} bytes, the Manifest says {expected}")]
+    Size {
+        /// What the Manifest says.
+        expected: u64,
+        /// What the file has.
+        got: u64,
+    },
+    /// A hash.
+    #[error("{name} is {got}, the Manifest says {expected}")]
+    Hash {
+        /// The hash function.
+        name: HashName,
+        /// What the Manifest says.
+        expected: String,
+        /// What the file has.
+        got: String,
+    },
+}
+
+impl Expected {
+    /// An entry with its size in bytes and its hashes: pairs of a name and a lower-case hexadecimal value.
+    ///
+    /// Names that are not known are remembered and not used. That none is left which is known shows only when the
+    /// entry is used.
+    pub fn new<N: AsRef<str>, V: Into<String>>(
+        size: u64,
+        hashes: impl IntoIterator<Item = (N, V)>,
+    ) -> Self {
+        let mut expected = Self {
+            size,
+            hashes: Vec::new(),
+            unknown: Vec::new(),
+        };
+        for (name, value) in hashes {
+            match name.as_ref().parse() {
+                Ok(hash) => expected.hashes.push((hash, value.into())),
+                Err(_) => expected.unknown.push(name.as_ref().to_owned()),
+            }
+        }
+        expected.hashes.sort_by_key(|(name, _)| *name);
+        expected
+    }
+
+    /// The size in bytes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The hash functions that are known, sorted by name.
+    pub fn names(&self) -> Vec<HashName> {
+        self.hashes.iter().map(|(name, _)| *name).collect()
+    }
+
+    /// The names of hash functions that are not known here, in the order of the entry.
+    pub fn unknown(&self) -> &[String] {
+        &self.unknown
+    }
+
+    /// The promised value of one hash.
+    pub fn get(&self, name: HashName) -> Option<&str> {
+        self.hashes
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// Compares a file with the entry: the size first, then every known hash in the order of the names.
+    ///
+    /// # Errors
+    /// The first difference. A hash that was not computed counts as one.
+    pub fn verify(&self, digests: &Digests) -> Result<(), Mismatch> {
+        self.verify_size(digests.size())?;
+        for (name, expected) in &self.hashes {
+            let got = digests.get(*name).unwrap_or_default();
+            if got != expected {
+                return Err(Mismatch::Hash {
+                    name: *name,
+                    expected: expected.clone(),
+                    got: got.to_owned(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares the size alone.
+    ///
+    /// # Errors
+    /// The size differs.
+    pub fn verify_size(&self, got: u64) -> Result<(), Mismatch> {
+        if got == self.size {
+            Ok(())
+        } else {
+            Err(Mismatch::Size {
+                expected: self.size,
+                got,
+            })
+        }
+    }
+}
+
+impl From<&ManifestEntry> for Expected {
+    fn from(entry: &ManifestEntry) -> Self {
+        Self::new(
+            entry.size,
+            entry
+                .hashes
+                .iter()
+                .map(|(name, value)| (name, value.as_str())),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::util::digest::MultiDigest;
+
+    fn digests(data: &[u8], names: &[HashName]) -> Digests {
+        let mut digest = MultiDigest::new(names);
+        digest.update(data);
+        digest.finish()
+    }
+
+    #[test]
+    fn all_known_hashes_count() {
+        let right = HashName::Sha512.hex(b"abc");
+        let entry = Expected::new(
+            3,
+            [
+                ("SHA512", right.clone()),
+                ("STREEBOG512", "00".to_owned()),
+                ("BLAKE2B", "00".to_owned()),
+            ],
+        );
+        assert_eq!(entry.unknown(), ["STREEBOG512"]);
+        assert_eq!(entry.names(), [HashName::Blake2b, HashName::Sha512]);
+        let got = digests(b"abc", &entry.names());
+        assert_eq!(
+            entry.verify(&got),
+            Err(Mismatch::Hash {
+                name: HashName::Blake2b,
+                expected: "00".to_owned(),
+                got: HashName::Blake2b.hex(b"abc"),
+            })
+        );
+        let entry = Expected::new(3, [("SHA512", right)]);
+        assert_eq!(entry.verify(&got), Ok(()));
+        assert!(entry.verify(&digests(b"abc", &[HashName::Md5])).is_err());
+    }
+
+    #[test]
+    fn the_size_is_compared_first() {
+        let entry = Expected::new(4, [("MD5", "x")]);
+        assert_eq!(
+            entry
+                .verify(&digests(b"abc", &entry.names()))
+                .unwrap_err()
+                .to_string(),
+            "size is 3 bytes, the Manifest says 4"
+        );
+    }
+}

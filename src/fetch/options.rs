@@ -1,0 +1,106 @@
+//! How fetching is to be done.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How a [`Fetcher`](crate::fetch::Fetcher) fetches.
+#[derive(Debug, Clone)]
+pub struct FetchOptions {
+    /// `DISTDIR`. It is created when missing.
+    pub distdir: PathBuf,
+    /// `PORTAGE_RO_DISTDIRS`: directories with distfiles, to which links are set.
+    pub ro_distdirs: Vec<PathBuf>,
+    /// The group that distfiles get, usually that of `portage`; `None` leaves it to the system.
+    pub group: Option<u32>,
+    /// Whether a distfile is locked while it is fetched (`FEATURES=distlocks`).
+    pub locks: bool,
+    /// Whether a file that the Manifest does not have is fetched, unverified.
+    pub allow_missing: bool,
+    /// The most bytes that are accepted of such a file.
+    pub unlisted_limit: u64,
+    /// How many sources may deliver wrong content before the fetch is given up
+    /// (`PORTAGE_FETCH_CHECKSUM_TRY_MIRRORS`, at least 1).
+    pub checksum_tries: usize,
+    /// The least size in bytes of an unfinished download that is resumed (`PORTAGE_FETCH_RESUME_MIN_SIZE`).
+    pub resume_min_size: u64,
+    /// Whether the proxies of the environment are used (`http_proxy`, `https_proxy`, `no_proxy`).
+    pub proxies: bool,
+    /// How long connecting may take.
+    pub connect_timeout: Duration,
+    /// How long to wait for an answer, and in which time the [`stall_bytes`](Self::stall_bytes) have to arrive.
+    pub stall_timeout: Duration,
+    /// The least that has to arrive in each stall timeout, in bytes.
+    pub stall_bytes: u64,
+    /// How often a source is tried that breaks off without getting further.
+    pub attempts: u32,
+    /// The pause before the second attempt. It doubles with each further one.
+    pub backoff: Duration,
+    /// The longest pause, also when a server asks for a longer one.
+    pub longest_pause: Duration,
+}
+
+impl FetchOptions {
+    /// The defaults, which are Portage's where it has them.
+    pub fn new(distdir: impl Into<PathBuf>) -> Self {
+        Self {
+            distdir: distdir.into(),
+            ro_distdirs: Vec::new(),
+            group: None,
+            locks: true,
+            allow_missing: false,
+            unlisted_limit: 16 << 30,
+            checksum_tries: 5,
+            resume_min_size: 350 << 10,
+            proxies: true,
+            connect_timeout: Duration::from_secs(30),
+            stall_timeout: Duration::from_secs(60),
+            stall_bytes: 4096,
+            attempts: 3,
+            backoff: Duration::from_secs(1),
+            longest_pause: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Reads the value of `PORTAGE_FETCH_RESUME_MIN_SIZE`: bytes, or with one of the suffixes `K`, `M`, `G`, … as powers
+/// of 1024. `None` when it is something else, or beyond what a file can have.
+pub fn parse_resume_size(text: &str) -> Option<u64> {
+    let text: String = text.split_whitespace().collect();
+    let (digits, power) = match text.char_indices().next_back()? {
+        (_, last) if last.is_ascii_digit() => (text.as_str(), 0),
+        (position, last) => {
+            let power = "KMGTPEZY".find(last.to_ascii_uppercase())? + 1;
+            (text.get(..position)?, power)
+        }
+    };
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let unit = 1024u64.checked_pow(u32::try_from(power).ok()?)?;
+    digits.parse::<u64>().ok()?.checked_mul(unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        for (text, size) in [
+            ("350K", Some(350 << 10)),
+            (" 2 m ", Some(2 << 20)),
+            ("0", Some(0)),
+            ("17", Some(17)),
+            ("1E", Some(1 << 60)),
+            ("1Y", None),
+            ("K", None),
+            ("", None),
+            ("-1", None),
+            ("+1K", None),
+            ("1KB", None),
+            ("1ä", None),
+        ] {
+            assert_eq!(parse_resume_size(text), size, "{text:?}");
+        }
+    }
+}

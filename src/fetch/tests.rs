@@ -1,0 +1,6 @@
+//! Whole fetches, from servers on this machine.
+
+mod distdir;
+mod mirrors;
+mod servers;
+mod world;

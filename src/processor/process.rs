@@ -1,0 +1,240 @@
+//! One processor: a bash below its warden, with the library loaded, serving one job at a time.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use nix::unistd::Pid;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::time::timeout;
+
+use super::frame::{FrameError, Message, Reader, counted};
+use super::library;
+use crate::pms::eapi::BashVersion;
+
+/// How long a new processor may take to load the library.
+const START_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long an ended processor's warden may take to end what was below it.
+const END_LIMIT: Duration = Duration::from_secs(5);
+
+/// The most bytes of a processor's own error output that an error message shows.
+const COMPLAINT_LIMIT: u64 = 2000;
+
+/// The first thing bash is told: read the library from standard input and evaluate it.
+const BOOT: &str = "LC_ALL=C IFS= read -r -N 10 n && LC_ALL=C IFS= read -r -N $((10#$n)) t && \
+                    unset n && eval \"$t\"";
+
+/// What processors are started with.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The bash to run: a path, or a name to look up.
+    pub bash: PathBuf,
+    /// The `ebd` program, which becomes the warden.
+    pub program: PathBuf,
+}
+
+/// Why a processor failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessorError {
+    /// The warden could not be started.
+    #[error("{}: cannot be started", program.display())]
+    Start {
+        /// The program that was to become the warden.
+        program: PathBuf,
+        /// The reason.
+        #[source]
+        source: io::Error,
+    },
+    /// Bash ended, or said something else, before it had loaded the library.
+    #[error("{}: did not become a processor{}", bash.display(), complaint(stderr))]
+    NotReady {
+        /// The bash that was run.
+        bash: PathBuf,
+        /// What it printed to its standard error.
+        stderr: String,
+        /// What was read instead.
+        #[source]
+        source: FrameError,
+    },
+    /// Bash took too long to load the library.
+    #[error("{}: did not become a processor within {} seconds", bash.display(), START_LIMIT.as_secs())]
+    Slow {
+        /// The bash that was run.
+        bash: PathBuf,
+    },
+    /// Bash is older than [`BashVersion::OLDEST`].
+    #[error("{}: is bash {version}, but {} or newer is needed; name another one with --bash", bash.display(), BashVersion::OLDEST)]
+    TooOld {
+        /// The bash that was run.
+        bash: PathBuf,
+        /// Its version as it says.
+        version: String,
+    },
+    /// A job could not be handed over.
+    #[error("processor: cannot hand over a job")]
+    Write(#[source] io::Error),
+    /// What came back was not what the protocol allows.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// A message came that has no place in the conversation.
+    #[error("processor: unexpected message {0:?}")]
+    Unexpected(Box<Message>),
+}
+
+/// `stderr` as the end of a sentence.
+fn complaint(stderr: &str) -> String {
+    match stderr.trim() {
+        "" => String::new(),
+        text => format!(" and said: {text}"),
+    }
+}
+
+/// A running processor. Dropping it ends it and everything that it started.
+#[derive(Debug)]
+pub struct Processor {
+    warden: Child,
+    commands: ChildStdin,
+    replies: Reader<ChildStdout>,
+    _stderr: ChildStderr,
+    pid: Pid,
+    version: BashVersion,
+}
+
+impl Processor {
+    /// Starts bash below a warden and waits until it has loaded the library.
+    ///
+    /// # Errors
+    /// A [`ProcessorError`] if the programs cannot be run or bash is too old.
+    pub async fn start(settings: &Settings) -> Result<Self, ProcessorError> {
+        let mut warden = Command::new(&settings.program)
+            .arg(sandbox::warden::ARGUMENT)
+            .arg(&settings.bash)
+            .args(["--noprofile", "--norc", "-c", BOOT, "ebd"])
+            .env_clear()
+            .env(
+                "PATH",
+                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            )
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .map_err(|source| ProcessorError::Start {
+                program: settings.program.clone(),
+                source,
+            })?;
+        let (Some(mut commands), Some(stdout), Some(mut stderr)) = (
+            warden.stdin.take(),
+            warden.stdout.take(),
+            warden.stderr.take(),
+        ) else {
+            return Err(ProcessorError::Frame(FrameError::Closed));
+        };
+        let library = counted(library::processor_text().as_bytes());
+        let mut replies = Reader::new(stdout, None);
+        let conversation = async {
+            // A bash that ended already is told by what it said, not by the broken pipe.
+            let _ = commands.write_all(&library).await;
+            replies.next().await
+        };
+        let ready = match timeout(START_LIMIT, conversation).await {
+            Err(_) => {
+                return Err(ProcessorError::Slow {
+                    bash: settings.bash.clone(),
+                });
+            }
+            Ok(Ok(message)) => message,
+            Ok(Err(source)) => {
+                drop(commands);
+                let mut said = Vec::new();
+                let _ = timeout(
+                    END_LIMIT,
+                    (&mut stderr).take(COMPLAINT_LIMIT).read_to_end(&mut said),
+                )
+                .await;
+                return Err(ProcessorError::NotReady {
+                    bash: settings.bash.clone(),
+                    stderr: String::from_utf8_lossy(&said).into_owned(),
+                    source,
+                });
+            }
+        };
+        let Message::Ready { pid, version } = ready else {
+            return Err(ProcessorError::Unexpected(Box::new(ready)));
+        };
+        let parsed = BashVersion::parse(&version).filter(|v| *v >= BashVersion::OLDEST);
+        let Some(version) = parsed else {
+            return Err(ProcessorError::TooOld {
+                bash: settings.bash.clone(),
+                version,
+            });
+        };
+        Ok(Self {
+            warden,
+            commands,
+            replies,
+            _stderr: stderr,
+            pid: Pid::from_raw(pid),
+            version,
+        })
+    }
+
+    /// The version of the bash that runs.
+    #[must_use]
+    pub fn version(&self) -> BashVersion {
+        self.version
+    }
+
+    /// Hands over a job: shell text that is evaluated at top level in a fork.
+    ///
+    /// # Errors
+    /// [`ProcessorError::Write`] if the processor is gone.
+    pub async fn begin(&mut self, job: &[u8]) -> Result<(), ProcessorError> {
+        let frame = counted(job);
+        self.commands
+            .write_all(&frame)
+            .await
+            .map_err(ProcessorError::Write)?;
+        self.commands.flush().await.map_err(ProcessorError::Write)
+    }
+
+    /// Waits for the job's end and gives its status. Cancel safe.
+    ///
+    /// # Errors
+    /// A [`ProcessorError`]; the processor must not be used again.
+    pub async fn ended(&mut self) -> Result<i32, ProcessorError> {
+        match self.replies.next().await? {
+            Message::Exited(status) => Ok(status),
+            other => Err(ProcessorError::Unexpected(Box::new(other))),
+        }
+    }
+
+    /// Kills every process below the warden but bash itself and `spare`.
+    pub fn kill_leftovers(&self, spare: &[Pid]) {
+        let Some(warden) = self.warden.id() else {
+            return;
+        };
+        let warden = Pid::from_raw(warden.cast_signed());
+        let mut spared = vec![self.pid];
+        spared.extend_from_slice(spare);
+        if sandbox::process::has_only(warden, &spared) {
+            return;
+        }
+        let _ = sandbox::process::kill_descendants(warden, &spared, END_LIMIT);
+    }
+
+    /// Ends the processor and everything that it started, and waits until that is done.
+    pub async fn end(self) {
+        let Self {
+            mut warden,
+            commands,
+            ..
+        } = self;
+        drop(commands);
+        let _ = timeout(END_LIMIT, warden.wait()).await;
+    }
+}

@@ -1,0 +1,234 @@
+//! A shell: the fork of a processor that stays alive for all phases of one package.
+
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use futures_util::FutureExt;
+use nix::sys::stat::Mode;
+use nix::unistd::Pid;
+use tokio::io::AsyncWriteExt;
+use tokio::net::unix::pipe;
+
+use super::frame::{FrameError, Message, Reader, counted};
+use super::library;
+use super::process::{Processor, ProcessorError};
+
+/// What a shell is started with.
+#[derive(Debug, Clone)]
+pub struct ShellSetup {
+    /// The build's private directory, where the pipes are made and `initial.env` and `phase.env`
+    /// are read. It must exist and be nobody else's.
+    pub directory: PathBuf,
+    /// The file that everything the build prints is appended to.
+    pub log: PathBuf,
+    /// Where eclasses are looked for, the first directory first.
+    pub eclass_dirs: Vec<PathBuf>,
+    /// Shell text with the facts of the EAPI.
+    pub eapi: String,
+    /// A saved environment to load instead of sourcing the ebuild.
+    pub restore: Option<PathBuf>,
+    /// What the fork evaluates: [`library::BUILD`] or [`library::METADATA`].
+    pub script: &'static str,
+}
+
+/// Why a shell failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ShellError {
+    /// A named pipe could not be made or opened.
+    #[error("{}: cannot be made", path.display())]
+    Pipe {
+        /// The pipe.
+        path: PathBuf,
+        /// The reason.
+        #[source]
+        source: io::Error,
+    },
+    /// A command could not be handed over.
+    #[error("processor: cannot hand a command to the shell")]
+    Command(#[source] io::Error),
+    /// The shell's messages break the protocol.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// The processor failed.
+    #[error(transparent)]
+    Processor(#[from] ProcessorError),
+}
+
+/// What a shell does next.
+#[derive(Debug)]
+pub enum Event {
+    /// It said something.
+    Message(Message),
+    /// It ended with this status (128 + signal if it was killed).
+    Ended(i32),
+}
+
+/// A running shell. Dropping it ends its processor and everything below.
+#[derive(Debug)]
+pub struct Shell {
+    processor: Processor,
+    up: Reader<pipe::Receiver>,
+    down: pipe::Sender,
+    pid: Option<Pid>,
+    ended: Option<i32>,
+}
+
+/// Makes a named pipe, only for this user.
+fn make_pipe(path: &Path) -> Result<(), ShellError> {
+    let _ = std::fs::remove_file(path);
+    nix::unistd::mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR).map_err(|errno| ShellError::Pipe {
+        path: path.to_owned(),
+        source: errno.into(),
+    })
+}
+
+impl Shell {
+    /// Forks `processor` and starts the setup's script in the fork.
+    ///
+    /// `token` must be unknown to others: messages without it are refused.
+    ///
+    /// # Errors
+    /// A [`ShellError`] if the pipes cannot be made or the processor is gone.
+    pub async fn start(
+        mut processor: Processor,
+        setup: &ShellSetup,
+        token: &str,
+    ) -> Result<Self, ShellError> {
+        let up = setup.directory.join("up");
+        let down = setup.directory.join("down");
+        make_pipe(&up)?;
+        make_pipe(&down)?;
+        // Opened for both ways, so that there is no end of file while the shell has it closed.
+        let receiver = pipe::OpenOptions::new()
+            .read_write(true)
+            .open_receiver(&up)
+            .map_err(|source| ShellError::Pipe { path: up, source })?;
+        let sender = pipe::OpenOptions::new()
+            .read_write(true)
+            .open_sender(&down)
+            .map_err(|source| ShellError::Pipe { path: down, source })?;
+        processor.begin(&job(setup, token)).await?;
+        Ok(Self {
+            processor,
+            up: Reader::new(receiver, Some(token.to_owned())),
+            down: sender,
+            pid: None,
+            ended: None,
+        })
+    }
+
+    /// Hands over shell text to evaluate when the shell next waits for a command.
+    ///
+    /// # Errors
+    /// [`ShellError::Command`] if the pipe does not take it.
+    pub async fn command(&mut self, text: &[u8]) -> Result<(), ShellError> {
+        self.down
+            .write_all(&counted(text))
+            .await
+            .map_err(ShellError::Command)
+    }
+
+    /// The next message, or the end. A message that was sent before the end comes before it.
+    /// Cancel safe.
+    ///
+    /// # Errors
+    /// A [`ShellError`]; the shell must then be ended.
+    pub async fn next(&mut self) -> Result<Event, ShellError> {
+        let message = if let Some(status) = self.ended {
+            // What was sent before the end is in the pipe already.
+            match self.up.next().now_or_never() {
+                Some(message) => message?,
+                None => return Ok(Event::Ended(status)),
+            }
+        } else {
+            tokio::select! {
+                biased;
+                message = self.up.next() => message?,
+                status = self.processor.ended() => {
+                    let status = status?;
+                    self.ended = Some(status);
+                    match self.up.next().now_or_never() {
+                        Some(message) => message?,
+                        None => return Ok(Event::Ended(status)),
+                    }
+                }
+            }
+        };
+        if let Message::Hello(pid) = message {
+            self.pid = Some(Pid::from_raw(pid));
+        }
+        Ok(Event::Message(message))
+    }
+
+    /// Kills what the phase left running, but not the shell.
+    pub fn kill_leftovers(&self) {
+        if let Some(pid) = self.pid {
+            self.processor.kill_leftovers(&[pid]);
+        }
+    }
+
+    /// Lets the shell end by itself and gives back the processor if it did so cleanly.
+    ///
+    /// # Errors
+    /// A [`ShellError`] if the conversation broke.
+    pub async fn finish(mut self) -> Result<Option<Processor>, ShellError> {
+        self.command(b"exit 0").await?;
+        loop {
+            match self.next().await? {
+                Event::Ended(0) => {
+                    self.processor.kill_leftovers(&[]);
+                    return Ok(Some(self.processor));
+                }
+                Event::Ended(_) => return Ok(None),
+                Event::Message(_) => {}
+            }
+        }
+    }
+
+    /// Gives back the processor of a shell that has ended with status 0 by itself.
+    #[must_use]
+    pub fn into_processor(self) -> Option<Processor> {
+        if self.ended != Some(0) {
+            return None;
+        }
+        self.processor.kill_leftovers(&[]);
+        Some(self.processor)
+    }
+
+    /// Ends the shell, its processor and everything below, and waits until that is done.
+    pub async fn end(self) {
+        self.processor.end().await;
+    }
+}
+
+/// The job that starts a shell.
+fn job(setup: &ShellSetup, token: &str) -> Vec<u8> {
+    let mut text = Vec::new();
+    let mut assign = |name: &str, value: &[u8]| {
+        text.extend_from_slice(name.as_bytes());
+        text.push(b'=');
+        text.extend(library::quote(value));
+        text.push(b'\n');
+    };
+    assign("__EBD_BUILD", setup.directory.as_os_str().as_bytes());
+    assign("__EBD_LOG", setup.log.as_os_str().as_bytes());
+    assign("__EBD_TOKEN", token.as_bytes());
+    assign(
+        "__EBD_RESTORE",
+        setup
+            .restore
+            .as_deref()
+            .map_or(&b""[..], |path| path.as_os_str().as_bytes()),
+    );
+    text.extend_from_slice(b"__EBD_ECLASS_DIRS=(");
+    for dir in &setup.eclass_dirs {
+        text.extend(library::quote(dir.as_os_str().as_bytes()));
+        text.push(b' ');
+    }
+    text.extend_from_slice(b")\n");
+    text.extend_from_slice(setup.eapi.as_bytes());
+    text.push(b'\n');
+    text.extend_from_slice(setup.script.as_bytes());
+    text
+}

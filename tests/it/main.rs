@@ -1,0 +1,3 @@
+//! Integration tests: the real program, real bash, real processes and files.
+
+mod processors;
