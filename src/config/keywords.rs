@@ -7,7 +7,7 @@ use super::files::Directories;
 use super::profile::ProfileNode;
 use super::table::{Reading, Table};
 use crate::pms::atom::PackageFacts;
-use crate::pms::keyword::{AcceptKeywords, Keywords};
+use crate::pms::keyword::{AcceptKeywords, Keyword, Keywords};
 use crate::pms::names::NameError;
 
 /// The keyword files of profiles and user.
@@ -44,12 +44,23 @@ impl KeywordFiles {
         let mut result = KeywordFiles::default();
         for node in profiles {
             let reading = Reading::profile(node);
-            for (list, name) in [
-                (&mut result.changed, "package.keywords"),
-                (&mut result.profiles, "package.accept_keywords"),
-            ] {
-                list.push(Table::read(&node.path.join(name), reading, warnings)?);
+            let path = node.path.join("package.keywords");
+            let mut changed = Table::read(&path, reading, warnings)?;
+            for entry in changed.entries_mut() {
+                let (file, line) = (entry.origin.file.display(), entry.origin.line);
+                entry.words.retain(|word| {
+                    let good = word == "-*" || Keyword::parse(word).is_ok();
+                    if !good {
+                        warnings.push(format!(
+                            "{file}:{line}: `{word}` is no keyword and is left out"
+                        ));
+                    }
+                    good
+                });
             }
+            result.changed.push(changed);
+            let path = node.path.join("package.accept_keywords");
+            result.profiles.push(Table::read(&path, reading, warnings)?);
         }
         let reading = Reading::user(Directories::Recursive);
         // The same package in both files is one entry, the newer file's words last.
@@ -224,9 +235,14 @@ mod tests {
     fn profiles_can_change_keywords() {
         let root = Root::new().file(
             "repo/profiles/default/package.keywords",
-            "a/b -amd64 ~amd64\n",
+            "a/b -amd64 ~amd64 **\n",
         );
         assert!(!visible(&root, "amd64"));
+        let warnings = root.load().warnings().join("\n");
+        assert!(
+            warnings.contains("package.keywords:1: `**` is no keyword"),
+            "{warnings}"
+        );
     }
 
     #[test]
