@@ -46,9 +46,18 @@ const VARIABLES: &[(&str, &str)] = &[
     ("FETCH_WRAPPER", "distfiles are fetched by ebd itself"),
     ("PORTAGE_BINPKG_TAR_OPTS", "images are packed by ebd itself"),
     ("PORTAGE_NICENESS", "builds run with the caller's priority"),
-    ("PORTAGE_IONICE_COMMAND", "builds run with the caller's priority"),
-    ("PORTAGE_SCHEDULING_POLICY", "builds run with the caller's priority"),
-    ("PORTAGE_LOGDIR", "the log is temp/build.log in the build's folder"),
+    (
+        "PORTAGE_IONICE_COMMAND",
+        "builds run with the caller's priority",
+    ),
+    (
+        "PORTAGE_SCHEDULING_POLICY",
+        "builds run with the caller's priority",
+    ),
+    (
+        "PORTAGE_LOGDIR",
+        "the log is temp/build.log in the build's folder",
+    ),
 ];
 
 /// What the configuration asks for that cannot be done.
@@ -95,7 +104,11 @@ pub fn notices(config: &Config) -> Result<Vec<String>, UnsupportedError> {
         notices.push(format!("not supported yet: FEATURES=\"{without}\""));
     }
     // What a built-in default says is nothing that the user asked for.
-    let asked = |name: &str| config.origin(name).is_some_and(|origin| origin.file.exists());
+    let asked = |name: &str| {
+        config
+            .origin(name)
+            .is_some_and(|origin| origin.file.exists())
+    };
     for (name, instead) in VARIABLES {
         if asked(name) {
             notices.push(format!("{name} has no effect yet: {instead}"));
