@@ -131,6 +131,7 @@ async fn execute(arguments: arguments::Build, events: Events) -> Result<Exit, Fa
     }
     let settings = Settings {
         resume: arguments.resume,
+        stop_after: arguments.stop_after,
         keep: arguments.keep,
         verbose: arguments.display.verbose,
         phase_limit: arguments.phase_timeout.map(Duration::from_secs),
