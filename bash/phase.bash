@@ -81,6 +81,7 @@ __ebd_restore_shell() {
 	if [[ -n ${changed} ]]; then
 		eqawarn "QA Notice: shell options changed and were not restored in ${__EBD_PHASE_FUNC:-global scope}:${changed}"
 	fi
+<<<<<<< HEAD
 	builtin umask 022
 	__ebd_restore_limits
 	# Whatever is left running is killed by the supervisor, which the shell need not report.
@@ -90,6 +91,14 @@ __ebd_restore_shell() {
 	builtin unalias -a
 	builtin hash -r
 	command exec </dev/null >>"${__EBD_LOG}" 2>&1
+=======
+	trap - EXIT ERR DEBUG RETURN INT TERM HUP QUIT USR1 USR2 PIPE ALRM
+	trap '__ebd_helper_failed "${BASH_COMMAND}"' PWR
+	umask 022
+	builtin cd -- "${PORTAGE_BUILDDIR}/empty" 2>/dev/null || builtin cd / || return
+	DIRSTACK=()
+	unalias -a
+>>>>>>> main
 	__ebd_close_descriptors
 }
 
