@@ -16,22 +16,14 @@ die() {
 			builtin return 1
 		fi
 	fi
-<<<<<<< HEAD
-	builtin local message="$*" where='' line='' func='' stack='' i source name
+	builtin local message="$*" where='' line='' func='' stack='' i source name at
 	[[ -n ${message} ]] || message='(no error message)'
 	for ((i = 1; i < ${#FUNCNAME[@]}; i++)); do
 		source=${BASH_SOURCE[i]} name=${FUNCNAME[i - 1]}
 		# Internals are no place that somebody who reads the message could go to.
 		[[ ${source} == */* && ${FUNCNAME[i]} != __ebd_* ]] || builtin continue
-=======
-	local message=${*:-"(no error message)"} where='' line='' func='' stack='' i source name at
-	for ((i = 1; i < ${#FUNCNAME[@]}; i++)); do
-		source=${BASH_SOURCE[i]} name=${FUNCNAME[i - 1]}
-		# Internals are no place that somebody who reads the message could go to.
-		[[ ${source} == */* && ${FUNCNAME[i]} != __ebd_* ]] || continue
 		at=${BASH_LINENO[i - 1]}
 		[[ ${name} != __ebd_helper_failed ]] || at=${__ebd_failed_line}
->>>>>>> main
 		if [[ -z ${where} ]]; then
 			where=${source} line=${at} func=${FUNCNAME[i]}
 		fi
@@ -85,11 +77,7 @@ __ebd_helper_fail() {
 # message in a file and send the shell a signal, whose trap runs as soon as the command that the
 # helper was part of is over: still in the function that called it.
 __ebd_helper_failed() {
-<<<<<<< HEAD
-	builtin local message='a helper failed'
-=======
-	local message='a helper failed' __ebd_failed_line
->>>>>>> main
+	builtin local message='a helper failed' __ebd_failed_line
 	if [[ -r ${__EBD_BUILD}/helper-failed ]]; then
 		message=$(<"${__EBD_BUILD}/helper-failed")
 	fi
@@ -104,20 +92,20 @@ __ebd_helper_failed() {
 # helper, the first line that begins so counts, else the first that has the helper's name as a word
 # (it may be called by a subshell or by xargs), else the function's own.
 __ebd_find_line() {
-	local IFS=$' \t\n' place file start number=0 line first=$3 begins='' has=''
-	shopt -s extdebug
+	builtin local IFS=$' \t\n' place file start number=0 line first="$3" begins='' has=''
+	builtin shopt -s extdebug
 	place=$(builtin declare -F "$1")
-	shopt -u extdebug
+	builtin shopt -u extdebug
 	place=${place#* }
 	start=${place%% *} file=${place#* }
 	__ebd_failed_line=${start}
-	[[ -n ${first} && -r ${file} && ${start} == +([0-9]) ]] || return 0
+	[[ -n ${first} && -r ${file} && ${start} == +([0-9]) ]] || builtin return 0
 	while builtin read -r line; do
 		number=$((number + 1))
 		if [[ ${number} -gt ${start} ]]; then
 			[[ -n ${begins} || ${2%%[[:space:]]*} != "${first}" || ${line} != "${2%%[$'\n']*}"* ]] || begins=${number}
 			[[ -n ${has} || " ${line} " != *[[:space:]\(\;\|]"${first}"[[:space:]\;\)\|]* ]] || has=${number}
-			[[ ${line} != '}' ]] || break
+			[[ ${line} != '}' ]] || builtin break
 		fi
 	done <"${file}"
 	__ebd_failed_line=${begins:-${has:-${start}}}

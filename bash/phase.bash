@@ -69,7 +69,7 @@ __ebd_restore_shell() {
 		FUNCNEST TIMEFORMAT TMOUT REPLY MAPFILE OPTARG
 	IFS=$' \t\n' OPTIND=1 OPTERR=1 BASH_COMPAT=${__EBD_EAPI[bash_version]}
 	builtin trap - EXIT ERR DEBUG RETURN INT TERM HUP QUIT USR1 USR2 PIPE ALRM
-	builtin trap __ebd_helper_failed PWR
+	builtin trap '__ebd_helper_failed "${BASH_COMMAND}"' PWR
 	builtin local option is changed=''
 	for option in "${!__EBD_SHOPTS[@]}"; do
 		is=-u
@@ -81,7 +81,6 @@ __ebd_restore_shell() {
 	if [[ -n ${changed} ]]; then
 		eqawarn "QA Notice: shell options changed and were not restored in ${__EBD_PHASE_FUNC:-global scope}:${changed}"
 	fi
-<<<<<<< HEAD
 	builtin umask 022
 	__ebd_restore_limits
 	# Whatever is left running is killed by the supervisor, which the shell need not report.
@@ -91,14 +90,6 @@ __ebd_restore_shell() {
 	builtin unalias -a
 	builtin hash -r
 	command exec </dev/null >>"${__EBD_LOG}" 2>&1
-=======
-	trap - EXIT ERR DEBUG RETURN INT TERM HUP QUIT USR1 USR2 PIPE ALRM
-	trap '__ebd_helper_failed "${BASH_COMMAND}"' PWR
-	umask 022
-	builtin cd -- "${PORTAGE_BUILDDIR}/empty" 2>/dev/null || builtin cd / || return
-	DIRSTACK=()
-	unalias -a
->>>>>>> main
 	__ebd_close_descriptors
 }
 
@@ -121,7 +112,7 @@ __ebd_remember_limits() {
 __ebd_restore_limits() {
 	builtin local letter
 	for letter in "${!__EBD_LIMITS[@]}"; do
-		[[ ${letter} == H? ]] || continue
+		[[ ${letter} == H? ]] || builtin continue
 		letter=${letter#H}
 		builtin ulimit -H "-${letter}" "${__EBD_LIMITS[H${letter}]}" 2>/dev/null
 		builtin ulimit -S "-${letter}" "${__EBD_LIMITS[S${letter}]}" 2>/dev/null
