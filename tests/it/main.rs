@@ -6,3 +6,4 @@
 mod conformance;
 mod environment_exchange;
 mod processors;
+mod stopping;
