@@ -14,6 +14,8 @@ set_state() {
 	declare -gxi ST_EXPORTED_INTEGER=7
 	declare -g ST_EMPTY=
 	export ST_EXPORTED='an exported value'
+	export ST_UNSET_EXPORTED
+	readonly ST_READONLY='a readonly value'
 	ST_PLAIN=$'one\ntwo\tthree\'four\\five"six$seven`eight`!nine\r'
 	ST_ESCAPE=$'c\033d\177e'
 	ST_CONTROL=$'a\001b\002c'
@@ -99,6 +101,9 @@ check_state() {
 	st_same exported-integer 'declare -ix ST_EXPORTED_INTEGER="7"' "$(declare -p ST_EXPORTED_INTEGER 2>&1)"
 	st_same empty 'declare -- ST_EMPTY=""' "$(declare -p ST_EMPTY 2>&1)"
 	st_same exported 'an exported value' "$(printenv ST_EXPORTED)"
+	st_same unset-exported 'declare -x ST_UNSET_EXPORTED' "$(declare -p ST_UNSET_EXPORTED 2>&1)"
+	# Whether it is still readonly is the package manager's choice: it would stop others from setting it.
+	st_same readonly 'a readonly value' "${ST_READONLY}"
 	st_same plain $'one\ntwo\tthree\'four\\five"six$seven`eight`!nine\r' "${ST_PLAIN}"
 	st_same escape $'c\033d\177e' "${ST_ESCAPE}"
 	st_same control $'a\001b\002c' "${ST_CONTROL}"
