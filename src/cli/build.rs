@@ -19,6 +19,7 @@ use crate::build::host::Host;
 use crate::build::package::Settings;
 use crate::build::run;
 use crate::build::session::Session;
+use crate::build::unsupported;
 use crate::config::{Config, Options};
 use crate::fetch::{FetchOptions, Fetcher};
 use crate::processor::{Pool, Settings as ProcessorSettings};
@@ -159,7 +160,9 @@ fn session(places: &Places, events: Events) -> Result<Session, Failure> {
         ..Options::from_process()
     };
     let config = Config::load(&options)?;
-    for text in config.assumptions().iter().chain(config.warnings()) {
+    let unsupported = unsupported::notices(&config)?;
+    let notices = config.assumptions().iter().chain(config.warnings());
+    for text in notices.chain(&unsupported) {
         events.tell(Event::Notice { text: text.clone() });
     }
     let program = std::env::current_exe()?;
