@@ -23,6 +23,11 @@ die() {
 		[[ ${source} == */* && ${FUNCNAME[i]} != __ebd_* ]] || continue
 		if [[ -z ${where} ]]; then
 			where=${source} line=${BASH_LINENO[i - 1]} func=${FUNCNAME[i]}
+			if [[ -n ${__ebd_command} && ${name} == __ebd_helper_failed ]]; then
+				__ebd_line_of_command "${func}" "${where}"
+				stack+=" *   ${source##*/}${line:+, line ${line}}: ${func} called ${__ebd_command%%$'\n'*}"$'\n'
+				continue
+			fi
 		fi
 		[[ ${name} == __ebd_* ]] && name=die
 		stack+=" *   ${source##*/}, line ${BASH_LINENO[i - 1]}: ${FUNCNAME[i]} called ${name}"$'\n'
@@ -72,11 +77,42 @@ __ebd_helper_fail() {
 #
 # Helpers are programs (PMS 12.3), so their failure cannot call die here. Instead they leave their
 # message in a file and send the shell a signal, whose trap runs as soon as the command that the
-# helper was part of is over: still in the function, and at the line, that called it.
+# helper was part of is over: still in the function that called it. Bash does not know the line in a
+# trap; what it knows is the command.
 __ebd_helper_failed() {
-	local message='a helper failed'
+	local __ebd_command=${BASH_COMMAND} message='a helper failed'
 	if [[ -r ${__EBD_BUILD}/helper-failed ]]; then
 		message=$(<"${__EBD_BUILD}/helper-failed")
 	fi
 	die "${message}"
+}
+
+# __ebd_line_of_command FUNCTION FILE
+#
+# Sets line to the one in which the function calls the command whose text is in __ebd_command, if
+# there is exactly one such line, else to nothing.
+__ebd_line_of_command() {
+	local __ebd_text __ebd_at __ebd_found=() __ebd_start __ebd_what
+	local -a __ebd_lines=()
+	line=
+	[[ -r $2 ]] || return 0
+	shopt -s extdebug
+	__ebd_start=$(declare -F "$1")
+	shopt -u extdebug
+	__ebd_start=${__ebd_start#* }
+	__ebd_start=${__ebd_start%% *}
+	[[ ${__ebd_start} == [0-9]* ]] || return 0
+	builtin mapfile -t -s "$((__ebd_start - 1))" __ebd_lines <"$2"
+	# The command as bash prints it; where it was written in another way, its first word must do.
+	for __ebd_what in "${__ebd_command%%$'\n'*}" "${__ebd_command%%[[:space:]]*}"; do
+		__ebd_found=()
+		for __ebd_at in "${!__ebd_lines[@]}"; do
+			__ebd_text=${__ebd_lines[__ebd_at]}
+			[[ ${__ebd_at} -eq 0 || ${__ebd_text} != "}"* ]] || break
+			[[ " ${__ebd_text//[$'\t'$'(){};']/ } " == *" ${__ebd_what//[$'\t'$'(){};']/ } "* ]] &&
+				__ebd_found+=("$((__ebd_start + __ebd_at))")
+		done
+		[[ ${#__ebd_found[@]} -eq 0 ]] || break
+	done
+	[[ ${#__ebd_found[@]} -ne 1 ]] || line=${__ebd_found[0]}
 }

@@ -35,7 +35,9 @@ pub enum PhaseError {
     #[error("{}", .0.message)]
     Died(Box<Death>),
     /// The shell ended although no phase may end it.
-    #[error("the phase ended its shell with `exit {0}`; a phase function must return or die")]
+    #[error(
+        "the phase ended its shell with status {0}, by `exit` or `exec`; a phase function must return or die"
+    )]
     Exited(i32),
     /// A signal ended the shell.
     #[error("the phase was killed by {}", signal_name(*.0))]
@@ -189,9 +191,11 @@ impl Driver {
         self.shell.kill_leftovers();
         if checkpoint {
             let raw = self.private.join("environment.raw");
-            let mut command = b"__ebd_save_environment ".to_vec();
+            // A child of a child, so that neither `wait` and `jobs` in a phase nor the shell's own
+            // reports have anything to do with it.
+            let mut command = b"( __ebd_save_environment ".to_vec();
             command.extend(quote(raw.as_os_str().as_encoded_bytes()));
-            command.extend_from_slice(b" &");
+            command.extend_from_slice(b" & )");
             self.shell.command(&command).await?;
             self.saving = Some(phase.to_owned());
         }

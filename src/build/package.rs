@@ -1,6 +1,6 @@
 //! Building one package, from its distfiles to the file in PKGDIR.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use super::log::{Follower, last_lines};
 use super::packaging::{Packaging, PackagingError, shell_variables, wanted_variables};
 use super::runtime::{self, RuntimeError};
 use super::session::Session;
-use super::state::{Progress, StateError};
+use super::state::{self, Progress, StateError};
 use super::token;
 use super::variables::Sources;
 use crate::binpkg::index::HeaderSettings;
@@ -24,6 +24,7 @@ use crate::config::Config;
 use crate::pms::atom::PackageFacts;
 use crate::pms::dependency::DepSpec;
 use crate::pms::phase::Phase;
+use crate::processor::frame::Death;
 use crate::processor::library::{self, quote};
 use crate::processor::{ProcessorError, Shell, ShellError, ShellSetup};
 use crate::repo::RepoError;
@@ -118,8 +119,17 @@ impl BuildError {
         let PhaseError::Died(death) = source else {
             return None;
         };
-        (!death.file.is_empty())
-            .then(|| format!("{}:{} ({})", death.file, death.line, death.function))
+        let Death {
+            file,
+            line,
+            function,
+            ..
+        } = death.as_ref();
+        match (file.as_str(), line.as_str()) {
+            ("", _) => None,
+            (file, "") => Some(format!("{file} ({function})")),
+            (file, line) => Some(format!("{file}:{line} ({function})")),
+        }
     }
 }
 
@@ -385,10 +395,12 @@ impl Build<'_> {
             source,
         })?;
         digest.update(&ebuild);
-        for (key, value) in candidate.entry.iter() {
-            digest.update(format!("\0{key}={value}").as_bytes());
-        }
-        for (key, value) in &candidate.config.variables {
+        // Sorted: an entry that was just sourced and the same one from a cache differ in order.
+        let metadata: BTreeMap<&str, &str> = candidate.entry.iter().collect();
+        let variables = candidate.config.variables.iter();
+        let variables = variables.filter(|(name, _)| !state::is_of_session(name));
+        let variables = variables.map(|(name, value)| (name.as_str(), value.as_str()));
+        for (key, value) in metadata.into_iter().chain(variables) {
             digest.update(format!("\0{key}={value}").as_bytes());
         }
         digest.update(prepared.use_flags.join(" ").as_bytes());
@@ -615,8 +627,12 @@ impl Build<'_> {
     fn phase_call(&self, phase: Phase) -> Vec<u8> {
         let mut text = b"source \"${__EBD_BUILD}/phase.env\"\n".to_vec();
         for bashrc in &self.candidate.config.bashrcs {
+            let file = quote(bashrc.as_os_str().as_encoded_bytes());
             text.extend_from_slice(b"source ");
-            text.extend(quote(bashrc.as_os_str().as_encoded_bytes()));
+            text.extend(&file);
+            // Its last command may have failed, which is nobody's business.
+            text.extend_from_slice(b" || __ebd_must_be_bash ");
+            text.extend(&file);
             text.push(b'\n');
         }
         let (name, function) = (phase.name(), phase.function());

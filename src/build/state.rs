@@ -9,6 +9,57 @@ use serde::{Deserialize, Serialize};
 /// The file's name in the build's private directory.
 const FILE: &str = "progress.json";
 
+/// Variables of the caller's environment that are another's in another terminal or session, and say
+/// nothing about what is built.
+const SESSION: &[&str] = &[
+    "COLORTERM",
+    "COLUMNS",
+    "DESKTOP_SESSION",
+    "DISPLAY",
+    "EDITOR",
+    "INVOCATION_ID",
+    "JOURNAL_STREAM",
+    "LESS",
+    "LESSOPEN",
+    "LINES",
+    "LOGNAME",
+    "LS_COLORS",
+    "MAIL",
+    "NO_COLOR",
+    "OLDPWD",
+    "PAGER",
+    "PWD",
+    "SESSION_MANAGER",
+    "SHELL",
+    "SHLVL",
+    "STY",
+    "SYSTEMD_EXEC_PID",
+    "TERM",
+    "USER",
+    "VISUAL",
+    "VTE_VERSION",
+    "WAYLAND_DISPLAY",
+    "WINDOW",
+    "WINDOWID",
+    "XAUTHORITY",
+    "_",
+];
+
+/// What the names of further such variables begin with.
+const SESSION_PREFIXES: &[&str] = &[
+    "DBUS_", "EBD_", "GNOME_", "GPG_", "HIST", "KDE_", "KONSOLE_", "SSH_", "SUDO_", "TERM_",
+    "TMUX", "XDG_",
+];
+
+/// Whether a variable belongs to the session of the caller: a build may be taken up whatever it is.
+#[must_use]
+pub fn is_of_session(name: &str) -> bool {
+    SESSION.contains(&name)
+        || SESSION_PREFIXES
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+}
+
 /// How far a build has come, and of what.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {

@@ -10,6 +10,7 @@ use super::directories::Directories;
 use crate::pms::cpv::Cpv;
 use crate::pms::eapi::Eapi;
 use crate::pms::phase::Phase;
+use crate::processor::environment::BASH_VARIABLES;
 use crate::processor::library::quote;
 
 /// What the variables are made of.
@@ -62,6 +63,9 @@ pub struct Sources<'a> {
     /// The versions of the same slot that this package would replace.
     pub replacing_versions: &'a [String],
 }
+
+/// Variables of bash that programs read too. The others would change what bash itself does.
+const TERMINAL: &[&str] = &["TERM", "COLUMNS", "LINES"];
 
 /// A list of variables; what is exported is told apart.
 #[derive(Debug, Clone, Default)]
@@ -157,6 +161,7 @@ impl Sources<'_> {
         for (name, value) in self.configured {
             // What the specification defines comes from here, never from a configuration.
             let ours = reserved.contains(&name.as_str())
+                || (BASH_VARIABLES.contains(&name.as_str()) && !TERMINAL.contains(&name.as_str()))
                 || name.starts_with("__EBD_")
                 || name.starts_with("__ebd_");
             if is_name(name) && !ours {

@@ -232,9 +232,15 @@ impl Processor {
         let Self {
             mut warden,
             commands,
+            pid,
             ..
         } = self;
         drop(commands);
-        let _ = timeout(END_LIMIT, warden.wait()).await;
+        let ended = timeout(END_LIMIT, warden.wait()).await;
+        if !ended.is_ok_and(|status| status.is_ok_and(|status| status.code().is_some())) {
+            // A build that kills its own warden has nobody who ends it but this process, which
+            // reaches what has stayed in the processor's group.
+            let _ = nix::sys::signal::killpg(pid, nix::sys::signal::Signal::SIGKILL);
+        }
     }
 }

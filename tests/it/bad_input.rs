@@ -104,8 +104,7 @@ fn an_eapi_that_is_not_supported_is_named() {
         );
         trial.run(&["build", "app-misc/foo"]).fails(&[
             &text(&trial.ebuild_path("app-misc/foo-1")),
-            &format!("'{eapi}'"),
-            "supported",
+            &format!("EAPI `{eapi}`: unknown"),
         ]);
     }
     let old = Trial::new().ebuild("app-misc/foo-1", ebuild("").replace("EAPI=8", "EAPI=6"));
@@ -336,8 +335,8 @@ fn every_source_that_failed_is_named_with_its_reason() {
     trial.run(&["build", "app-misc/foo"]).fails(&[
         "app-misc/foo-1",
         "foo.tar",
-        &format!("{mirror}/a/foo.tar: "),
-        &format!("{mirror}/distfiles/"),
+        "mirror/a/foo.tar: cannot be read: No such file",
+        "mirror/distfiles/foo.tar: cannot be read: No such file",
         "gopher://example.org/foo.tar: protocol `gopher` is not supported",
         "mirror://nobody/foo.tar: no mirror has this name",
     ]);
@@ -486,7 +485,7 @@ fn wrong_usage_ends_with_2() {
         &["build", "--format", "rpm", "foo"],
     ] {
         let outcome = Outcome::of(&mut trial.command(arguments));
-        outcome.ends(2, &["Usage"]);
+        outcome.ends(2, &["--help"]);
         assert_eq!(outcome.stdout, "", "{outcome}");
     }
     let mut command = Command::new(crate::support::EBD);

@@ -65,7 +65,7 @@ fn a_phase_that_exits_is_no_success() {
         let trial = foo(&format!("src_compile() {{ exit {code}; }}"));
         trial.run(&["build", "app-misc/foo"]).fails(&[
             "app-misc/foo-1: could not be built in the compile phase",
-            &format!("exit {code}"),
+            &format!("status {code}, by `exit` or `exec`"),
             "must return or die",
         ]);
         trial.assert_nothing_written();
@@ -134,7 +134,7 @@ fn peak(trial: &Trial, arguments: &[&str]) -> (Outcome, u64) {
 
 #[test]
 fn a_hundred_megabytes_of_output_stay_on_disk() {
-    let body = "src_compile() {\n\thead -c 100000000 /dev/zero | tr '\\0' x | fold -w 99\n\techo the end\n\tdie enough\n}";
+    let body = "src_compile() {\n\thead -c 100000000 /dev/zero | tr '\\0' x | fold -w 99\n\techo\n\techo the end\n\tdie enough\n}";
     let (small, base) = peak(
         &foo("src_compile() { echo the end; die enough; }"),
         &["build", "app-misc/foo"],

@@ -230,3 +230,19 @@ fn damaged_progress_is_named() {
         "without --resume",
     ]);
 }
+
+#[test]
+fn another_terminal_is_no_other_build() {
+    let trial = trial()
+        .variable("TERM", "xterm")
+        .variable("SSH_CLIENT", "192.0.2.1 1 22");
+    trial.put("counts/fail.src_compile", "");
+    trial.run(&["build", "app-misc/foo"]).fails(&["today"]);
+    fs::remove_file(trial.path("counts/fail.src_compile")).unwrap();
+    let trial = trial
+        .variable("TERM", "vt100")
+        .variable("SSH_CLIENT", "192.0.2.1 2 22")
+        .variable("WINDOWID", "7");
+    trial.run(&["build", "--resume", "app-misc/foo"]).succeeds();
+    assert_eq!(runs(&trial, "src_unpack"), 1);
+}
