@@ -20,6 +20,12 @@ __ebd_notify() {
 	for field; do
 		fields+=("${field:0:limit}")
 	done
+	# Without the pipe nobody would hear, and this build would wait for ever.
+	if [[ ! -p ${__EBD_BUILD}/up ]]; then
+		builtin printf ' * %s/up: the build has removed it\n' "${__EBD_BUILD}" >&2
+		builtin kill -KILL "${__EBD_SHELL_PID}"
+		return 1
+	fi
 	builtin printf '%s\0' "${__EBD_TOKEN}" "${verb}" "${fields[@]}" >"${__EBD_BUILD}/up"
 }
 

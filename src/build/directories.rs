@@ -176,17 +176,21 @@ impl Directories {
         link(files, &self.files())
     }
 
-    /// Removes the build and, if it was the last of its category, that folder.
+    /// Removes the build.
     ///
     /// # Errors
     /// A [`DirectoryError`] that names the path.
     pub fn remove(&self) -> Result<(), DirectoryError> {
-        remove_tree(&self.root)?;
+        remove_tree(&self.root)
+    }
+
+    /// Removes the folder of the category if nothing is in it any more. To be called when the
+    /// build's lock, whose file is there, was let go of.
+    pub fn remove_category(&self) {
         if let Some(category) = self.root.parent() {
             // Another build of the category may be at work: that it is not empty is no failure.
             let _ = fs::remove_dir(category);
         }
-        Ok(())
     }
 }
 
@@ -265,6 +269,7 @@ mod tests {
         assert_eq!(fs::read_dir(dirs.work()).unwrap().count(), 0);
         assert!(fs::symlink_metadata(dirs.files()).is_err());
         dirs.remove().unwrap();
+        dirs.remove_category();
         assert_eq!(fs::read_dir(tmp.path().join("portage")).unwrap().count(), 0);
     }
 

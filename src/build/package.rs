@@ -27,9 +27,13 @@ use crate::pms::phase::Phase;
 use crate::processor::frame::Death;
 use crate::processor::library::{self, quote};
 use crate::processor::{ProcessorError, Shell, ShellError, ShellSetup};
-use crate::repo::RepoError;
+use crate::repo::manifest::Manifest;
+use crate::repo::{ManifestPolicy, ManifestProblem, RepoError};
 use crate::util::digest::{HashName, MultiDigest};
 use crate::util::lock::{Lock, LockError, portage_lockfile};
+
+/// How often the folder of the build's lock may vanish before it is locked.
+const LOCK_ATTEMPTS: u32 = 1000;
 
 /// How many lines of the log a failure shows.
 const SHOWN_LINES: usize = 25;
@@ -93,6 +97,14 @@ pub enum BuildError {
         #[source]
         source: std::io::Error,
     },
+    /// The package's own files are not as its Manifest has them.
+    #[error("{}: does not fit the package's files\n{}", manifest.display(), problems.join("\n"))]
+    Files {
+        /// The Manifest.
+        manifest: PathBuf,
+        /// What does not fit, a line each.
+        problems: Vec<String>,
+    },
     /// A thread of ours ended early.
     #[error("{0}: the work was not finished")]
     Interrupted(&'static str),
@@ -138,6 +150,8 @@ impl BuildError {
 pub struct Settings {
     /// Take up builds behind the last phase that they finished.
     pub resume: bool,
+    /// End each build behind this phase instead of making a package.
+    pub stop_after: Option<Phase>,
     /// Keep the build's directory when it succeeds.
     pub keep: bool,
     /// Tell every line of the log.
@@ -150,8 +164,19 @@ pub struct Settings {
     pub bash: PathBuf,
 }
 
+/// How a build ended.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// With a package.
+    Packed(Written),
+    /// Where [`Settings::stop_after`] says.
+    Stopped,
+    /// With an error, which was told as an event.
+    Failed,
+}
+
 /// The phases of a build, in order.
-const PHASES: &[Phase] = &[
+pub const PHASES: &[Phase] = &[
     Phase::Setup,
     Phase::Unpack,
     Phase::Prepare,
@@ -163,11 +188,7 @@ const PHASES: &[Phase] = &[
 
 /// Builds the candidate and tells how it went. Nothing but the told events comes of a failure: the
 /// build's directory stays for a look or for `--resume`, PKGDIR is as it was.
-pub async fn build(
-    session: &Session,
-    candidate: &Candidate,
-    settings: &Settings,
-) -> Option<Written> {
+pub async fn build(session: &Session, candidate: &Candidate, settings: &Settings) -> Outcome {
     let begin = Instant::now();
     let package = candidate.cpv().to_string();
     session.events.tell(Event::Started {
@@ -184,7 +205,8 @@ pub async fn build(
         package: package.clone(),
     };
     match build.run().await {
-        Ok(written) => {
+        Ok(Some(written)) => {
+            build.directories.remove_category();
             session.events.tell(Event::Finished {
                 package,
                 path: written.path.clone(),
@@ -192,7 +214,15 @@ pub async fn build(
                 size: written.size,
                 seconds: begin.elapsed().as_secs_f64(),
             });
-            Some(written)
+            Outcome::Packed(written)
+        }
+        Ok(None) => {
+            session.events.tell(Event::Stopped {
+                package,
+                directory: build.directories.root.clone(),
+                seconds: begin.elapsed().as_secs_f64(),
+            });
+            Outcome::Stopped
         }
         Err(error) => {
             let log = build.directories.log();
@@ -213,7 +243,7 @@ pub async fn build(
                 log: (shows_log && log.exists()).then_some(log),
                 resumable: matches!(error, BuildError::Phase { .. } | BuildError::Packaging(_)),
             });
-            None
+            Outcome::Failed
         }
     }
 }
@@ -242,9 +272,10 @@ struct Prepared {
 }
 
 impl Build<'_> {
-    /// From the lock to the package.
-    async fn run(&self) -> Result<Written, BuildError> {
+    /// From the lock to the package, or to the phase behind which the build is to stop.
+    async fn run(&self) -> Result<Option<Written>, BuildError> {
         let _lock = self.lock().await?;
+        self.check_files()?;
         let prepared = self.prepare()?;
         let input = self.fingerprint(&prepared)?;
         let progress = if self.settings.resume {
@@ -280,12 +311,14 @@ impl Build<'_> {
         if let Some(follower) = follower {
             follower.end().await;
         }
-        let written = result?;
+        let Some(written) = result? else {
+            return Ok(None);
+        };
         let feature = |name: &str| self.candidate.config.features.contains(name);
         if !self.settings.keep && !feature("noclean") && !feature("keepwork") {
             self.directories.remove()?;
         }
-        Ok(written)
+        Ok(Some(written))
     }
 
     /// The folder of the package in its repository.
@@ -304,21 +337,78 @@ impl Build<'_> {
     /// The lock that keeps everybody else, Portage included, from building in this directory.
     async fn lock(&self) -> Result<Lock, BuildError> {
         let path = portage_lockfile(&self.directories.lock_subject());
-        if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent).map_err(|source| DirectoryError {
-                path: parent.to_owned(),
-                what: "cannot be made",
-                source,
-            })?;
+        let mut told = false;
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            if let Some(parent) = path.parent() {
+                std::fs::create_dir_all(parent).map_err(|source| DirectoryError {
+                    path: parent.to_owned(),
+                    what: "cannot be made",
+                    source,
+                })?;
+            }
+            let lock = match Lock::try_acquire(&path) {
+                Ok(Some(lock)) => Ok(lock),
+                Ok(None) => {
+                    if !std::mem::replace(&mut told, true) {
+                        self.session.events.tell(Event::Waiting {
+                            package: self.package.clone(),
+                            path: path.clone(),
+                        });
+                    }
+                    Lock::acquire_async(&path).await
+                }
+                Err(error) => Err(error),
+            };
+            match lock {
+                Ok(lock) => return Ok(lock.remove_on_release()),
+                // Another build, now done, has removed the folder as the last of its category.
+                Err(LockError::Open { source, .. })
+                    if source.kind() == std::io::ErrorKind::NotFound
+                        && attempts < LOCK_ATTEMPTS => {}
+                Err(error) => return Err(error.into()),
+            }
         }
-        if let Some(lock) = Lock::try_acquire(&path)? {
-            return Ok(lock.remove_on_release());
+    }
+
+    /// Checks the ebuild and its files against the Manifest, where the repository's Manifests list
+    /// them and FEATURES has `strict`.
+    fn check_files(&self) -> Result<(), BuildError> {
+        let repositories = self.session.config.repositories();
+        let Some(repository) = repositories.repository(&self.candidate.ebuild.repository) else {
+            return Ok(());
+        };
+        let layout = repository.layout();
+        let wanted = !layout.thin_manifests
+            && layout.use_manifests != ManifestPolicy::Absent
+            && self.candidate.config.features.contains("strict");
+        if !wanted {
+            return Ok(());
         }
-        self.session.events.tell(Event::Waiting {
-            package: self.package.clone(),
-            path: path.clone(),
-        });
-        Ok(Lock::acquire_async(&path).await?.remove_on_release())
+        let folder = self.folder();
+        let path = folder.join("Manifest");
+        let manifest = match Manifest::read(folder).map_err(FetchingError::from)? {
+            Some(manifest) => manifest,
+            None => Manifest::parse(b"", &path).map_err(FetchingError::from)?,
+        };
+        let problems: Vec<String> = manifest
+            .check_package(folder)
+            .into_iter()
+            .filter(|problem| {
+                layout.use_manifests == ManifestPolicy::Strict
+                    || !matches!(problem, ManifestProblem::Unlisted { .. })
+            })
+            .map(|problem| causes(&problem).join(": "))
+            .collect();
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(BuildError::Files {
+                manifest: path,
+                problems,
+            })
+        }
     }
 
     /// Finds out what the phases need to know.
@@ -417,9 +507,10 @@ impl Build<'_> {
         let private = self.directories.private();
         let mut progress = Progress::load(&private, input)?;
         self.directories.reopen()?;
-        // A phase that changes the sources in place cannot be run twice on them: without its end,
-        // unpacking is where to begin.
-        if !progress.has(Phase::Prepare.name()) {
+        // A phase that changes the sources in place cannot be run twice on them: if it has begun
+        // but not ended, unpacking is where to begin.
+        let begun = self.prepare_mark();
+        if begun.exists() && !progress.has(Phase::Prepare.name()) {
             progress
                 .finished
                 .retain(|phase| phase != Phase::Unpack.name());
@@ -429,9 +520,15 @@ impl Build<'_> {
                 .temp()
                 .join(".portage_user_patches_applied");
             let _ = std::fs::remove_file(mark);
+            let _ = std::fs::remove_file(begun);
         }
         let _ = std::fs::remove_file(private.join("helper-failed"));
         Ok(progress)
+    }
+
+    /// The file that tells that `src_prepare` has begun.
+    fn prepare_mark(&self) -> PathBuf {
+        self.directories.private().join("prepare-begun")
     }
 
     /// What the variables are made of.
@@ -511,12 +608,13 @@ impl Build<'_> {
         )?)
     }
 
-    /// Runs the phases that are not finished, then makes the package.
+    /// Runs the phases that are not finished, then makes the package if the build is not to stop
+    /// before.
     async fn phases_and_package(
         &self,
         prepared: &Prepared,
         progress: Progress,
-    ) -> Result<Written, BuildError> {
+    ) -> Result<Option<Written>, BuildError> {
         let places = self.places(prepared);
         let sources = self.sources(prepared, &places)?;
         let token = token::fresh();
@@ -534,14 +632,18 @@ impl Build<'_> {
             phase_limit: self.settings.phase_limit,
         });
         match self.drive(&mut driver, prepared, &sources, &token).await {
-            Ok(variables) => {
+            Ok(()) => {
                 match driver.finish().await {
                     Ok(Some(processor)) => self.session.pool.put_back(processor),
                     // It ended; the pool starts another when one is needed.
                     Ok(None) => {}
                     Err(error) => return Err(BuildError::Between(error)),
                 }
-                self.package(prepared, &variables).await
+                if self.settings.stop_after.is_some() {
+                    return Ok(None);
+                }
+                let variables = self.variables_file();
+                Ok(Some(self.package(prepared, &variables).await?))
             }
             Err(error) => {
                 driver.end().await;
@@ -550,14 +652,14 @@ impl Build<'_> {
         }
     }
 
-    /// Runs the phases and gives the file with the shell's variables after `src_install`.
+    /// Runs the phases.
     async fn drive(
         &self,
         driver: &mut Driver,
         prepared: &Prepared,
         sources: &Sources<'_>,
         token: &str,
-    ) -> Result<PathBuf, BuildError> {
+    ) -> Result<(), BuildError> {
         driver.ready().await.map_err(BuildError::Sourcing)?;
         let eapi = self.candidate.eapi;
         if eapi.has_phase(Phase::Pretend) && !driver.has_finished(Phase::Setup.name()) {
@@ -569,7 +671,8 @@ impl Build<'_> {
             text.extend(phase_end(Phase::Pretend));
             self.run_phase(driver, Phase::Pretend, &text, false).await?;
         }
-        for &phase in PHASES {
+        let last = self.settings.stop_after.unwrap_or(Phase::Install);
+        for &phase in PHASES.iter().filter(|phase| **phase <= last) {
             let wanted = eapi.has_phase(phase)
                 && !driver.has_finished(phase.name())
                 && (phase != Phase::Test || self.tests(prepared));
@@ -578,6 +681,14 @@ impl Build<'_> {
             }
             match phase {
                 Phase::Unpack => self.directories.empty_work()?,
+                Phase::Prepare => {
+                    let path = self.prepare_mark();
+                    std::fs::write(&path, "").map_err(|source| DirectoryError {
+                        path,
+                        what: "cannot be written",
+                        source,
+                    })?;
+                }
                 Phase::Install => self.directories.empty_image()?,
                 _ => {}
             }
@@ -585,8 +696,7 @@ impl Build<'_> {
             let text = self.phase_text(phase);
             self.run_phase(driver, phase, &text, true).await?;
         }
-        driver.settle().await.map_err(BuildError::Between)?;
-        Ok(self.variables_file())
+        driver.settle().await.map_err(BuildError::Between)
     }
 
     /// Whether `src_test` is run (PMS 9.1.8, 7.3.3).

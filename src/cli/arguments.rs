@@ -2,7 +2,11 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::build::package;
+use crate::pms::phase::Phase;
 
 /// Builds binary packages from ebuilds, with long-lived bash processors.
 #[derive(Debug, Parser)]
@@ -49,6 +53,8 @@ const BUILD_EXAMPLES: &str = "Examples:
       Show what would be built and with which USE flags.
   ebd build --resume app-misc/foo
       Go on behind the last phase that was finished.
+  ebd build --stop-after prepare app-misc/foo
+      Only unpack and patch the sources, to look at them.
   ebd build --json app-misc/foo | jq -r 'select(.event == \"finished\").path'
       The same for scripts: one event per line.
 
@@ -70,6 +76,10 @@ pub(super) struct Build {
     /// Take up each build behind the last phase that it finished
     #[arg(long)]
     pub(super) resume: bool,
+
+    /// End each build behind this phase and print its directory; --resume goes on
+    #[arg(long, value_name = "PHASE", value_parser = phases(), conflicts_with = "pretend")]
+    pub stop_after: Option<Phase>,
 
     /// Do not look at dependencies
     #[arg(long)]
@@ -98,6 +108,12 @@ pub(super) struct Build {
     /// What is shown.
     #[command(flatten)]
     pub(super) display: Display,
+}
+
+/// Reads the name of a phase of a build.
+fn phases() -> impl TypedValueParser<Value = Phase> {
+    let names = package::PHASES.iter().map(|phase| phase.name());
+    PossibleValuesParser::new(names).try_map(|name| Phase::from_name(&name).ok_or("no such phase"))
 }
 
 /// Formats of binary packages.

@@ -123,6 +123,22 @@ impl Progress {
                     let _ = writeln!(std::io::stdout(), "{}", path.display());
                 });
             }
+            Event::Stopped {
+                package,
+                directory,
+                seconds,
+            } => {
+                self.finish(package);
+                self.print(&format!(
+                    "{} {package} in {}; to go on: ebd build --resume ={package} (with the same options)",
+                    self.paint.good("stopped"),
+                    duration(*seconds)
+                ));
+                self.say(package);
+                self.bars.suspend(|| {
+                    let _ = writeln!(std::io::stdout(), "{}", directory.display());
+                });
+            }
             Event::Failed { package, .. } => {
                 self.finish(package);
                 self.say(package);

@@ -121,7 +121,6 @@ impl Processor {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .process_group(0)
             .spawn()
             .map_err(|source| ProcessorError::Start {
                 program: settings.program.clone(),

@@ -325,8 +325,7 @@ fn a_phase_that_forgets_the_users_patches_is_named() {
 
 #[test]
 fn an_environment_that_is_hostile_does_not_reach_the_build() {
-    let trial = foo("src_compile() { [[ -z ${EVIL} && -z ${BASH_ENV} ]] || die evil; [[ $(type -t ls) == file ]] || die function; }")
-        .variable("EVIL", "yes")
+    let trial = foo("src_compile() { [[ -z ${BASH_ENV} && $- != *[uC]* ]] || die evil; [[ $(type -t ls) == file ]] || die function; }")
         .variable("BASH_ENV", "/nonexistent/evil")
         .variable("BASH_FUNC_ls%%", "() { echo evil; }")
         .variable("IFS", "x")
@@ -344,4 +343,59 @@ fn what_an_ebuild_prints_cannot_forge_messages() {
     let outcome = trial.run(&["build", "app-misc/foo"]);
     outcome.fails(&["app-misc/foo-1: could not be built in the compile phase"]);
     trial.assert_nothing_written();
+}
+
+#[test]
+fn a_build_that_removes_its_own_directories_is_told() {
+    for (victim, how) in [
+        ("${PORTAGE_BUILDDIR}", "compile phase"),
+        ("${PORTAGE_BUILDDIR}/.ebd", "compile phase"),
+        ("${PORTAGE_BUILDDIR}/.ebd/up", "compile phase"),
+        ("${PORTAGE_BUILDDIR}/.ebd/down", "phase"),
+        ("${PORTAGE_BUILDDIR}/.ebd/state ${PORTAGE_BUILDDIR}/.ebd/phase.env", ""),
+        ("${PORTAGE_BUILDDIR}/temp", ""),
+    ] {
+        let trial = foo(&format!("src_compile() {{ rm -rf {victim}; }}"));
+        let outcome = trial.run(&["build", "--phase-timeout", "20", "app-misc/foo"]);
+        if how.is_empty() {
+            outcome.ends(outcome.code(), &[]);
+        } else {
+            outcome.ends(1, &["app-misc/foo-1: could not be built in the", how]);
+            assert!(!outcome.stderr.contains("longer than"), "{outcome}");
+        }
+        trial.assert_no_processes(victim);
+    }
+    let trial = foo("src_install() { rm -rf \"${D}\"; }");
+    trial.run(&["build", "app-misc/foo"]).fails(&[
+        "app-misc/foo-1",
+        &text(&trial.builddir("app-misc/foo-1").join("image")),
+    ]);
+    trial.assert_nothing_written();
+}
+
+#[test]
+fn a_build_has_no_terminal_to_wait_at() {
+    let trial = foo(
+        "src_compile() {\n\tread -r word && die \"there is input\"\n\t: </dev/tty && die \"there is a terminal\"\n\tset -- $(</proc/self/stat)\n\techo $6 >\"${T}\"/session || die\n}",
+    );
+    trial.run(&["build", "--keep", "app-misc/foo"]).succeeds();
+    let path = trial.builddir("app-misc/foo-1").join("temp/session");
+    let session: i32 = fs::read_to_string(path).unwrap().trim().parse().unwrap();
+    let own = nix::unistd::getsid(None).unwrap();
+    assert_ne!(session, own.as_raw());
+}
+
+#[test]
+fn a_die_may_say_anything() {
+    let trial = foo("src_compile() { die $'caf\\xe9 \\x01\\n\\n'\"$(printf %08000d 1)\"; }");
+    let outcome = trial.run(&["build", "--json", "app-misc/foo"]);
+    assert_eq!(outcome.code(), 1, "{outcome}");
+    let events = outcome.events();
+    let failed = events.last().unwrap();
+    assert_eq!(failed["event"], "failed");
+    let causes = failed["causes"].to_string();
+    assert!(causes.contains("caf\u{fffd}"), "{causes}");
+    foo("src_compile() { die; }")
+        .run(&["build", "app-misc/foo"])
+        .fails(&["(no error message)"]);
 }

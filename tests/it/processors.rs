@@ -195,7 +195,7 @@ async fn a_phase_that_exits_or_is_killed_or_is_slow_is_told_as_such() {
         driver.end().await;
         error.to_string()
     };
-    assert!(run("exit 3", 60).await.contains("exit 3"));
+    assert!(run("exit 3", 60).await.contains("status 3"));
     assert!(run("kill -9 $BASHPID", 60).await.contains("SIGKILL"));
     assert!(run("exec true", 60).await.contains("exit 0"));
 }
