@@ -197,7 +197,7 @@ async fn a_phase_that_exits_or_is_killed_or_is_slow_is_told_as_such() {
     };
     assert!(run("exit 3", 60).await.contains("status 3"));
     assert!(run("kill -9 $BASHPID", 60).await.contains("SIGKILL"));
-    assert!(run("exec true", 60).await.contains("exit 0"));
+    assert!(run("exec true", 60).await.contains("status 0"));
 }
 
 #[tokio::test]
