@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use nix::unistd::Pid;
+
 /// A directory or link of the build could not be made, emptied or removed.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {what}", path.display())]
@@ -174,6 +176,32 @@ impl Directories {
     pub fn link_files(&self, files: &Path) -> Result<(), DirectoryError> {
         remove_tree(&self.files())?;
         link(files, &self.files())
+    }
+
+    /// Notes which warden the processes of this build are below.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn remember_warden(&self, warden: Pid) -> io::Result<()> {
+        let start = sandbox::process::start_time(warden).unwrap_or_default();
+        fs::write(self.private().join("warden"), format!("{warden} {start}"))
+    }
+
+    /// Forgets it: the processor belongs to others from now on.
+    pub fn forget_warden(&self) {
+        let _ = fs::remove_file(self.private().join("warden"));
+    }
+
+    /// Whether the warden that was noted last is still there, and with it processes of the build.
+    #[must_use]
+    pub fn warden_is_there(&self) -> bool {
+        let text = fs::read_to_string(self.private().join("warden")).unwrap_or_default();
+        let mut words = text.split_whitespace();
+        let pid = words.next().and_then(|word| word.parse().ok());
+        let start = words.next().and_then(|word| word.parse::<u64>().ok());
+        pid.is_some_and(|pid| {
+            start.is_some() && sandbox::process::start_time(Pid::from_raw(pid)) == start
+        })
     }
 
     /// Removes the build.

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
 use super::event::{Event, Events};
+use super::fetching::causes;
 use super::state::{Progress, StateError};
 use crate::processor::environment::{Environment, EnvironmentError, Filter};
 use crate::processor::frame::{Death, Message};
@@ -23,7 +24,7 @@ use crate::processor::{self, Shell, ShellError};
 const HOUSEKEEPING: Duration = Duration::from_secs(60);
 
 /// How long a fork that writes an environment may outlive its shell.
-const AFTERLIFE: Duration = Duration::from_secs(3);
+const AFTERLIFE: Duration = Duration::from_secs(30);
 
 /// A limit that is no limit.
 const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
@@ -186,6 +187,15 @@ impl Driver {
         // The environment of the phase before belongs to a state that was whole, even if this
         // phase failed.
         let settled = self.settle().await;
+        if let (Err(_), Err(lost)) = (&result, &settled) {
+            self.events.tell(Event::Notice {
+                text: format!(
+                    "{}: --resume will run the phase before again: {}",
+                    self.package,
+                    causes(lost).join(": ")
+                ),
+            });
+        }
         result?;
         settled?;
         self.shell.kill_leftovers();
@@ -208,7 +218,9 @@ impl Driver {
     /// A [`PhaseError`] if it cannot be.
     pub async fn settle(&mut self) -> Result<(), PhaseError> {
         if self.saving.is_some() {
-            let deadline = Instant::now() + HOUSEKEEPING;
+            let ended = Instant::now();
+            let deadline = ended + HOUSEKEEPING;
+            let mut gone = false;
             while self.saving.is_some() {
                 match timeout_at(deadline, self.shell.next()).await {
                     Err(_) => return Err(PhaseError::Slow(HOUSEKEEPING)),
@@ -217,16 +229,24 @@ impl Driver {
                         processor::Event::Message(Message::Elog { level, phase, text }) => {
                             self.elog(level, phase, text);
                         }
+                        // Where one dies others do: why the shell ended is known already.
+                        processor::Event::Message(Message::Died(_) | Message::HelperFailed(_))
+                            if self.shell.has_ended() => {}
+                        processor::Event::Message(Message::Died(death)) => {
+                            return Err(PhaseError::Died(Box::new(death)));
+                        }
                         processor::Event::Message(other) => {
                             return Err(PhaseError::Unexpected(Box::new(other)));
                         }
                         processor::Event::Ended(_) => {
-                            // The fork that writes outlives the shell for a moment.
-                            if Instant::now() + HOUSEKEEPING > deadline + AFTERLIFE {
+                            // The fork that writes outlives the shell for a moment. Once it is
+                            // gone too, what it has said is in the pipe, to be read once more.
+                            if gone || Instant::now() > ended + AFTERLIFE {
                                 return Err(PhaseError::Checkpoint(
                                     self.saving.take().unwrap_or_default(),
                                 ));
                             }
+                            gone = !self.shell.has_leftovers();
                             tokio::time::sleep(Duration::from_millis(5)).await;
                         }
                     },

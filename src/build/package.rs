@@ -32,6 +32,9 @@ use crate::repo::{ManifestPolicy, ManifestProblem, RepoError};
 use crate::util::digest::{HashName, MultiDigest};
 use crate::util::lock::{Lock, LockError, portage_lockfile};
 
+/// How long the processes of a build whose supervisor is gone may take to end.
+const PREDECESSOR_LIMIT: Duration = Duration::from_secs(5);
+
 /// How often the folder of the build's lock may vanish before it is locked.
 const LOCK_ATTEMPTS: u32 = 1000;
 
@@ -275,6 +278,7 @@ impl Build<'_> {
     /// From the lock to the package, or to the phase behind which the build is to stop.
     async fn run(&self) -> Result<Option<Written>, BuildError> {
         let _lock = self.lock().await?;
+        self.wait_for_predecessor().await;
         self.check_files()?;
         let prepared = self.prepare()?;
         let input = self.fingerprint(&prepared)?;
@@ -369,6 +373,15 @@ impl Build<'_> {
                         && attempts < LOCK_ATTEMPTS => {}
                 Err(error) => return Err(error.into()),
             }
+        }
+    }
+
+    /// Waits until the processes of an earlier build here are gone. If that one's supervisor was
+    /// killed a moment ago, its lock is free while they are still being ended.
+    async fn wait_for_predecessor(&self) {
+        let deadline = Instant::now() + PREDECESSOR_LIMIT;
+        while self.directories.warden_is_there() && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 
@@ -488,7 +501,7 @@ impl Build<'_> {
         // Sorted: an entry that was just sourced and the same one from a cache differ in order.
         let metadata: BTreeMap<&str, &str> = candidate.entry.iter().collect();
         let variables = candidate.config.variables.iter();
-        let variables = variables.filter(|(name, _)| !state::is_of_session(name));
+        let variables = variables.filter(|(name, _)| !state::is_indifferent(name));
         let variables = variables.map(|(name, value)| (name.as_str(), value.as_str()));
         for (key, value) in metadata.into_iter().chain(variables) {
             digest.update(format!("\0{key}={value}").as_bytes());
@@ -590,6 +603,14 @@ impl Build<'_> {
             script: library::BUILD,
         };
         let processor = self.session.pool.take().await?;
+        if let Some(warden) = processor.warden() {
+            self.directories
+                .remember_warden(warden)
+                .map_err(|source| RuntimeError {
+                    path: private.clone(),
+                    source,
+                })?;
+        }
         Ok(Shell::start(processor, &setup, token).await?)
     }
 
@@ -634,7 +655,10 @@ impl Build<'_> {
         match self.drive(&mut driver, prepared, &sources, &token).await {
             Ok(()) => {
                 match driver.finish().await {
-                    Ok(Some(processor)) => self.session.pool.put_back(processor),
+                    Ok(Some(processor)) => {
+                        self.directories.forget_warden();
+                        self.session.pool.put_back(processor);
+                    }
                     // It ended; the pool starts another when one is needed.
                     Ok(None) => {}
                     Err(error) => return Err(BuildError::Between(error)),

@@ -51,10 +51,16 @@ const SESSION_PREFIXES: &[&str] = &[
     "TMUX", "XDG_",
 ];
 
-/// Whether a variable belongs to the session of the caller: a build may be taken up whatever it is.
+/// Settings of what is done before and behind the phases: who has no room left in PKGDIR names
+/// another one and goes on.
+const AROUND: &[&str] = &["GENTOO_MIRRORS", "PKGDIR"];
+
+/// Whether the phases do not depend on a variable of the configuration, so that a build may be taken
+/// up whatever it is now.
 #[must_use]
-pub fn is_of_session(name: &str) -> bool {
+pub fn is_indifferent(name: &str) -> bool {
     SESSION.contains(&name)
+        || AROUND.contains(&name)
         || SESSION_PREFIXES
             .iter()
             .any(|prefix| name.starts_with(prefix))

@@ -1,5 +1,6 @@
 //! The supervisor ends before its work: nothing keeps running, nothing half-done counts.
 
+use std::os::unix::process::ExitStatusExt;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
@@ -155,7 +156,6 @@ fn a_signal_ends_everything_and_is_the_exit_status() {
             }
             send(&child, signal);
             let status = child.wait().unwrap();
-            use std::os::unix::process::ExitStatusExt;
             let given = status.code().or(status.signal().map(|signal| 128 + signal));
             assert_eq!(given, Some(code), "{signal}");
             // At once: what the program promises is that they are gone when it is.
@@ -198,4 +198,52 @@ fn a_package_that_was_being_written_is_gone_after_a_kill() {
     for name in names {
         assert!(places.join(name).metadata().unwrap().len() > 0);
     }
+}
+
+#[test]
+fn a_build_right_behind_a_kill_has_the_directory_for_itself() {
+    let trial = Trial::new();
+    let go = trial.path("go");
+    let trial = trial.package(
+        "app-misc/foo-1",
+        &format!(
+            "src_compile() {{\n\tif [[ ! -e {0} ]]; then\n\t\ttouch \"${{T}}\"/there\n\t\twhile :; do echo >>\"${{WORKDIR}}\"/a; done\n\tfi\n\t[[ ! -e ${{WORKDIR}}/a ]] || die \"somebody is here\"\n}}",
+            go.display()
+        ),
+    );
+    let there = trial.builddir("app-misc/foo-1").join("temp/there");
+    for _ in 0..4 {
+        let _ = std::fs::remove_file(&go);
+        let _ = std::fs::remove_file(&there);
+        let mut child = trial.start(&["build", "app-misc/foo"]);
+        while !there.exists() {
+            assert!(child.try_wait().unwrap().is_none());
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        trial.put("go", "");
+        send(&child, Signal::SIGKILL);
+        child.wait().unwrap();
+        trial.run(&["build", "app-misc/foo"]).succeeds();
+    }
+    trial.assert_pkgdir_valid();
+}
+
+#[test]
+fn an_interruption_while_packing_leaves_nothing_half_done() {
+    let trial = Trial::new().package(
+        "app-misc/foo-1",
+        "src_install() {\n\tinsinto /usr/share/foo\n\thead -c 20000000 /dev/urandom >noise || die\n\tdoins noise\n}",
+    );
+    let places = trial.path("packages/app-misc/foo");
+    let mut child = trial.start(&["build", "app-misc/foo"]);
+    while std::fs::read_dir(&places).map_or(0, Iterator::count) == 0 {
+        assert!(child.try_wait().unwrap().is_none());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    send(&child, Signal::SIGINT);
+    child.wait().unwrap();
+    assert_eq!(trial.processes(), []);
+    let before = trial.assert_pkgdir_valid();
+    trial.run(&["build", "app-misc/foo"]).succeeds();
+    assert!(trial.assert_pkgdir_valid().len() > before.len());
 }

@@ -35,7 +35,7 @@ fn counting(folder: &std::path::Path) -> String {
                  \t[[ ${FROM_ECLASS} == eclass ]] || die eclass\n\
                  \tuse flag || die flag\n\
                  \t[[ $(<built) == $'unpacked\\nprepared' ]] || die \"files: $(<built)\"\n\
-                 \tdodoc built\n\tdodir /usr/bin\n\tkeepdir /var/lib/foo"
+                 \tdodoc built; seq 300 >README || die; dodoc README; newman - foo.1 < <(seq 300)\n\tdodir /usr/bin\n\tkeepdir /var/lib/foo"
             }
             _ => ":",
         };
@@ -205,16 +205,21 @@ fn a_build_of_something_else_is_not_resumed() {
 #[test]
 fn a_resumed_package_phase_does_not_run_src_install_again() {
     let trial = trial().file("blocker", "");
-    let trial = trial.pkgdir("/nonexistent/packages".into());
     let blocked = trial.path("blocker/packages");
+    let elsewhere = trial.path("packages");
     let trial = trial.pkgdir(blocked);
     trial
         .run(&["build", "app-misc/foo"])
         .fails(&["blocker/packages"]);
-    fs::remove_file(trial.path("blocker")).unwrap();
+    // Elsewhere is room.
+    let trial = trial.pkgdir(elsewhere);
     trial.run(&["build", "--resume", "app-misc/foo"]).succeeds();
     assert_eq!(runs(&trial, "src_install"), 1);
     assert_eq!(trial.assert_pkgdir_valid(), [1]);
+    // What was done to the image before the failure is not done twice.
+    trial.run(&["build", "app-misc/foo"]).succeeds();
+    assert_eq!(content(&trial, 1), content(&trial, 2));
+    assert_eq!(environment(&trial, 1), environment(&trial, 2));
 }
 
 #[test]
