@@ -145,13 +145,16 @@ impl Directories {
         make(&self.work(), 0o700)
     }
 
-    /// Empties the image, as it must be when `src_install` starts.
+    /// Empties the image, as it must be when `src_install` starts, and what is known of it.
     ///
     /// # Errors
     /// A [`DirectoryError`] that names the path.
     pub fn empty_image(&self) -> Result<(), DirectoryError> {
-        remove_tree(&self.image())?;
-        make(&self.image(), 0o755)
+        for dir in [self.image(), self.build_info()] {
+            remove_tree(&dir)?;
+            make(&dir, 0o755)?;
+        }
+        Ok(())
     }
 
     /// Makes `DISTDIR` for the phases: a link for each of `names` into `distdir`, so that an

@@ -289,6 +289,7 @@ impl Build<'_> {
             Progress {
                 input,
                 finished: Vec::new(),
+                image_finished: false,
             }
         };
         self.tell_phase("fetch");
@@ -640,6 +641,7 @@ impl Build<'_> {
         let sources = self.sources(prepared, &places)?;
         let token = token::fresh();
         let restore = progress.finished.last().cloned();
+        let input = progress.input.clone();
         let shell = self
             .start(prepared, &sources, &token, restore.as_deref())
             .await?;
@@ -667,7 +669,7 @@ impl Build<'_> {
                     return Ok(None);
                 }
                 let variables = self.variables_file();
-                Ok(Some(self.package(prepared, &variables).await?))
+                Ok(Some(self.package(prepared, &input, &variables).await?))
             }
             Err(error) => {
                 driver.end().await;
@@ -809,6 +811,7 @@ impl Build<'_> {
             progress: Progress {
                 input: String::new(),
                 finished: Vec::new(),
+                image_finished: false,
             },
             phase_limit: self.settings.phase_limit,
         });
@@ -842,8 +845,24 @@ impl Build<'_> {
     }
 
     /// Makes the package of the image, in a thread of its own.
-    async fn package(&self, prepared: &Prepared, variables: &Path) -> Result<Written, BuildError> {
+    async fn package(
+        &self,
+        prepared: &Prepared,
+        input: &str,
+        variables: &Path,
+    ) -> Result<Written, BuildError> {
         self.tell_phase("package");
+        let private = self.directories.private();
+        let mut whole = Progress::load(&private, input)?;
+        let finished = whole.image_finished;
+        if !finished {
+            // An image that is only halfway finished is of no use: until it is, src_install does not
+            // count, so that whoever takes this build up makes the image anew.
+            let mut before = whole.clone();
+            before.finished.retain(|phase| phase != Phase::Install.name());
+            before.store(&private)?;
+        }
+        whole.image_finished = true;
         let text = std::fs::read(variables).map_err(|source| BuildError::Read {
             path: variables.to_owned(),
             source,
@@ -852,15 +871,20 @@ impl Build<'_> {
         let installed = self.session.installed.clone();
         let (result, notices) = tokio::task::spawn_blocking(move || {
             let mut notices = Vec::new();
-            let result = packaging
-                .finish_image(installed.as_ref(), &mut notices)
-                .and_then(|()| packaging.pack());
+            let mut finish = || -> Result<(), BuildError> {
+                if !finished {
+                    packaging.finish_image(installed.as_ref(), &mut notices)?;
+                    whole.store(&private)?;
+                }
+                Ok(())
+            };
+            let result = finish().and_then(|()| Ok(packaging.pack()?));
             (result, notices)
         })
         .await
         .map_err(|_| BuildError::Interrupted("packaging"))?;
         self.tell_notices(&notices);
-        Ok(result?)
+        result
     }
 
     /// Tells what was found in the image, and keeps it in the log.

@@ -74,6 +74,10 @@ pub struct Progress {
     pub input: String,
     /// Short names of the finished phases, in order.
     pub finished: Vec<String>,
+    /// Whether everything was done to the image that is done to it behind `src_install`: only
+    /// packing is left.
+    #[serde(default)]
+    pub image_finished: bool,
 }
 
 /// Why the progress could not be read or written.
@@ -179,6 +183,7 @@ mod tests {
         let progress = Progress {
             input: "abc".into(),
             finished: vec!["setup".into()],
+            image_finished: false,
         };
         assert!(matches!(
             Progress::load(tmp.path(), "abc"),

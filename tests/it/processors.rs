@@ -73,6 +73,7 @@ impl Trial {
             progress: Progress {
                 input: String::new(),
                 finished: Vec::new(),
+                image_finished: false,
             },
             phase_limit: Some(Duration::from_secs(60)),
         })
