@@ -859,7 +859,9 @@ impl Build<'_> {
             // An image that is only halfway finished is of no use: until it is, src_install does not
             // count, so that whoever takes this build up makes the image anew.
             let mut before = whole.clone();
-            before.finished.retain(|phase| phase != Phase::Install.name());
+            before
+                .finished
+                .retain(|phase| phase != Phase::Install.name());
             before.store(&private)?;
         }
         whole.image_finished = true;

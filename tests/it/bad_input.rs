@@ -233,9 +233,7 @@ fn metadata_that_is_no_metadata_is_named() {
         ("KEYWORDS=\"am/d64\"", "KEYWORDS"),
     ] {
         let trial = Trial::new().package("app-misc/foo-1", line);
-        trial
-            .run(&["build", "app-misc/foo"])
-            .fails(&["foo-1", key]);
+        trial.run(&["build", "app-misc/foo"]).fails(&["foo-1", key]);
         trial.assert_nothing_written();
     }
 }
@@ -537,14 +535,15 @@ fn thick(manifest: &str, policy: &str) -> Trial {
 
 #[test]
 fn files_that_a_manifest_lists_must_be_as_it_says() {
-    thick("AUX\nEBUILD\n", "")
-        .run(&["build", "foo"])
-        .succeeds();
+    thick("AUX\nEBUILD\n", "").run(&["build", "foo"]).succeeds();
     let trial = thick("AUX\nEBUILD\n", "");
     trial.put("repo/app-misc/foo/files/a.patch", "catch\n");
-    trial
-        .run(&["build", "foo"])
-        .fails(&["app-misc/foo-1", "foo/Manifest", "files/a.patch", "BLAKE2B"]);
+    trial.run(&["build", "foo"]).fails(&[
+        "app-misc/foo-1",
+        "foo/Manifest",
+        "files/a.patch",
+        "BLAKE2B",
+    ]);
     trial.assert_nothing_written();
     // Without `strict` it is the user's own business.
     trial

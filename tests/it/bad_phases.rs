@@ -352,7 +352,10 @@ fn a_build_that_removes_its_own_directories_is_told() {
         ("${PORTAGE_BUILDDIR}/.ebd", "compile phase"),
         ("${PORTAGE_BUILDDIR}/.ebd/up", "compile phase"),
         ("${PORTAGE_BUILDDIR}/.ebd/down", "phase"),
-        ("${PORTAGE_BUILDDIR}/.ebd/state ${PORTAGE_BUILDDIR}/.ebd/phase.env", ""),
+        (
+            "${PORTAGE_BUILDDIR}/.ebd/state ${PORTAGE_BUILDDIR}/.ebd/phase.env",
+            "",
+        ),
         ("${PORTAGE_BUILDDIR}/temp", ""),
     ] {
         let trial = foo(&format!("src_compile() {{ rm -rf {victim}; }}"));
