@@ -125,9 +125,9 @@ fn a_build_is_taken_up_behind_each_phase_and_gives_the_same_package() {
     for (at, phase) in PHASES.iter().enumerate().skip(1) {
         let _ = fs::remove_dir_all(trial.path("counts"));
         trial.put(&format!("counts/fail.{phase}"), "");
-        trial
-            .run(&["build", "app-misc/foo"])
-            .fails(&[&format!("no {phase} today"), "--resume"]);
+        let outcome = trial.run(&["build", "app-misc/foo"]);
+        outcome.fails(&[&format!("no {phase} today"), "--resume"]);
+        assert!(!outcome.stderr.contains("before again"), "{outcome}");
         // More than once: what a failed resumption leaves can be taken up too.
         trial
             .run(&["build", "--resume", "app-misc/foo"])
