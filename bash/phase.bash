@@ -148,3 +148,9 @@ __ebd_remember_shell() {
 	done < <(builtin shopt -p)
 	__ebd_remember_limits
 }
+
+# __ebd_must_be_bash FILE: dies if the file, which was sourced, has a syntax error.
+__ebd_must_be_bash() {
+	( builtin eval "__ebd_whole_file() {"$'\n'"$(<"$1")"$'\n'":"$'\n'"}" ) 2>/dev/null ||
+		die "$1: has a syntax error; correct or remove it"
+}

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::arguments::{self, Display, Places};
@@ -54,12 +55,22 @@ async fn guarded(arguments: arguments::Build) -> Exit {
     ) else {
         return Exit::Failed;
     };
+    let display = arguments.display.clone();
     let exit = tokio::select! {
         exit = work(arguments) => exit,
         _ = interrupt.recv() => Exit::Signal(2),
         _ = terminate.recv() => Exit::Signal(15),
         _ = hangup.recv() => Exit::Signal(1),
     };
+    if let Exit::Signal(number) = exit {
+        let signal = Signal::try_from(i32::from(number)).map_or("a signal", Signal::as_str);
+        complain(
+            &display,
+            &[format!(
+                "ended by {signal}; builds that were at work can be taken up with --resume"
+            )],
+        );
+    }
     // Whatever was running has lost its processor's pipe by now, and so the wardens end it.
     let deadline = Instant::now() + FAREWELL;
     let me = nix::unistd::Pid::this();

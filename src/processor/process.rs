@@ -121,7 +121,6 @@ impl Processor {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .process_group(0)
             .spawn()
             .map_err(|source| ProcessorError::Start {
                 program: settings.program.clone(),
@@ -189,6 +188,22 @@ impl Processor {
         self.version
     }
 
+    /// The pid of the warden, which is there until everything below it has ended.
+    #[must_use]
+    pub fn warden(&self) -> Option<Pid> {
+        self.warden.id().map(|pid| Pid::from_raw(pid.cast_signed()))
+    }
+
+    /// Whether processes are below the warden besides bash itself and `spare`.
+    #[must_use]
+    pub fn has_leftovers(&self, spare: &[Pid]) -> bool {
+        let spared: Vec<Pid> = spare.iter().copied().chain([self.pid]).collect();
+        self.warden().is_some_and(|warden| {
+            let below = sandbox::process::descendants(warden);
+            below.iter().any(|pid| !spared.contains(pid))
+        })
+    }
+
     /// Hands over a job: shell text that is evaluated at top level in a fork.
     ///
     /// # Errors
@@ -215,10 +230,9 @@ impl Processor {
 
     /// Kills every process below the warden but bash itself and `spare`.
     pub fn kill_leftovers(&self, spare: &[Pid]) {
-        let Some(warden) = self.warden.id() else {
+        let Some(warden) = self.warden() else {
             return;
         };
-        let warden = Pid::from_raw(warden.cast_signed());
         let mut spared = vec![self.pid];
         spared.extend_from_slice(spare);
         if sandbox::process::has_only(warden, &spared) {
@@ -232,9 +246,15 @@ impl Processor {
         let Self {
             mut warden,
             commands,
+            pid,
             ..
         } = self;
         drop(commands);
-        let _ = timeout(END_LIMIT, warden.wait()).await;
+        let ended = timeout(END_LIMIT, warden.wait()).await;
+        if !ended.is_ok_and(|status| status.is_ok_and(|status| status.code().is_some())) {
+            // A build that kills its own warden has nobody who ends it but this process, which
+            // reaches what has stayed in the processor's group.
+            let _ = nix::sys::signal::killpg(pid, nix::sys::signal::Signal::SIGKILL);
+        }
     }
 }

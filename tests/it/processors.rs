@@ -73,6 +73,7 @@ impl Trial {
             progress: Progress {
                 input: String::new(),
                 finished: Vec::new(),
+                image_finished: false,
             },
             phase_limit: Some(Duration::from_secs(60)),
         })
@@ -195,9 +196,9 @@ async fn a_phase_that_exits_or_is_killed_or_is_slow_is_told_as_such() {
         driver.end().await;
         error.to_string()
     };
-    assert!(run("exit 3", 60).await.contains("exit 3"));
+    assert!(run("exit 3", 60).await.contains("status 3"));
     assert!(run("kill -9 $BASHPID", 60).await.contains("SIGKILL"));
-    assert!(run("exec true", 60).await.contains("exit 0"));
+    assert!(run("exec true", 60).await.contains("status 0"));
 }
 
 #[tokio::test]
