@@ -66,11 +66,12 @@ __ebd_restore_shell() {
 	set +o pipefail +o posix
 	IFS=$' \t\n'
 	if [[ ${BASHOPTS} != "${__EBD_BASHOPTS}" ]]; then
-		local option
-		local -a options
-		options=("${!__EBD_SHOPTS[@]}")
-		for option in "${options[@]}"; do
-			shopt "${__EBD_SHOPTS[${option}]}" "${option}" 2>/dev/null
+		local option changed=${BASHOPTS}
+		for option in ${changed//:/ }; do
+			[[ :${__EBD_BASHOPTS}: == *:"${option}":* ]] || shopt -u "${option}"
+		done
+		for option in ${__EBD_BASHOPTS//:/ }; do
+			[[ :${changed}: == *:"${option}":* ]] || shopt -s "${option}"
 		done
 		eqawarn "QA Notice: shell options changed and were not restored in ${__EBD_PHASE_FUNC:-global scope}"
 	fi
@@ -95,17 +96,10 @@ __ebd_close_descriptors() {
 	done
 }
 
-# __ebd_remember_shell: notes the builtins and options that __ebd_restore_shell goes back to.
-__ebd_remember_shell() {
-	local line IFS=$' \t\n'
-	declare -ga __EBD_BUILTINS=()
-	while builtin read -r line; do
-		__EBD_BUILTINS+=("${line##* }")
-	done < <(builtin enable)
-	declare -gA __EBD_SHOPTS=()
-	while builtin read -r line; do
-		line=${line#shopt }
-		__EBD_SHOPTS[${line#* }]=${line% *}
-	done < <(shopt -p)
-	declare -g __EBD_BASHOPTS=${BASHOPTS}
+# __ebd_remember_builtins: notes the builtins that __ebd_restore_shell enables again.
+__ebd_remember_builtins() {
+	local text IFS=$' \t\n'
+	text=$'\n'$(builtin enable)
+	# shellcheck disable=SC2206
+	declare -ga __EBD_BUILTINS=( ${text//$'\n'enable /$'\n'} )
 }
