@@ -461,6 +461,8 @@ fn resolve(image: &Image, link: &Path, target: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+
     use super::super::testing::TestImage;
     use super::*;
 
