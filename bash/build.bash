@@ -17,7 +17,7 @@ __ebd_use_init
 __ebd_install_init
 BASH_COMPAT=${__EBD_EAPI[bash_version]}
 __EBD_BASHOPTS=${BASHOPTS}
-trap __ebd_helper_failed PWR
+trap '__ebd_helper_failed "${BASH_COMMAND}"' PWR
 if [[ -n ${__EBD_RESTORE} ]]; then
 	# A function of the environment may hold a pattern that is a syntax error without it.
 	shopt -s extglob

@@ -16,16 +16,18 @@ die() {
 			return 1
 		fi
 	fi
-	local message=${*:-"(no error message)"} where='' line='' func='' stack='' i source name
+	local message=${*:-"(no error message)"} where='' line='' func='' stack='' i source name at
 	for ((i = 1; i < ${#FUNCNAME[@]}; i++)); do
 		source=${BASH_SOURCE[i]} name=${FUNCNAME[i - 1]}
 		# Internals are no place that somebody who reads the message could go to.
 		[[ ${source} == */* && ${FUNCNAME[i]} != __ebd_* ]] || continue
+		at=${BASH_LINENO[i - 1]}
+		[[ ${name} != __ebd_helper_failed ]] || at=${__ebd_failed_line}
 		if [[ -z ${where} ]]; then
-			where=${source} line=${BASH_LINENO[i - 1]} func=${FUNCNAME[i]}
+			where=${source} line=${at} func=${FUNCNAME[i]}
 		fi
 		[[ ${name} == __ebd_* ]] && name=die
-		stack+=" *   ${source##*/}, line ${BASH_LINENO[i - 1]}: ${FUNCNAME[i]} called ${name}"$'\n'
+		stack+=" *   ${source##*/}, line ${at}: ${FUNCNAME[i]} called ${name}"$'\n'
 	done
 	{
 		builtin printf ' * ERROR: %s failed (%s phase):\n' "${CATEGORY}/${PF}" "${EBUILD_PHASE:-unknown}"
@@ -68,15 +70,42 @@ __ebd_helper_fail() {
 	die "$1"
 }
 
-# __ebd_helper_failed: what the signal of a failed helper makes this shell do.
+# __ebd_helper_failed COMMAND: what the signal of a failed helper makes this shell do.
 #
 # Helpers are programs (PMS 12.3), so their failure cannot call die here. Instead they leave their
 # message in a file and send the shell a signal, whose trap runs as soon as the command that the
-# helper was part of is over: still in the function, and at the line, that called it.
+# helper was part of is over: still in the function that called it.
 __ebd_helper_failed() {
-	local message='a helper failed'
+	local message='a helper failed' __ebd_failed_line
 	if [[ -r ${__EBD_BUILD}/helper-failed ]]; then
 		message=$(<"${__EBD_BUILD}/helper-failed")
 	fi
+	__ebd_find_line "${FUNCNAME[1]}" "$1" "${message%%:*}"
 	die "${message}"
+}
+
+# __ebd_find_line FUNCTION COMMAND HELPER
+#
+# Sets __ebd_failed_line to the line of the function that the helper was most likely called at: in a
+# signal's trap bash no longer knows it, only the text of its own last command. If that is the
+# helper, the first line that begins so counts, else the first that has the helper's name as a word
+# (it may be called by a subshell or by xargs), else the function's own.
+__ebd_find_line() {
+	local IFS=$' \t\n' place file start number=0 line first=$3 begins='' has=''
+	shopt -s extdebug
+	place=$(builtin declare -F "$1")
+	shopt -u extdebug
+	place=${place#* }
+	start=${place%% *} file=${place#* }
+	__ebd_failed_line=${start}
+	[[ -n ${first} && -r ${file} && ${start} == +([0-9]) ]] || return 0
+	while builtin read -r line; do
+		number=$((number + 1))
+		if [[ ${number} -gt ${start} ]]; then
+			[[ -n ${begins} || ${2%%[[:space:]]*} != "${first}" || ${line} != "${2%%[$'\n']*}"* ]] || begins=${number}
+			[[ -n ${has} || " ${line} " != *[[:space:]\(\;\|]"${first}"[[:space:]\;\)\|]* ]] || has=${number}
+			[[ ${line} != '}' ]] || break
+		fi
+	done <"${file}"
+	__ebd_failed_line=${begins:-${has:-${start}}}
 }

@@ -84,7 +84,7 @@ EXPORT_FUNCTIONS() {
 __ebd_before_source() {
 	local var
 	declare -gA __EBD_ECLASS_VALUES=()
-	declare -g __EBD_INHERIT= __EBD_GLOBAL_SCOPE=1
+	declare -g __EBD_INHERIT='' __EBD_GLOBAL_SCOPE=1
 	unset -v EAPI ECLASS INHERITED __EBD_PHASE_FUNC
 	for var in ${__EBD_EAPI[metadata_variables]} INHERIT PROVIDES_EXCLUDE REQUIRES_EXCLUDE; do
 		unset -v "${var}"

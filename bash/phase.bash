@@ -76,7 +76,7 @@ __ebd_restore_shell() {
 		eqawarn "QA Notice: shell options changed and were not restored in ${__EBD_PHASE_FUNC:-global scope}"
 	fi
 	trap - EXIT ERR DEBUG RETURN INT TERM HUP QUIT USR1 USR2 PIPE ALRM
-	trap __ebd_helper_failed PWR
+	trap '__ebd_helper_failed "${BASH_COMMAND}"' PWR
 	umask 022
 	builtin cd -- "${PORTAGE_BUILDDIR}/empty" 2>/dev/null || builtin cd / || return
 	DIRSTACK=()

@@ -20,4 +20,5 @@ pub mod session;
 pub mod sourcing;
 pub mod state;
 pub mod token;
+pub mod unsupported;
 pub mod variables;

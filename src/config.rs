@@ -18,6 +18,8 @@ pub mod environment;
 mod error;
 mod features;
 mod files;
+#[cfg(test)]
+mod fixture;
 mod ini;
 mod keywords;
 mod license;
@@ -39,6 +41,7 @@ mod use_expand;
 mod use_files;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use self::keywords::KeywordFiles;
@@ -64,7 +67,6 @@ pub use self::shell_vars::{Origin, Setting};
 type ProfileBashrcs = (Option<PathBuf>, Option<(Table, PathBuf)>);
 
 /// Everything that is configured, read once by [`Config::load`].
-#[derive(Debug)]
 pub struct Config {
     repositories: RepoSet,
     facts: Vec<RepositoryFacts>,
@@ -277,5 +279,14 @@ impl Config {
             .chain(all.split_whitespace())
             .filter(|arch| !arch.is_empty())
             .map(str::to_owned)
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("config_root", &self.config_root)
+            .field("profile", &self.profile)
+            .finish_non_exhaustive()
     }
 }

@@ -63,7 +63,7 @@ pub enum CandidateError {
         key: &'static str,
         /// The reason.
         #[source]
-        source: DependencyError,
+        source: Box<DependencyError>,
     },
     /// Its repository or an eclass cannot be read.
     #[error(transparent)]
@@ -161,7 +161,7 @@ impl Candidate {
         let spec = parse(self.value(key), self.eapi).map_err(|source| CandidateError::Value {
             cpv: self.ebuild.cpv.to_string(),
             key,
-            source,
+            source: Box::new(source),
         })?;
         Ok(spec.evaluate(|flag| self.has_use(flag)))
     }

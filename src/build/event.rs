@@ -88,6 +88,15 @@ pub enum Event {
         /// Seconds that the work took.
         seconds: f64,
     },
+    /// A build ended behind the phase that it was to stop after.
+    Stopped {
+        /// `category/pf`.
+        package: String,
+        /// The build's directory.
+        directory: PathBuf,
+        /// Seconds that the work took.
+        seconds: f64,
+    },
     /// A package could not be built.
     Failed {
         /// `category/pf`.

@@ -76,7 +76,7 @@ impl Distfiles {
             |source| CandidateError::Value {
                 cpv: candidate.cpv().to_string(),
                 key: "SRC_URI",
-                source,
+                source: Box::new(source),
             },
         )?;
         let names = |spec: &DepSpec<SrcUri>| {

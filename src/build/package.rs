@@ -128,6 +128,8 @@ impl BuildError {
 pub struct Settings {
     /// Take up builds behind the last phase that they finished.
     pub resume: bool,
+    /// End each build behind this phase instead of making a package.
+    pub stop_after: Option<Phase>,
     /// Keep the build's directory when it succeeds.
     pub keep: bool,
     /// Tell every line of the log.
@@ -140,8 +142,19 @@ pub struct Settings {
     pub bash: PathBuf,
 }
 
+/// How a build ended.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// With a package.
+    Packed(Written),
+    /// Where [`Settings::stop_after`] says.
+    Stopped,
+    /// With an error, which was told as an event.
+    Failed,
+}
+
 /// The phases of a build, in order.
-const PHASES: &[Phase] = &[
+pub const PHASES: &[Phase] = &[
     Phase::Setup,
     Phase::Unpack,
     Phase::Prepare,
@@ -153,11 +166,7 @@ const PHASES: &[Phase] = &[
 
 /// Builds the candidate and tells how it went. Nothing but the told events comes of a failure: the
 /// build's directory stays for a look or for `--resume`, PKGDIR is as it was.
-pub async fn build(
-    session: &Session,
-    candidate: &Candidate,
-    settings: &Settings,
-) -> Option<Written> {
+pub async fn build(session: &Session, candidate: &Candidate, settings: &Settings) -> Outcome {
     let begin = Instant::now();
     let package = candidate.cpv().to_string();
     session.events.tell(Event::Started {
@@ -174,7 +183,7 @@ pub async fn build(
         package: package.clone(),
     };
     match build.run().await {
-        Ok(written) => {
+        Ok(Some(written)) => {
             session.events.tell(Event::Finished {
                 package,
                 path: written.path.clone(),
@@ -182,7 +191,15 @@ pub async fn build(
                 size: written.size,
                 seconds: begin.elapsed().as_secs_f64(),
             });
-            Some(written)
+            Outcome::Packed(written)
+        }
+        Ok(None) => {
+            session.events.tell(Event::Stopped {
+                package,
+                directory: build.directories.root.clone(),
+                seconds: begin.elapsed().as_secs_f64(),
+            });
+            Outcome::Stopped
         }
         Err(error) => {
             let log = build.directories.log();
@@ -203,7 +220,7 @@ pub async fn build(
                 log: (shows_log && log.exists()).then_some(log),
                 resumable: matches!(error, BuildError::Phase { .. } | BuildError::Packaging(_)),
             });
-            None
+            Outcome::Failed
         }
     }
 }
@@ -232,8 +249,8 @@ struct Prepared {
 }
 
 impl Build<'_> {
-    /// From the lock to the package.
-    async fn run(&self) -> Result<Written, BuildError> {
+    /// From the lock to the package, or to the phase behind which the build is to stop.
+    async fn run(&self) -> Result<Option<Written>, BuildError> {
         let _lock = self.lock().await?;
         let prepared = self.prepare()?;
         let input = self.fingerprint(&prepared)?;
@@ -272,12 +289,14 @@ impl Build<'_> {
         if let Some(follower) = follower {
             follower.end().await;
         }
-        let written = result?;
+        let Some(written) = result? else {
+            return Ok(None);
+        };
         let feature = |name: &str| self.candidate.config.features.contains(name);
         if !self.settings.keep && !feature("noclean") && !feature("keepwork") {
             self.directories.remove()?;
         }
-        Ok(written)
+        Ok(Some(written))
     }
 
     /// The folder of the package in its repository.
@@ -407,9 +426,10 @@ impl Build<'_> {
         let private = self.directories.private();
         let mut progress = Progress::load(&private, input)?;
         self.directories.reopen()?;
-        // A phase that changes the sources in place cannot be run twice on them: without its end,
-        // unpacking is where to begin.
-        if !progress.has(Phase::Prepare.name()) {
+        // A phase that changes the sources in place cannot be run twice on them: if it has begun
+        // but not ended, unpacking is where to begin.
+        let begun = self.prepare_mark();
+        if begun.exists() && !progress.has(Phase::Prepare.name()) {
             progress
                 .finished
                 .retain(|phase| phase != Phase::Unpack.name());
@@ -419,9 +439,15 @@ impl Build<'_> {
                 .temp()
                 .join(".portage_user_patches_applied");
             let _ = std::fs::remove_file(mark);
+            let _ = std::fs::remove_file(begun);
         }
         let _ = std::fs::remove_file(private.join("helper-failed"));
         Ok(progress)
+    }
+
+    /// The file that tells that `src_prepare` has begun.
+    fn prepare_mark(&self) -> PathBuf {
+        self.directories.private().join("prepare-begun")
     }
 
     /// What the variables are made of.
@@ -501,16 +527,23 @@ impl Build<'_> {
         )?)
     }
 
-    /// Runs the phases that are not finished, then makes the package.
+    /// Runs the phases that are not finished, then makes the package if the build is not to stop
+    /// before.
     async fn phases_and_package(
         &self,
         prepared: &Prepared,
         progress: Progress,
-    ) -> Result<Written, BuildError> {
+    ) -> Result<Option<Written>, BuildError> {
         let places = self.places(prepared);
         let sources = self.sources(prepared, &places)?;
         let token = token::fresh();
-        let restore = progress.finished.last().cloned();
+        // Phases that had nothing to do have no environment of their own.
+        let private = self.directories.private();
+        let restore = progress
+            .finished
+            .iter()
+            .rfind(|phase| kept_environment(&private, phase).exists())
+            .cloned();
         let shell = self
             .start(prepared, &sources, &token, restore.as_deref())
             .await?;
@@ -524,14 +557,18 @@ impl Build<'_> {
             phase_limit: self.settings.phase_limit,
         });
         match self.drive(&mut driver, prepared, &sources, &token).await {
-            Ok(variables) => {
+            Ok(()) => {
                 match driver.finish().await {
                     Ok(Some(processor)) => self.session.pool.put_back(processor),
                     // It ended; the pool starts another when one is needed.
                     Ok(None) => {}
                     Err(error) => return Err(BuildError::Between(error)),
                 }
-                self.package(prepared, &variables).await
+                if self.settings.stop_after.is_some() {
+                    return Ok(None);
+                }
+                let variables = self.variables_file();
+                Ok(Some(self.package(prepared, &variables).await?))
             }
             Err(error) => {
                 driver.end().await;
@@ -540,14 +577,14 @@ impl Build<'_> {
         }
     }
 
-    /// Runs the phases and gives the file with the shell's variables after `src_install`.
+    /// Runs the phases.
     async fn drive(
         &self,
         driver: &mut Driver,
         prepared: &Prepared,
         sources: &Sources<'_>,
         token: &str,
-    ) -> Result<PathBuf, BuildError> {
+    ) -> Result<(), BuildError> {
         driver.ready().await.map_err(BuildError::Sourcing)?;
         let eapi = self.candidate.eapi;
         if eapi.has_phase(Phase::Pretend) && !driver.has_finished(Phase::Setup.name()) {
@@ -559,7 +596,8 @@ impl Build<'_> {
             text.extend(phase_end(Phase::Pretend));
             self.run_phase(driver, Phase::Pretend, &text, false).await?;
         }
-        for &phase in PHASES {
+        let last = self.settings.stop_after.unwrap_or(Phase::Install);
+        for &phase in PHASES.iter().filter(|phase| **phase <= last) {
             let wanted = eapi.has_phase(phase)
                 && !driver.has_finished(phase.name())
                 && (phase != Phase::Test || self.tests(prepared));
@@ -568,16 +606,24 @@ impl Build<'_> {
             }
             match phase {
                 Phase::Unpack => self.directories.empty_work()?,
+                Phase::Prepare => {
+                    let path = self.prepare_mark();
+                    std::fs::write(&path, "").map_err(|source| DirectoryError {
+                        path,
+                        what: "cannot be written",
+                        source,
+                    })?;
+                }
                 Phase::Install => self.directories.empty_image()?,
                 _ => {}
             }
             self.write_phase(sources, token, phase)?;
             let text = self.phase_text(phase);
-            let checkpoint = self.leaves_something(phase, prepared);
+            // The last one's environment is the package's, or for whoever looks at the build.
+            let checkpoint = phase == last || self.leaves_something(phase, prepared);
             self.run_phase(driver, phase, &text, checkpoint).await?;
         }
-        driver.settle().await.map_err(BuildError::Between)?;
-        Ok(self.variables_file())
+        driver.settle().await.map_err(BuildError::Between)
     }
 
     /// Whether the ebuild, or a default, may have done anything in the phase, so that taking up the
@@ -593,10 +639,7 @@ impl Build<'_> {
                 .filter(|earlier| **earlier != Phase::Setup)
                 .take_while(|earlier| **earlier != phase)
                 .any(|earlier| defines(*earlier));
-        // The environment after src_install is the package's.
-        phase == Phase::Install
-            || defines(phase)
-            || (phase != Phase::Setup && has_sources)
+        defines(phase) || (phase != Phase::Setup && has_sources)
     }
 
     /// Whether `src_test` is run (PMS 9.1.8, 7.3.3).

@@ -59,6 +59,9 @@ pub enum PackagingError {
     Index(#[from] IndexError),
 }
 
+/// Documentation of at most so many bytes is not compressed, as in Portage.
+const COMPRESS_ABOVE: u64 = 128;
+
 /// Values of the shell's variables; a scalar has one element.
 pub type ShellVariables = BTreeMap<String, Vec<Vec<u8>>>;
 
@@ -237,11 +240,7 @@ impl Packaging {
                 program,
                 flags: set("PORTAGE_COMPRESS_FLAGS"),
                 exclude_suffixes: self.configured("PORTAGE_COMPRESS_EXCLUDE_SUFFIXES"),
-                size_limit: self
-                    .configured("PORTAGE_DOCOMPRESS_SIZE_LIMIT")
-                    .trim()
-                    .parse()
-                    .ok(),
+                size_limit: Some(COMPRESS_ABOVE),
                 include: self.elements("__EBD_DOCOMPRESS"),
                 exclude: self.elements("__EBD_DOCOMPRESS_SKIP"),
                 jobs,

@@ -82,7 +82,7 @@ pub enum PlanError {
         cpv: String,
         /// The reason.
         #[source]
-        source: DependencyError,
+        source: Box<DependencyError>,
     },
     /// A repository cannot be read.
     #[error(transparent)]
@@ -264,7 +264,10 @@ fn unknown(session: &Session, name: &str) -> Result<PlanError, PlanError> {
 fn check_required_use(candidate: &Candidate) -> Result<(), PlanError> {
     let cpv = || candidate.cpv().to_string();
     let spec = DepSpec::parse_required_use(candidate.value("REQUIRED_USE"), candidate.eapi)
-        .map_err(|source| PlanError::RequiredUseInvalid { cpv: cpv(), source })?;
+        .map_err(|source| PlanError::RequiredUseInvalid {
+            cpv: cpv(),
+            source: Box::new(source),
+        })?;
     required_use::check(&spec, |flag| candidate.has_use(flag), candidate.eapi).map_err(|unmet| {
         PlanError::RequiredUse {
             cpv: cpv(),

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use super::candidate::{Candidate, CandidateError};
 use super::dependencies::{self, DependenciesError};
 use super::event::Event;
-use super::package::{self, Settings};
+use super::package::{self, Outcome, Settings};
 use super::plan::{self, PlanError};
 use super::session::Session;
 use crate::pms::atom::PackageFacts;
@@ -170,8 +170,8 @@ pub async fn build(session: Arc<Session>, plan: Plan, settings: &Settings, jobs:
             let session = session.clone();
             let settings = settings.clone();
             running.spawn(async move {
-                let written = package::build(&session, &candidate, &settings).await;
-                (at, written.is_some())
+                let outcome = package::build(&session, &candidate, &settings).await;
+                (at, !matches!(outcome, Outcome::Failed))
             });
         }
         match running.join_next().await {

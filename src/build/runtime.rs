@@ -147,7 +147,8 @@ pub fn report_failure(message: &str) {
     if let Some(shell) = shell.filter(|pid| pid.as_raw() > 1) {
         let parent = Pid::parent();
         if parent != shell && is_fork_of(parent, shell) {
-            let _ = kill(parent, Signal::SIGPWR);
+            // The one signal whose victim bash does not report.
+            let _ = kill(parent, Signal::SIGPIPE);
         }
         let _ = kill(shell, Signal::SIGPWR);
     }

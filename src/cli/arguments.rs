@@ -2,7 +2,11 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::build::package;
+use crate::pms::phase::Phase;
 
 /// Builds binary packages from ebuilds, with long-lived bash processors.
 #[derive(Debug, Parser)]
@@ -13,15 +17,15 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
     arg_required_else_help = true,
     after_help = "Exit status: 0 done, 1 the work failed, 2 wrong usage, 128 + n ended by signal n."
 )]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub(super) command: Command,
 }
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(super) enum Command {
     /// Build packages from source into binary packages
     Build(Box<Build>),
     /// Print completions for a shell
@@ -49,6 +53,8 @@ const BUILD_EXAMPLES: &str = "Examples:
       Show what would be built and with which USE flags.
   ebd build --resume app-misc/foo
       Go on behind the last phase that was finished.
+  ebd build --stop-after prepare app-misc/foo
+      Only unpack and patch the sources, to look at them.
   ebd build --json app-misc/foo | jq -r 'select(.event == \"finished\").path'
       The same for scripts: one event per line.
 
@@ -58,51 +64,61 @@ standard error.";
 /// Build packages from source into binary packages.
 #[derive(Debug, Args)]
 #[command(after_help = BUILD_EXAMPLES)]
-pub struct Build {
+pub(super) struct Build {
     /// Packages: a name, category/name, or an atom such as '>=app-misc/foo-1.2:0'
     #[arg(required = true, value_name = "ATOM")]
-    pub atoms: Vec<String>,
+    pub(super) atoms: Vec<String>,
 
     /// Show the plan with USE flags, build nothing
     #[arg(short, long)]
-    pub pretend: bool,
+    pub(super) pretend: bool,
 
     /// Take up each build behind the last phase that it finished
     #[arg(long)]
-    pub resume: bool,
+    pub(super) resume: bool,
+
+    /// End each build behind this phase and print its directory; --resume goes on
+    #[arg(long, value_name = "PHASE", value_parser = phases(), conflicts_with = "pretend")]
+    pub stop_after: Option<Phase>,
 
     /// Do not look at dependencies
     #[arg(long)]
-    pub nodeps: bool,
+    pub(super) nodeps: bool,
 
     /// How many packages to build at once
     #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub jobs: u16,
+    pub(super) jobs: u16,
 
     /// Format of the packages
     #[arg(long, value_enum)]
-    pub format: Option<Format>,
+    pub(super) format: Option<Format>,
 
     /// Keep the build's directory when it succeeds
     #[arg(long)]
-    pub keep: bool,
+    pub(super) keep: bool,
 
     /// End a phase that takes longer than this many seconds
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
-    pub phase_timeout: Option<u64>,
+    pub(super) phase_timeout: Option<u64>,
 
     /// Where things are.
     #[command(flatten)]
-    pub places: Places,
+    pub(super) places: Places,
 
     /// What is shown.
     #[command(flatten)]
-    pub display: Display,
+    pub(super) display: Display,
+}
+
+/// Reads the name of a phase of a build.
+fn phases() -> impl TypedValueParser<Value = Phase> {
+    let names = package::PHASES.iter().map(|phase| phase.name());
+    PossibleValuesParser::new(names).try_map(|name| Phase::from_name(&name).ok_or("no such phase"))
 }
 
 /// Formats of binary packages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub(super) enum Format {
     /// A compressed tar with the metadata appended
     Xpak,
     /// GLEP 78 (not written yet)
@@ -112,60 +128,60 @@ pub enum Format {
 /// Where things are: each option overrides one setting.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Places")]
-pub struct Places {
+pub(super) struct Places {
     /// Add a repository by path (repeatable)
     #[arg(long = "repo", value_name = "PATH")]
-    pub repos: Vec<PathBuf>,
+    pub(super) repos: Vec<PathBuf>,
 
     /// The folder that has etc/portage
     #[arg(long, value_name = "PATH")]
-    pub config_root: Option<PathBuf>,
+    pub(super) config_root: Option<PathBuf>,
 
     /// The root that packages are for (ROOT)
     #[arg(long, value_name = "PATH")]
-    pub root: Option<PathBuf>,
+    pub(super) root: Option<PathBuf>,
 
     /// Where binary packages go (PKGDIR)
     #[arg(long, value_name = "PATH")]
-    pub pkgdir: Option<PathBuf>,
+    pub(super) pkgdir: Option<PathBuf>,
 
     /// Where distfiles are kept (DISTDIR)
     #[arg(long, value_name = "PATH")]
-    pub distdir: Option<PathBuf>,
+    pub(super) distdir: Option<PathBuf>,
 
     /// Where builds take place (PORTAGE_TMPDIR)
     #[arg(long, value_name = "PATH")]
-    pub tmpdir: Option<PathBuf>,
+    pub(super) tmpdir: Option<PathBuf>,
 
     /// The bash to run processors with
     #[arg(long, value_name = "PATH", env = "EBD_BASH", default_value = "bash")]
-    pub bash: PathBuf,
+    pub(super) bash: PathBuf,
 }
 
 /// What is shown, and how.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Display")]
-pub struct Display {
+pub(super) struct Display {
     /// Show everything that the phases print
     #[arg(short, long, conflicts_with = "quiet")]
-    pub verbose: bool,
+    pub(super) verbose: bool,
 
     /// Show errors only (and the packages' paths)
     #[arg(short, long)]
-    pub quiet: bool,
+    pub(super) quiet: bool,
 
     /// Print one event per line as JSON
     #[arg(long)]
-    pub json: bool,
+    pub(super) json: bool,
 
     /// Use colours
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = When::Auto)]
-    pub color: When,
+    pub(super) color: When,
 }
 
 /// When to do something that depends on the terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum When {
+pub(super) enum When {
     /// On a terminal, unless NO_COLOR is set
     Auto,
     /// Always

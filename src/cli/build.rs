@@ -19,6 +19,7 @@ use crate::build::host::Host;
 use crate::build::package::Settings;
 use crate::build::run;
 use crate::build::session::Session;
+use crate::build::unsupported;
 use crate::config::{Config, Options};
 use crate::fetch::{FetchOptions, Fetcher};
 use crate::processor::{Pool, Processor, Settings as ProcessorSettings};
@@ -140,6 +141,7 @@ async fn execute(arguments: arguments::Build, events: Events) -> Result<Exit, Fa
     }
     let settings = Settings {
         resume: arguments.resume,
+        stop_after: arguments.stop_after,
         keep: arguments.keep,
         verbose: arguments.display.verbose,
         phase_limit: arguments.phase_timeout.map(Duration::from_secs),
@@ -173,7 +175,9 @@ fn session(
         ..Options::from_process()
     };
     let config = Config::load(&options)?;
-    for text in config.assumptions().iter().chain(config.warnings()) {
+    let unsupported = unsupported::notices(&config)?;
+    let notices = config.assumptions().iter().chain(config.warnings());
+    for text in notices.chain(&unsupported) {
         events.tell(Event::Notice { text: text.clone() });
     }
     let mut fetch = FetchOptions::new(config.distdir());

@@ -6,14 +6,14 @@ use super::arguments::When;
 
 /// Paints text, or leaves it plain.
 #[derive(Debug, Clone, Copy)]
-pub struct Paint {
+pub(super) struct Paint {
     on: bool,
 }
 
 impl Paint {
     /// Colours as asked for; `Auto` means on a terminal whose user has not set `NO_COLOR`.
     #[must_use]
-    pub fn new(when: When) -> Self {
+    pub(super) fn new(when: When) -> Self {
         Self {
             on: match when {
                 When::Always => true,
@@ -28,25 +28,25 @@ impl Paint {
 
     /// Bold text.
     #[must_use]
-    pub fn bold(self, text: &str) -> String {
+    pub(super) fn bold(self, text: &str) -> String {
         self.with("1", text)
     }
 
     /// Text about what went well.
     #[must_use]
-    pub fn good(self, text: &str) -> String {
+    pub(super) fn good(self, text: &str) -> String {
         self.with("1;32", text)
     }
 
     /// Text to take notice of.
     #[must_use]
-    pub fn warn(self, text: &str) -> String {
+    pub(super) fn warn(self, text: &str) -> String {
         self.with("1;33", text)
     }
 
     /// Text about what went wrong.
     #[must_use]
-    pub fn bad(self, text: &str) -> String {
+    pub(super) fn bad(self, text: &str) -> String {
         self.with("1;31", text)
     }
 

@@ -12,7 +12,7 @@ use super::paint::Paint;
 
 /// How much a person wants to see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Verbosity {
+pub(super) enum Verbosity {
     /// Errors and results.
     Quiet,
     /// One line per package, and what ebuilds have to say.
@@ -22,7 +22,7 @@ pub enum Verbosity {
 }
 
 /// Shows events: results on standard output, all else on standard error.
-pub struct Progress {
+pub(super) struct Progress {
     verbosity: Verbosity,
     paint: Paint,
     bars: MultiProgress,
@@ -40,7 +40,7 @@ struct Line {
 impl Progress {
     /// A display of this verbosity; living lines appear only if standard error is a terminal.
     #[must_use]
-    pub fn new(verbosity: Verbosity, paint: Paint) -> Self {
+    pub(super) fn new(verbosity: Verbosity, paint: Paint) -> Self {
         let bars = MultiProgress::new();
         if verbosity == Verbosity::Quiet || !std::io::stderr().is_terminal() {
             bars.set_draw_target(indicatif::ProgressDrawTarget::hidden());
@@ -55,7 +55,7 @@ impl Progress {
     }
 
     /// Shows one event.
-    pub fn show(&mut self, event: &Event) {
+    pub(super) fn show(&mut self, event: &Event) {
         match event {
             Event::Notice { text } => {
                 self.print(&format!("{} {text}", self.paint.bold("note:")));
@@ -121,6 +121,22 @@ impl Progress {
                 self.say(package);
                 self.bars.suspend(|| {
                     let _ = writeln!(std::io::stdout(), "{}", path.display());
+                });
+            }
+            Event::Stopped {
+                package,
+                directory,
+                seconds,
+            } => {
+                self.finish(package);
+                self.print(&format!(
+                    "{} {package} in {}; to go on: ebd build --resume ={package} (with the same options)",
+                    self.paint.good("stopped"),
+                    duration(*seconds)
+                ));
+                self.say(package);
+                self.bars.suspend(|| {
+                    let _ = writeln!(std::io::stdout(), "{}", directory.display());
                 });
             }
             Event::Failed { package, .. } => {

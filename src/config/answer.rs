@@ -102,7 +102,6 @@ impl Config {
     pub fn package(&self, query: &PackageQuery<'_>) -> PackageConfig {
         let iuse = Iuse::new(query.iuse);
         let expressions = Expressions::new(query);
-        let keywords: Vec<&str> = query.keywords.split_whitespace().collect();
         let environment_keywords = self
             .env
             .get("ACCEPT_KEYWORDS")
@@ -110,8 +109,8 @@ impl Config {
         let accepted = self.get("ACCEPT_KEYWORDS").unwrap_or_default();
         let verdict = self
             .keywords
-            .judge(query, &keywords, accepted, environment_keywords);
-        let stable = verdict.stable;
+            .judge(query, query.keywords, accepted, environment_keywords);
+        let stable = verdict.as_ref().is_ok_and(|verdict| verdict.stable);
 
         let lineage = self.lineage(query.repository);
         let use_mask = self.use_files.mask(query, &lineage, stable);
@@ -211,12 +210,22 @@ impl Config {
                 comment: line.comment.clone(),
             });
         }
-        if !verdict.missing.is_empty() {
-            let needed = self.needed_keyword(&verdict.missing);
-            masks.push(MaskReason::Keyword {
-                keywords: verdict.missing,
-                needed,
-            });
+        match verdict {
+            Ok(verdict) if verdict.missing.is_empty() => {}
+            Ok(verdict) => {
+                let needed = self.needed_keyword(&verdict.missing);
+                masks.push(MaskReason::Keyword {
+                    keywords: verdict.missing,
+                    needed,
+                });
+            }
+            Err(error) => {
+                let problem = error.to_string();
+                masks.push(MaskReason::Invalid {
+                    variable: "KEYWORDS",
+                    problem,
+                });
+            }
         }
         let all_licenses = words(&expressions.license);
         let acceptable = license::acceptable(&tokens, &all_licenses);
@@ -465,5 +474,221 @@ impl Config {
         result.extend(use_mask.iter().chain(use_force).cloned());
         result.extend(["bootstrap".to_owned(), "build".to_owned()]);
         (result, self.implicit_prefixes.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{Ebuild, Root};
+
+    fn join(words: impl IntoIterator<Item = String>) -> String {
+        words.into_iter().collect::<Vec<_>>().join(" ")
+    }
+
+    fn conf(root: Root, text: &str) -> Root {
+        root.file("etc/portage/make.conf", text)
+    }
+
+    #[test]
+    fn use_comes_from_all_places_in_their_order() {
+        let package = Ebuild::new("a/b-1").iuse("+on -off acl conf pkg env");
+        assert_eq!(package.flags(&Root::new().load()), "acl on");
+        let root = conf(Root::new(), "USE=\"-acl -on conf off\"\n");
+        assert_eq!(package.flags(&root.load()), "conf off");
+        let root = root.file("etc/portage/package.use", "a/b pkg -conf acl\n");
+        assert_eq!(package.flags(&root.load()), "acl off pkg");
+        let root = root.env("USE", "env -pkg");
+        assert_eq!(package.flags(&root.load()), "acl env off");
+        assert_eq!(package.flags(&root.env("USE", "-* env").load()), "env");
+    }
+
+    #[test]
+    fn iuse_defaults_rank_below_the_profile() {
+        let root = Root::new().file("repo/profiles/default/package.use", "a/b -on\n");
+        assert_eq!(Ebuild::new("a/b-1").iuse("+on").flags(&root.load()), "");
+        let root = conf(root, "USE_ORDER=\"env:pkg:conf:pkginternal:defaults\"\n");
+        assert_eq!(Ebuild::new("a/b-1").iuse("+on").flags(&root.load()), "on");
+    }
+
+    // PMS 11.1.1.
+    #[test]
+    fn effective_iuse_has_implicit_flags_since_eapi_5() {
+        let config = conf(Root::new(), "USE=\"unknown x86 prefix\"\n").load();
+        let answer = Ebuild::new("a/b-1").iuse("+a b").ask(&config);
+        assert_eq!(
+            join(answer.iuse_effective),
+            "a amd64 b elibc_glibc elibc_musl prefix x86"
+        );
+        assert_eq!(join(answer.use_flags), "a amd64 elibc_glibc prefix x86");
+        assert_eq!(answer.variables["USE"], "a amd64 elibc_glibc prefix x86");
+        assert_eq!(
+            answer.variables["IUSE_EFFECTIVE"],
+            "a amd64 b elibc_glibc elibc_musl prefix x86"
+        );
+
+        let answer = Ebuild::new("a/b-1").eapi("4").iuse("+a b").ask(&config);
+        assert_eq!(join(answer.iuse_effective), "a amd64 b bootstrap build x86");
+        assert_eq!(answer.iuse_prefixes, ["elibc_"]);
+        assert_eq!(join(answer.use_flags), "a amd64 elibc_glibc x86");
+        assert_eq!(answer.variables.get("IUSE_EFFECTIVE"), None);
+    }
+
+    // PMS 11.1.1: only values that the package knows are left.
+    #[test]
+    fn use_expand_variables_are_reduced() {
+        let root = conf(Root::new(), "L10N=\"fr en de\"\nPYTHON_TARGETS=\"py13\"\n");
+        let package =
+            Ebuild::new("a/b-1").iuse("l10n_de l10n_fr python_targets_py12 python_targets_py13");
+        let answer = package.ask(&root.load());
+        assert_eq!(answer.variables["L10N"], "fr de");
+        // make.conf replaces the profile's value.
+        assert_eq!(answer.variables["PYTHON_TARGETS"], "py13");
+        assert_eq!(answer.variables["ELIBC"], "glibc");
+        assert_eq!(answer.variables["ARCH"], "amd64");
+        let none = Ebuild::new("a/c-1").ask(&root.load());
+        assert_eq!(
+            (
+                none.variables["L10N"].as_str(),
+                none.variables["PYTHON_TARGETS"].as_str()
+            ),
+            ("", "")
+        );
+    }
+
+    #[test]
+    fn wildcards_stand_for_what_the_package_has() {
+        let package = Ebuild::new("a/b-1").iuse("l10n_de l10n_en l10n_fr");
+        assert_eq!(
+            package.flags(&conf(Root::new(), "L10N=\"*\"\n").load()),
+            "l10n_de l10n_en l10n_fr"
+        );
+        let root = conf(Root::new(), "USE=\"l10n_* -l10n_en\"\n");
+        assert_eq!(package.flags(&root.load()), "l10n_de l10n_fr");
+        let root = root.file("repo/profiles/default/use.mask", "l10n_fr\n");
+        assert_eq!(package.flags(&root.load()), "l10n_de");
+        assert_eq!(package.ask(&root.load()).variables["L10N"], "de");
+        assert!(
+            !Ebuild::new("a/c-1")
+                .ask(&root.load())
+                .use_flags
+                .contains("l10n_*")
+        );
+    }
+
+    #[test]
+    fn the_user_cannot_set_what_only_profiles_may() {
+        let root = Root::new()
+            .file(
+                "repo/profiles/default/make.defaults",
+                "PROFILE_ONLY_VARIABLES=\"ELIBC\"\n",
+            )
+            .env("ELIBC", "musl")
+            .env("SLOT", "7");
+        let root = conf(root, "ELIBC=\"musl\"\n");
+        let answer = Ebuild::new("a/b-1").ask(&root.load());
+        assert_eq!(answer.variables["ELIBC"], "glibc");
+        assert_eq!(answer.variables.get("SLOT"), None);
+    }
+
+    #[test]
+    fn package_env_changes_one_package() {
+        let root = conf(Root::new(), "CFLAGS=\"-O2\"\nFEATURES=\"strict\"\n")
+            .file(
+                "etc/portage/package.env",
+                "a/b debug more\n*/* all\na/c gone\n",
+            )
+            .file(
+                "etc/portage/env/debug",
+                "CFLAGS=\"${CFLAGS} -g\"\nFEATURES=\"-strict\"\nUSE=\"x y\"\n",
+            )
+            .file(
+                "etc/portage/env/more",
+                "FEATURES=\"splitdebug\"\nCONFIG_PROTECT=\"/x\"\n",
+            )
+            .file("etc/portage/env/all", "MAKEOPTS=\"-j3\"\n")
+            .file("etc/portage/package.use", "a/b -y\n");
+        let config = root.load();
+        let package = Ebuild::new("a/b-1").iuse("x y");
+        let answer = package.ask(&config);
+        assert_eq!(answer.variables["CFLAGS"], "-O2 -g");
+        assert_eq!(answer.variables["MAKEOPTS"], "-j3");
+        assert!(!answer.features.contains("strict") && answer.features.contains("splitdebug"));
+        assert_eq!(package.flags(&config), "x");
+        let other = Ebuild::new("a/c-1").ask(&config);
+        assert_eq!(other.variables["CFLAGS"], "-O2");
+        assert!(other.features.contains("strict"));
+        let warnings = config.warnings().join("\n");
+        assert!(
+            warnings.contains("env/more:2: CONFIG_PROTECT cannot be set for single packages"),
+            "{warnings}"
+        );
+        assert!(warnings.contains("package.env:3: names"), "{warnings}");
+    }
+
+    #[test]
+    fn features_test_enables_the_flag_unless_restricted() {
+        let config = conf(Root::new(), "FEATURES=\"test\"\n").load();
+        let package = Ebuild::new("a/b-1").iuse("test doc");
+        assert_eq!(package.flags(&config), "test");
+        assert_eq!(package.clone().restrict("test").flags(&config), "");
+        assert_eq!(
+            package.clone().restrict("doc? ( test )").flags(&config),
+            "test"
+        );
+        assert_eq!(
+            package.clone().restrict("!test? ( test )").flags(&config),
+            "test"
+        );
+        let config = conf(Root::new(), "FEATURES=\"test\"\nALLOW_TEST=\"network\"\n").load();
+        let network = package.restrict("test").properties("test_network");
+        assert_eq!(network.flags(&config), "test");
+    }
+
+    #[test]
+    fn conditional_restrict_and_properties_are_resolved() {
+        let package = Ebuild::new("a/b-1")
+            .iuse("+x y")
+            .restrict("strip x? ( mirror ) y? ( fetch )");
+        let answer = package.properties("live").ask(&Root::new().load());
+        assert_eq!(answer.variables["PORTAGE_RESTRICT"], "mirror strip");
+        assert_eq!(answer.variables["PORTAGE_PROPERTIES"], "live");
+    }
+
+    #[test]
+    fn bashrcs_in_the_order_of_sourcing() {
+        let root = Root::new()
+            .file(
+                "repo/metadata/layout.conf",
+                "masters =\nprofile-formats = portage-2 profile-bashrcs\n",
+            )
+            .file("repo/profiles/base/profile.bashrc", "")
+            .file(
+                "repo/profiles/default/package.bashrc",
+                "a/b one.sh\n*/* two.sh\n",
+            )
+            .file("repo/profiles/default/bashrc/one.sh", "")
+            .file("repo/profiles/default/bashrc/two.sh", "")
+            .file("etc/portage/bashrc", "")
+            .file("etc/portage/env/a/b", "")
+            .file("etc/portage/env/a/b:0", "")
+            .file("etc/portage/env/a/b-1-r2", "")
+            .file("etc/portage/env/a/b-2", "");
+        let answer = Ebuild::new("a/b-1-r2").ask(&root.load());
+        let base = root.path("");
+        let seen: Vec<_> = answer
+            .bashrcs
+            .iter()
+            .map(|p| p.strip_prefix(&base).unwrap().to_str().unwrap())
+            .collect();
+        let expected = [
+            "repo/profiles/base/profile.bashrc",
+            "repo/profiles/default/bashrc/two.sh",
+            "repo/profiles/default/bashrc/one.sh",
+            "etc/portage/bashrc",
+            "etc/portage/env/a/b",
+            "etc/portage/env/a/b:0",
+            "etc/portage/env/a/b-1-r2",
+        ];
+        assert_eq!(seen, expected);
     }
 }

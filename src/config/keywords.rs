@@ -1,6 +1,5 @@
 //! Which packages the accepted keywords let through (PMS 7.3.3, package.accept_keywords).
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::error::ConfigError;
@@ -8,6 +7,8 @@ use super::files::Directories;
 use super::profile::ProfileNode;
 use super::table::{Reading, Table};
 use crate::pms::atom::PackageFacts;
+use crate::pms::keyword::{AcceptKeywords, Keyword, Keywords};
+use crate::pms::names::NameError;
 
 /// The keyword files of profiles and user.
 #[derive(Debug, Clone, Default)]
@@ -43,12 +44,23 @@ impl KeywordFiles {
         let mut result = KeywordFiles::default();
         for node in profiles {
             let reading = Reading::profile(node);
-            for (list, name) in [
-                (&mut result.changed, "package.keywords"),
-                (&mut result.profiles, "package.accept_keywords"),
-            ] {
-                list.push(Table::read(&node.path.join(name), reading, warnings)?);
+            let path = node.path.join("package.keywords");
+            let mut changed = Table::read(&path, reading, warnings)?;
+            for entry in changed.entries_mut() {
+                let (file, line) = (entry.origin.file.display(), entry.origin.line);
+                entry.words.retain(|word| {
+                    let good = word == "-*" || Keyword::parse(word).is_ok();
+                    if !good {
+                        warnings.push(format!(
+                            "{file}:{line}: `{word}` is no keyword and is left out"
+                        ));
+                    }
+                    good
+                });
             }
+            result.changed.push(changed);
+            let path = node.path.join("package.accept_keywords");
+            result.profiles.push(Table::read(&path, reading, warnings)?);
         }
         let reading = Reading::user(Directories::Recursive);
         // The same package in both files is one entry, the newer file's words last.
@@ -67,44 +79,39 @@ impl KeywordFiles {
 
     /// Judges a package. `accepted` is ACCEPT_KEYWORDS, `environment` that of the caller's
     /// environment alone, whose negative words count again behind the files.
+    ///
+    /// # Errors
+    /// Of the first word of KEYWORDS that is no keyword.
     pub(super) fn judge(
         &self,
         package: &impl PackageFacts,
-        keywords: &[&str],
+        keywords: &str,
         accepted: &str,
         environment: &str,
-    ) -> Verdict {
+    ) -> Result<Verdict, NameError> {
         let own = self.effective(package, keywords);
+        let parsed = Keywords::parse(&own.join(" "))?;
         let groups = self.accepted(package, accepted, environment);
-        if !is_accepted(&own, &groups) {
-            let missing = if own.is_empty() {
-                vec!["**".to_owned()]
-            } else {
-                own
-            };
-            return Verdict {
-                missing,
-                stable: false,
-            };
+        if parsed.are_accepted(&groups) {
+            let stable = parsed.are_stable_in_use(&groups);
+            return Ok(Verdict {
+                missing: Vec::new(),
+                stable,
+            });
         }
-        let unstable: Vec<String> = own
-            .iter()
-            .map(|keyword| {
-                if keyword.starts_with('~') {
-                    keyword.clone()
-                } else {
-                    format!("~{keyword}")
-                }
-            })
-            .collect();
-        Verdict {
-            missing: Vec::new(),
-            stable: !is_accepted(&unstable, &groups),
-        }
+        let missing = if own.is_empty() {
+            vec!["**".to_owned()]
+        } else {
+            own
+        };
+        Ok(Verdict {
+            missing,
+            stable: false,
+        })
     }
 
     /// KEYWORDS after what profiles change.
-    fn effective(&self, package: &impl PackageFacts, keywords: &[&str]) -> Vec<String> {
+    fn effective(&self, package: &impl PackageFacts, keywords: &str) -> Vec<String> {
         let mut own: Vec<String> = Vec::new();
         let mut add = |word: &str| {
             if word == "-*" {
@@ -115,7 +122,10 @@ impl KeywordFiles {
                 own.push(word.to_owned());
             }
         };
-        for keyword in keywords.iter().filter(|keyword| **keyword != "-*") {
+        for keyword in keywords
+            .split_whitespace()
+            .filter(|keyword| *keyword != "-*")
+        {
             add(keyword);
         }
         for table in &self.changed {
@@ -131,7 +141,7 @@ impl KeywordFiles {
         package: &impl PackageFacts,
         accepted: &str,
         environment: &str,
-    ) -> BTreeSet<String> {
+    ) -> AcceptKeywords {
         let mut extra: Vec<String> = Vec::new();
         for (tables, default) in [
             (&self.profiles, testing(accepted.split_whitespace())),
@@ -145,25 +155,10 @@ impl KeywordFiles {
                 });
             }
         }
-        let environment: Vec<&str> = environment.split_whitespace().collect();
-        let all = accepted
+        let words = accepted
             .split_whitespace()
-            .chain(extra.iter().map(String::as_str))
-            .chain(environment.iter().copied());
-        let stacked = !extra.is_empty() || !environment.is_empty();
-        let mut groups = BTreeSet::new();
-        for word in all {
-            match word.strip_prefix('-') {
-                Some("*") if stacked => groups.clear(),
-                Some(gone) if stacked => {
-                    groups.remove(gone);
-                }
-                _ => {
-                    groups.insert(word.to_owned());
-                }
-            }
-        }
-        groups
+            .chain(extra.iter().map(String::as_str));
+        AcceptKeywords::from_words(words.chain(environment.split_whitespace()))
     }
 }
 
@@ -174,24 +169,92 @@ fn testing<'a>(keywords: impl Iterator<Item = &'a str>) -> Vec<String> {
         .collect()
 }
 
-fn is_accepted(own: &[String], groups: &BTreeSet<String>) -> bool {
-    let (mut has_stable, mut has_testing) = (false, false);
-    for keyword in own {
-        match keyword.as_str() {
-            "*" => return true,
-            "~*" => {
-                has_testing = true;
-                if groups.iter().any(|group| group.starts_with('~')) {
-                    return true;
-                }
-            }
-            keyword if groups.contains(keyword) => return true,
-            keyword if keyword.starts_with('~') => has_testing = true,
-            keyword if !keyword.starts_with('-') => has_stable = true,
-            _ => {}
-        }
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{Ebuild, Root};
+
+    fn visible(root: &Root, keywords: &'static str) -> bool {
+        Ebuild::new("a/b-1")
+            .keywords(keywords)
+            .masks(&root.load())
+            .is_empty()
     }
-    (has_testing && groups.contains("~*"))
-        || (has_stable && groups.contains("*"))
-        || groups.contains("**")
+
+    fn conf(value: &str) -> Root {
+        Root::new().file(
+            "etc/portage/make.conf",
+            &format!("ACCEPT_KEYWORDS=\"{value}\"\n"),
+        )
+    }
+
+    #[test]
+    fn accepted_keywords_stack_on_the_profile() {
+        let root = Root::new();
+        assert!(visible(&root, "amd64 ~x86"));
+        assert!(!visible(&root, "~amd64") && !visible(&root, "x86") && !visible(&root, ""));
+        assert!(visible(&conf("~amd64"), "~amd64") && visible(&conf("~amd64"), "amd64"));
+        assert!(!visible(&conf("-amd64 ~amd64"), "amd64"));
+        assert!(
+            visible(&conf("**"), "") && visible(&conf("*"), "x86") && !visible(&conf("*"), "~x86")
+        );
+        assert!(visible(&conf("~*"), "~x86") && !visible(&conf("~*"), "x86"));
+        assert!(
+            visible(&Root::new(), "*")
+                && !visible(&Root::new(), "~*")
+                && visible(&conf("~amd64"), "~*")
+        );
+        assert!(!visible(&Root::new(), "-amd64 x86") && visible(&Root::new(), "-* amd64"));
+    }
+
+    #[test]
+    fn lines_for_packages() {
+        let accept = |line: &str| Root::new().file("etc/portage/package.accept_keywords", line);
+        assert!(visible(&accept("a/b\n"), "~amd64"));
+        assert!(visible(&accept("a/b **\n"), ""));
+        assert!(visible(&accept("*/* ~amd64\n"), "~amd64"));
+        assert!(!visible(&accept("a/b -amd64\n"), "amd64"));
+        assert!(!visible(&accept("a/b -* ~x86\n"), "amd64"));
+        assert!(!visible(&accept("a/c **\n"), ""));
+        assert!(visible(
+            &Root::new().file("etc/portage/package.keywords", "a/b ~amd64\n"),
+            "~amd64"
+        ));
+        assert!(visible(
+            &Root::new().file("repo/profiles/default/package.accept_keywords", "a/b\n"),
+            "~amd64"
+        ));
+    }
+
+    #[test]
+    fn the_environment_takes_away_at_last() {
+        let root = Root::new().file("etc/portage/package.accept_keywords", "a/b ~amd64\n");
+        assert!(!visible(&root.env("ACCEPT_KEYWORDS", "-~amd64"), "~amd64"));
+    }
+
+    #[test]
+    fn profiles_can_change_keywords() {
+        let root = Root::new().file(
+            "repo/profiles/default/package.keywords",
+            "a/b -amd64 ~amd64 **\n",
+        );
+        assert!(!visible(&root, "amd64"));
+        let warnings = root.load().warnings().join("\n");
+        assert!(
+            warnings.contains("package.keywords:1: `**` is no keyword"),
+            "{warnings}"
+        );
+    }
+
+    #[test]
+    fn the_reason_names_what_to_accept() {
+        let reason = |keywords| {
+            Ebuild::new("a/b-1")
+                .keywords(keywords)
+                .masks(&Root::new().load())
+                .join("\n")
+        };
+        assert!(reason("~amd64 x86").contains("keyword: ~amd64 is not accepted"));
+        assert!(reason("x86").contains("keyword: ** is not accepted"));
+        assert!(reason("").contains("package.accept_keywords"));
+    }
 }

@@ -209,3 +209,104 @@ pub(super) fn prune(tokens: &mut Vec<String>) {
         tokens.drain(..keep);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{Ebuild, Root};
+    use super::*;
+
+    fn root(accept: &str) -> Root {
+        Root::new()
+            .file(
+                "repo/profiles/license_groups",
+                "FREE @GPL MIT\nGPL GPL-2 GPL-3\nEULA closed\nLOOP @LOOP BSD\n",
+            )
+            .file(
+                "etc/portage/make.conf",
+                &format!("ACCEPT_LICENSE=\"{accept}\"\n"),
+            )
+    }
+
+    fn missing(root: &Root, license: &'static str) -> String {
+        Ebuild::new("a/b-1")
+            .license(license)
+            .iuse("x")
+            .masks(&root.load())
+            .join("\n")
+    }
+
+    #[test]
+    fn groups_and_removals() {
+        assert_eq!(missing(&root("@FREE"), "GPL-3 MIT"), "");
+        assert!(missing(&root("@FREE"), "GPL-3 closed").contains("license: closed not accepted"));
+        assert!(missing(&root("* -@EULA"), "closed").contains("closed"));
+        assert_eq!(missing(&root("* -@EULA"), "Apache-2.0"), "");
+        assert!(missing(&root("* -*"), "MIT").contains("MIT"));
+        assert_eq!(missing(&root("@LOOP"), "BSD"), "");
+        // Nothing said at all means everything but click-through licenses.
+        assert!(missing(&root(""), "closed").contains("closed"));
+        assert_eq!(missing(&root(""), "anything"), "");
+    }
+
+    #[test]
+    fn alternatives_and_conditions() {
+        assert_eq!(missing(&root("MIT"), "|| ( closed MIT )"), "");
+        assert_eq!(missing(&root("MIT"), "MIT x? ( closed )"), "");
+        assert!(missing(&root("MIT"), "MIT !x? ( closed )").contains("closed"));
+        assert!(missing(&root("MIT"), "|| ( closed ( MIT BSD ) )").contains("closed BSD"));
+        let invalid = missing(&root("MIT"), "|| ( MIT");
+        assert!(invalid.contains("invalid LICENSE"), "{invalid}");
+    }
+
+    #[test]
+    fn package_license() {
+        let line = |text: &str| root("@FREE").file("etc/portage/package.license", text);
+        assert_eq!(missing(&line("a/b closed\n"), "closed"), "");
+        assert_eq!(missing(&line("*/* @EULA\n"), "closed"), "");
+        assert!(missing(&line("a/b -MIT\n"), "MIT").contains("MIT"));
+        assert!(missing(&line("a/c closed\n"), "closed").contains("closed"));
+    }
+
+    #[test]
+    fn the_ebuild_sees_its_own_licenses_only() {
+        let answer = Ebuild::new("a/b-1")
+            .license("|| ( MIT closed ) GPL-2")
+            .ask(&root("@FREE").load());
+        assert_eq!(answer.variables["ACCEPT_LICENSE"], "GPL-2 MIT");
+    }
+
+    #[test]
+    fn properties_and_restrict() {
+        let root = Root::new()
+            .file(
+                "etc/portage/make.conf",
+                "ACCEPT_PROPERTIES=\"* -live\"\nACCEPT_RESTRICT=\"* -fetch\"\n",
+            )
+            .file("etc/portage/package.properties", "a/c live\n");
+        let config = root.load();
+        let live = |cpv: &str| Ebuild::new(cpv).properties("live").masks(&config);
+        assert_eq!(
+            live("a/b-1"),
+            ["properties: live not accepted; add to package.properties"]
+        );
+        assert_eq!(live("a/c-1"), [""; 0]);
+        let fetch = Ebuild::new("a/b-1").restrict("fetch mirror").masks(&config);
+        assert_eq!(
+            fetch,
+            ["restrict: fetch not accepted; add to package.accept_restrict"]
+        );
+    }
+
+    #[test]
+    fn pruning() {
+        let pruned = |text: &str| {
+            let mut tokens: Vec<String> = text.split(' ').map(str::to_owned).collect();
+            prune(&mut tokens);
+            tokens.join(" ")
+        };
+        assert_eq!(pruned("a -* b * -c"), "* -c");
+        assert_eq!(pruned("a * -* b"), "b");
+        assert_eq!(pruned("a -*"), "-*");
+        assert_eq!(pruned("a -b"), "a -b");
+    }
+}

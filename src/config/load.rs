@@ -404,3 +404,313 @@ fn read_make_defaults(
     }
     Ok((list, all))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{Ebuild, Root};
+    use super::*;
+
+    #[test]
+    fn each_place_overrides_the_one_before() {
+        let root = Root::new();
+        assert_eq!(root.load().get("PKGDIR"), Some("/var/cache/binpkgs"));
+        let root = root.file(
+            "repo/profiles/base/make.defaults",
+            "ARCH=amd64\nPKGDIR=/profile\nA=\"${PKGDIR}/x\"\n",
+        );
+        assert_eq!(root.load().get("PKGDIR"), Some("/profile"));
+        let root = root.file(
+            "etc/portage/make.conf",
+            "PKGDIR=\"${A}/conf\"\n__local=1\nB=\"${__local}\"\n",
+        );
+        assert_eq!(root.load().get("PKGDIR"), Some("/profile/x/conf"));
+        assert_eq!(
+            (root.load().get("__local"), root.load().get("B")),
+            (None, Some("1"))
+        );
+        let mut root = root.env("PKGDIR", "/env");
+        assert_eq!(root.load().get("PKGDIR"), Some("/env"));
+        root.options.pkgdir = Some("/option".into());
+        let config = root.load();
+        assert_eq!(config.pkgdir(), Path::new("/option"));
+        assert_eq!(
+            &*config.origin("PKGDIR").unwrap().file,
+            Path::new("<command line>")
+        );
+        assert_eq!(config.origin("B").unwrap().line, 3);
+        assert_eq!(config.origin("NOTHING"), None);
+    }
+
+    #[test]
+    fn incremental_variables_stack() {
+        let root = Root::new()
+            .file(
+                "repo/profiles/default/make.defaults",
+                "CONFIG_PROTECT=\"/opt -/etc\"\nFEATURES=\"-strict\"\nENV_UNSET=\"A B\"\n",
+            )
+            .file(
+                "etc/portage/make.conf",
+                "CONFIG_PROTECT=\"/srv\"\nFEATURES=\"ccache -sandbox\"\n",
+            )
+            .env("FEATURES", "-ccache noman");
+        let config = root.load();
+        assert_eq!(config.get("CONFIG_PROTECT"), Some("/opt /srv"));
+        assert_eq!(config.get("ENV_UNSET"), Some("A B"));
+        let features = config.features();
+        assert!(features.contains("noman") && features.contains("userpriv"));
+        assert!(
+            ["strict", "sandbox", "ccache"]
+                .iter()
+                .all(|word| !features.contains(*word))
+        );
+        assert_eq!(
+            root.env("FEATURES", "-* test").load().get("FEATURES"),
+            Some("test")
+        );
+    }
+
+    #[test]
+    fn unknown_features_are_told_or_filtered() {
+        let root = Root::new().file("etc/portage/make.conf", "FEATURES=\"nonsense\"\n");
+        assert_eq!(
+            root.load().warnings(),
+            ["FEATURES: unknown words: nonsense"]
+        );
+        let root = root.file(
+            "etc/portage/make.conf",
+            "FEATURES=\"nonsense unknown-features-filter\"\n",
+        );
+        assert!(!root.load().features().contains("nonsense"));
+    }
+
+    #[test]
+    fn profile_env_is_the_lowest_place() {
+        let root = Root::new().file(
+            "root/etc/profile.env",
+            "export CONFIG_PROTECT='/usr/share/config'\nexport EDITOR='vi'\n",
+        );
+        let mut root = root.env("EDITOR", "vi");
+        root.options.root = Some(root.path("root"));
+        let config = root.load();
+        assert_eq!(config.get("CONFIG_PROTECT"), Some("/etc /usr/share/config"));
+        assert!(
+            config
+                .origin("EDITOR")
+                .unwrap()
+                .file
+                .ends_with("root/etc/profile.env")
+        );
+    }
+
+    #[test]
+    fn roots_have_their_slashes() {
+        let mut root = Root::new();
+        let path = root.path("image");
+        root.options.root = Some(path.join("./x/.."));
+        let config = root.load();
+        assert_eq!(config.get("ROOT").unwrap(), format!("{}/", path.display()));
+        assert_eq!(
+            (
+                config.get("SYSROOT"),
+                config.get("ESYSROOT"),
+                config.get("EPREFIX")
+            ),
+            (Some("/"), Some("/"), Some(""))
+        );
+        assert_eq!(config.eroot(), config.root());
+        let mut root = root.env("SYSROOT", "/other");
+        assert!(root.try_load().is_ok());
+        root.options.root = Some("/".into());
+        assert_eq!(
+            root.error(),
+            "SYSROOT: is /other/ while ROOT is /; unset SYSROOT or set ROOT"
+        );
+        let mut root = Root::new().file("etc/portage/make.conf", "ROOT=\"/nowhere/at/all\"\n");
+        root.options.root = None;
+        assert_eq!(root.load().root(), Path::new("/nowhere/at/all/"));
+        assert_eq!(
+            root.env("ROOT", "/elsewhere").load().root(),
+            Path::new("/elsewhere/")
+        );
+    }
+
+    #[test]
+    fn what_ebuilds_must_not_see_is_filtered() {
+        let root = Root::new().file(
+            "etc/portage/make.conf",
+            "FETCHCOMMAND=\"curl\"\nMAKEOPTS=\"-j2\"\n",
+        );
+        let config = root.load();
+        let variables: BTreeMap<&str, &str> = config.variables().collect();
+        assert_eq!(variables.get("MAKEOPTS"), Some(&"-j2"));
+        assert_eq!(variables.get("CBUILD"), Some(&"x86_64-pc-linux-gnu"));
+        assert_eq!(variables.get("FETCHCOMMAND"), None);
+        assert_eq!(config.get("FETCHCOMMAND"), Some("curl"));
+    }
+
+    #[test]
+    fn mirrors_and_provided_packages() {
+        let root = Root::new()
+            .file(
+                "etc/portage/make.conf",
+                "GENTOO_MIRRORS=\"https://one https://two\"\n",
+            )
+            .file(
+                "etc/portage/mirrors",
+                "local file:///a\ngnu https://gnu/x https://gnu/y\n",
+            )
+            .file(
+                "etc/portage/profile/package.provided",
+                "a/b-1.2\n# note\na/c-1\n-a/c-1\nnonsense\n",
+            );
+        let config = root.load();
+        assert_eq!(config.mirrors(), ["https://one", "https://two"]);
+        assert_eq!(
+            config.user_mirrors("gnu"),
+            ["https://gnu/x", "https://gnu/y"]
+        );
+        assert_eq!(config.user_mirrors("other"), [""; 0]);
+        assert_eq!(
+            config
+                .provided()
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>(),
+            ["a/b-1.2"]
+        );
+        assert!(config.warnings()[0].contains("package.provided:5: `nonsense` is left out"));
+        let root = root.file("repo/profiles/default/package.provided", "a/d-1\n");
+        assert!(
+            root.load()
+                .warnings()
+                .iter()
+                .any(|w| w.contains("not allowed in this profile's EAPI"))
+        );
+    }
+
+    #[test]
+    fn both_make_conf_are_read_unless_they_are_one() {
+        let root = Root::new()
+            .file("etc/make.conf", "X=1\nB=1\n")
+            .file("etc/portage/make.conf", "B=2\n");
+        assert_eq!(
+            (root.load().get("X"), root.load().get("B")),
+            (Some("1"), Some("2"))
+        );
+        std::fs::remove_file(root.path("etc/portage/make.conf")).unwrap();
+        let root = root.file("etc/portage/make.conf/10", "C=3\nB=\"${B}3\"\n");
+        assert_eq!(
+            (root.load().get("C"), root.load().get("B")),
+            (Some("3"), Some("13"))
+        );
+    }
+
+    #[test]
+    fn without_any_file_this_machine_is_assumed() {
+        let root = Root::empty().env("HOME", "/home/me");
+        let config = root.load();
+        assert_eq!(
+            (config.arch(), config.chost()),
+            ("amd64", "x86_64-pc-linux-gnu")
+        );
+        assert_eq!(config.accept_keywords(), ["amd64", "~amd64"]);
+        assert_eq!(config.get("LIBDIR_amd64"), Some("lib64"));
+        assert_eq!(config.distdir(), Path::new("/home/me/.cache/ebd/distfiles"));
+        assert_eq!(
+            config.pkgdir(),
+            Path::new("/home/me/.local/share/ebd/binpkgs")
+        );
+        assert!(
+            config.assumptions()[0].contains("ARCH=amd64"),
+            "{:?}",
+            config.assumptions()
+        );
+        assert!(
+            config.assumptions()[1].contains("PKGDIR="),
+            "{:?}",
+            config.assumptions()
+        );
+        let answer = Ebuild::new("a/b-1")
+            .keywords("~amd64")
+            .license("anything")
+            .iuse("acl")
+            .ask(&config);
+        assert_eq!(answer.masks, []);
+        assert!(answer.use_flags.contains("acl") && answer.use_flags.contains("elibc_glibc"));
+        assert!(
+            answer.iuse_effective.contains("abi_x86_64") && answer.iuse_effective.contains("riscv")
+        );
+    }
+
+    #[test]
+    fn other_machines() {
+        let mut root = Root::empty().env("HOME", "/home/me");
+        root.options.machine = "aarch64".to_owned();
+        assert_eq!(
+            root.load().get("CHOST_arm64"),
+            Some("aarch64-unknown-linux-gnu")
+        );
+        root.options.machine = "vax".to_owned();
+        assert!(
+            root.error().contains("machine type `vax`"),
+            "{}",
+            root.error()
+        );
+    }
+
+    #[test]
+    fn parts_of_a_configuration_are_taken_and_the_rest_assumed() {
+        let mut root = Root::empty()
+            .env("HOME", "/home/me")
+            .file(
+                "etc/portage/make.conf",
+                "CFLAGS=\"-O3\"\nDISTDIR=\"/d\"\nUSE=\"mine\"\n",
+            )
+            .file("etc/portage/profile/use.mask", "acl\n");
+        let config = root.load();
+        assert_eq!(
+            (config.get("CFLAGS"), config.get("CXXFLAGS")),
+            (Some("-O3"), Some("-O2 -pipe"))
+        );
+        // Root with a make.conf is on Gentoo: its own places hold.
+        assert_eq!(config.pkgdir(), Path::new("/var/cache/binpkgs"));
+        assert_eq!(config.assumptions().len(), 1);
+        assert_eq!(Ebuild::new("a/b-1").iuse("acl mine").flags(&config), "mine");
+        root.options.uid = 1000;
+        let config = root.load();
+        assert_eq!(config.distdir(), Path::new("/d"));
+        assert_eq!(
+            config.pkgdir(),
+            Path::new("/home/me/.local/share/ebd/binpkgs")
+        );
+        let root = root.env("XDG_DATA_HOME", "/data");
+        assert_eq!(root.load().pkgdir(), Path::new("/data/ebd/binpkgs"));
+    }
+
+    #[test]
+    fn no_home_is_an_error_only_where_it_matters() {
+        let mut root = Root::empty();
+        assert!(
+            root.error()
+                .starts_with("HOME: is not set, so there is no place for PKGDIR"),
+            "{}",
+            root.error()
+        );
+        root.options.pkgdir = Some("/p".into());
+        root.options.distdir = Some("/d".into());
+        root.options.tmpdir = Some("/t".into());
+        assert_eq!(root.load().tmpdir(), Path::new("/t"));
+    }
+
+    #[test]
+    fn a_configuration_root_must_be_there() {
+        let mut root = Root::empty();
+        root.options.config_root = Some(root.path("gone"));
+        assert!(
+            root.error()
+                .starts_with("PORTAGE_CONFIGROOT: /gone is not a directory"),
+            "{}",
+            root.error()
+        );
+    }
+}

@@ -244,3 +244,92 @@ fn bind(from: &Stack, repository: &str, target: &mut Stack) -> Result<(), Config
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{Ebuild, Root};
+    use super::super::package::MaskReason;
+
+    fn masked(root: &Root, cpv: &str) -> bool {
+        !Ebuild::new(cpv).masks(&root.load()).is_empty()
+    }
+
+    #[test]
+    fn masks_of_all_places() {
+        let root = Root::new()
+            .file("repo/profiles/package.mask", "a/one\n")
+            .file("repo/profiles/base/package.mask", ">=a/two-2\n")
+            .file("etc/portage/package.mask/mine", "*/three\n~a/four-1\n");
+        for (cpv, expected) in [
+            ("a/one-1", true),
+            ("a/two-1", false),
+            ("a/two-3", true),
+            ("z/three-1", true),
+            ("a/four-1-r7", true),
+            ("a/four-2", false),
+        ] {
+            assert_eq!(masked(&root, cpv), expected, "{cpv}");
+        }
+    }
+
+    #[test]
+    fn removals_and_unmasks() {
+        let root = Root::new()
+            .file("repo/profiles/package.mask", "a/one\na/two\na/three\n")
+            .file("repo/profiles/base/package.mask", "a/four\na/five\n")
+            .file("repo/profiles/default/package.mask", "-a/four\n")
+            .file("etc/portage/package.mask", "-a/one\n-a/five\n")
+            .file("etc/portage/package.unmask", "=a/two-2\n");
+        for (cpv, expected) in [
+            ("a/one-1", false),
+            ("a/two-1", true),
+            ("a/two-2", false),
+            ("a/three-1", true),
+            ("a/four-1", false),
+            ("a/five-1", false),
+        ] {
+            assert_eq!(masked(&root, cpv), expected, "{cpv}");
+        }
+    }
+
+    #[test]
+    fn a_repository_can_lift_the_masks_of_its_master_for_itself() {
+        let mut root = Root::new()
+            .file("repo/profiles/package.mask", "a/one\na/two\n")
+            .file("mine/profiles/repo_name", "mine\n")
+            .file("mine/metadata/layout.conf", "masters = gentoo\n")
+            .file("mine/profiles/package.mask", "-a/one\na/three\n");
+        root.options.extra_repos = vec![root.path("mine")];
+        let config = root.load();
+        let masked = |cpv: &str, repository: &'static str| {
+            let mut package = Ebuild::new(cpv);
+            package.repository = repository;
+            !package.masks(&config).is_empty()
+        };
+        assert!(masked("a/one-1", "gentoo") && !masked("a/one-1", "mine"));
+        assert!(masked("a/two-1", "gentoo") && masked("a/two-1", "mine"));
+        assert!(!masked("a/three-1", "gentoo") && masked("a/three-1", "mine"));
+    }
+
+    #[test]
+    fn the_reason_has_file_line_and_comment() {
+        let root = Root::new().file(
+            "repo/profiles/package.mask",
+            "# old\na/zero\n\n# Somebody\n# broken\na/one\n=a/two-1\n",
+        );
+        let answer = Ebuild::new("a/two-1").ask(&root.load());
+        let [
+            MaskReason::PackageMask {
+                atom,
+                origin,
+                comment,
+            },
+        ] = answer.masks.as_slice()
+        else {
+            panic!("{:?}", answer.masks)
+        };
+        assert_eq!((atom.as_str(), origin.line), ("=a/two-1", 7));
+        assert_eq!(*origin.file, root.path("repo/profiles/package.mask"));
+        assert_eq!(*comment, ["# Somebody", "# broken"]);
+    }
+}

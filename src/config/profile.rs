@@ -252,7 +252,7 @@ pub(super) fn normalize(path: &Path) -> PathBuf {
         match component {
             Component::CurDir => {}
             Component::ParentDir => {
-                if !result.pop() {
+                if !result.pop() && !result.has_root() {
                     result.push("..");
                 }
             }
@@ -263,5 +263,145 @@ pub(super) fn normalize(path: &Path) -> PathBuf {
         PathBuf::from(".")
     } else {
         result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::Root;
+    use super::*;
+
+    fn profile(root: &Root) -> Vec<String> {
+        let config = root.load();
+        let base = root.path("");
+        let nodes = config.profile_nodes().iter();
+        nodes
+            .map(|node| node.path.strip_prefix(&base).unwrap().display().to_string())
+            .collect()
+    }
+
+    #[test]
+    fn parents_come_first_and_twice_if_named_twice() {
+        let root = Root::new()
+            .file(
+                "repo/profiles/default/parent",
+                "# note\n../x\n\ngentoo:y\n../base # end\n",
+            )
+            .file("repo/profiles/x/parent", "../base\n")
+            .file("repo/profiles/y/parent", ":base\n")
+            .file("etc/portage/profile/use.mask", "");
+        let expected = ["base", "x", "base", "y", "base", "default"]
+            .map(|name| format!("repo/profiles/{name}"));
+        assert_eq!(profile(&root)[..6], expected);
+        assert_eq!(profile(&root)[6], "etc/portage/profile");
+    }
+
+    #[test]
+    fn a_directory_can_be_the_profile() {
+        let root = Root::new();
+        std::fs::remove_file(root.path("etc/portage/make.profile")).unwrap();
+        let root = root.file(
+            "etc/portage/make.profile/parent",
+            "gentoo:base\n../../../repo/profiles/default\n",
+        );
+        let expected = [
+            "repo/profiles/base",
+            "repo/profiles/base",
+            "repo/profiles/default",
+            "etc/portage/make.profile",
+        ];
+        assert_eq!(profile(&root), expected);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let root = Root::new().file("repo/profiles/base/parent", "../default\n");
+        assert_eq!(
+            root.error(),
+            "/repo/profiles/base/parent: the parents form a circle: /repo/profiles/default -> \
+             /repo/profiles/base -> /repo/profiles/default; remove one of these parent lines"
+        );
+        let root = Root::new().file("repo/profiles/default/parent", "\n../gone\n");
+        assert_eq!(
+            root.error(),
+            "/repo/profiles/default/parent:2: parent `../gone` is not there: no directory \
+             /repo/profiles/gone; correct or remove the line"
+        );
+        let root = Root::new().file("repo/profiles/default/parent", "other:base\n");
+        assert!(
+            root.error()
+                .contains("repository other, which is not configured"),
+            "{}",
+            root.error()
+        );
+        let root = Root::new().file("repo/profiles/default/parent", "# none\n");
+        assert!(
+            root.error().contains("parent: names no parent"),
+            "{}",
+            root.error()
+        );
+        let root = Root::new().file("repo/profiles/base/eapi", "99-new\n");
+        assert!(
+            root.error()
+                .starts_with("/repo/profiles/base/eapi: EAPI `99-new` is not supported"),
+            "{}",
+            root.error()
+        );
+    }
+
+    #[test]
+    fn a_broken_symlink_is_an_error_and_none_is_not() {
+        let root = Root::new();
+        std::fs::remove_dir_all(root.path("repo/profiles/default")).unwrap();
+        let error = root.error();
+        assert!(
+            error.starts_with(
+                "/etc/portage/make.profile: is a symlink to /repo/profiles/default, which"
+            ),
+            "{error}"
+        );
+        std::fs::remove_file(root.path("etc/portage/make.profile")).unwrap();
+        assert_eq!(root.load().profile(), None);
+    }
+
+    #[test]
+    fn the_eapi_of_a_directory_decides_about_its_syntax() {
+        let layout = "masters =\nprofile-formats = pms\n";
+        let root = |eapi: &str| {
+            Root::new()
+                .file("repo/metadata/layout.conf", layout)
+                .file("repo/profiles/default/eapi", eapi)
+                .file("repo/profiles/default/use.mask/10", "acl\n")
+        };
+        assert!(
+            root("7\n")
+                .load()
+                .get("USE")
+                .unwrap()
+                .split(' ')
+                .all(|flag| flag != "acl")
+        );
+        assert!(
+            root("6\n").error().contains("use.mask"),
+            "{}",
+            root("6\n").error()
+        );
+        // Without its own eapi file EAPI 0 holds, unless `profiles` itself is of EAPI 9.
+        let bare = root("7\n");
+        std::fs::remove_file(bare.path("repo/profiles/default/eapi")).unwrap();
+        assert!(bare.try_load().is_err());
+        assert!(bare.file("repo/profiles/eapi", "9\n").try_load().is_ok());
+    }
+
+    #[test]
+    fn paths_are_normalized_without_looking() {
+        for (from, to) in [
+            ("/a/./b//c/../d", "/a/b/d"),
+            ("/..", "/"),
+            ("a/..", "."),
+            ("../a", "../a"),
+        ] {
+            assert_eq!(normalize(Path::new(from)), Path::new(to), "{from}");
+        }
     }
 }

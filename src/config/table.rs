@@ -361,3 +361,130 @@ fn is_closer(atom: &Atom, known: &Atom, cpv: &Cpv) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::Ebuild;
+    use super::*;
+    use std::fs;
+
+    fn words(text: &str, package: &Ebuild) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("package.use");
+        fs::write(&file, text).unwrap();
+        let table = Table::read(
+            &file,
+            Reading::user(Directories::Recursive),
+            &mut Vec::new(),
+        )
+        .unwrap();
+        let query = package.query();
+        table
+            .matching(&query)
+            .iter()
+            .flat_map(|entry| entry.words.clone())
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
+    #[test]
+    fn the_most_specific_entry_comes_last() {
+        let text = "=a/b-2.0 exact\n~a/b-2.0 revision\n=a/b-2* prefix\na/b:0 slot\n>=a/b-1 range\n\
+                    a/b name\n=a/b-*2* contains\n*/b:0 wild-slot\na/* wild\n";
+        assert_eq!(
+            words(text, &Ebuild::new("a/b-2.0")),
+            "wild wild-slot contains name range slot prefix revision exact"
+        );
+        assert_eq!(
+            words(text, &Ebuild::new("a/b-2.0-r1")),
+            "wild wild-slot contains name range slot prefix revision"
+        );
+        assert_eq!(words(text, &Ebuild::new("a/b-0.1").slot("1")), "wild name");
+        assert_eq!(words(text, &Ebuild::new("c/b-1").slot("1")), "");
+    }
+
+    #[test]
+    fn the_nearer_range_comes_later() {
+        assert_eq!(
+            words(">=a/b-3 three\n>=a/b-1 one\n", &Ebuild::new("a/b-4")),
+            "one three"
+        );
+        assert_eq!(
+            words("<a/b-5 five\n<a/b-9 nine\n", &Ebuild::new("a/b-4")),
+            "nine five"
+        );
+    }
+
+    #[test]
+    fn lines_for_one_package_are_one_entry() {
+        assert_eq!(
+            words("a/b one\n~a/b-1 two\na/b three\n", &Ebuild::new("a/b-1")),
+            "one three two"
+        );
+        assert_eq!(
+            words("a/b::gentoo one\na/b::other two\n", &Ebuild::new("a/b-1")),
+            "one"
+        );
+    }
+
+    #[test]
+    fn bad_lines_of_the_user_are_errors_and_of_others_warnings() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("package.use");
+        fs::write(&file, "# note\na/b x\n>=a/b y\na/b[z] z\n").unwrap();
+        let user = Table::read(
+            &file,
+            Reading::user(Directories::Recursive),
+            &mut Vec::new(),
+        );
+        let message = user.unwrap_err().to_string();
+        assert!(
+            message.contains("package.use:3: `>=a/b` does not name a package"),
+            "{message}"
+        );
+
+        let mut reading = Reading::user(Directories::Flat);
+        reading.syntax = Syntax {
+            eapi: Some(Eapi::LATEST),
+            repositories: false,
+            wildcards: false,
+            strict: false,
+        };
+        let mut warnings = Vec::new();
+        Table::read(&file, reading, &mut warnings).unwrap();
+        assert_eq!(warnings.len(), 2, "{warnings:?}");
+        assert!(
+            warnings[1].contains(":4: `a/b[z]`: no USE flags in brackets"),
+            "{warnings:?}"
+        );
+    }
+
+    #[test]
+    fn profiles_understand_what_their_eapi_and_format_say() {
+        let parse = |syntax: Syntax, text: &str| syntax.parse(text).is_ok();
+        let plain = Syntax {
+            eapi: Eapi::parse("5").ok(),
+            repositories: false,
+            wildcards: false,
+            strict: false,
+        };
+        assert!(parse(plain, "a/b:0/1") && !parse(plain, "a/b::gentoo") && !parse(plain, "*/b"));
+        let more = Syntax {
+            repositories: true,
+            wildcards: true,
+            ..plain
+        };
+        assert!(parse(more, "a/b:0::gentoo") && parse(more, "*/b"));
+        let old = Syntax {
+            eapi: Eapi::parse("0").ok(),
+            repositories: true,
+            ..plain
+        };
+        assert!(parse(old, "a/b::gentoo") && !parse(old, "a/b:0::gentoo"));
+        let user = Syntax {
+            wildcards: false,
+            ..Syntax::USER
+        };
+        assert!(parse(user, "a/b:0/1::gentoo") && !parse(user, "a/*") && !parse(user, "=a/b-*1*"));
+    }
+}

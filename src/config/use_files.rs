@@ -408,3 +408,119 @@ impl UseFiles {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{Ebuild, Root};
+    use super::*;
+
+    #[test]
+    fn masks_and_forces_apply_profile_by_profile() {
+        let root = Root::new()
+            .file("repo/profiles/base/use.mask", "m1\nm2\nm3\n")
+            .file("repo/profiles/base/package.use.mask", "a/b m4 -m2\n")
+            .file("repo/profiles/base/use.force", "f1\nm1\n")
+            .file("repo/profiles/default/use.mask", "-m3\n")
+            .file("repo/profiles/default/package.use.force", "a/b f2 -f1\n")
+            .file("etc/portage/package.use", "a/b m1 m2 m3 m4 -f1 -f2\n");
+        let package = Ebuild::new("a/b-1").iuse("m1 m2 m3 m4 f1 f2");
+        assert_eq!(package.flags(&root.load()), "f2 m2 m3");
+        assert_eq!(
+            Ebuild::new("a/c-1")
+                .iuse("m1 m2 m3 m4 f1 f2")
+                .flags(&root.load()),
+            "f1"
+        );
+        let answer = package.ask(&root.load());
+        assert_eq!(
+            answer.use_mask.into_iter().collect::<Vec<_>>(),
+            ["m1", "m4"]
+        );
+        assert_eq!(
+            answer.use_force.into_iter().collect::<Vec<_>>(),
+            ["f2", "m1"]
+        );
+    }
+
+    // PMS algorithm 5.1: use, use.stable, package.use, package.use.stable, in each profile.
+    #[test]
+    fn stable_files_apply_between_the_others() {
+        let root = Root::new()
+            .file("repo/profiles/base/use.mask", "a\nb\nc\n")
+            .file("repo/profiles/base/use.stable.mask", "-a\nd\n")
+            .file("repo/profiles/base/package.use.mask", "a/b a -d\n")
+            .file("repo/profiles/base/package.use.stable.mask", "a/b d -b\n")
+            .file("etc/portage/make.conf", "USE=\"a b c d\"\n");
+        let package = Ebuild::new("a/b-1").iuse("a b c d");
+        assert_eq!(package.flags(&root.load()), "b");
+        assert!(package.ask(&root.load()).stable);
+        let testing = package.clone().keywords("~amd64");
+        let root = root.file("etc/portage/package.accept_keywords", "a/b ~amd64\n");
+        assert_eq!(testing.flags(&root.load()), "d");
+        // With ~amd64 accepted, a stable package would stay visible as a testing one.
+        assert!(!package.ask(&root.load()).stable);
+    }
+
+    #[test]
+    fn stable_masks_need_eapi_5() {
+        let root = Root::new()
+            .file("repo/profiles/default/eapi", "4\n")
+            .file("repo/profiles/default/use.stable.mask", "acl\n");
+        assert_eq!(Ebuild::new("a/b-1").iuse("acl").flags(&root.load()), "acl");
+        assert!(root.load().warnings()[0].ends_with("use.stable.mask: has no effect in EAPI 4"));
+    }
+
+    #[test]
+    fn use_stable_of_eapi_9_ranks_below_package_use() {
+        let root = Root::new()
+            .file("repo/profiles/default/eapi", "9\n")
+            .file("repo/profiles/default/use.stable", "x\ny\n-acl\n")
+            .file("repo/profiles/default/package.use", "a/b -x z\n")
+            .file("repo/profiles/default/package.use.stable", "a/b -z w\n");
+        let package = Ebuild::new("a/b-1").iuse("acl w x y z");
+        assert_eq!(package.flags(&root.load()), "w y");
+        let root = root.file("repo/profiles/default/eapi", "8\n");
+        assert_eq!(package.flags(&root.load()), "acl z");
+    }
+
+    #[test]
+    fn a_repository_has_use_files_of_its_own() {
+        let root = Root::new()
+            .file("repo/profiles/use.mask", "m\n")
+            .file("repo/profiles/package.use", "a/b r1 r2\n")
+            .file("repo/profiles/package.use.force", "a/b f\n")
+            .file("repo/profiles/make.defaults", "USE=\"r3\"\n")
+            .file("etc/portage/make.conf", "USE=\"m -r2\"\n");
+        let mut package = Ebuild::new("a/b-1").iuse("m r1 r2 r3 f");
+        assert_eq!(package.flags(&root.load()), "f r1 r3");
+        package.repository = "elsewhere";
+        assert_eq!(package.flags(&root.load()), "m");
+    }
+
+    #[test]
+    fn groups_of_package_use() {
+        let root = Root::new().file(
+            "etc/portage/package.use/mine",
+            "a/b one PYTHON_TARGETS: -* py13 -py11\na/b two\n*/* L10N: de\n",
+        );
+        let package =
+            Ebuild::new("a/b-1").iuse("one two l10n_de python_targets_py12 python_targets_py13");
+        assert_eq!(
+            package.flags(&root.load()),
+            "l10n_de one python_targets_py13 two"
+        );
+    }
+
+    #[test]
+    fn what_is_no_flag_is_left_out() {
+        let root = Root::new().file("repo/profiles/default/use.mask", "-good\n#x\n!bad\n");
+        let warnings = root.load().warnings().join("\n");
+        assert!(
+            warnings.ends_with("use.mask:3: `!bad` is no USE flag and is left out"),
+            "{warnings}"
+        );
+        assert!(
+            is_flag("c++") && is_flag("python_targets_py3-1@x") && !is_flag("-x") && !is_flag("")
+        );
+    }
+}

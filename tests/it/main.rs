@@ -1,3 +1,6 @@
 //! Integration tests: the real program, real bash, real processes and files.
 
+// A test says what it expects by failing.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod processors;

@@ -113,7 +113,7 @@ async fn nothing_of_one_ebuild_is_seen_by_the_next() {
          for v in STAYS LEAK LEAK2 TZ; do [[ ! -v $v ]] || die \"$v is seen\"; done\n\
          declare -F foo && die 'foo is seen'\n\
          [[ $IFS == $' \\t\\n' ]] || die IFS; shopt -q nullglob && die nullglob\n\
-         [[ $- != *f* ]] || die noglob; [[ -z $(trap) ]] || die trap; [[ $(umask) == 0022 ]] || die umask\n\
+         [[ $- != *f* ]] || die noglob; [[ -z $(trap -p EXIT ERR DEBUG RETURN INT TERM) ]] || die trap; [[ $(umask) == 0022 ]] || die umask\n\
          [[ $(ulimit -n) != 64 ]] || die ulimit; [[ -z $(alias) ]] || die alias\n\
          [[ ! -e /proc/self/fd/7 ]] || die 'descriptor 7'; [[ $(type -t printf) == builtin ]] || die printf\n\
          [[ $OPTIND == 1 ]] || die OPTIND; readonly STAYS=2; [[ $STAYS == 2 ]] || die STAYS; }\n",

@@ -123,7 +123,7 @@ fn chown_if_possible(env: &HelperEnv, helper: &str, words: &[OsString]) -> Resul
     Ok(())
 }
 
-type Words3 = (Vec<OsString>, Option<OsString>, Vec<PathBuf>);
+type SplitArguments = (Vec<OsString>, Option<OsString>, Vec<PathBuf>);
 
 /// Splits arguments into options, the first other word, and paths, which go below the image.
 /// Gives all the words for the program, that first word, and the paths.
@@ -131,7 +131,7 @@ fn below_image(
     env: &HelperEnv,
     args: &[OsString],
     is_first: impl Fn(&OsStr) -> bool,
-) -> Result<Words3, HelperError> {
+) -> Result<SplitArguments, HelperError> {
     let (mut words, mut first, mut paths) = (Vec::new(), None, Vec::new());
     for arg in args {
         if !is_first(arg) {

@@ -260,3 +260,86 @@ fn normal(path: &Path) -> PathBuf {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Build;
+
+    fn installed(words: &[&str]) -> Vec<String> {
+        let build = Build::new("6");
+        for file in [
+            "h/a.html",
+            "h/b.css",
+            "h/c.txt",
+            "h/CVS/d.html",
+            "h/s/e.png",
+            "h/README",
+        ] {
+            build.file(file, "");
+        }
+        build.call(words).ok();
+        let files = build.files();
+        let tree = "usr/share/doc/foo-1.2-r3/html/";
+        files
+            .iter()
+            .map(|f| f.strip_prefix(tree).unwrap().replace(" 644", ""))
+            .collect()
+    }
+
+    #[test]
+    fn files_by_extension_and_name() {
+        assert_eq!(installed(&["dohtml", "h/a.html", "h/c.txt"]), ["a.html"]);
+        assert_eq!(
+            installed(&["dohtml", "-r", "h"]),
+            ["h/a.html", "h/b.css", "h/s/e.png"]
+        );
+        assert_eq!(
+            installed(&["dohtml", "-r", "h/"]),
+            ["a.html", "b.css", "s/e.png"]
+        );
+        assert_eq!(
+            installed(&["dohtml", "-a", "txt,css", "-r", "h/."]),
+            ["b.css", "c.txt"]
+        );
+        assert_eq!(
+            installed(&["dohtml", "-A", "txt", "-x", "s", "-f", "README", "-r", "h/"]),
+            ["CVS/d.html", "README", "a.html", "b.css", "c.txt"]
+        );
+        assert_eq!(
+            installed(&["dohtml", "-p", "/pre/fix", "h/a.html"]),
+            ["pre/fix/a.html"]
+        );
+        assert_eq!(installed(&["dohtml", "no.html", "h/a.html"]), ["a.html"]);
+        assert_eq!(installed(&["dohtml", "-h"]), [""; 0]);
+    }
+
+    #[test]
+    fn what_cannot_be_taken() {
+        let build = Build::new("6");
+        build.file("h/a.html", "").file("c.txt", "");
+        assert!(
+            build
+                .call(&["dohtml", "no"])
+                .error()
+                .ends_with("no: does not exist")
+        );
+        let called = build.call(&["dohtml", "h"]);
+        assert!(
+            called.stderr.contains("without recursion option"),
+            "{}",
+            called.stderr
+        );
+        assert_eq!(
+            called.error(),
+            "dohtml: none of the arguments can be installed"
+        );
+        build.var("PORTAGE_DOHTML_WARN_ON_SKIPPED_FILES", "1");
+        let called = build.call(&["dohtml", "-V", "c.txt"]).ok();
+        assert!(called.stderr.contains("skipped file") && called.stdout.contains("\"png\""));
+        build
+            .var("__EBD_DOCDESTTREE", "d")
+            .call(&["dohtml", "h/a.html"])
+            .ok();
+        assert_eq!(build.files(), ["usr/share/doc/foo-1.2-r3/d/a.html 644"]);
+    }
+}

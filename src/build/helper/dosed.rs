@@ -56,3 +56,33 @@ pub(super) fn run(env: &HelperEnv, helper: &str, args: &[OsString]) -> Result<()
     }
     all_done(helper, failures)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Build;
+
+    #[test]
+    fn files_of_the_image_are_edited() {
+        let build = Build::new("3");
+        let image = build.image().to_str().unwrap().to_owned();
+        build.file("a", &format!("{image}/etc\n")).file("b", "x\n");
+        build.call(&["doins", "a", "b"]).ok();
+        build.call(&["dosed", "/a", "s/x/y/", "b"]).ok();
+        assert_eq!(
+            (build.read("a"), build.read("b")),
+            ("/etc\n".into(), "y\n".into())
+        );
+        assert!(
+            build
+                .call(&["dosed", "s/a/b/", "/no"])
+                .error()
+                .ends_with("no: does not exist")
+        );
+        assert!(
+            build
+                .call(&["dosed", "bad", "/a"])
+                .error()
+                .contains("sed failed")
+        );
+    }
+}

@@ -81,3 +81,90 @@ pub(super) fn nonfatal(
         .env("PORTAGE_NONFATAL", "1");
     Ok(command)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+
+    use super::super::testing::Build;
+    use super::super::{Outcome, run};
+    use super::*;
+
+    #[test]
+    fn make_gets_options_before_and_after() {
+        let build = Build::new("8");
+        build.file(
+            "Makefile",
+            "all:\n\t@echo \"$(X)$(Y) $(MAKEOPTS)\" > out\nfail:\n\t@exit 3\n",
+        );
+        build
+            .var("MAKEOPTS", "-j2  X=user")
+            .var("EXTRA_EMAKE", "Y=extra");
+        let called = build.call(&["emake", "X=a b", "all"]).ok();
+        assert_eq!(called.stderr, "make -j2 X=user 'X=a b' all Y=extra \n");
+        let out = build.path("src/out");
+        assert_eq!(
+            std::fs::read_to_string(out).unwrap(),
+            "a bextra -j2  X=user\n"
+        );
+        let called = build.call(&["emake", "fail"]);
+        assert_eq!(called.error(), "emake: make failed with exit status 2");
+        assert!(called.fatal);
+        assert_eq!(called.result.unwrap_err().exit_status(), 2);
+        build.var("PORTAGE_QUIET", "1");
+        assert_eq!(build.call(&["emake", "-n", "all"]).ok().stderr, "");
+    }
+
+    #[test]
+    fn a_job_server_is_not_left() {
+        let build = Build::new("8");
+        build
+            .var("MAKEOPTS", "-j9")
+            .var("MAKEFLAGS", " -j2")
+            .var("MAKE", "true  --x");
+        assert_eq!(build.call(&["emake", "y"]).ok().stderr, "true --x y \n");
+    }
+
+    #[test]
+    fn any_phase_may_call_it_and_a_missing_make_is_named() {
+        let build = Build::new("8");
+        build
+            .state("EBUILD_PHASE", "compile")
+            .var("MAKE", "no-such-make");
+        let called = build.call(&["emake"]);
+        assert!(
+            called
+                .error()
+                .starts_with("emake: cannot run no-such-make: ")
+        );
+        assert_eq!(called.result.unwrap_err().exit_status(), 127);
+        let called = build.var("MAKE", "sh -c").call(&["emake", "kill -9 $$"]);
+        assert_eq!(called.error(), "emake: sh failed with exit status 137");
+    }
+
+    // Row 105.
+    #[test]
+    fn nonfatal_becomes_its_command() {
+        let build = Build::new("8");
+        let args = ["sh", "-c", "echo $__EBD_NONFATAL $PORTAGE_NONFATAL; exit 4"];
+        let outcome = run(
+            OsStr::new("nonfatal"),
+            &args.map(OsString::from),
+            &build.env(),
+        );
+        let Ok(Outcome::Exec(mut command)) = outcome else {
+            panic!("{outcome:?}")
+        };
+        let output = command.output().unwrap();
+        assert_eq!(
+            (output.status.code(), output.stdout),
+            (Some(4), b"1 1\n".to_vec())
+        );
+        assert!(
+            build
+                .call(&["nonfatal"])
+                .error()
+                .ends_with("at least one argument needed")
+        );
+    }
+}

@@ -311,3 +311,18 @@ fn read_eapi(state: &HashMap<OsString, OsString>, path: &Path) -> Result<Eapi, H
         eapi: text,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn state_is_nul_terminated() {
+        let state = parse_state(b"A=1\0B=x=y\nz\0C=\0broken\0\xff=\xfe\0");
+        let get = |key: &str| state.get(OsStr::new(key)).map(|v| v.as_bytes().to_vec());
+        assert_eq!(get("A"), Some(b"1".to_vec()));
+        assert_eq!(get("B"), Some(b"x=y\nz".to_vec()));
+        assert_eq!(get("C"), Some(Vec::new()));
+        assert_eq!(state.len(), 4);
+    }
+}

@@ -386,7 +386,9 @@ fn parse_options(words: Vec<OsString>) -> Result<Installer, String> {
             };
             (letter, value)
         } else {
-            let mut short = text.strip_prefix('-').unwrap_or_default();
+            let Some(mut short) = text.strip_prefix('-') else {
+                return Ok(Installer::Program(words));
+            };
             while let Some(after) = short.strip_prefix('p') {
                 options.preserve_timestamps = true;
                 short = after;
@@ -463,4 +465,118 @@ pub(super) fn basename(path: &OsStr) -> &OsStr {
         .rposition(|b| *b == b'/')
         .map_or(0, |at| at + 1);
     OsStr::from_bytes(bytes.get(start..).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Mode, whether it clears set-id bits, owner, group, whether times are kept.
+    type Read = (u32, bool, Option<u32>, Option<u32>, bool);
+
+    fn options(text: &str) -> Option<Read> {
+        match Installer::parse("doins", OsStr::new(text), Words::Quoted) {
+            Ok(Installer::Native(o)) => Some((
+                o.mode,
+                o.clears_setid,
+                o.owner,
+                o.group,
+                o.preserve_timestamps,
+            )),
+            Ok(Installer::Program(_)) => None,
+            Err(e) => panic!("{e}"),
+        }
+    }
+
+    #[test]
+    fn options_are_read_as_getopt_does() {
+        assert_eq!(options(""), Some((0o755, true, None, None, false)));
+        assert_eq!(options("-m0644"), Some((0o644, false, None, None, false)));
+        assert_eq!(
+            options("-m 00644 -p"),
+            Some((0o644, true, None, None, true))
+        );
+        assert_eq!(options("-pm 4711"), Some((0o4711, false, None, None, true)));
+        assert_eq!(
+            options("--mode=600 --owner 12"),
+            Some((0o600, false, Some(12), None, false))
+        );
+        assert_eq!(
+            options("-o root -g '13'"),
+            Some((0o755, true, Some(0), Some(13), false))
+        );
+        assert_eq!(
+            options("-pp --preserve-timestamps"),
+            Some((0o755, true, None, None, true))
+        );
+        for text in [
+            "-m u=rw",
+            "-v",
+            "-D",
+            "--mod=600",
+            "-m 9",
+            "file",
+            "-",
+            "--",
+            "-m 10000",
+            "-pv",
+        ] {
+            assert_eq!(options(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn quotes_are_those_of_a_shell() {
+        let split = |text: &str| {
+            let words = split_quoted(OsStr::new(text))?;
+            Some(
+                words
+                    .into_iter()
+                    .map(|w| w.into_string().unwrap())
+                    .collect::<Vec<_>>(),
+            )
+        };
+        let words = |list: &[&str]| Some(list.iter().map(|w| (*w).to_owned()).collect());
+        assert_eq!(
+            split(r#" a 'b c'  "d\"e\f" g\ h '' "#),
+            words(&["a", "b c", "d\"e\\f", "g h", ""])
+        );
+        assert_eq!(split("'a"), None);
+        assert_eq!(split("a\\"), None);
+        assert_eq!(split(""), words(&[]));
+    }
+
+    #[test]
+    fn the_umask_is_not_asked_for_install_directories() {
+        let directory = tempfile::tempdir().unwrap();
+        let top = directory.path().join("top");
+        fs::create_dir(&top).unwrap();
+        fs::set_permissions(&top, Permissions::from_mode(0o2755)).unwrap();
+        let made = top.join("a/./b/../c/");
+        install_directory(&made, &InstallOptions::with_mode(0o700)).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o7777;
+        // The set-group-id bit is inherited, and left alone by a mode of few digits.
+        assert_eq!(mode(&top.join("a")), 0o2755);
+        assert_eq!(mode(&top.join("a/c")), 0o2700);
+        ensure_directory(&top.join("a/d")).unwrap();
+        assert_eq!(mode(&top.join("a/d")), 0o755);
+    }
+
+    #[test]
+    fn attributes_are_copied_but_for_excluded_ones() {
+        let directory = tempfile::tempdir().unwrap();
+        let (from, to) = (directory.path().join("a"), directory.path().join("b"));
+        fs::write(&from, "").unwrap();
+        fs::write(&to, "").unwrap();
+        if xattr::set(&from, "user.ebd.one", b"1").is_err() {
+            return; // this file system has none
+        }
+        xattr::set(&from, "user.two", b"2").unwrap();
+        copy_xattrs(&from, &to, "security.* user.t*").unwrap();
+        assert_eq!(
+            xattr::get(&to, "user.ebd.one").unwrap(),
+            Some(b"1".to_vec())
+        );
+        assert_eq!(xattr::get(&to, "user.two").unwrap(), None);
+    }
 }

@@ -159,3 +159,60 @@ fn number(text: &[u8], at: &mut usize, radix: u32, most: usize) -> Option<u32> {
     }
     value
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Build;
+    use super::*;
+
+    // Rows 113, 114.
+    #[test]
+    fn messages_go_to_standard_error_and_the_log() {
+        let build = Build::new("8");
+        let logging = build.path("temp/logging");
+        std::fs::create_dir(&logging).unwrap();
+        let called = build.call(&["einfo", r"a\tb\nc", "d"]).ok();
+        assert_eq!(
+            (called.stdout.as_str(), called.stderr.as_str()),
+            ("", " * a\tb\n * c d\n")
+        );
+        build.call(&["ewarn", "w"]).ok();
+        build.call(&["elog"]).ok();
+        for helper in ["eerror", "eqawarn"] {
+            build.call(&[helper, "x"]).ok();
+        }
+        let log = std::fs::read_to_string(logging.join("install")).unwrap();
+        assert_eq!(log, "INFO a\tb\nINFO c d\nWARN w\nERROR x\nQA x\n");
+        build.var("NO_COLOR", "").call(&["einfo", "x"]).ok();
+        assert_eq!(build.call(&["einfo", "x"]).stderr, " \x1b[32m*\x1b[0m x\n");
+        assert_eq!(
+            build.var("NOCOLOR", "true").call(&["einfo", "x"]).stderr,
+            " * x\n"
+        );
+    }
+
+    #[test]
+    fn escapes_are_those_of_bash() {
+        for text in [
+            r"plain",
+            r"a\tb\n",
+            r"\a\b\e\E\f\r\v\\",
+            r"\0101\060x\0",
+            r"\x41\x4g\xzz",
+            r"\u00e9\U1F600",
+            r"a\cb",
+            r"\q\",
+            r"\1",
+            r"\'",
+            r"\uzz",
+        ] {
+            let script = r#"LC_ALL=C.UTF-8 echo -en "$1""#;
+            let bash = std::process::Command::new("bash")
+                .args(["-c", script, "bash", text])
+                .env("LC_ALL", "C.UTF-8")
+                .output()
+                .unwrap();
+            assert_eq!(unescape(text.as_bytes()), bash.stdout, "{text}");
+        }
+    }
+}

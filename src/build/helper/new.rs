@@ -146,3 +146,156 @@ fn read_stdin(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use super::super::Stdin;
+    use super::super::testing::Build;
+
+    #[test]
+    fn files_get_new_names() {
+        let build = Build::new("8");
+        build.file("a.1", "x").var("__EBD_EXEDESTTREE", "/opt");
+        for helper in [
+            "newbin",
+            "newsbin",
+            "newexe",
+            "newinitd",
+            "newins",
+            "newconfd",
+            "newenvd",
+            "newdoc",
+            "newheader",
+            "newlib.a",
+            "newlib.so",
+            "newman",
+        ] {
+            build
+                .call(&[helper, "a.1", &format!("{}.1", &helper[3..])])
+                .ok();
+        }
+        assert_eq!(
+            build.files(),
+            [
+                "etc/conf.d/confd.1 644",
+                "etc/env.d/envd.1 644",
+                "etc/init.d/initd.1 755",
+                "ins.1 644",
+                "opt/exe.1 755",
+                "usr/bin/bin.1 755",
+                "usr/include/header.1 644",
+                "usr/lib/lib.a.1 644",
+                "usr/lib/lib.so.1 755",
+                "usr/sbin/sbin.1 755",
+                "usr/share/doc/foo-1.2-r3/doc.1 644",
+                "usr/share/man/man1/man.1 644"
+            ]
+        );
+    }
+
+    // Row 126.
+    #[test]
+    fn standard_input_is_a_file_from_eapi_5() {
+        let mut build = Build::new("8");
+        build.stdin = Stdin::Bytes(b"text".to_vec());
+        build.call(&["newins", "-", "f"]).ok();
+        build.call(&["newman", "-", "f.1"]).ok();
+        assert_eq!(build.read("f"), "text");
+        assert_eq!(build.files(), ["f 644", "usr/share/man/man1/f.1 644"]);
+        assert_eq!(std::fs::read_dir(build.path("temp")).unwrap().count(), 0);
+        build.stdin = Stdin::Terminal;
+        let called = build.call(&["newbin", "-", "g"]);
+        assert_eq!(called.error(), "newbin: standard input is a terminal");
+        let old = Build::new("4");
+        assert!(
+            old.call(&["newins", "-", "f"])
+                .error()
+                .ends_with("/-: does not exist")
+        );
+        old.file("-", "").call(&["newins", "-", "f"]).ok();
+    }
+
+    #[test]
+    fn only_newins_keeps_links() {
+        let build = Build::new("8");
+        build
+            .file("a", "")
+            .link("a", "l")
+            .file("d/x", "")
+            .link("d", "dl")
+            .link("none", "no");
+        build.call(&["newins", "l", "ins"]).ok();
+        build.call(&["newlib.so", "l", "lib"]).ok();
+        build.call(&["newdoc", "l", "doc"]).ok();
+        build.call(&["newins", "dl", "dins"]).ok();
+        assert_eq!(
+            build.files(),
+            [
+                "dins -> d",
+                "ins -> a",
+                "usr/lib/lib 755",
+                "usr/share/doc/foo-1.2-r3/doc 644"
+            ]
+        );
+        assert!(
+            build
+                .call(&["newdoc", "dl", "x"])
+                .error()
+                .ends_with("dl: is a directory")
+        );
+        assert!(
+            build
+                .call(&["newins", "d", "x"])
+                .error()
+                .ends_with("d: is a directory")
+        );
+        assert!(
+            build
+                .call(&["newins", "no", "x"])
+                .error()
+                .ends_with("no: does not exist")
+        );
+    }
+
+    #[test]
+    fn a_new_name_is_a_name() {
+        let build = Build::new("8");
+        build.file("a", "");
+        for name in ["s/b", "b/", ".", "..", "/"] {
+            let called = build.call(&["newins", "a", name]);
+            let expected = format!("newins: the new name must be one, not a path: `{name}`");
+            assert_eq!(called.error(), expected);
+        }
+        for words in [&["newins", "a"][..], &["newins", "a", ""], &["newins"]] {
+            assert!(build.call(words).error().contains("two arguments needed"));
+        }
+        let called = build.call(&["newins", "a", "/b", "c", "d"]).ok();
+        assert!(
+            called.stderr.contains("more than 2 arguments: c d"),
+            "{}",
+            called.stderr
+        );
+        assert_eq!(build.files(), ["b 644"]);
+        assert!(
+            build
+                .call(&["newman", "a", "b"])
+                .error()
+                .ends_with("not a man page")
+        );
+    }
+
+    #[test]
+    fn devices_can_be_read_and_copies_are_new() {
+        let build = Build::new("8");
+        build.call(&["newins", "/dev/null", "empty"]).ok();
+        assert_eq!(build.files(), ["empty 644"]);
+        let old = filetime::FileTime::from_unix_time(1_000_000_000, 0);
+        build.file("a", "").var("__EBD_INSOPTIONS", "-p");
+        filetime::set_file_mtime(build.path("src/a"), old).unwrap();
+        build.call(&["newins", "a", "b"]).ok();
+        let there = std::fs::metadata(build.image().join("b")).unwrap();
+        assert_ne!(there.mtime(), 1_000_000_000);
+    }
+}

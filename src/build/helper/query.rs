@@ -150,3 +150,145 @@ fn parse(env: &HelperEnv, helper: &str, text: &OsStr) -> Result<Atom, HelperErro
     let flags = env.text("USE");
     Ok(atom.evaluate_use(|flag| flags.split_ascii_whitespace().any(|f| f == flag)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::super::testing::Build;
+    use super::super::{HelperError, Outcome};
+
+    fn install(root: &Path, package: &str, slot: &str, flags: &str) {
+        let directory = root.join("var/db/pkg").join(package);
+        fs::create_dir_all(&directory).unwrap();
+        for (name, text) in [
+            ("EAPI", "8"),
+            ("SLOT", slot),
+            ("USE", flags),
+            ("IUSE", "on off"),
+            ("repository", "gentoo"),
+            ("KEYWORDS", "amd64"),
+        ] {
+            fs::write(directory.join(name), format!("{text}\n")).unwrap();
+        }
+    }
+
+    fn build(eapi: &str) -> Build {
+        let build = Build::new(eapi);
+        for (variable, root) in [("ROOT", "root"), ("ESYSROOT", "sysroot"), ("BROOT", "host")] {
+            build.state(variable, build.path(root).to_str().unwrap());
+        }
+        install(&build.path("root"), "dev-libs/a-1.0", "0/1", "on");
+        install(&build.path("root"), "dev-libs/a-1.10-r2", "1/2", "");
+        install(&build.path("sysroot"), "dev-libs/s-1", "0", "");
+        install(&build.path("host"), "dev-libs/h-1", "0", "");
+        build
+    }
+
+    fn has(build: &Build, words: &[&str]) -> bool {
+        let words: Vec<&str> = ["has_version"].iter().chain(words).copied().collect();
+        match build.call(&words).result {
+            Ok(Outcome::Exit(status)) => status == 0,
+            other => panic!("{words:?}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn packages_are_found_by_atom() {
+        let build = build("8");
+        build.state("USE", "on").state("EBUILD_PHASE", "setup");
+        for (atom, found) in [
+            ("dev-libs/a", true),
+            ("dev-libs/b", false),
+            (">=dev-libs/a-1.10", true),
+            (">dev-libs/a-1.10-r2", false),
+            ("dev-libs/a:0", true),
+            ("dev-libs/a:1/2", true),
+            ("dev-libs/a:2", false),
+            ("dev-libs/a:0[on]", true),
+            ("dev-libs/a:0[off]", false),
+            ("dev-libs/a:0[on=]", true),
+            ("dev-libs/a:0[off?]", true),
+            ("dev-libs/a:1[on=]", false),
+        ] {
+            assert_eq!(has(&build, &[atom]), found, "{atom}");
+        }
+        let best = |atom| build.call(&["best_version", atom]).ok().stdout;
+        assert_eq!(best("dev-libs/a"), "dev-libs/a-1.10-r2\n");
+        assert_eq!(best("<dev-libs/a-1.5"), "dev-libs/a-1.0\n");
+        assert_eq!(best("dev-libs/b"), "\n");
+    }
+
+    #[test]
+    fn options_choose_the_root() {
+        let eight = build("8");
+        for (words, found) in [
+            (["-r", "dev-libs/a"], true),
+            (["-d", "dev-libs/a"], false),
+            (["-d", "dev-libs/s"], true),
+            (["-b", "dev-libs/h"], true),
+            (["-b", "dev-libs/s"], false),
+        ] {
+            assert_eq!(has(&eight, &words), found, "{words:?}");
+        }
+        let other = eight.path("host");
+        eight.var("ROOT", other.to_str().unwrap());
+        assert!(has(&eight, &["dev-libs/h"]));
+        assert!(has(&build("6"), &["--host-root", "dev-libs/h"]));
+        for (eapi, option) in [("6", "-b"), ("4", "--host-root"), ("8", "--host-root")] {
+            let called = build(eapi).call(&["has_version", option, "dev-libs/a"]);
+            assert!(
+                matches!(called.result, Err(HelperError::UnsupportedOption { .. })),
+                "{eapi}"
+            );
+            assert!(called.fatal);
+        }
+    }
+
+    #[test]
+    fn questions_that_make_no_sense_end_the_build() {
+        let build = build("8");
+        for words in [
+            &["has_version", "dev-libs/a-1.0"][..],
+            &["has_version", "dev-libs/a::gentoo"],
+            &["has_version", "a"],
+            &["has_version", ""],
+            &["has_version", "-b", "-d"],
+            &["has_version"],
+            &["has_version", "-b"],
+            &["best_version", "dev-libs/a", "dev-libs/b"],
+        ] {
+            let called = build.call(words);
+            assert!(
+                called.result.is_err() && called.fatal,
+                "{words:?}: {called:?}"
+            );
+        }
+        let called = build.call(&["has_version", "a b"]);
+        assert_eq!(called.error(), "has_version: invalid atom `a b`");
+    }
+
+    #[test]
+    fn atoms_of_later_eapis_are_remarked_and_answered() {
+        let build = build("0");
+        assert!(has(&build, &["dev-libs/a:1"]));
+        assert!(
+            build
+                .call(&["has_version", "dev-libs/a:1"])
+                .stderr
+                .contains("QA Notice")
+        );
+    }
+
+    #[test]
+    fn a_root_without_packages_has_none() {
+        let build = Build::new("8");
+        build.state("ROOT", build.path("nothing").to_str().unwrap());
+        assert!(!has(&build, &["dev-libs/a"]));
+        assert_eq!(
+            build.call(&["best_version", "dev-libs/a"]).ok().stdout,
+            "\n"
+        );
+    }
+}

@@ -1,0 +1,121 @@
+//! Settings that Portage knows and this program does not follow yet: none is passed over in silence.
+
+use crate::config::Config;
+
+/// FEATURES without which a build is confined less than the user asked for.
+const CONFINEMENT: &[&str] = &[
+    "sandbox",
+    "usersandbox",
+    "userpriv",
+    "network-sandbox",
+    "ipc-sandbox",
+    "pid-sandbox",
+    "mount-sandbox",
+    "network-sandbox-proxy",
+    "fakeroot",
+    "suidctl",
+    "selinux",
+];
+
+/// FEATURES whose absence changes how something is done, but not what comes of it.
+const WITHOUT_EFFECT: &[&str] = &[
+    "ccache",
+    "distcc",
+    "distcc-pump",
+    "icecream",
+    "jobserver-token",
+    "cgroup",
+    "userfetch",
+    "binpkg-logs",
+    "split-log",
+    "split-elog",
+    "compress-build-logs",
+];
+
+/// FEATURES without which something else would be built than the user asked for.
+const REFUSED: &[(&str, &str)] = &[
+    ("binpkg-signing", "packages are not signed"),
+    ("packdebug", "debug information is not packed"),
+    ("force-prefix", "there is no support for an offset prefix"),
+];
+
+/// Variables that are not followed, with what happens instead.
+const VARIABLES: &[(&str, &str)] = &[
+    ("FETCHCOMMAND", "distfiles are fetched by ebd itself"),
+    ("RESUMECOMMAND", "distfiles are fetched by ebd itself"),
+    ("FETCH_WRAPPER", "distfiles are fetched by ebd itself"),
+    ("PORTAGE_BINPKG_TAR_OPTS", "images are packed by ebd itself"),
+    ("PORTAGE_NICENESS", "builds run with the caller's priority"),
+    (
+        "PORTAGE_IONICE_COMMAND",
+        "builds run with the caller's priority",
+    ),
+    (
+        "PORTAGE_SCHEDULING_POLICY",
+        "builds run with the caller's priority",
+    ),
+    (
+        "PORTAGE_LOGDIR",
+        "the log is temp/build.log in the build's folder",
+    ),
+];
+
+/// What the configuration asks for that cannot be done.
+#[derive(Debug, thiserror::Error)]
+pub enum UnsupportedError {
+    /// A FEATURE that must not be ignored.
+    #[error("FEATURES={feature}: is not supported yet ({instead}); remove it from FEATURES")]
+    Feature {
+        /// The word.
+        feature: &'static str,
+        /// What would happen instead.
+        instead: &'static str,
+    },
+}
+
+/// What the user should know of settings that are not followed: sentences, none if all are.
+///
+/// # Errors
+/// A setting without which the packages would be others than asked for.
+pub fn notices(config: &Config) -> Result<Vec<String>, UnsupportedError> {
+    let features = config.features();
+    for (feature, instead) in REFUSED {
+        if features.contains(*feature) {
+            return Err(UnsupportedError::Feature { feature, instead });
+        }
+    }
+    let present = |names: &[&'static str]| {
+        let found: Vec<&str> = names
+            .iter()
+            .copied()
+            .filter(|name| features.contains(*name))
+            .collect();
+        found.join(" ")
+    };
+    let mut notices = Vec::new();
+    let confinement = present(CONFINEMENT);
+    if !confinement.is_empty() {
+        notices.push(format!(
+            "builds are not confined yet: no effect have FEATURES=\"{confinement}\""
+        ));
+    }
+    let without = present(WITHOUT_EFFECT);
+    if !without.is_empty() {
+        notices.push(format!("not supported yet: FEATURES=\"{without}\""));
+    }
+    // What a built-in default says is nothing that the user asked for.
+    let asked = |name: &str| {
+        config
+            .origin(name)
+            .is_some_and(|origin| origin.file.exists())
+    };
+    for (name, instead) in VARIABLES {
+        if asked(name) {
+            notices.push(format!("{name} has no effect yet: {instead}"));
+        }
+    }
+    if asked("BINPKG_FORMAT") && config.get("BINPKG_FORMAT") == Some("gpkg") {
+        notices.push("BINPKG_FORMAT=gpkg is not written yet: packages are xpak".into());
+    }
+    Ok(notices)
+}
