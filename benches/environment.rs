@@ -69,7 +69,11 @@ impl Place {
     }
 
     /// A shell that is ready for phases, and how long it took to be.
-    async fn shell(&self, pool: &Pool, restore: Option<&Path>) -> Result<(Shell, Duration), Failure> {
+    async fn shell(
+        &self,
+        pool: &Pool,
+        restore: Option<&Path>,
+    ) -> Result<(Shell, Duration), Failure> {
         let setup = ShellSetup {
             directory: self.path("private"),
             log: self.path("temp/build.log"),
@@ -120,7 +124,10 @@ async fn wait_for_both(
 
 fn median(mut times: Vec<Duration>) -> f64 {
     times.sort();
-    times.get(times.len() / 2).map_or(0.0, Duration::as_secs_f64) * 1000.0
+    times
+        .get(times.len() / 2)
+        .map_or(0.0, Duration::as_secs_f64)
+        * 1000.0
 }
 
 async fn measure() -> Result<(), Failure> {
@@ -199,10 +206,19 @@ async fn measure() -> Result<(), Failure> {
         sizes.0, sizes.1
     );
     println!("save, what the build waits for  {waits:6.1} ms");
-    println!("save, in the background         {:6.1} ms until written", background.0);
-    println!("                                {:6.1} ms more to filter and keep", background.1);
+    println!(
+        "save, in the background         {:6.1} ms until written",
+        background.0
+    );
+    println!(
+        "                                {:6.1} ms more to filter and keep",
+        background.1
+    );
     println!("load                            {load:6.1} ms");
-    println!("save (waited for) and load      {:6.1} ms, target below 20 ms", waits + load);
+    println!(
+        "save (waited for) and load      {:6.1} ms, target below 20 ms",
+        waits + load
+    );
     println!(
         "everything, one after the other {:6.1} ms",
         background.0 + background.1 + load

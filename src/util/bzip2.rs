@@ -25,7 +25,8 @@ pub fn compress(mut from: impl Read, to: &mut impl Write, level: u32) -> io::Res
     (&mut from)
         .take(longest as u64 + 1)
         .read_to_end(&mut head)?;
-    let Some(enough) = (1..level).find(|level| head.len() <= shortest_block(*level as usize)) else {
+    let Some(enough) = (1..level).find(|level| head.len() <= shortest_block(*level as usize))
+    else {
         let mut encoder = BzEncoder::new(head.as_slice().chain(from), Compression::new(level));
         return io::copy(&mut encoder, to).map(drop);
     };
@@ -69,7 +70,9 @@ mod tests {
         // Runs of four are the worst case for the first step of the algorithm.
         let runs: Vec<u8> = (0_u32..1_000_000).map(|at| (at / 4 % 251) as u8).collect();
         for bytes in [text, runs] {
-            for length in [0, 1, 79_984, 79_985, 100_000, 160_000, 719_984, 719_985, 1_000_000] {
+            for length in [
+                0, 1, 79_984, 79_985, 100_000, 160_000, 719_984, 719_985, 1_000_000,
+            ] {
                 for level in [1, 2, 9] {
                     let part = &bytes[..length];
                     assert!(ours(part, level) == plain(part, level), "{length} {level}");
