@@ -19,13 +19,14 @@ __ebd_save_environment() {
 # __ebd_remember_library: notes which functions are the library's, but for those that the fork
 # that saves needs and that no environment keeps.
 __ebd_remember_library() {
-	local name text IFS=$' \t\n'
-	declare -gA __EBD_LIBRARY=()
+	builtin local name text IFS=$' \t\n'
+	builtin declare -gA __EBD_LIBRARY
+	__EBD_LIBRARY=()
 	text=$(builtin declare -F)
 	for name in ${text//declare -f /}; do
 		__EBD_LIBRARY[${name}]=1
 	done
-	unset -v '__EBD_LIBRARY[__ebd_notify]'
+	builtin unset -v '__EBD_LIBRARY[__ebd_notify]'
 }
 
 # __ebd_write_variables FILE NAME…
@@ -33,16 +34,16 @@ __ebd_remember_library() {
 # The values of the named variables that are set, as NUL-terminated NAME=VALUE; of an array one
 # NAME[]=VALUE for each element.
 __ebd_write_variables() {
-	local __ebd_file=$1 __ebd_name
-	shift
+	builtin local __ebd_file="$1" __ebd_name
+	builtin shift
 	for __ebd_name; do
-		local -n __ebd_reference=${__ebd_name}
+		builtin local -n __ebd_reference="${__ebd_name}"
 		if [[ ${__ebd_reference@a} == *[aA]* || ${#__ebd_reference[@]} -gt 1 ]]; then
 			[[ ${#__ebd_reference[@]} -eq 0 ]] ||
 				builtin printf "${__ebd_name}[]=%s\\0" "${__ebd_reference[@]}"
 		elif [[ -v ${__ebd_name} ]]; then
 			builtin printf '%s=%s\0' "${__ebd_name}" "${__ebd_reference}"
 		fi
-		unset -n __ebd_reference
+		builtin unset -n __ebd_reference
 	done >"${__ebd_file}"
 }

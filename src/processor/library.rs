@@ -39,7 +39,7 @@ pub fn processor_text() -> String {
     for content in FILES {
         let _ = writeln!(text, "{content}");
     }
-    text.push_str("__ebd_remember_library\n__ebd_remember_builtins\n");
+    text.push_str("__ebd_remember_library\n");
     text.push_str(include_str!("../../bash/processor.bash"));
     text
 }
