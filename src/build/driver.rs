@@ -95,6 +95,8 @@ pub struct Driver {
     visible_environment: PathBuf,
     progress: Progress,
     phase_limit: Option<Duration>,
+    /// The phases since the last one whose environment was asked for.
+    passed: Vec<String>,
     /// The phase whose environment is being written by a fork of the shell.
     saving: Option<String>,
     /// The phase whose environment is being filtered and kept.
@@ -147,6 +149,7 @@ impl Driver {
             visible_environment,
             progress,
             phase_limit,
+            passed: Vec::new(),
             saving: None,
             keeping: None,
         }
@@ -167,7 +170,8 @@ impl Driver {
     }
 
     /// Runs shell text that ends with the message that `phase` is done, and keeps the environment
-    /// behind it if `checkpoint`. No process that it started is left.
+    /// behind it if `checkpoint`; without, it counts as finished when a later one does. No process
+    /// that it started is left.
     ///
     /// # Errors
     /// A [`PhaseError`]; the driver must then be ended.
@@ -208,6 +212,8 @@ impl Driver {
             command.extend_from_slice(b" & )");
             self.shell.command(&command).await?;
             self.saving = Some(phase.to_owned());
+        } else {
+            self.passed.push(phase.to_owned());
         }
         Ok(())
     }
@@ -330,8 +336,10 @@ impl Driver {
         let Some(phase) = self.saving.take() else {
             return Ok(());
         };
-        if !self.progress.has(&phase) {
-            self.progress.finished.push(phase.clone());
+        for finished in self.passed.drain(..).chain([phase.clone()]) {
+            if !self.progress.has(&finished) {
+                self.progress.finished.push(finished);
+            }
         }
         let progress = self.progress.clone();
         let private = self.private.clone();

@@ -287,11 +287,13 @@ impl Build<'_> {
         } else {
             Progress::forget(&self.directories.private())?;
             self.directories.create_afresh()?;
-            Progress {
+            let progress = Progress {
                 input,
                 finished: Vec::new(),
                 image_finished: false,
-            }
+            };
+            progress.store(&self.directories.private())?;
+            progress
         };
         self.tell_phase("fetch");
         if let Err(error) = fetching::fetch(self.session, self.candidate, &prepared.distfiles).await
@@ -642,7 +644,13 @@ impl Build<'_> {
         let places = self.places(prepared);
         let sources = self.sources(prepared, &places)?;
         let token = token::fresh();
-        let restore = progress.finished.last().cloned();
+        // Phases that had nothing to do have no environment of their own.
+        let private = self.directories.private();
+        let restore = progress
+            .finished
+            .iter()
+            .rfind(|phase| kept_environment(&private, phase).exists())
+            .cloned();
         let input = progress.input.clone();
         let shell = self
             .start(prepared, &sources, &token, restore.as_deref())
@@ -722,9 +730,27 @@ impl Build<'_> {
             }
             self.write_phase(sources, token, phase)?;
             let text = self.phase_text(phase);
-            self.run_phase(driver, phase, &text, true).await?;
+            // The last one's environment is the package's, or for whoever looks at the build.
+            let checkpoint = phase == last || self.leaves_something(phase, prepared);
+            self.run_phase(driver, phase, &text, checkpoint).await?;
         }
         driver.settle().await.map_err(BuildError::Between)
+    }
+
+    /// Whether the ebuild, or a default, may have done anything in the phase, so that taking up the
+    /// build behind it is worth an environment. If not it is run all the same, for what users hook
+    /// onto it, and run again if the build is taken up before the next environment.
+    fn leaves_something(&self, phase: Phase, prepared: &Prepared) -> bool {
+        let defined = self.candidate.value("DEFINED_PHASES");
+        let defines = |phase: Phase| defined.split_whitespace().any(|name| name == phase.name());
+        // Defaults of src_ phases find nothing to do where nothing was unpacked or made.
+        let has_sources = !prepared.distfiles.wanted.is_empty()
+            || PHASES
+                .iter()
+                .filter(|earlier| **earlier != Phase::Setup)
+                .take_while(|earlier| **earlier != phase)
+                .any(|earlier| defines(*earlier));
+        defines(phase) || (phase != Phase::Setup && has_sources)
     }
 
     /// Whether `src_test` is run (PMS 9.1.8, 7.3.3).

@@ -23,9 +23,10 @@ const END_LIMIT: Duration = Duration::from_secs(5);
 /// The most bytes of a processor's own error output that an error message shows.
 const COMPLAINT_LIMIT: u64 = 2000;
 
-/// The first thing bash is told: read the library from standard input and evaluate it.
+/// The first thing bash is told: read the library from standard input and evaluate it. The text
+/// does not end before bash does, so it is dropped in there, lest it be part of every environment.
 const BOOT: &str = "LC_ALL=C IFS= read -r -N 10 n && LC_ALL=C IFS= read -r -N $((10#$n)) t && \
-                    unset n && eval \"$t\"";
+                    eval \"unset -v n t\n$t\"";
 
 /// What processors are started with.
 #[derive(Debug, Clone)]
