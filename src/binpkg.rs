@@ -9,5 +9,4 @@ pub mod compression;
 pub mod image_tar;
 pub mod index;
 pub mod pkgdir;
-pub mod reduce;
 pub mod xpak;

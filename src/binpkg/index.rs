@@ -19,7 +19,7 @@ pub use header::HeaderSettings;
 pub use locked::LockedIndex;
 
 use super::pkgdir::PkgdirError;
-use super::reduce::ReduceError;
+use crate::pms::dependency::DependencyError;
 use crate::util::atomic::AtomicError;
 
 /// The version of the format, in the header.
@@ -63,7 +63,7 @@ pub enum IndexError {
         /// The file of build-info.
         key: &'static str,
         /// Why.
-        source: ReduceError,
+        source: Box<DependencyError>,
     },
     /// What a package or the index says of the revisions of repositories is no JSON object of texts.
     #[error("REPO_REVISIONS of the {place} is invalid")]

@@ -3,7 +3,8 @@
 //!
 //! In order: [`write_install`] when `src_install` is through, [`write_metadata`] right after it,
 //! then the steps of [`image`](super::image), then [`inject_libc_dependency`] if the image has ELF
-//! files, and [`write_build_id`] and [`write_package_digest`] around the packaging.
+//! files. What is known only of the finished package is added by
+//! [`record_in_build_info`](crate::binpkg::build::record_in_build_info).
 
 mod dependencies;
 mod libc;
@@ -229,24 +230,6 @@ pub fn write_metadata(
     write(image, "CHOST", &line(metadata.chost))
 }
 
-/// Writes `BUILD_ID`, which has no newline.
-///
-/// # Errors
-///
-/// When it cannot be written.
-pub fn write_build_id(image: &Image, build_id: u64) -> Result<(), BuildInfoError> {
-    write(image, "BUILD_ID", build_id.to_string().as_bytes())
-}
-
-/// Writes `BINPKGMD5`, the digest of the finished xpak package in hexadecimal.
-///
-/// # Errors
-///
-/// When it cannot be written.
-pub fn write_package_digest(image: &Image, md5: &str) -> Result<(), BuildInfoError> {
-    write(image, "BINPKGMD5", format!("{md5}\n").as_bytes())
-}
-
 fn write(image: &Image, name: &str, content: &[u8]) -> Result<(), BuildInfoError> {
     let path = image.build_info.join(name);
     fs::write(&path, content).map_err(BuildInfoError::io("write", &path))
@@ -422,15 +405,6 @@ mod tests {
         let test = TestImage::new();
         write_metadata(&test.image, &metadata, &context).unwrap();
         assert_eq!(read(&test, "IUSE_EFFECTIVE"), None);
-    }
-
-    #[test]
-    fn ids_and_digests() {
-        let test = TestImage::new();
-        write_build_id(&test.image, 7).unwrap();
-        write_package_digest(&test.image, "d41d8cd9").unwrap();
-        assert_eq!(read(&test, "BUILD_ID").unwrap(), "7");
-        assert_eq!(read(&test, "BINPKGMD5").unwrap(), "d41d8cd9\n");
     }
 
     #[test]

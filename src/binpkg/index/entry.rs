@@ -4,9 +4,10 @@ use std::borrow::Cow;
 
 use super::{IndexError, default_value, known, one_line};
 use crate::binpkg::pkgdir::Written;
-use crate::binpkg::reduce::{Words, reduce};
 use crate::binpkg::xpak::Metadata;
 use crate::pms::cpv::Cpv;
+use crate::pms::dependency::DepSpec;
+use crate::pms::eapi::Eapi;
 
 /// What Portage takes over from build-info into the index.
 const TAKEN: [&str; 20] = [
@@ -92,22 +93,32 @@ impl Entry {
         };
         let flags = value("USE");
         let flags: Vec<&str> = flags.split(' ').collect();
+        // What a package of an EAPI from the future says is read as far as it is known.
+        let eapi = Eapi::parse(&value("EAPI")).unwrap_or(Eapi::LATEST);
+        let on = |flag: &str| flags.contains(&flag);
         for key in TAKEN {
-            let words = match key {
-                "BDEPEND" | "DEPEND" | "IDEPEND" | "PDEPEND" | "RDEPEND" => Some(Words::Atoms),
-                "LICENSE" | "PROPERTIES" | "RESTRICT" => Some(Words::Plain),
-                _ => None,
+            let text = value(key);
+            let evaluated = match key {
+                "BDEPEND" | "DEPEND" | "IDEPEND" | "PDEPEND" | "RDEPEND" => {
+                    DepSpec::parse_recorded_dependencies(&text, eapi)
+                        .map(|spec| spec.evaluate(on).to_string())
+                }
+                "LICENSE" => {
+                    DepSpec::parse_license(&text, eapi).map(|s| s.evaluate(on).to_string())
+                }
+                "PROPERTIES" => {
+                    DepSpec::parse_properties(&text, eapi).map(|s| s.evaluate(on).to_string())
+                }
+                "RESTRICT" => {
+                    DepSpec::parse_restrict(&text, eapi).map(|s| s.evaluate(on).to_string())
+                }
+                _ => Ok(text),
             };
-            let value =
-                match words {
-                    Some(words) => reduce(&value(key), words, |flag| flags.contains(&flag))
-                        .map_err(|source| IndexError::Dependency {
-                            cpv: cpv.to_string(),
-                            key,
-                            source,
-                        })?,
-                    None => value(key),
-                };
+            let value = evaluated.map_err(|source| IndexError::Dependency {
+                cpv: cpv.to_string(),
+                key,
+                source: Box::new(source),
+            })?;
             entry.set(key, &value);
         }
         if entry.stored("SLOT").is_none() {
