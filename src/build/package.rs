@@ -997,13 +997,9 @@ impl Build<'_> {
             library_paths: Vec::new(),
             pkgdir: config.pkgdir(),
             format: self.settings.format,
-            header: HeaderSettings {
-                profile: profile_name(config),
-                variables: config
-                    .variables()
-                    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                    .collect(),
-            },
+            header: HeaderSettings::collect(profile_name(config), |name| {
+                config.get(name).map(str::to_owned)
+            }),
         }
     }
 }

@@ -29,11 +29,36 @@ const COPIED: [&str; 16] = [
 pub struct HeaderSettings {
     /// The profile, below `profiles/` of its repository; the absolute path where it lies elsewhere.
     pub profile: Option<String>,
-    /// The variables of the configuration by name. More than the header needs do no harm; needed are those of PMS 11.1
-    /// that describe USE_EXPAND, `CHOST`, `CBUILD`, `USE`, `ARCH` and its like, `ACCEPT_*`, `CONFIG_PROTECT*`,
-    /// `FEATURES`, `GENTOO_MIRRORS`, `INSTALL_MASK`, `IUSE_IMPLICIT`, `PORTAGE_BINHOST_HEADER_URI` and
-    /// `PORTAGE_BINHOST_TTL`.
+    /// The variables of the configuration that the header tells of, by name.
     pub variables: BTreeMap<String, String>,
+}
+
+impl HeaderSettings {
+    /// The settings that the header wants, as `variable` gives them.
+    pub fn collect(profile: Option<String>, variable: impl Fn(&str) -> Option<String>) -> Self {
+        let mut variables = BTreeMap::new();
+        let mut take = |name: &str| -> String {
+            let value = variable(name);
+            if let Some(value) = &value {
+                variables.insert(name.to_owned(), value.clone());
+            }
+            value.unwrap_or_default()
+        };
+        for name in ["CHOST", "PORTAGE_BINHOST_HEADER_URI", "PORTAGE_BINHOST_TTL"] {
+            take(name);
+        }
+        for name in COPIED {
+            take(name);
+        }
+        for group in take("USE_EXPAND_IMPLICIT").split_whitespace() {
+            take(group);
+            take(&format!("USE_EXPAND_VALUES_{group}"));
+        }
+        for group in take("USE_EXPAND_UNPREFIXED").split_whitespace() {
+            take(group);
+        }
+        Self { profile, variables }
+    }
 }
 
 impl Index {
@@ -125,6 +150,31 @@ VERSION: 0
 
 ";
         assert_eq!(String::from_utf8(index.write(9)).unwrap(), expected);
+    }
+
+    #[test]
+    fn takes_what_the_header_wants_and_no_more() {
+        let all = [
+            ("USE_EXPAND_IMPLICIT", "ARCH ELIBC"),
+            ("USE_EXPAND_VALUES_ELIBC", "glibc"),
+            ("ELIBC", "glibc"),
+            ("CHOST", "x"),
+            ("SECRET", "y"),
+        ];
+        let collected = HeaderSettings::collect(None, |name| {
+            let found = all.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| (*value).to_owned())
+        });
+        let names: Vec<&str> = collected.variables.keys().map(String::as_str).collect();
+        assert_eq!(
+            names,
+            [
+                "CHOST",
+                "ELIBC",
+                "USE_EXPAND_IMPLICIT",
+                "USE_EXPAND_VALUES_ELIBC"
+            ]
+        );
     }
 
     #[test]
