@@ -496,7 +496,7 @@ impl Build<'_> {
     ) -> Result<Shell, BuildError> {
         let private = self.directories.private();
         runtime::link_helpers(&private, self.candidate.eapi, &self.session.program)?;
-        runtime::write_initial(&private, &sources.initial())?;
+        runtime::write_initial(&private, &sources.initial(restore.is_some()))?;
         self.write_phase(sources, token, Phase::Setup)?;
         let setup = ShellSetup {
             directory: private.clone(),
@@ -584,7 +584,7 @@ impl Build<'_> {
             // In a fork of the shell: what pkg_pretend sets is for nobody (PMS 9.1.2).
             let mut text = b"( ".to_vec();
             text.extend(self.phase_call(Phase::Pretend));
-            text.extend_from_slice(b" ) || exit\n");
+            text.extend_from_slice(b" ) || builtin exit\n");
             text.extend(phase_end(Phase::Pretend));
             self.run_phase(driver, Phase::Pretend, &text, false).await?;
         }
@@ -652,9 +652,9 @@ impl Build<'_> {
 
     /// The command without the message that the phase is done.
     fn phase_call(&self, phase: Phase) -> Vec<u8> {
-        let mut text = b"source \"${__EBD_BUILD}/phase.env\"\n".to_vec();
+        let mut text = b"builtin source \"${__EBD_BUILD}/phase.env\"\n".to_vec();
         for bashrc in &self.candidate.config.bashrcs {
-            text.extend_from_slice(b"source ");
+            text.extend_from_slice(b"builtin source ");
             text.extend(quote(bashrc.as_os_str().as_encoded_bytes()));
             text.push(b'\n');
         }
@@ -845,7 +845,11 @@ impl Build<'_> {
 
 /// The command that tells that a phase is done.
 fn phase_end(phase: Phase) -> Vec<u8> {
-    format!("__ebd_notify phase-done {} || exit 97\n", phase.name()).into_bytes()
+    format!(
+        "__ebd_notify phase-done {} || builtin exit 97\n",
+        phase.name()
+    )
+    .into_bytes()
 }
 
 /// Values that the variables of a build borrow.

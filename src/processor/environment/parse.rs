@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::scan::{Broken, RESERVED, Scanner, ends_word, is_identifier};
+use crate::processor::scan::{Broken, RESERVED, Scanner, ends_word, is_identifier};
 use super::value::{decode, skip_value};
 use super::{Attributes, Environment, EnvironmentError, StoredFunction, StoredVariable};
 

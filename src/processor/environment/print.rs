@@ -1,6 +1,6 @@
 //! Statements that recreate an environment.
 
-use super::scan::RESERVED;
+use crate::processor::scan::RESERVED;
 use super::value::Value;
 use super::{Attributes, Environment, StoredVariable};
 
