@@ -64,8 +64,15 @@ inherit() {
 	fi
 }
 
-# Sources one eclass with nothing but its own name in scope.
+# Sources one eclass with nothing but its own name in scope; one that the processor keeps is run
+# from there.
 __ebd_source_eclass() {
+	if [[ -n ${__EBD_ECLASSES[$1]} ]]; then
+		if ! "${__EBD_ECLASSES[$1]}"; then
+			die "inherit: ${1} could not be sourced"
+		fi
+		builtin return
+	fi
 	# shellcheck disable=SC1090
 	if ! builtin source "$1"; then
 		die "inherit: ${1} could not be sourced"
@@ -131,7 +138,7 @@ __ebd_after_source() {
 # __ebd_write_metadata FILE: the metadata keys, as NUL-terminated KEY=VALUE.
 __ebd_write_metadata() {
 	builtin local var
-	for var in ${__EBD_EAPI[metadata_variables]} INHERIT; do
+	for var in ${__EBD_EAPI[metadata_variables]} INHERIT __EBD_ENTERED; do
 		builtin printf '%s=%s\0' "${var}" "${!var}"
 	done >"$1"
 }

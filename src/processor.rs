@@ -16,6 +16,7 @@ mod pool;
 mod process;
 mod scan;
 mod shell;
+pub mod sourcer;
 
 pub use pool::Pool;
 pub use process::{Processor, ProcessorError, Settings};

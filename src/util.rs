@@ -3,3 +3,5 @@
 pub mod atomic;
 pub mod digest;
 pub mod lock;
+pub mod tail;
+pub mod token;

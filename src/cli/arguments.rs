@@ -28,6 +28,8 @@ pub(super) struct Arguments {
 pub(super) enum Command {
     /// Build packages from source into binary packages
     Build(Box<Build>),
+    /// Bring the metadata caches of repositories up to date
+    Regen(Box<Regen>),
     /// Print completions for a shell
     #[command(
         after_help = "Example:\n  ebd completions bash >/usr/share/bash-completion/completions/ebd"
@@ -114,6 +116,59 @@ pub(super) struct Build {
 fn phases() -> impl TypedValueParser<Value = Phase> {
     let names = package::PHASES.iter().map(|phase| phase.name());
     PossibleValuesParser::new(names).try_map(|name| Phase::from_name(&name).ok_or("no such phase"))
+}
+
+const REGEN_EXAMPLES: &str = "Examples:
+  ebd regen
+      All configured repositories.
+  ebd regen --repo ./my-overlay my-overlay
+      A repository that is not configured anywhere.
+  ebd regen gentoo dev-libs/openssl
+      Only one package.
+  ebd regen --check
+      Change nothing; exit status 1 if an entry is stale (for CI).
+  ebd regen --cache /var/cache/metadata gentoo
+      Leave the repository as it is; entries go to /var/cache/metadata/gentoo.";
+
+/// Bring the metadata caches of repositories up to date.
+#[derive(Debug, Args)]
+#[command(after_help = REGEN_EXAMPLES)]
+pub(super) struct Regen {
+    /// Repositories by name, and packages (category/name) to confine the work to
+    #[arg(value_name = "REPO|PACKAGE")]
+    pub(super) names: Vec<String>,
+
+    /// How many processors to use; the number of cores if not given
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(super) jobs: Option<u16>,
+
+    /// Keep entries in DIR/REPOSITORY instead of the repository
+    #[arg(long, value_name = "DIR")]
+    pub(super) cache: Option<PathBuf>,
+
+    /// Change nothing; exit with 1 if anything is stale
+    #[arg(long)]
+    pub(super) check: bool,
+
+    /// Source every ebuild, even those whose entry is right
+    #[arg(long)]
+    pub(super) all: bool,
+
+    /// Parse every eclass whole for every ebuild (slower; to see whether it makes a difference)
+    #[arg(long)]
+    pub(super) whole_eclasses: bool,
+
+    /// End an ebuild that takes longer than this many seconds to source
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) timeout: u64,
+
+    /// Where things are.
+    #[command(flatten)]
+    pub(super) places: Places,
+
+    /// What is shown.
+    #[command(flatten)]
+    pub(super) display: Display,
 }
 
 /// Formats of binary packages.

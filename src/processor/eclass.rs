@@ -9,6 +9,7 @@
 //! The bodies belong to the eclass, not to the functions' names: different eclasses, and branches
 //! of one, define functions of the same name.
 
+use super::library::quote;
 use super::scan::Scanner;
 
 /// An eclass in two parts.
@@ -66,6 +67,82 @@ pub fn split(text: &[u8], id: &str) -> Option<SplitEclass> {
         top_level: without_comments(&top_level),
         functions,
     })
+}
+
+/// The job, for a fork, that has bash print to `file` how it understands each function: as part of
+/// another function, and alone.
+#[must_use]
+pub fn check_script(split: &SplitEclass, file: &[u8]) -> Vec<u8> {
+    let mut script = b"command exec >".to_vec();
+    script.extend(quote(file));
+    script.extend_from_slice(b" 2>/dev/null\n");
+    for function in &split.functions {
+        let mut nested = b"__ebd_whole() {\n".to_vec();
+        nested.extend_from_slice(&function.definition);
+        nested.extend_from_slice(b"\n}");
+        let name = quote(function.name.as_bytes());
+        for (definition, name) in [(&nested, &b"__ebd_whole"[..]), (&function.definition, &name)] {
+            script.extend_from_slice(b"unset -f -- ");
+            script.extend_from_slice(name);
+            script.extend_from_slice(b"; eval ");
+            script.extend(quote(definition));
+            script.extend_from_slice(b" && declare -f -- ");
+            script.extend_from_slice(name);
+            script.extend_from_slice(b"; printf '\\0'\n");
+        }
+    }
+    // The top level must be valid with its stubs too.
+    script.extend_from_slice(b"eval ");
+    let mut top_level = b"__ebd_whole() {\n".to_vec();
+    top_level.extend_from_slice(&split.top_level);
+    top_level.extend_from_slice(b"\n}");
+    script.extend(quote(&top_level));
+    script.extend_from_slice(b" && printf 'valid\\0'\n");
+    script
+}
+
+/// Whether what bash printed for [`check_script`] says that every function is one definition and
+/// nothing else, so that a stub may stand in its place.
+#[must_use]
+pub fn is_sound(split: &SplitEclass, answer: &[u8]) -> bool {
+    let mut texts = answer.split(|&byte| byte == 0);
+    for function in &split.functions {
+        let (Some(nested), Some(alone)) = (texts.next(), texts.next()) else {
+            return false;
+        };
+        if !is_same(nested, alone, &function.name) {
+            return false;
+        }
+    }
+    texts.next() == Some(b"valid")
+}
+
+/// Whether a function that bash printed inside of another is the one that it printed alone: the
+/// first is indented, but for here-documents, and has its keyword.
+fn is_same(nested: &[u8], alone: &[u8], name: &str) -> bool {
+    let lines = |text: &[u8]| -> Vec<Vec<u8>> {
+        text.split(|&byte| byte == b'\n')
+            .map(|line| line.trim_ascii().to_vec())
+            .filter(|line| !line.is_empty())
+            .collect()
+    };
+    let (nested, alone) = (lines(nested), lines(alone));
+    let Some(inner) = nested
+        .len()
+        .checked_sub(1)
+        .and_then(|last| nested.get(2..last))
+    else {
+        return false;
+    };
+    let Some((head, body)) = inner.split_first() else {
+        return false;
+    };
+    let Some((own_head, own_body)) = alone.split_first() else {
+        return false;
+    };
+    *head == format!("function {name} ()").into_bytes()
+        && *own_head == format!("{name} ()").into_bytes()
+        && body == own_body
 }
 
 /// The text without lines that are nothing but a comment, where that is safe to say: outside of
