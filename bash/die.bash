@@ -58,6 +58,7 @@ nonfatal() {
 	if [[ $# -lt 1 ]]; then
 		die "nonfatal: a command is missing"
 	fi
+	# shellcheck disable=SC2034 # the second is for helpers that only know that one
 	builtin local -x __EBD_NONFATAL=1 PORTAGE_NONFATAL=1
 	"$@"
 }
@@ -92,20 +93,20 @@ __ebd_helper_failed() {
 # helper, the first line that begins so counts, else the first that has the helper's name as a word
 # (it may be called by a subshell or by xargs), else the function's own.
 __ebd_find_line() {
-	local IFS=$' \t\n' place file start number=0 line first=$3 begins='' has=''
-	shopt -s extdebug
+	builtin local IFS=$' \t\n' place file start number=0 line first="$3" begins='' has=''
+	builtin shopt -s extdebug
 	place=$(builtin declare -F "$1")
-	shopt -u extdebug
+	builtin shopt -u extdebug
 	place=${place#* }
 	start=${place%% *} file=${place#* }
 	__ebd_failed_line=${start}
-	[[ -n ${first} && -r ${file} && ${start} == +([0-9]) ]] || return 0
+	[[ -n ${first} && -r ${file} && ${start} == +([0-9]) ]] || builtin return 0
 	while builtin read -r line; do
 		number=$((number + 1))
 		if [[ ${number} -gt ${start} ]]; then
 			[[ -n ${begins} || ${2%%[[:space:]]*} != "${first}" || ${line} != "${2%%[$'\n']*}"* ]] || begins=${number}
 			[[ -n ${has} || " ${line} " != *[[:space:]\(\;\|]"${first}"[[:space:]\;\)\|]* ]] || has=${number}
-			[[ ${line} != '}' ]] || break
+			[[ ${line} != '}' ]] || builtin break
 		fi
 	done <"${file}"
 	__ebd_failed_line=${begins:-${has:-${start}}}

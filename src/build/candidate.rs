@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use super::event::Event;
 use super::session::Session;
-use crate::processor::sourcer::{Sourcer, SourcingError, Subject};
 use crate::config::{PackageConfig, PackageQuery};
-use crate::metadata::{self, Entry, Lookup, MetadataError};
+use crate::metadata::{self, Entry, InvalidMetadata, Lookup, MetadataError};
 use crate::pms::atom::{FlagState, PackageFacts};
 use crate::pms::cpv::Cpv;
 use crate::pms::dependency::{DepSpec, DependencyError};
 use crate::pms::eapi::{self, Eapi, UnsupportedEapi};
 use crate::processor::ProcessorError;
+use crate::processor::sourcer::{Sourcer, SourcingError, Subject};
 use crate::repo::{Ebuild, RepoError};
 use crate::util::digest::{HashName, hash_file};
 
@@ -32,7 +32,7 @@ pub enum CandidateError {
         source: std::io::Error,
     },
     /// Its EAPI is not known or not supported.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: its EAPI cannot be used", path.display())]
     Eapi {
         /// The ebuild.
         path: PathBuf,
@@ -73,6 +73,15 @@ pub enum CandidateError {
     /// No processor could be started.
     #[error(transparent)]
     Processor(#[from] ProcessorError),
+    /// Its metadata is not what the specification allows.
+    #[error("{}: its metadata is not valid", path.display())]
+    Invalid {
+        /// The ebuild.
+        path: PathBuf,
+        /// The reason.
+        #[source]
+        source: InvalidMetadata,
+    },
     /// Its repository or an eclass cannot be read.
     #[error(transparent)]
     Repository(#[from] RepoError),
@@ -123,8 +132,12 @@ impl Candidate {
                 (source(session, &ebuild, eapi).await?, eapi)
             }
         };
-        let (slot, subslot) = slots(&entry);
         let text = |key| entry.get(key).unwrap_or_default();
+        let (slot, subslot) = slots(&entry);
+        metadata::Metadata::new(entry.clone()).map_err(|source| CandidateError::Invalid {
+            path: ebuild.path.clone(),
+            source,
+        })?;
         let config = session.config.package(&PackageQuery {
             cpv: &ebuild.cpv,
             slot,
@@ -177,7 +190,7 @@ impl Candidate {
 
 /// The slot and subslot of SLOT.
 fn slots(entry: &Entry) -> (&str, &str) {
-    let slot = entry.get("SLOT").unwrap_or("0");
+    let slot = entry.get("SLOT").unwrap_or_default();
     slot.split_once('/').unwrap_or((slot, slot))
 }
 

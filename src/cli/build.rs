@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
+
 use super::arguments::{self, Display, Places};
 use super::exit::Exit;
 use super::paint::Paint;
@@ -21,15 +23,25 @@ use crate::build::session::Session;
 use crate::build::unsupported;
 use crate::config::{Config, Options};
 use crate::fetch::{FetchOptions, Fetcher};
-use crate::processor::{Pool, Settings as ProcessorSettings};
+use crate::processor::{Pool, Processor, Settings as ProcessorSettings};
 
 /// Runs `ebd build`.
 pub(super) fn main(arguments: arguments::Build) -> Exit {
     let display = arguments.display.clone();
-    signals::guard(work(arguments)).unwrap_or_else(|error| {
+    let done = signals::guard(work(arguments)).unwrap_or_else(|error| {
         complain(&display, &[format!("cannot start: {error}")]);
         Exit::Failed
-    })
+    });
+    if let Exit::Signal(number) = done {
+        let signal = Signal::try_from(i32::from(number)).map_or("a signal", Signal::as_str);
+        complain(
+            &display,
+            &[format!(
+                "ended by {signal}; builds that were at work can be taken up with --resume"
+            )],
+        );
+    }
+    done
 }
 
 /// An error of this subcommand before there are events.
@@ -85,7 +97,17 @@ async fn execute(arguments: arguments::Build, events: Events) -> Result<Exit, Fa
             "gpkg is not written yet; use --format xpak".to_owned(),
         ]));
     }
-    let session = Arc::new(session(&arguments.places, events)?);
+    let processors = ProcessorSettings {
+        bash: arguments.places.bash.clone(),
+        program: std::env::current_exe()?,
+    };
+    // Bash starts while the configuration is read.
+    let starting = processors.clone();
+    let first = tokio::spawn(async move { Processor::start(&starting).await });
+    let session = Arc::new(session(&arguments.places, processors, events)?);
+    if let Ok(Ok(processor)) = first.await {
+        session.pool.put_back(processor);
+    }
     let plan = run::plan(&session, &arguments.atoms, !arguments.nodeps).await?;
     if arguments.pretend {
         plan::show(&plan, &session.config, arguments.display.json);
@@ -113,7 +135,11 @@ async fn execute(arguments: arguments::Build, events: Events) -> Result<Exit, Fa
 }
 
 /// What all builds share, from the command line and the configuration.
-fn session(places: &Places, events: Events) -> Result<Session, Failure> {
+fn session(
+    places: &Places,
+    processors: ProcessorSettings,
+    events: Events,
+) -> Result<Session, Failure> {
     let options = Options {
         config_root: places.config_root.clone(),
         root: places.root.clone(),
@@ -129,7 +155,6 @@ fn session(places: &Places, events: Events) -> Result<Session, Failure> {
     for text in notices.chain(&unsupported) {
         events.tell(Event::Notice { text: text.clone() });
     }
-    let program = std::env::current_exe()?;
     let mut fetch = FetchOptions::new(config.distdir());
     fetch.ro_distdirs = config
         .get("PORTAGE_RO_DISTDIRS")
@@ -140,11 +165,8 @@ fn session(places: &Places, events: Events) -> Result<Session, Failure> {
     fetch.locks = config.features().contains("distlocks");
     let installed = Host::open(config.eroot(), config.provided())?;
     Ok(Session {
-        pool: Pool::new(ProcessorSettings {
-            bash: places.bash.clone(),
-            program: program.clone(),
-        }),
-        program,
+        program: processors.program.clone(),
+        pool: Pool::new(processors),
         events,
         fetcher: Fetcher::new(fetch),
         installed: Arc::new(installed),

@@ -81,7 +81,10 @@ pub fn check_script(split: &SplitEclass, file: &[u8]) -> Vec<u8> {
         nested.extend_from_slice(&function.definition);
         nested.extend_from_slice(b"\n}");
         let name = quote(function.name.as_bytes());
-        for (definition, name) in [(&nested, &b"__ebd_whole"[..]), (&function.definition, &name)] {
+        for (definition, name) in [
+            (&nested, &b"__ebd_whole"[..]),
+            (&function.definition, &name),
+        ] {
             script.extend_from_slice(b"unset -f -- ");
             script.extend_from_slice(name);
             script.extend_from_slice(b"; eval ");

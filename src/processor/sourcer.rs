@@ -42,7 +42,7 @@ pub enum SourcingError {
         output: Vec<String>,
     },
     /// The shell ended without metadata.
-    #[error("{}: ends the shell that sources it (status {status}){}", ebuild.display(), printed(output))]
+    #[error("{}: ends the shell that sources it (status {status}); nothing in global scope may `exit` or `exec`{}", ebuild.display(), printed(output))]
     Ended {
         /// The ebuild.
         ebuild: PathBuf,
@@ -241,10 +241,20 @@ impl Sourcer {
         let _ = fs::remove_file(&metadata);
         self.processor.begin(&job(subject)).await?;
         self.converse(subject, &log).await?;
-        let text = read_bounded(&metadata).map_err(|source| SourcingError::Exchange {
-            path: metadata.clone(),
-            source,
-        })?;
+        let text = match read_bounded(&metadata) {
+            // The shell ended well, but before it came to the metadata.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(SourcingError::Ended {
+                    ebuild: subject.ebuild.to_owned(),
+                    status: 0,
+                    output: last_lines(&log, SHOWN_LINES),
+                });
+            }
+            result => result.map_err(|source| SourcingError::Exchange {
+                path: metadata.clone(),
+                source,
+            })?,
+        };
         let mut values = pairs(&text);
         let entered = values
             .iter()

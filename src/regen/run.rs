@@ -221,9 +221,10 @@ async fn apply(
     for invalid in survey.invalid {
         summary.failed += 1;
         shared.tell(Event::Failed {
-            package: invalid.path.file_stem().map_or_else(String::new, |stem| {
-                stem.to_string_lossy().into_owned()
-            }),
+            package: invalid
+                .path
+                .file_stem()
+                .map_or_else(String::new, |stem| stem.to_string_lossy().into_owned()),
             causes: vec![format!("{}: {}", invalid.path.display(), invalid.reason)],
             ebuild: invalid.path,
         });
@@ -362,7 +363,13 @@ fn eclass_files(shared: &Shared, sourced: &Sourced) -> Result<Vec<PathBuf>, Repo
     sourced
         .inherited()
         .iter()
-        .map(|name| Ok(shared.config.repositories().eclass(&shared.repository, name)?.path))
+        .map(|name| {
+            Ok(shared
+                .config
+                .repositories()
+                .eclass(&shared.repository, name)?
+                .path)
+        })
         .collect()
 }
 
@@ -399,7 +406,10 @@ async fn generate(
     }
     let mut eclasses = Vec::new();
     for name in sourced.inherited() {
-        let file = shared.config.repositories().eclass(&shared.repository, &name)?;
+        let file = shared
+            .config
+            .repositories()
+            .eclass(&shared.repository, &name)?;
         eclasses.push((name, file.md5));
     }
     eclasses.sort();

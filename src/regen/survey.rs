@@ -112,7 +112,12 @@ pub fn survey(scope: &Scope<'_>) -> Result<Survey, SurveyError> {
         while let Some(cp) = packages.get(next.fetch_add(1, Ordering::Relaxed)) {
             let package = scope.repository.ebuilds(cp)?;
             invalid.extend(package.invalid);
-            found.extend(package.ebuilds.into_iter().map(|ebuild| judge(scope, ebuild)));
+            found.extend(
+                package
+                    .ebuilds
+                    .into_iter()
+                    .map(|ebuild| judge(scope, ebuild)),
+            );
         }
         Ok((found, invalid))
     };

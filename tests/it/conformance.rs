@@ -95,7 +95,7 @@ impl World {
         copy(&suite().join("repository"), &repository);
         write(
             &repository.join("profiles/categories"),
-            b"eapi-5\neapi-6\neapi-7\neapi-8\n",
+            b"eapi-0\neapi-5\neapi-6\neapi-7\neapi-8\n",
         );
         for package in packages {
             let Package { case, eapi } = package;
@@ -206,6 +206,9 @@ impl World {
         ] {
             command.env(name, value);
         }
+        if let Some(bash) = std::env::var_os("EBD_BASH") {
+            command.arg("--bash").arg(bash);
+        }
         command.stdin(std::process::Stdio::null()).output().unwrap()
     }
 
@@ -248,7 +251,12 @@ impl World {
         if wrong.is_empty() {
             return None;
         }
-        let tail: Vec<&str> = said.lines().rev().take(30).collect();
+        let tail: Vec<String> = said
+            .lines()
+            .rev()
+            .take(15)
+            .map(|line| line.chars().take(300).filter(|c| !c.is_control()).collect())
+            .collect();
         for line in tail.iter().rev() {
             writeln!(wrong, "  | {line}").unwrap();
         }
@@ -275,14 +283,14 @@ fn list(folder: &Path, below: &str, text: &mut String) {
             writeln!(text, "dir {mode:o} {shown}").unwrap();
             list(&path, &shown, text);
         } else {
-            assert_eq!(metadata.uid(), nix_uid(), "{shown}");
+            assert_eq!(metadata.uid(), own_uid(), "{shown}");
             writeln!(text, "file {mode:o} {shown}").unwrap();
         }
     }
 }
 
 /// Who runs the tests.
-fn nix_uid() -> u32 {
+fn own_uid() -> u32 {
     fs::metadata("/proc/self").unwrap().uid()
 }
 

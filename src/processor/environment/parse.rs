@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use crate::processor::scan::{Broken, RESERVED, Scanner, ends_word, is_identifier};
 use super::value::{decode, skip_value};
 use super::{Attributes, Environment, EnvironmentError, StoredFunction, StoredVariable};
+use crate::processor::scan::{Broken, RESERVED, Scanner, ends_word, is_identifier};
 
 pub(super) fn parse(text: &[u8]) -> Result<Environment, EnvironmentError> {
     let mut parser = Parser {
@@ -61,6 +61,9 @@ impl Parser<'_> {
         let word = self.name_word();
         let word = self.scanner.span(word.start, word.end);
         match word {
+            b"declare" | b"typeset" | b"export" | b"readonly" if self.defines_function() => {
+                self.function(from..from + word.len())
+            }
             b"declare" | b"typeset" => self.declare(Attributes::default(), false),
             b"export" => self.declare(Attributes::of(b"x"), true),
             b"readonly" => self.declare(Attributes::of(b"r"), true),
@@ -92,6 +95,17 @@ impl Parser<'_> {
                 self.function(from..from + word.len())
             }
         }
+    }
+
+    /// Takes what makes the word before it the name of a function, if it stands here.
+    fn defines_function(&mut self) -> bool {
+        let before = self.scanner.at;
+        self.scanner.blanks();
+        let parentheses = self.parentheses();
+        if !parentheses {
+            self.scanner.at = before;
+        }
+        parentheses
     }
 
     /// Takes `NAME=` or `NAME+=` if it stands here; tells whether it appends.
