@@ -63,9 +63,7 @@ pub fn convert(
         fresh(&mut entry, &records, cpv, target, tree)?
     };
     if target.lines().is_some() && !names_only {
-        let mut names: Vec<&str> = records.iter().map(|record| record.name.as_str()).collect();
-        names.sort_unstable();
-        names.dedup();
+        let names: Vec<&str> = records.iter().map(|record| record.name.as_str()).collect();
         let names = names.join(" ");
         // A list without checksums says more than none.
         if !names.is_empty() {
@@ -164,7 +162,6 @@ fn fresh(
             },
         });
     }
-    found.dedup_by(|a, b| a.name == b.name);
     for key in ["_md5_", "_mtime_"] {
         if key != target.checksum_key() {
             entry.set(key, String::new());
@@ -276,7 +273,11 @@ mod tests {
     #[test]
     fn formats_with_keys_lose_nothing() {
         let world = World::new();
-        let entry = world.md5_dict();
+        let mut entry = world.md5_dict();
+        // In pkgcore's order.
+        let fields: Vec<&str> = entry.get(ECLASSES).unwrap().split('\t').collect();
+        let turned = [fields[2], fields[3], fields[0], fields[1]].join("\t");
+        entry.set(ECLASSES, turned);
         let formats = [
             CacheFormat::Md5Dict,
             CacheFormat::FlatHash,
@@ -300,7 +301,7 @@ mod tests {
         assert_eq!(
             times.entry.to_md5_dict(),
             format!(
-                "EAPI=8\nFUTURE=1\nSLOT=0\n_eclasses_=a\t{place}\t100\tb\t{place}\t200\n_mtime_=300\n"
+                "EAPI=8\nFUTURE=1\nSLOT=0\n_eclasses_=b\t{place}\t200\ta\t{place}\t100\n_mtime_=300\n"
             )
         );
     }

@@ -89,12 +89,10 @@ impl EclassRecord {
         })
     }
 
-    /// The value of `_eclasses_`, sorted by name.
+    /// The value of `_eclasses_`. The order, which Portage and pkgcore see differently, stays.
     pub(super) fn join(records: &[Self], directories: bool) -> String {
-        let mut sorted: Vec<&Self> = records.iter().collect();
-        sorted.sort_by(|a, b| a.name.cmp(&b.name));
         let mut fields = Vec::new();
-        for record in sorted {
+        for record in records {
             fields.push(record.name.clone());
             if directories {
                 fields.push(record.directory.clone().unwrap_or_default());
