@@ -5,10 +5,10 @@
 # the EAPI's facts, so that what an ebuild or a saved environment declares is global.
 
 __EBD_SHELL_PID=${BASHPID}
-export __EBD_BUILD __EBD_SHELL_PID
+builtin export __EBD_BUILD __EBD_SHELL_PID
 exec >>"${__EBD_LOG}" 2>&1
 # shellcheck disable=SC1091
-source "${__EBD_BUILD}/initial.env" || exit 1
+builtin source "${__EBD_BUILD}/initial.env" || builtin exit 1
 __ebd_notify hello "${BASHPID}"
 __ebd_select_eapi
 __ebd_output_init
@@ -17,22 +17,23 @@ __ebd_use_init
 __ebd_install_init
 BASH_COMPAT=${__EBD_EAPI[bash_version]}
 __ebd_remember_shell
-trap '__ebd_helper_failed "${BASH_COMMAND}"' PWR
+builtin trap '__ebd_helper_failed "${BASH_COMMAND}"' PWR
 if [[ -n ${__EBD_RESTORE} ]]; then
 	# A function of the environment may hold a pattern that is a syntax error without it.
-	shopt -s extglob
+	builtin shopt -s extglob
 	# shellcheck disable=SC1090
-	source "${__EBD_RESTORE}" || die "the saved environment could not be loaded"
+	builtin source "${__EBD_RESTORE}" || die "the saved environment could not be loaded"
+	builtin shopt -u extglob
 	# shellcheck disable=SC1091
-	source "${__EBD_BUILD}/phase.env"
+	builtin source "${__EBD_BUILD}/phase.env"
 	__ebd_restore_shell
 else
 	__ebd_before_source
 	# shellcheck disable=SC1090
-	source "${EBUILD}" || die "the ebuild could not be sourced"
+	builtin source "${EBUILD}" || die "the ebuild could not be sourced"
 	__ebd_after_source
 fi
 __ebd_notify ready-for-phases
 while __ebd_read_command; do
-	eval "${__EBD_COMMAND}"
+	builtin eval "${__EBD_COMMAND}"
 done

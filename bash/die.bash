@@ -6,21 +6,22 @@
 # Ends the build, from any depth: the supervisor is told why and where, then the shell that runs
 # the phases is killed, so that nothing behind a die in a subshell or a pipe is executed.
 die() {
-	local __ebd_status=$?
-	set +x +e +f +u
-	local IFS=$' \t\n'
+	builtin local __ebd_status="$?"
+	builtin set +x +e +f +u
+	builtin local IFS=$' \t\n'
 	if [[ $1 == -n ]]; then
-		shift
+		builtin shift
 		if [[ -n ${__EBD_NONFATAL} && -n ${__EBD_EAPI[die_nonfatal_option]} ]]; then
 			[[ $# -gt 0 ]] && eerror "$*"
-			return 1
+			builtin return 1
 		fi
 	fi
-	local message=${*:-"(no error message)"} where='' line='' func='' stack='' i source name at
+	builtin local message="$*" where='' line='' func='' stack='' i source name at
+	[[ -n ${message} ]] || message='(no error message)'
 	for ((i = 1; i < ${#FUNCNAME[@]}; i++)); do
 		source=${BASH_SOURCE[i]} name=${FUNCNAME[i - 1]}
 		# Internals are no place that somebody who reads the message could go to.
-		[[ ${source} == */* && ${FUNCNAME[i]} != __ebd_* ]] || continue
+		[[ ${source} == */* && ${FUNCNAME[i]} != __ebd_* ]] || builtin continue
 		at=${BASH_LINENO[i - 1]}
 		[[ ${name} != __ebd_helper_failed ]] || at=${__ebd_failed_line}
 		if [[ -z ${where} ]]; then
@@ -34,7 +35,7 @@ die() {
 		builtin printf ' *   %s\n' "${message//$'\n'/$'\n' *   }"
 		[[ -z ${stack} ]] || builtin printf ' * Called from:\n%s' "${stack}"
 	} >&2
-	local hook
+	builtin local hook
 	for hook in ${EBUILD_DEATH_HOOKS}; do
 		"${hook}" "$@" >&2 2>/dev/null
 	done
@@ -46,7 +47,7 @@ die() {
 __ebd_stop() {
 	builtin kill -KILL "${__EBD_SHELL_PID}" 2>/dev/null
 	builtin kill -KILL "${BASHPID}"
-	exit "${1:-1}"
+	builtin exit "${1:-1}"
 }
 
 # nonfatal COMMAND…: runs it so that a helper's failure, or die -n, is a status and no more.
@@ -57,7 +58,7 @@ nonfatal() {
 	if [[ $# -lt 1 ]]; then
 		die "nonfatal: a command is missing"
 	fi
-	local -x __EBD_NONFATAL=1 PORTAGE_NONFATAL=1
+	builtin local -x __EBD_NONFATAL=1 PORTAGE_NONFATAL=1
 	"$@"
 }
 
@@ -65,7 +66,7 @@ nonfatal() {
 __ebd_helper_fail() {
 	if [[ -z ${__EBD_EAPI[helpers_die]} ]] || [[ -n ${__EBD_NONFATAL} ]]; then
 		eerror "$1"
-		return 1
+		builtin return 1
 	fi
 	die "$1"
 }
@@ -76,7 +77,7 @@ __ebd_helper_fail() {
 # message in a file and send the shell a signal, whose trap runs as soon as the command that the
 # helper was part of is over: still in the function that called it.
 __ebd_helper_failed() {
-	local message='a helper failed' __ebd_failed_line
+	builtin local message='a helper failed' __ebd_failed_line
 	if [[ -r ${__EBD_BUILD}/helper-failed ]]; then
 		message=$(<"${__EBD_BUILD}/helper-failed")
 	fi
@@ -91,20 +92,20 @@ __ebd_helper_failed() {
 # helper, the first line that begins so counts, else the first that has the helper's name as a word
 # (it may be called by a subshell or by xargs), else the function's own.
 __ebd_find_line() {
-	local IFS=$' \t\n' place file start number=0 line first=$3 begins='' has=''
-	shopt -s extdebug
+	builtin local IFS=$' \t\n' place file start number=0 line first="$3" begins='' has=''
+	builtin shopt -s extdebug
 	place=$(builtin declare -F "$1")
-	shopt -u extdebug
+	builtin shopt -u extdebug
 	place=${place#* }
 	start=${place%% *} file=${place#* }
 	__ebd_failed_line=${start}
-	[[ -n ${first} && -r ${file} && ${start} == +([0-9]) ]] || return 0
+	[[ -n ${first} && -r ${file} && ${start} == +([0-9]) ]] || builtin return 0
 	while builtin read -r line; do
 		number=$((number + 1))
 		if [[ ${number} -gt ${start} ]]; then
 			[[ -n ${begins} || ${2%%[[:space:]]*} != "${first}" || ${line} != "${2%%[$'\n']*}"* ]] || begins=${number}
 			[[ -n ${has} || " ${line} " != *[[:space:]\(\;\|]"${first}"[[:space:]\;\)\|]* ]] || has=${number}
-			[[ ${line} != '}' ]] || break
+			[[ ${line} != '}' ]] || builtin break
 		fi
 	done <"${file}"
 	__ebd_failed_line=${begins:-${has:-${start}}}

@@ -3,12 +3,12 @@
 
 # inherit ECLASS…
 inherit() {
-	local __ebd_name __ebd_dir __ebd_file __ebd_var __ebd_saved_eclass=${ECLASS}
-	local -A __ebd_kept
+	builtin local __ebd_name __ebd_dir __ebd_file __ebd_var __ebd_saved_eclass="${ECLASS}"
+	builtin local -A __ebd_kept
 	if [[ -n ${__EBD_PHASE_FUNC} ]]; then
 		die "inherit: may not be called in a phase function"
 	fi
-	local __ebd_depth=$((${__ebd_depth:-0} + 1))
+	builtin local __ebd_depth="$((${__ebd_depth:-0} + 1))"
 	[[ ${__ebd_depth} -gt 1 ]] || __EBD_INHERIT+="${__EBD_INHERIT:+ }$*"
 	for __ebd_name; do
 		if [[ ${__ebd_name} == */* || ${__ebd_name} == .* || -z ${__ebd_name} ]]; then
@@ -29,26 +29,26 @@ inherit() {
 		for __ebd_var in ${__EBD_EAPI[accumulated_variables]}; do
 			if [[ -v ${__ebd_var} ]]; then
 				__ebd_kept[${__ebd_var}]=${!__ebd_var}
-				unset -v "${__ebd_var}"
+				builtin unset -v "${__ebd_var}"
 			fi
 		done
 		ECLASS=${__ebd_name}
-		export ECLASS
-		local __ebd_exported=''
+		builtin export ECLASS
+		builtin local __ebd_exported=''
 		__ebd_source_eclass "${__ebd_file}"
 		for __ebd_var in ${__EBD_EAPI[accumulated_variables]}; do
 			if [[ -v ${__ebd_var} ]]; then
 				__EBD_ECLASS_VALUES[${__ebd_var}]+="${__EBD_ECLASS_VALUES[${__ebd_var}]:+ }${!__ebd_var}"
-				unset -v "${__ebd_var}"
+				builtin unset -v "${__ebd_var}"
 			fi
 			if [[ -v __ebd_kept[${__ebd_var}] ]]; then
-				printf -v "${__ebd_var}" '%s' "${__ebd_kept[${__ebd_var}]}"
+				builtin printf -v "${__ebd_var}" '%s' "${__ebd_kept[${__ebd_var}]}"
 			fi
 		done
 		# Only now: the eclass may define the functions behind its call of EXPORT_FUNCTIONS.
 		for __ebd_var in ${__ebd_exported}; do
-			if declare -F "${__ebd_name}_${__ebd_var}" >/dev/null; then
-				eval "${__ebd_var}() { ${__ebd_name}_${__ebd_var} \"\$@\"; }"
+			if builtin declare -F "${__ebd_name}_${__ebd_var}" >/dev/null; then
+				builtin eval "${__ebd_var}() { ${__ebd_name}_${__ebd_var} \"\$@\"; }"
 			else
 				die "EXPORT_FUNCTIONS: ${__ebd_name}_${__ebd_var} is not defined in ${__ebd_name}.eclass"
 			fi
@@ -60,14 +60,14 @@ inherit() {
 	if [[ -n ${__ebd_saved_eclass} ]]; then
 		ECLASS=${__ebd_saved_eclass}
 	else
-		unset -v ECLASS
+		builtin unset -v ECLASS
 	fi
 }
 
 # Sources one eclass with nothing but its own name in scope.
 __ebd_source_eclass() {
 	# shellcheck disable=SC1090
-	if ! source "$1"; then
+	if ! builtin source "$1"; then
 		die "inherit: ${1} could not be sourced"
 	fi
 }
@@ -82,27 +82,28 @@ EXPORT_FUNCTIONS() {
 
 # __ebd_before_source: clears what sourcing an ebuild is to set.
 __ebd_before_source() {
-	local var
-	declare -gA __EBD_ECLASS_VALUES=()
-	declare -g __EBD_INHERIT='' __EBD_GLOBAL_SCOPE=1
-	unset -v EAPI ECLASS INHERITED __EBD_PHASE_FUNC
+	builtin local var
+	builtin declare -gA __EBD_ECLASS_VALUES
+	__EBD_ECLASS_VALUES=()
+	builtin declare -g __EBD_INHERIT='' __EBD_GLOBAL_SCOPE=1
+	builtin unset -v EAPI ECLASS INHERITED __EBD_PHASE_FUNC
 	for var in ${__EBD_EAPI[metadata_variables]} INHERIT PROVIDES_EXCLUDE REQUIRES_EXCLUDE; do
-		unset -v "${var}"
+		builtin unset -v "${var}"
 	done
 	if [[ -n ${__EBD_EAPI[failglob]} ]]; then
-		shopt -s failglob
+		builtin shopt -s failglob
 	fi
 	# shellcheck disable=SC2034 # read by the ebuild
-	declare -g S=${WORKDIR}/${P}
+	builtin declare -g S="${WORKDIR}/${P}"
 }
 
 # __ebd_after_source: joins the eclasses' parts to the ebuild's and finds the defined phases.
 __ebd_after_source() {
-	local var func phases=''
-	shopt -u failglob
-	set +e +f +u
+	builtin local var func phases=''
+	builtin shopt -u failglob
+	builtin set +e +f +u
 	IFS=$' \t\n'
-	declare -gx EAPI=${EAPI:-0}
+	builtin declare -gx EAPI="${EAPI:-0}"
 	if [[ ${EAPI} != "${__EBD_EAPI[name]}" ]]; then
 		die "EAPI is '${__EBD_EAPI[name]}' by the ebuild's first lines but '${EAPI}' after sourcing it: EAPI must be assigned once, first, and literally"
 	fi
@@ -112,11 +113,11 @@ __ebd_after_source() {
 	fi
 	for var in ${__EBD_EAPI[accumulated_variables]}; do
 		if [[ -n ${__EBD_ECLASS_VALUES[${var}]} ]]; then
-			printf -v "${var}" '%s' "${!var}${!var:+ }${__EBD_ECLASS_VALUES[${var}]}"
+			builtin printf -v "${var}" '%s' "${!var}${!var:+ }${__EBD_ECLASS_VALUES[${var}]}"
 		fi
 	done
 	for func in ${__EBD_EAPI[phases]}; do
-		if declare -F "${func}" >/dev/null; then
+		if builtin declare -F "${func}" >/dev/null; then
 			phases+=" ${func#*_}"
 		fi
 	done
@@ -124,12 +125,12 @@ __ebd_after_source() {
 	DEFINED_PHASES=${DEFINED_PHASES:--}
 	# shellcheck disable=SC2034 # read by name
 	INHERIT=${__EBD_INHERIT}
-	unset -v ECLASS __EBD_ECLASS_VALUES __EBD_INHERIT __EBD_GLOBAL_SCOPE
+	builtin unset -v ECLASS __EBD_ECLASS_VALUES __EBD_INHERIT __EBD_GLOBAL_SCOPE
 }
 
 # __ebd_write_metadata FILE: the metadata keys, as NUL-terminated KEY=VALUE.
 __ebd_write_metadata() {
-	local var
+	builtin local var
 	for var in ${__EBD_EAPI[metadata_variables]} INHERIT; do
 		builtin printf '%s=%s\0' "${var}" "${!var}"
 	done >"$1"

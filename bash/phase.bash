@@ -9,7 +9,7 @@ __ebd_phase() {
 	fi
 	__ebd_enter_directory "$1" "$2"
 	__ebd_call_if_defined "pre_$2"
-	if declare -F "$2" >/dev/null; then
+	if builtin declare -F "$2" >/dev/null; then
 		"$2"
 	else
 		__ebd_run_default "$2"
@@ -19,11 +19,11 @@ __ebd_phase() {
 		die "src_prepare: eapply_user (or default) must be called (PMS 12.3.10)"
 	fi
 	__ebd_call_if_defined "post_$2"
-	unset -v __EBD_PHASE_FUNC
+	builtin unset -v __EBD_PHASE_FUNC
 }
 
 __ebd_call_if_defined() {
-	if declare -F "$1" >/dev/null; then
+	if builtin declare -F "$1" >/dev/null; then
 		"$1"
 	fi
 }
@@ -51,61 +51,100 @@ __ebd_enter_directory() {
 
 # Whether the ebuild defines any src_ phase from unpack up to the named one.
 __ebd_defines_phase_up_to() {
-	local phase
+	builtin local phase
 	for phase in unpack prepare configure compile test install; do
-		[[ " ${DEFINED_PHASES} " == *" ${phase} "* ]] && return 0
-		[[ ${phase} == "$1" ]] && return 1
+		[[ " ${DEFINED_PHASES} " == *" ${phase} "* ]] && builtin return 0
+		[[ ${phase} == "$1" ]] && builtin return 1
 	done
-	return 1
+	builtin return 1
 }
 
 # Puts the shell back to what a phase may rely on when it starts, whatever the one before left.
 __ebd_restore_shell() {
 	builtin enable "${__EBD_BUILTINS[@]}"
-	set +aefnuvxCEHPT -B
-	set +o pipefail +o posix
-	IFS=$' \t\n'
-	if [[ ${BASHOPTS} != "${__EBD_BASHOPTS}" ]]; then
-		local option
-		local -a options
-		options=("${!__EBD_SHOPTS[@]}")
-		for option in "${options[@]}"; do
-			shopt "${__EBD_SHOPTS[${option}]}" "${option}" 2>/dev/null
-		done
-		eqawarn "QA Notice: shell options changed and were not restored in ${__EBD_PHASE_FUNC:-global scope}"
+	builtin set +abefkmtuvxCEHPT -B -h
+	builtin set +o pipefail +o posix
+	# What changes how bash works; the first decides on what the globs below find.
+	builtin unset -v GLOBIGNORE GLOBSORT POSIXLY_CORRECT BASH_ENV ENV BASH_XTRACEFD CDPATH EXECIGNORE FIGNORE \
+		FUNCNEST TIMEFORMAT TMOUT REPLY MAPFILE OPTARG
+	IFS=$' \t\n' OPTIND=1 OPTERR=1 BASH_COMPAT=${__EBD_EAPI[bash_version]}
+	builtin trap - EXIT ERR DEBUG RETURN INT TERM HUP QUIT USR1 USR2 PIPE ALRM
+	builtin trap '__ebd_helper_failed "${BASH_COMMAND}"' PWR
+	builtin local option is changed=''
+	for option in "${!__EBD_SHOPTS[@]}"; do
+		is=-u
+		! builtin shopt -q "${option}" || is=-s
+		if [[ ${is} != "${__EBD_SHOPTS[${option}]}" ]]; then
+			builtin shopt "${__EBD_SHOPTS[${option}]}" "${option}" 2>/dev/null && changed+=" ${option}"
+		fi
+	done
+	if [[ -n ${changed} ]]; then
+		eqawarn "QA Notice: shell options changed and were not restored in ${__EBD_PHASE_FUNC:-global scope}:${changed}"
 	fi
-	trap - EXIT ERR DEBUG RETURN INT TERM HUP QUIT USR1 USR2 PIPE ALRM
-	trap '__ebd_helper_failed "${BASH_COMMAND}"' PWR
-	umask 022
-	builtin cd -- "${PORTAGE_BUILDDIR}/empty" 2>/dev/null || builtin cd / || return
-	DIRSTACK=()
-	unalias -a
+	builtin umask 022
+	__ebd_restore_limits
+	# Whatever is left running is killed by the supervisor, which the shell need not report.
+	builtin disown -a 2>/dev/null
+	builtin cd -- "${PORTAGE_BUILDDIR}/empty" 2>/dev/null || builtin cd / || builtin return
+	builtin dirs -c
+	builtin unalias -a
+	builtin hash -r
+	command exec </dev/null >>"${__EBD_LOG}" 2>&1
 	__ebd_close_descriptors
+}
+
+# __ebd_remember_limits: notes the resource limits, soft and hard, by the letters of ulimit.
+__ebd_remember_limits() {
+	builtin local kind line pattern='-(.)\) +([^ ]+)$'
+	builtin declare -gA __EBD_LIMITS
+	__EBD_LIMITS=()
+	for kind in H S; do
+		while builtin read -r line; do
+			# The size of pipes can only be asked for.
+			if [[ ${line} =~ ${pattern} && ${BASH_REMATCH[1]} != p ]]; then
+				__EBD_LIMITS[${kind}${BASH_REMATCH[1]}]=${BASH_REMATCH[2]}
+			fi
+		done < <(builtin ulimit "-${kind}" -a)
+	done
+}
+
+# __ebd_restore_limits: a lowered hard limit can be raised again by root only.
+__ebd_restore_limits() {
+	builtin local letter
+	for letter in "${!__EBD_LIMITS[@]}"; do
+		[[ ${letter} == H? ]] || builtin continue
+		letter=${letter#H}
+		builtin ulimit -H "-${letter}" "${__EBD_LIMITS[H${letter}]}" 2>/dev/null
+		builtin ulimit -S "-${letter}" "${__EBD_LIMITS[S${letter}]}" 2>/dev/null
+	done
 }
 
 # Closes every descriptor but the standard ones. Nothing here may be redirected: bash would keep
 # the original in a descriptor that is then closed too.
 __ebd_close_descriptors() {
-	local fd
+	builtin local fd
 	for fd in /proc/self/fd/*; do
 		fd=${fd##*/}
 		if [[ ${fd} -gt 2 && ${fd} -ne 255 ]]; then
-			eval "exec ${fd}>&-"
+			builtin eval "exec ${fd}>&-"
 		fi
 	done
 }
 
 # __ebd_remember_shell: notes the builtins and options that __ebd_restore_shell goes back to.
 __ebd_remember_shell() {
-	local line IFS=$' \t\n'
-	declare -ga __EBD_BUILTINS=()
+	builtin local line IFS=$' \t\n'
+	builtin declare -ga __EBD_BUILTINS
+	__EBD_BUILTINS=()
 	while builtin read -r line; do
 		__EBD_BUILTINS+=("${line##* }")
 	done < <(builtin enable)
-	declare -gA __EBD_SHOPTS=()
+	builtin declare -gA __EBD_SHOPTS
+	__EBD_SHOPTS=()
 	while builtin read -r line; do
 		line=${line#shopt }
-		__EBD_SHOPTS[${line#* }]=${line% *}
-	done < <(shopt -p)
-	declare -g __EBD_BASHOPTS=${BASHOPTS}
+		# Those that set the compatibility follow BASH_COMPAT.
+		[[ ${line} == *" compat"* ]] || __EBD_SHOPTS[${line#* }]=${line% *}
+	done < <(builtin shopt -p)
+	__ebd_remember_limits
 }

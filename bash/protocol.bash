@@ -9,12 +9,13 @@
 # Sends one message. The whole message must fit into PIPE_BUF to be written at once, beside what
 # other processes of the build may be writing: long fields are cut.
 __ebd_notify() {
-	local LC_ALL=C IFS=$' \t\n' verb=$1 field limit
-	local -a fields=()
-	shift
+	builtin local LC_ALL=C IFS=$' \t\n' verb="$1" field limit
+	builtin local -a fields
+	fields=()
+	builtin shift
 	if [[ ${__EBD_ARITY[${verb}]} != "$#" ]]; then
 		builtin printf 'ebd: %s takes %s fields, not %s\n' "${verb}" "${__EBD_ARITY[${verb}]}" "$#" >&2
-		return 1
+		builtin return 1
 	fi
 	limit=$((3600 / ($# > 0 ? $# : 1)))
 	for field; do
@@ -25,7 +26,7 @@ __ebd_notify() {
 
 # __ebd_read_command: waits for the next command and leaves its text in __EBD_COMMAND.
 __ebd_read_command() {
-	local LC_ALL=C IFS='' length
+	builtin local LC_ALL=C IFS='' length
 	{
 		builtin read -r -N 10 length &&
 			builtin read -r -N "$((10#${length}))" __EBD_COMMAND

@@ -191,7 +191,8 @@ impl Driver {
             let raw = self.private.join("environment.raw");
             let mut command = b"__ebd_save_environment ".to_vec();
             command.extend(quote(raw.as_os_str().as_encoded_bytes()));
-            command.extend_from_slice(b" &");
+            // No job of the shell: an ebuild's `wait -n` or `jobs` is not to meet it.
+            command.extend_from_slice(b" & builtin disown");
             self.shell.command(&command).await?;
             self.saving = Some(phase.to_owned());
         }

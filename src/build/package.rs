@@ -1,6 +1,6 @@
 //! Building one package, from its distfiles to the file in PKGDIR.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,7 @@ use crate::config::Config;
 use crate::pms::atom::PackageFacts;
 use crate::pms::dependency::DepSpec;
 use crate::pms::phase::Phase;
+use crate::processor::environment::Filter;
 use crate::processor::library::{self, quote};
 use crate::processor::{ProcessorError, Shell, ShellError, ShellSetup};
 use crate::repo::RepoError;
@@ -404,11 +405,17 @@ impl Build<'_> {
             source,
         })?;
         digest.update(&ebuild);
-        for (key, value) in candidate.entry.iter() {
+        // A cached entry has another order than one that was just made.
+        let entry: BTreeMap<_, _> = candidate.entry.iter().collect();
+        for (key, value) in entry {
             digest.update(format!("\0{key}={value}").as_bytes());
         }
+        // Another terminal, directory or session is no other build.
+        let session = Filter::for_save();
         for (key, value) in &candidate.config.variables {
-            digest.update(format!("\0{key}={value}").as_bytes());
+            if !session.drops_variable(key) {
+                digest.update(format!("\0{key}={value}").as_bytes());
+            }
         }
         digest.update(prepared.use_flags.join(" ").as_bytes());
         let digests = digest.finish();
@@ -496,7 +503,7 @@ impl Build<'_> {
     ) -> Result<Shell, BuildError> {
         let private = self.directories.private();
         runtime::link_helpers(&private, self.candidate.eapi, &self.session.program)?;
-        runtime::write_initial(&private, &sources.initial())?;
+        runtime::write_initial(&private, &sources.initial(restore.is_some()))?;
         self.write_phase(sources, token, Phase::Setup)?;
         let setup = ShellSetup {
             directory: private.clone(),
@@ -584,7 +591,7 @@ impl Build<'_> {
             // In a fork of the shell: what pkg_pretend sets is for nobody (PMS 9.1.2).
             let mut text = b"( ".to_vec();
             text.extend(self.phase_call(Phase::Pretend));
-            text.extend_from_slice(b" ) || exit\n");
+            text.extend_from_slice(b" ) || builtin exit\n");
             text.extend(phase_end(Phase::Pretend));
             self.run_phase(driver, Phase::Pretend, &text, false).await?;
         }
@@ -652,9 +659,9 @@ impl Build<'_> {
 
     /// The command without the message that the phase is done.
     fn phase_call(&self, phase: Phase) -> Vec<u8> {
-        let mut text = b"source \"${__EBD_BUILD}/phase.env\"\n".to_vec();
+        let mut text = b"builtin source \"${__EBD_BUILD}/phase.env\"\n".to_vec();
         for bashrc in &self.candidate.config.bashrcs {
-            text.extend_from_slice(b"source ");
+            text.extend_from_slice(b"builtin source ");
             text.extend(quote(bashrc.as_os_str().as_encoded_bytes()));
             text.push(b'\n');
         }
@@ -845,7 +852,11 @@ impl Build<'_> {
 
 /// The command that tells that a phase is done.
 fn phase_end(phase: Phase) -> Vec<u8> {
-    format!("__ebd_notify phase-done {} || exit 97\n", phase.name()).into_bytes()
+    format!(
+        "__ebd_notify phase-done {} || builtin exit 97\n",
+        phase.name()
+    )
+    .into_bytes()
 }
 
 /// Values that the variables of a build borrow.

@@ -7,9 +7,11 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use super::directories::Directories;
+use crate::config::environment::is_allowed;
 use crate::pms::cpv::Cpv;
 use crate::pms::eapi::Eapi;
 use crate::pms::phase::Phase;
+use crate::processor::environment::BASH_VARIABLES;
 use crate::processor::library::quote;
 
 /// What the variables are made of.
@@ -146,10 +148,17 @@ fn ended(path: &Path, eapi: Eapi) -> PathBuf {
 }
 
 impl Sources<'_> {
-    /// Everything that the shell starts with, before the ebuild is sourced.
+    /// Everything that the shell starts with, before the ebuild is sourced or, if `restored`,
+    /// before the environment that an earlier shell saved is loaded.
     #[must_use]
-    pub fn initial(&self) -> Variables {
+    pub fn initial(&self, restored: bool) -> Variables {
         let mut all = Variables::default();
+        let unset: Vec<&str> = self
+            .configured
+            .get("ENV_UNSET")
+            .filter(|_| self.eapi.env_unset())
+            .map(|names| names.split_whitespace().collect())
+            .unwrap_or_default();
         let exports = self.eapi.exports_variables();
         let reserved: Vec<&str> = Eapi::all()
             .flat_map(|eapi| eapi.variables().map(|v| v.name))
@@ -158,8 +167,13 @@ impl Sources<'_> {
             // What the specification defines comes from here, never from a configuration.
             let ours = reserved.contains(&name.as_str())
                 || name.starts_with("__EBD_")
-                || name.starts_with("__ebd_");
-            if is_name(name) && !ours {
+                || name.starts_with("__ebd_")
+                || changes_the_shell(name)
+                || UNSET.contains(&name.as_str())
+                || unset.contains(&name.as_str());
+            // A variable that the ebuild has unset must not come back.
+            let stale = restored && !is_allowed(name);
+            if is_name(name) && !ours && !stale {
                 all.set(name, value, true);
             }
         }
@@ -329,6 +343,15 @@ impl Sources<'_> {
     }
 }
 
+/// What must not be set when a build starts (PMS 11.1), beside those that change bash itself.
+const UNSET: &[&str] = &["GZIP", "BZIP", "BZIP2", "GREP_OPTIONS", "GREP_COLOR"];
+
+/// Whether a variable of that name has a meaning for bash itself. `TERM` and the size of the
+/// terminal have one for others too.
+fn changes_the_shell(name: &str) -> bool {
+    BASH_VARIABLES.contains(&name) && !["TERM", "LINES", "COLUMNS"].contains(&name)
+}
+
 /// Where programs are looked for if the configuration does not say.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -394,7 +417,7 @@ mod tests {
             assert_eq!(vars.get("ROOT"), Some(&b""[..]));
             assert!(vars.get("ED").unwrap().ends_with(b"/image"));
             assert_eq!(vars.get("SYSROOT"), Some(&b""[..]));
-            assert_eq!(s.initial().get("PORTDIR"), None);
+            assert_eq!(s.initial(false).get("PORTDIR"), None);
         });
     }
 
@@ -408,9 +431,18 @@ mod tests {
                 ("__EBD_TOKEN", "x"),
                 ("a-b", "x"),
                 ("CFLAGS", "-O2"),
+                ("GZIP", "-1"),
+                ("GLOBIGNORE", "*"),
+                ("SHELLOPTS", "noglob"),
+                ("FOO", "x"),
+                ("ENV_UNSET", "FOO"),
             ],
             |s| {
-                let vars = s.initial();
+                let vars = s.initial(false);
+                for name in ["GZIP", "GLOBIGNORE", "SHELLOPTS", "FOO"] {
+                    assert_eq!(vars.get(name), None, "{name}");
+                }
+                assert_eq!(s.initial(true).get("CFLAGS"), None);
                 assert!(vars.get("D").unwrap().ends_with(b"/image"));
                 assert_eq!(vars.get("A"), Some(&b"b.tar a.tar"[..]));
                 assert_eq!(vars.get("__EBD_TOKEN"), None);
@@ -423,7 +455,7 @@ mod tests {
     #[test]
     fn the_locale_leaves_letters_as_they_are() {
         with_sources("8", &[("LC_ALL", "tr_TR.UTF-8")], |s| {
-            let vars = s.initial();
+            let vars = s.initial(false);
             assert_eq!(vars.get("LC_ALL"), None);
             assert_eq!(vars.get("LC_COLLATE"), Some(&b"C"[..]));
             assert_eq!(vars.get("LC_CTYPE"), Some(&b"C.UTF-8"[..]));

@@ -173,7 +173,7 @@ impl Shell {
     /// # Errors
     /// A [`ShellError`] if the conversation broke.
     pub async fn finish(mut self) -> Result<Option<Processor>, ShellError> {
-        self.command(b"exit 0").await?;
+        self.command(b"builtin exit 0").await?;
         loop {
             match self.next().await? {
                 Event::Ended(0) => {

@@ -3,4 +3,7 @@
 // A test says what it expects by failing.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod conformance;
+mod environment_exchange;
 mod processors;
+mod stopping;

@@ -61,6 +61,9 @@ impl Parser<'_> {
         let word = self.name_word();
         let word = self.scanner.span(word.start, word.end);
         match word {
+            b"declare" | b"typeset" | b"export" | b"readonly" if self.defines_function() => {
+                self.function(from..from + word.len())
+            }
             b"declare" | b"typeset" => self.declare(Attributes::default(), false),
             b"export" => self.declare(Attributes::of(b"x"), true),
             b"readonly" => self.declare(Attributes::of(b"r"), true),
@@ -92,6 +95,17 @@ impl Parser<'_> {
                 self.function(from..from + word.len())
             }
         }
+    }
+
+    /// Takes what makes the word before it the name of a function, if it stands here.
+    fn defines_function(&mut self) -> bool {
+        let before = self.scanner.at;
+        self.scanner.blanks();
+        let parentheses = self.parentheses();
+        if !parentheses {
+            self.scanner.at = before;
+        }
+        parentheses
     }
 
     /// Takes `NAME=` or `NAME+=` if it stands here; tells whether it appends.

@@ -371,3 +371,14 @@ proptest! {
         prop_assert_eq!(&environment.variable("w").unwrap().value().unwrap().elements()[0].value, &value);
     }
 }
+
+#[test]
+fn functions_may_have_the_names_of_declaring_builtins() {
+    let output = Command::new("bash")
+        .args(["-c", "declare() { builtin declare -g \"$@\"; }; export() { :; }; readonly() { :; }; x=1; builtin declare -p x; builtin declare -fp declare export readonly"])
+        .output()
+        .unwrap();
+    let environment = Environment::parse(&output.stdout).unwrap();
+    assert_eq!(environment.functions().count(), 3);
+    assert_eq!(environment.scalar("x"), Some(b"1".to_vec()));
+}

@@ -1,0 +1,143 @@
+//! The files of `tests/conformance/cases`: an ebuild, what to put beside it, what to expect.
+
+use std::fs;
+use std::path::Path;
+
+/// What a case expects of the command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Expected {
+    /// A package is built.
+    Built,
+    /// The build of the package begins and fails.
+    Failed,
+    /// The command ends before it builds anything.
+    Refused,
+}
+
+/// One case.
+#[derive(Debug, Clone)]
+pub(super) struct Case {
+    /// The file's name without its ending, and the package's name.
+    pub(super) name: String,
+    /// The package's version.
+    pub(super) version: String,
+    /// The EAPIs that it is for.
+    pub(super) eapis: Vec<String>,
+    /// What must come of it.
+    pub(super) expected: Expected,
+    /// Texts that the errors and the log must have.
+    pub(super) says: Vec<String>,
+    /// Texts that they must not have.
+    pub(super) silent: Vec<String>,
+    /// The ebuild, with `@EAPI@` where the EAPI belongs.
+    pub(super) ebuild: Vec<u8>,
+    /// Files beside it: below `files` of the package, `eclass` of the repository or `distfiles`.
+    pub(super) files: Vec<(String, Vec<u8>)>,
+    /// What the image must be, if the case says so.
+    pub(super) image: Option<String>,
+}
+
+impl Case {
+    /// Reads a case.
+    ///
+    /// The head of the file is comments `# key: value`; the ebuild begins with the line `EAPI=…`
+    /// and ends at the first line `-- NAME --`, which begins a section.
+    fn parse(name: &str, text: &[u8]) -> Self {
+        let mut case = Self {
+            name: name.to_owned(),
+            version: "1.0".into(),
+            eapis: Vec::new(),
+            expected: Expected::Built,
+            says: Vec::new(),
+            silent: Vec::new(),
+            ebuild: Vec::new(),
+            files: Vec::new(),
+            image: None,
+        };
+        let mut rows = false;
+        let mut head = true;
+        let mut section: Option<(String, Vec<u8>)> = None;
+        let end = |case: &mut Self, section: &mut Option<(String, Vec<u8>)>| {
+            if let Some((name, text)) = section.take() {
+                if name == "image" {
+                    case.image = Some(String::from_utf8(text).unwrap());
+                } else {
+                    case.files.push((name, text));
+                }
+            }
+        };
+        for line in text.split_inclusive(|b| *b == b'\n') {
+            let bare = line.strip_suffix(b"\n").unwrap_or(line);
+            let readable = std::str::from_utf8(bare).unwrap_or_default();
+            if head && readable.starts_with("# ") {
+                let (key, value) = readable[2..]
+                    .split_once(": ")
+                    .unwrap_or_else(|| panic!("{name}: no '# key: value' in the head: {readable}"));
+                match key {
+                    "about" => {}
+                    "rows" => rows = true,
+                    "eapi" => case.eapis = value.split(' ').map(str::to_owned).collect(),
+                    "version" => value.clone_into(&mut case.version),
+                    "says" => case.says.push(value.to_owned()),
+                    "silent" => case.silent.push(value.to_owned()),
+                    "result" => {
+                        case.expected = match value {
+                            "built" => Expected::Built,
+                            "failed" => Expected::Failed,
+                            "refused" => Expected::Refused,
+                            other => panic!("{name}: unknown result {other}"),
+                        }
+                    }
+                    other => panic!("{name}: unknown key {other}"),
+                }
+                continue;
+            }
+            head = false;
+            let begins = readable
+                .strip_prefix("-- ")
+                .and_then(|rest| rest.strip_suffix(" --"));
+            if let Some(begun) = begins {
+                end(&mut case, &mut section);
+                section = Some((begun.to_owned(), Vec::new()));
+            } else if let Some((_, text)) = &mut section {
+                text.extend_from_slice(line);
+            } else {
+                case.ebuild.extend_from_slice(line);
+            }
+        }
+        end(&mut case, &mut section);
+        assert!(rows, "{name}: names no rows");
+        assert!(!case.eapis.is_empty(), "{name}: names no EAPI");
+        case
+    }
+
+    /// All cases, or only those whose name has `filter` in it, sorted by name.
+    pub(super) fn all(folder: &Path, filter: &str) -> Vec<Self> {
+        let mut cases: Vec<Self> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|e| e == "case"))
+            .map(|path| {
+                let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+                Self::parse(&name, &fs::read(&path).unwrap())
+            })
+            .filter(|case| case.name.contains(filter))
+            .collect();
+        cases.sort_by(|a, b| a.name.cmp(&b.name));
+        cases
+    }
+
+    /// The ebuild for one EAPI.
+    pub(super) fn ebuild_for(&self, eapi: &str) -> Vec<u8> {
+        const MARK: &[u8] = b"@EAPI@";
+        let mut text = Vec::new();
+        let mut rest = self.ebuild.as_slice();
+        while let Some(at) = rest.windows(MARK.len()).position(|w| w == MARK) {
+            text.extend_from_slice(&rest[..at]);
+            text.extend_from_slice(eapi.as_bytes());
+            rest = &rest[at + MARK.len()..];
+        }
+        text.extend_from_slice(rest);
+        text
+    }
+}
