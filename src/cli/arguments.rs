@@ -167,9 +167,10 @@ pub(super) struct Transfer {
     #[arg(long)]
     pub(super) keep_extra: bool,
 
-    /// The repository of the entries, if neither SRC nor DST is it
-    #[arg(long, value_name = "PATH")]
-    pub(super) repo: Option<PathBuf>,
+    /// Add a repository by path (repeatable): the first is that of the entries if neither SRC
+    /// nor DST is one, others may be its masters
+    #[arg(long = "repo", value_name = "PATH")]
+    pub(super) repos: Vec<PathBuf>,
 
     /// The folder that has etc/portage, which tells where a repository's masters are
     #[arg(long, value_name = "PATH")]

@@ -56,18 +56,26 @@ fn work(arguments: &arguments::Transfer) -> Result<(Summary, Cache), Vec<String>
         },
     };
     let target = target.map_err(|error| causes(&error))?;
-    let given = match &arguments.repo {
+    let given = match arguments.repos.first() {
         Some(path) => Some(Repository::open(path).map_err(|error| causes(&error))?),
         None => None,
     };
+    // Times are those of the repository that has, or gets, the cache with the times.
+    let (first, second) = match source.format().is_md5() {
+        true => (&to, &from),
+        false => (&from, &to),
+    };
+    let entries_of = first.as_ref().or(second.as_ref()).or(given.as_ref());
     let needed = target.format().needs_repository(source.format());
     let config;
-    let tree = match given.as_ref().or(from.as_ref()).or(to.as_ref()) {
+    let tree = match entries_of {
         // The configuration is read for the repository's masters, so only where eclasses count.
         Some(repository) if needed || given.is_some() => {
+            let mut extra_repos = arguments.repos.clone();
+            extra_repos.push(repository.location().to_owned());
             let options = Options {
                 config_root: arguments.config_root.clone(),
-                extra_repos: vec![repository.location().to_owned()],
+                extra_repos,
                 ..Options::from_process()
             };
             config = Config::load(&options).map_err(|error| causes(&error))?;
@@ -134,15 +142,18 @@ fn show(summary: &Summary, target: &Cache, json: bool) {
         summary.faults.len(),
     );
     let paint = Paint::new(When::Auto);
+    let mut notes = std::io::stderr().lock();
     for (eapi, count) in &summary.unusable {
-        eprintln!(
+        let _ = writeln!(
+            notes,
             "{} {} of EAPI {eapi}, which ebd does not know: carried, but no use",
             paint.warn("note:"),
             entries(*count)
         );
     }
     for (count, keys) in by_count(&summary.lost) {
-        eprintln!(
+        let _ = writeln!(
+            notes,
             "{} {} lost {}, for which {} has no place",
             paint.warn("note:"),
             entries(count),
@@ -189,5 +200,5 @@ fn complain(causes: &[String], path: Option<&PathBuf>, json: bool) {
     for cause in causes {
         text.push_str(&format!("\n  because: {}", cause.replace('\n', "\n    ")));
     }
-    eprintln!("{text}");
+    let _ = writeln!(std::io::stderr(), "{text}");
 }

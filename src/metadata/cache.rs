@@ -316,7 +316,7 @@ mod tests {
                 assert_eq!(stored.entry, entry);
             }
             assert_eq!(cache.names().unwrap()[0].as_str(), "app-misc/foo-1-r0");
-            assert_eq!(Cache::detect(cache.directory()).unwrap().is_some(), true);
+            assert!(Cache::detect(cache.directory()).unwrap().is_some());
             assert!(cache.remove(&foo).unwrap());
             assert!(!cache.remove(&foo).unwrap());
             assert_eq!(cache.prune().unwrap(), 1);

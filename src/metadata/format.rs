@@ -127,7 +127,8 @@ impl CacheFormat {
         }
     }
 
-    fn is_md5(self) -> bool {
+    /// True when MD5 sums tell whether an entry is valid, false when modification times do.
+    pub fn is_md5(self) -> bool {
         matches!(self, Self::Md5Dict | Self::FlatHashMd5)
     }
 

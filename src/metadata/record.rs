@@ -56,12 +56,12 @@ impl EclassRecord {
             return Ok(Vec::new());
         }
         let fields: Vec<&str> = text.split('\t').collect();
-        let pairs: Option<Vec<Self>> = fields.chunks(2).map(|f| Self::parse(f)).collect();
+        let pairs: Option<Vec<Self>> = fields.chunks(2).map(Self::parse).collect();
         let records = match pairs {
             Some(records) => records,
             None => fields
                 .chunks(3)
-                .map(|f| Self::parse(f))
+                .map(Self::parse)
                 .collect::<Option<_>>()
                 .ok_or(MetadataError::Eclasses)?,
         };

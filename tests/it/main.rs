@@ -7,3 +7,4 @@ mod conformance;
 mod environment_exchange;
 mod processors;
 mod stopping;
+mod transfer;
