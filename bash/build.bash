@@ -16,7 +16,6 @@ __ebd_environment_defaults
 __ebd_use_init
 __ebd_install_init
 BASH_COMPAT=${__EBD_EAPI[bash_version]}
-__ebd_remember_shell
 builtin trap '__ebd_helper_failed "${BASH_COMMAND}"' PWR
 if [[ -n ${__EBD_RESTORE} ]]; then
 	# A function of the environment may hold a pattern that is a syntax error without it.

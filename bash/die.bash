@@ -58,6 +58,7 @@ nonfatal() {
 	if [[ $# -lt 1 ]]; then
 		die "nonfatal: a command is missing"
 	fi
+	# shellcheck disable=SC2034 # the second is for helpers that only know that one
 	builtin local -x __EBD_NONFATAL=1 PORTAGE_NONFATAL=1
 	"$@"
 }

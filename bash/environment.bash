@@ -4,30 +4,29 @@
 # __ebd_save_environment FILE
 #
 # Writes every variable and every function that is not the library's to FILE, then tells the
-# supervisor. Meant to be called in a fork of the shell that runs the phases: that one goes on.
+# supervisor. To be called in a fork of the shell that runs the phases, which goes on: here the
+# library is gone afterwards.
 __ebd_save_environment() {
-	builtin local __ebd_name IFS=$' \t\n'
-	builtin local -a __ebd_functions
-	__ebd_functions=()
-	while builtin read -r __ebd_name; do
-		__ebd_name=${__ebd_name##* }
-		[[ -n ${__EBD_LIBRARY[${__ebd_name}]} ]] || __ebd_functions+=("${__ebd_name}")
-	done < <(builtin declare -F)
+	# What is dropped here need not be told from the ebuild's own: that would take, for each function
+	# of the shell, more time than bash takes to print it. A readonly one cannot be, and is saved.
+	builtin unset -f "${!__EBD_LIBRARY[@]}" 2>/dev/null
 	{
 		builtin declare -p
-		[[ ${#__ebd_functions[@]} -eq 0 ]] || builtin declare -fp "${__ebd_functions[@]}"
+		builtin declare -fp
 	} >"$1" && __ebd_notify saved "$1"
 }
 
-# __ebd_remember_library: notes which functions are the library's.
+# __ebd_remember_library: notes which functions are the library's, but for those that the fork
+# that saves needs and that no environment keeps.
 __ebd_remember_library() {
-	builtin local name IFS=$' \t\n'
+	builtin local name text IFS=$' \t\n'
 	builtin declare -gA __EBD_LIBRARY
 	__EBD_LIBRARY=()
-	while builtin read -r name; do
-		name=${name##* }
+	text=$(builtin declare -F)
+	for name in ${text//declare -f /}; do
 		__EBD_LIBRARY[${name}]=1
-	done < <(builtin declare -F)
+	done
+	builtin unset -v '__EBD_LIBRARY[__ebd_notify]'
 }
 
 # __ebd_write_variables FILE NAME…

@@ -95,16 +95,16 @@ __ebd_restore_shell() {
 
 # __ebd_remember_limits: notes the resource limits, soft and hard, by the letters of ulimit.
 __ebd_remember_limits() {
-	builtin local kind line pattern='-(.)\) +([^ ]+)$'
+	builtin local kind line pattern='-(.)\) +([^ ]+)$' IFS=$'\n'
 	builtin declare -gA __EBD_LIMITS
 	__EBD_LIMITS=()
 	for kind in H S; do
-		while builtin read -r line; do
+		for line in $(builtin ulimit "-${kind}" -a); do
 			# The size of pipes can only be asked for.
 			if [[ ${line} =~ ${pattern} && ${BASH_REMATCH[1]} != p ]]; then
 				__EBD_LIMITS[${kind}${BASH_REMATCH[1]}]=${BASH_REMATCH[2]}
 			fi
-		done < <(builtin ulimit "-${kind}" -a)
+		done
 	done
 }
 
@@ -131,20 +131,27 @@ __ebd_close_descriptors() {
 	done
 }
 
-# __ebd_remember_shell: notes the builtins and options that __ebd_restore_shell goes back to.
+# __ebd_remember_shell: notes the builtins and options that __ebd_restore_shell goes back to. Once
+# for each processor; what it asks for is taken whole, as `read` takes a pipe byte by byte.
 __ebd_remember_shell() {
-	builtin local line IFS=$' \t\n'
+	builtin local line IFS=$'\n'
 	builtin declare -ga __EBD_BUILTINS
 	__EBD_BUILTINS=()
-	while builtin read -r line; do
+	for line in $(builtin enable); do
 		__EBD_BUILTINS+=("${line##* }")
-	done < <(builtin enable)
+	done
 	builtin declare -gA __EBD_SHOPTS
 	__EBD_SHOPTS=()
-	while builtin read -r line; do
+	for line in $(builtin shopt -p); do
 		line=${line#shopt }
 		# Those that set the compatibility follow BASH_COMPAT.
 		[[ ${line} == *" compat"* ]] || __EBD_SHOPTS[${line#* }]=${line% *}
-	done < <(builtin shopt -p)
+	done
 	__ebd_remember_limits
+}
+
+# __ebd_must_be_bash FILE: dies if the file, which was sourced, has a syntax error.
+__ebd_must_be_bash() {
+	( builtin eval "__ebd_whole_file() {"$'\n'"$(<"$1")"$'\n'":"$'\n'"}" ) 2>/dev/null ||
+		die "$1: has a syntax error; correct or remove it"
 }

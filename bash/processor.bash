@@ -10,6 +10,7 @@ umask 022
 # Both default to on since bash 5.2, BASH_COMPAT does not govern them, and no EAPI before 9 has them.
 shopt -u patsub_replacement globskipdots 2>/dev/null
 shopt -u checkwinsize
+__ebd_remember_shell
 
 __ebd_close_descriptors
 exec {__EBD_COMMANDS}<&0 {__EBD_REPLIES}>&1 </dev/null >&2

@@ -9,7 +9,7 @@
 # Sends one message. The whole message must fit into PIPE_BUF to be written at once, beside what
 # other processes of the build may be writing: long fields are cut.
 __ebd_notify() {
-	builtin local LC_ALL=C IFS=$' \t\n' verb="$1" field limit
+	builtin local LC_ALL=C IFS=$' \t\n' verb="$1" field limit separator=$'\036'
 	builtin local -a fields
 	fields=()
 	builtin shift
@@ -18,9 +18,19 @@ __ebd_notify() {
 		builtin return 1
 	fi
 	limit=$((3600 / ($# > 0 ? $# : 1)))
+	# Bash writes at each end of a line, and so in pieces, between which another process may write: a
+	# record separator stands for it on the way.
 	for field; do
-		fields+=("${field:0:limit}")
+		field=${field:0:limit}
+		field=${field//$'\n'/${separator}}
+		fields+=("${field}")
 	done
+	# Without the pipe nobody would hear, and this build would wait for ever.
+	if [[ ! -p ${__EBD_BUILD}/up ]]; then
+		builtin printf ' * %s/up: the build has removed it\n' "${__EBD_BUILD}" >&2
+		builtin kill -KILL "${__EBD_SHELL_PID}"
+		builtin return 1
+	fi
 	builtin printf '%s\0' "${__EBD_TOKEN}" "${verb}" "${fields[@]}" >"${__EBD_BUILD}/up"
 }
 

@@ -14,5 +14,6 @@ mod text;
 
 pub use error::RepoError;
 pub use layout::{Layout, ManifestPolicy};
+pub use manifest_check::{ManifestMismatch, ManifestProblem};
 pub use repository::{Ebuild, InvalidEbuild, Package, Repository};
 pub use set::{EclassFile, PackageName, RepoSet, RepoSettings};

@@ -55,6 +55,21 @@ fn parent_of(pid: i32) -> Option<(i32, bool)> {
     Some((parent, !matches!(state, "Z" | "X" | "x")))
 }
 
+/// When `pid` was started, in clock ticks since the machine was; none if there is no such process or
+/// it is a zombie. With the pid it names a process for as long as the machine runs.
+#[must_use]
+pub fn start_time(pid: Pid) -> Option<u64> {
+    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let end = stat.iter().rposition(|&b| b == b')')?;
+    let rest = String::from_utf8_lossy(stat.get(end + 1..)?).into_owned();
+    let mut fields = rest.split_ascii_whitespace();
+    if matches!(fields.next()?, "Z" | "X" | "x") {
+        return None;
+    }
+    // The state, which was taken, is the third field of proc_pid_stat(5), the start the 22nd.
+    fields.nth(18)?.parse().ok()
+}
+
 /// Whether `pid` exists and is no zombie.
 #[must_use]
 pub fn is_alive(pid: Pid) -> bool {
@@ -128,6 +143,8 @@ mod tests {
         assert!(killed >= 3, "{killed}");
         assert!(!is_alive(parent_pid));
         assert!(is_alive(spared_pid));
+        assert_eq!(start_time(parent_pid), None);
+        assert!(start_time(spared_pid) >= start_time(me));
         spared.kill().unwrap();
         spared.wait().unwrap();
         parent.wait().unwrap();

@@ -56,9 +56,10 @@ pub enum WardenError {
 pub fn run(command: &[OsString]) -> Result<u8, WardenError> {
     let (program, arguments) = command.split_first().ok_or(WardenError::NoProgram)?;
     nix::sys::prctl::set_child_subreaper(true).map_err(WardenError::Subreaper)?;
-    // Out of the terminal's foreground group: ctrl-C is the supervisor's business, which ends its
-    // wardens by closing their control pipes.
-    let _ = nix::unistd::setpgid(Pid::from_raw(0), Pid::from_raw(0));
+    // Away from the terminal: ctrl-C is the supervisor's business, which ends its wardens by closing
+    // their control pipes; and a build that asked the terminal for a password would be stopped for
+    // ever, as a background process that reads from it, where now it finds that there is none.
+    let _ = nix::unistd::setsid();
     let child = Command::new(program)
         .args(arguments)
         .stdin(Stdio::inherit())

@@ -17,7 +17,6 @@ pub use dependencies::{DependencyContext, evaluate};
 pub use libc::{InstalledPackage, InstalledPackages, inject_libc_dependency};
 
 use super::image::Image;
-use super::image::compress::bzip2_best;
 use crate::pms::dependency::DependencyError;
 use crate::pms::eapi::Eapi;
 
@@ -147,8 +146,9 @@ pub fn write_install(image: &Image, info: &InstallInfo<'_>) -> Result<(), BuildI
         write(image, "EPREFIX", &echo(image.eprefix.as_bytes()))?;
     }
     let path = image.build_info.join("environment.bz2");
-    let environment =
-        bzip2_best(info.environment).map_err(BuildInfoError::io("compress", &path))?;
+    let mut environment = Vec::new();
+    crate::util::bzip2::compress(info.environment, &mut environment, 9)
+        .map_err(BuildInfoError::io("compress", &path))?;
     write(image, "environment.bz2", &environment)?;
     let ebuild = fs::read(info.ebuild).map_err(BuildInfoError::io("read", info.ebuild))?;
     write(image, &format!("{}.ebuild", image.pf), &ebuild)?;

@@ -6,7 +6,7 @@ use super::event::Event;
 use super::session::Session;
 use super::sourcing::{self, SourcingError, Subject};
 use crate::config::{PackageConfig, PackageQuery};
-use crate::metadata::{self, Entry, Lookup, MetadataError};
+use crate::metadata::{self, Entry, InvalidMetadata, Lookup, MetadataError};
 use crate::pms::atom::{FlagState, PackageFacts};
 use crate::pms::cpv::Cpv;
 use crate::pms::dependency::{DepSpec, DependencyError};
@@ -27,7 +27,7 @@ pub enum CandidateError {
         source: std::io::Error,
     },
     /// Its EAPI is not known or not supported.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: its EAPI cannot be used", path.display())]
     Eapi {
         /// The ebuild.
         path: PathBuf,
@@ -64,6 +64,15 @@ pub enum CandidateError {
         /// The reason.
         #[source]
         source: Box<DependencyError>,
+    },
+    /// Its metadata is not what the specification allows.
+    #[error("{}: its metadata is not valid", path.display())]
+    Invalid {
+        /// The ebuild.
+        path: PathBuf,
+        /// The reason.
+        #[source]
+        source: InvalidMetadata,
     },
     /// Its repository or an eclass cannot be read.
     #[error(transparent)]
@@ -115,8 +124,12 @@ impl Candidate {
                 (source(session, &ebuild, eapi).await?, eapi)
             }
         };
-        let (slot, subslot) = slots(&entry);
         let text = |key| entry.get(key).unwrap_or_default();
+        let (slot, subslot) = slots(&entry);
+        metadata::Metadata::new(entry.clone()).map_err(|source| CandidateError::Invalid {
+            path: ebuild.path.clone(),
+            source,
+        })?;
         let config = session.config.package(&PackageQuery {
             cpv: &ebuild.cpv,
             slot,
@@ -169,7 +182,7 @@ impl Candidate {
 
 /// The slot and subslot of SLOT.
 fn slots(entry: &Entry) -> (&str, &str) {
-    let slot = entry.get("SLOT").unwrap_or("0");
+    let slot = entry.get("SLOT").unwrap_or_default();
     slot.split_once('/').unwrap_or((slot, slot))
 }
 

@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use nix::unistd::Pid;
+
 /// A directory or link of the build could not be made, emptied or removed.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {what}", path.display())]
@@ -143,13 +145,16 @@ impl Directories {
         make(&self.work(), 0o700)
     }
 
-    /// Empties the image, as it must be when `src_install` starts.
+    /// Empties the image, as it must be when `src_install` starts, and what is known of it.
     ///
     /// # Errors
     /// A [`DirectoryError`] that names the path.
     pub fn empty_image(&self) -> Result<(), DirectoryError> {
-        remove_tree(&self.image())?;
-        make(&self.image(), 0o755)
+        for dir in [self.image(), self.build_info()] {
+            remove_tree(&dir)?;
+            make(&dir, 0o755)?;
+        }
+        Ok(())
     }
 
     /// Makes `DISTDIR` for the phases: a link for each of `names` into `distdir`, so that an
@@ -176,17 +181,47 @@ impl Directories {
         link(files, &self.files())
     }
 
-    /// Removes the build and, if it was the last of its category, that folder.
+    /// Notes which warden the processes of this build are below.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn remember_warden(&self, warden: Pid) -> io::Result<()> {
+        let start = sandbox::process::start_time(warden).unwrap_or_default();
+        fs::write(self.private().join("warden"), format!("{warden} {start}"))
+    }
+
+    /// Forgets it: the processor belongs to others from now on.
+    pub fn forget_warden(&self) {
+        let _ = fs::remove_file(self.private().join("warden"));
+    }
+
+    /// Whether the warden that was noted last is still there, and with it processes of the build.
+    #[must_use]
+    pub fn warden_is_there(&self) -> bool {
+        let text = fs::read_to_string(self.private().join("warden")).unwrap_or_default();
+        let mut words = text.split_whitespace();
+        let pid = words.next().and_then(|word| word.parse().ok());
+        let start = words.next().and_then(|word| word.parse::<u64>().ok());
+        pid.is_some_and(|pid| {
+            start.is_some() && sandbox::process::start_time(Pid::from_raw(pid)) == start
+        })
+    }
+
+    /// Removes the build.
     ///
     /// # Errors
     /// A [`DirectoryError`] that names the path.
     pub fn remove(&self) -> Result<(), DirectoryError> {
-        remove_tree(&self.root)?;
+        remove_tree(&self.root)
+    }
+
+    /// Removes the folder of the category if nothing is in it any more. To be called when the
+    /// build's lock, whose file is there, was let go of.
+    pub fn remove_category(&self) {
         if let Some(category) = self.root.parent() {
             // Another build of the category may be at work: that it is not empty is no failure.
             let _ = fs::remove_dir(category);
         }
-        Ok(())
     }
 }
 
@@ -265,6 +300,7 @@ mod tests {
         assert_eq!(fs::read_dir(dirs.work()).unwrap().count(), 0);
         assert!(fs::symlink_metadata(dirs.files()).is_err());
         dirs.remove().unwrap();
+        dirs.remove_category();
         assert_eq!(fs::read_dir(tmp.path().join("portage")).unwrap().count(), 0);
     }
 

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
 use super::event::{Event, Events};
+use super::fetching::causes;
 use super::state::{Progress, StateError};
 use crate::processor::environment::{Environment, EnvironmentError, Filter};
 use crate::processor::frame::{Death, Message};
@@ -23,7 +24,7 @@ use crate::processor::{self, Shell, ShellError};
 const HOUSEKEEPING: Duration = Duration::from_secs(60);
 
 /// How long a fork that writes an environment may outlive its shell.
-const AFTERLIFE: Duration = Duration::from_secs(3);
+const AFTERLIFE: Duration = Duration::from_secs(30);
 
 /// A limit that is no limit.
 const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
@@ -35,7 +36,9 @@ pub enum PhaseError {
     #[error("{}", .0.message)]
     Died(Box<Death>),
     /// The shell ended although no phase may end it.
-    #[error("the phase ended its shell with `exit {0}`; a phase function must return or die")]
+    #[error(
+        "the phase ended its shell with status {0}, by `exit` or `exec`; a phase function must return or die"
+    )]
     Exited(i32),
     /// A signal ended the shell.
     #[error("the phase was killed by {}", signal_name(*.0))]
@@ -92,6 +95,8 @@ pub struct Driver {
     visible_environment: PathBuf,
     progress: Progress,
     phase_limit: Option<Duration>,
+    /// The phases since the last one whose environment was asked for.
+    passed: Vec<String>,
     /// The phase whose environment is being written by a fork of the shell.
     saving: Option<String>,
     /// The phase whose environment is being filtered and kept.
@@ -144,6 +149,7 @@ impl Driver {
             visible_environment,
             progress,
             phase_limit,
+            passed: Vec::new(),
             saving: None,
             keeping: None,
         }
@@ -164,7 +170,8 @@ impl Driver {
     }
 
     /// Runs shell text that ends with the message that `phase` is done, and keeps the environment
-    /// behind it if `checkpoint`. No process that it started is left.
+    /// behind it if `checkpoint`; without, it counts as finished when a later one does. No process
+    /// that it started is left.
     ///
     /// # Errors
     /// A [`PhaseError`]; the driver must then be ended.
@@ -184,17 +191,29 @@ impl Driver {
         // The environment of the phase before belongs to a state that was whole, even if this
         // phase failed.
         let settled = self.settle().await;
+        if let (Err(_), Err(lost)) = (&result, &settled) {
+            self.events.tell(Event::Notice {
+                text: format!(
+                    "{}: --resume will run the phase before again: {}",
+                    self.package,
+                    causes(lost).join(": ")
+                ),
+            });
+        }
         result?;
         settled?;
         self.shell.kill_leftovers();
         if checkpoint {
             let raw = self.private.join("environment.raw");
-            let mut command = b"__ebd_save_environment ".to_vec();
+            // A child of a child, so that neither `wait` and `jobs` in a phase nor the shell's own
+            // reports have anything to do with it.
+            let mut command = b"( __ebd_save_environment ".to_vec();
             command.extend(quote(raw.as_os_str().as_encoded_bytes()));
-            // No job of the shell: an ebuild's `wait -n` or `jobs` is not to meet it.
-            command.extend_from_slice(b" & builtin disown");
+            command.extend_from_slice(b" & )");
             self.shell.command(&command).await?;
             self.saving = Some(phase.to_owned());
+        } else {
+            self.passed.push(phase.to_owned());
         }
         Ok(())
     }
@@ -205,7 +224,9 @@ impl Driver {
     /// A [`PhaseError`] if it cannot be.
     pub async fn settle(&mut self) -> Result<(), PhaseError> {
         if self.saving.is_some() {
-            let deadline = Instant::now() + HOUSEKEEPING;
+            let ended = Instant::now();
+            let deadline = ended + HOUSEKEEPING;
+            let mut gone = false;
             while self.saving.is_some() {
                 match timeout_at(deadline, self.shell.next()).await {
                     Err(_) => return Err(PhaseError::Slow(HOUSEKEEPING)),
@@ -214,16 +235,24 @@ impl Driver {
                         processor::Event::Message(Message::Elog { level, phase, text }) => {
                             self.elog(level, phase, text);
                         }
+                        // Where one dies others do: why the shell ended is known already.
+                        processor::Event::Message(Message::Died(_) | Message::HelperFailed(_))
+                            if self.shell.has_ended() => {}
+                        processor::Event::Message(Message::Died(death)) => {
+                            return Err(PhaseError::Died(Box::new(death)));
+                        }
                         processor::Event::Message(other) => {
                             return Err(PhaseError::Unexpected(Box::new(other)));
                         }
                         processor::Event::Ended(_) => {
-                            // The fork that writes outlives the shell for a moment.
-                            if Instant::now() + HOUSEKEEPING > deadline + AFTERLIFE {
+                            // The fork that writes outlives the shell for a moment. Once it is
+                            // gone too, what it has said is in the pipe, to be read once more.
+                            if gone || Instant::now() > ended + AFTERLIFE {
                                 return Err(PhaseError::Checkpoint(
                                     self.saving.take().unwrap_or_default(),
                                 ));
                             }
+                            gone = !self.shell.has_leftovers();
                             tokio::time::sleep(Duration::from_millis(5)).await;
                         }
                     },
@@ -307,8 +336,10 @@ impl Driver {
         let Some(phase) = self.saving.take() else {
             return Ok(());
         };
-        if !self.progress.has(&phase) {
-            self.progress.finished.push(phase.clone());
+        for finished in self.passed.drain(..).chain([phase.clone()]) {
+            if !self.progress.has(&finished) {
+                self.progress.finished.push(finished);
+            }
         }
         let progress = self.progress.clone();
         let private = self.private.clone();

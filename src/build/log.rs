@@ -13,6 +13,9 @@ const TAIL: u64 = 32 * 1024;
 /// The most characters of a line that are shown.
 const LINE_LIMIT: usize = 400;
 
+/// The most bytes of a growing log that are told as one line.
+const LONGEST: usize = 64 * 1024;
+
 /// How often a growing log is looked at.
 const PAUSE: Duration = Duration::from_millis(60);
 
@@ -85,17 +88,26 @@ impl Follower {
             loop {
                 let last = tokio::time::timeout(PAUSE, &mut stopped).await.is_ok();
                 while let Some(piece) = piece(&path, &mut at) {
-                    rest.extend_from_slice(&piece);
-                    while let Some(end) = rest.iter().position(|&byte| byte == b'\n') {
-                        let line: Vec<u8> = rest.drain(..=end).collect();
-                        events.tell(Event::Output {
-                            package: package.clone(),
-                            line: String::from_utf8_lossy(line.trim_ascii_end()).into_owned(),
-                        });
+                    for part in piece.split_inclusive(|&byte| byte == b'\n') {
+                        rest.extend_from_slice(part);
+                        // A line without end is told in parts: it must not fill the memory.
+                        if part.ends_with(b"\n") || rest.len() > LONGEST {
+                            events.tell(Event::Output {
+                                package: package.clone(),
+                                line: String::from_utf8_lossy(rest.trim_ascii_end()).into_owned(),
+                            });
+                            rest.clear();
+                        }
                     }
                     tokio::task::yield_now().await;
                 }
                 if last {
+                    if !rest.is_empty() {
+                        events.tell(Event::Output {
+                            package,
+                            line: String::from_utf8_lossy(&rest).into_owned(),
+                        });
+                    }
                     return;
                 }
             }
@@ -142,12 +154,12 @@ mod tests {
         std::fs::write(&path, "before\n").unwrap();
         let (events, mut told) = Events::new();
         let follower = Follower::start(path.clone(), "p".into(), events);
-        std::fs::write(&path, "before\none\ntwo\n").unwrap();
+        std::fs::write(&path, "before\none\ntwo\nthree").unwrap();
         follower.end().await;
         let mut lines = Vec::new();
         while let Ok(Event::Output { line, .. }) = told.try_recv() {
             lines.push(line);
         }
-        assert_eq!(lines, ["one", "two"]);
+        assert_eq!(lines, ["one", "two", "three"]);
     }
 }

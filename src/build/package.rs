@@ -15,7 +15,7 @@ use super::log::{Follower, last_lines};
 use super::packaging::{Packaging, PackagingError, shell_variables, wanted_variables};
 use super::runtime::{self, RuntimeError};
 use super::session::Session;
-use super::state::{Progress, StateError};
+use super::state::{self, Progress, StateError};
 use super::token;
 use super::variables::Sources;
 use crate::binpkg::index::HeaderSettings;
@@ -24,12 +24,19 @@ use crate::config::Config;
 use crate::pms::atom::PackageFacts;
 use crate::pms::dependency::DepSpec;
 use crate::pms::phase::Phase;
-use crate::processor::environment::Filter;
+use crate::processor::frame::Death;
 use crate::processor::library::{self, quote};
 use crate::processor::{ProcessorError, Shell, ShellError, ShellSetup};
-use crate::repo::RepoError;
+use crate::repo::manifest::Manifest;
+use crate::repo::{ManifestPolicy, ManifestProblem, RepoError};
 use crate::util::digest::{HashName, MultiDigest};
 use crate::util::lock::{Lock, LockError, portage_lockfile};
+
+/// How long the processes of a build whose supervisor is gone may take to end.
+const PREDECESSOR_LIMIT: Duration = Duration::from_secs(5);
+
+/// How often the folder of the build's lock may vanish before it is locked.
+const LOCK_ATTEMPTS: u32 = 1000;
 
 /// How many lines of the log a failure shows.
 const SHOWN_LINES: usize = 25;
@@ -93,6 +100,14 @@ pub enum BuildError {
         #[source]
         source: std::io::Error,
     },
+    /// The package's own files are not as its Manifest has them.
+    #[error("{}: does not fit the package's files\n{}", manifest.display(), problems.join("\n"))]
+    Files {
+        /// The Manifest.
+        manifest: PathBuf,
+        /// What does not fit, a line each.
+        problems: Vec<String>,
+    },
     /// A thread of ours ended early.
     #[error("{0}: the work was not finished")]
     Interrupted(&'static str),
@@ -119,8 +134,17 @@ impl BuildError {
         let PhaseError::Died(death) = source else {
             return None;
         };
-        (!death.file.is_empty())
-            .then(|| format!("{}:{} ({})", death.file, death.line, death.function))
+        let Death {
+            file,
+            line,
+            function,
+            ..
+        } = death.as_ref();
+        match (file.as_str(), line.as_str()) {
+            ("", _) => None,
+            (file, "") => Some(format!("{file} ({function})")),
+            (file, line) => Some(format!("{file}:{line} ({function})")),
+        }
     }
 }
 
@@ -185,6 +209,7 @@ pub async fn build(session: &Session, candidate: &Candidate, settings: &Settings
     };
     match build.run().await {
         Ok(Some(written)) => {
+            build.directories.remove_category();
             session.events.tell(Event::Finished {
                 package,
                 path: written.path.clone(),
@@ -253,16 +278,22 @@ impl Build<'_> {
     /// From the lock to the package, or to the phase behind which the build is to stop.
     async fn run(&self) -> Result<Option<Written>, BuildError> {
         let _lock = self.lock().await?;
+        self.wait_for_predecessor().await;
+        self.check_files()?;
         let prepared = self.prepare()?;
         let input = self.fingerprint(&prepared)?;
         let progress = if self.settings.resume {
             self.take_up(&input)?
         } else {
+            Progress::forget(&self.directories.private())?;
             self.directories.create_afresh()?;
-            Progress {
+            let progress = Progress {
                 input,
                 finished: Vec::new(),
-            }
+                image_finished: false,
+            };
+            progress.store(&self.directories.private())?;
+            progress
         };
         self.tell_phase("fetch");
         if let Err(error) = fetching::fetch(self.session, self.candidate, &prepared.distfiles).await
@@ -293,6 +324,7 @@ impl Build<'_> {
         };
         let feature = |name: &str| self.candidate.config.features.contains(name);
         if !self.settings.keep && !feature("noclean") && !feature("keepwork") {
+            Progress::forget(&self.directories.private())?;
             self.directories.remove()?;
         }
         Ok(Some(written))
@@ -314,21 +346,87 @@ impl Build<'_> {
     /// The lock that keeps everybody else, Portage included, from building in this directory.
     async fn lock(&self) -> Result<Lock, BuildError> {
         let path = portage_lockfile(&self.directories.lock_subject());
-        if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent).map_err(|source| DirectoryError {
-                path: parent.to_owned(),
-                what: "cannot be made",
-                source,
-            })?;
+        let mut told = false;
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            if let Some(parent) = path.parent() {
+                std::fs::create_dir_all(parent).map_err(|source| DirectoryError {
+                    path: parent.to_owned(),
+                    what: "cannot be made",
+                    source,
+                })?;
+            }
+            let lock = match Lock::try_acquire(&path) {
+                Ok(Some(lock)) => Ok(lock),
+                Ok(None) => {
+                    if !std::mem::replace(&mut told, true) {
+                        self.session.events.tell(Event::Waiting {
+                            package: self.package.clone(),
+                            path: path.clone(),
+                        });
+                    }
+                    Lock::acquire_async(&path).await
+                }
+                Err(error) => Err(error),
+            };
+            match lock {
+                Ok(lock) => return Ok(lock.remove_on_release()),
+                // Another build, now done, has removed the folder as the last of its category.
+                Err(LockError::Open { source, .. })
+                    if source.kind() == std::io::ErrorKind::NotFound
+                        && attempts < LOCK_ATTEMPTS => {}
+                Err(error) => return Err(error.into()),
+            }
         }
-        if let Some(lock) = Lock::try_acquire(&path)? {
-            return Ok(lock.remove_on_release());
+    }
+
+    /// Waits until the processes of an earlier build here are gone. If that one's supervisor was
+    /// killed a moment ago, its lock is free while they are still being ended.
+    async fn wait_for_predecessor(&self) {
+        let deadline = Instant::now() + PREDECESSOR_LIMIT;
+        while self.directories.warden_is_there() && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        self.session.events.tell(Event::Waiting {
-            package: self.package.clone(),
-            path: path.clone(),
-        });
-        Ok(Lock::acquire_async(&path).await?.remove_on_release())
+    }
+
+    /// Checks the ebuild and its files against the Manifest, where the repository's Manifests list
+    /// them and FEATURES has `strict`.
+    fn check_files(&self) -> Result<(), BuildError> {
+        let repositories = self.session.config.repositories();
+        let Some(repository) = repositories.repository(&self.candidate.ebuild.repository) else {
+            return Ok(());
+        };
+        let layout = repository.layout();
+        let wanted = !layout.thin_manifests
+            && layout.use_manifests != ManifestPolicy::Absent
+            && self.candidate.config.features.contains("strict");
+        if !wanted {
+            return Ok(());
+        }
+        let folder = self.folder();
+        let path = folder.join("Manifest");
+        let manifest = match Manifest::read(folder).map_err(FetchingError::from)? {
+            Some(manifest) => manifest,
+            None => Manifest::parse(b"", &path).map_err(FetchingError::from)?,
+        };
+        let problems: Vec<String> = manifest
+            .check_package(folder)
+            .into_iter()
+            .filter(|problem| {
+                layout.use_manifests == ManifestPolicy::Strict
+                    || !matches!(problem, ManifestProblem::Unlisted { .. })
+            })
+            .map(|problem| causes(&problem).join(": "))
+            .collect();
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(BuildError::Files {
+                manifest: path,
+                problems,
+            })
+        }
     }
 
     /// Finds out what the phases need to know.
@@ -405,17 +503,13 @@ impl Build<'_> {
             source,
         })?;
         digest.update(&ebuild);
-        // A cached entry has another order than one that was just made.
-        let entry: BTreeMap<_, _> = candidate.entry.iter().collect();
-        for (key, value) in entry {
+        // Sorted: an entry that was just sourced and the same one from a cache differ in order.
+        let metadata: BTreeMap<&str, &str> = candidate.entry.iter().collect();
+        let variables = candidate.config.variables.iter();
+        let variables = variables.filter(|(name, _)| !state::is_indifferent(name));
+        let variables = variables.map(|(name, value)| (name.as_str(), value.as_str()));
+        for (key, value) in metadata.into_iter().chain(variables) {
             digest.update(format!("\0{key}={value}").as_bytes());
-        }
-        // Another terminal, directory or session is no other build.
-        let session = Filter::for_save();
-        for (key, value) in &candidate.config.variables {
-            if !session.drops_variable(key) {
-                digest.update(format!("\0{key}={value}").as_bytes());
-            }
         }
         digest.update(prepared.use_flags.join(" ").as_bytes());
         let digests = digest.finish();
@@ -514,6 +608,14 @@ impl Build<'_> {
             script: library::BUILD,
         };
         let processor = self.session.pool.take().await?;
+        if let Some(warden) = processor.warden() {
+            self.directories
+                .remember_warden(warden)
+                .map_err(|source| RuntimeError {
+                    path: private.clone(),
+                    source,
+                })?;
+        }
         Ok(Shell::start(processor, &setup, token).await?)
     }
 
@@ -542,7 +644,14 @@ impl Build<'_> {
         let places = self.places(prepared);
         let sources = self.sources(prepared, &places)?;
         let token = token::fresh();
-        let restore = progress.finished.last().cloned();
+        // Phases that had nothing to do have no environment of their own.
+        let private = self.directories.private();
+        let restore = progress
+            .finished
+            .iter()
+            .rfind(|phase| kept_environment(&private, phase).exists())
+            .cloned();
+        let input = progress.input.clone();
         let shell = self
             .start(prepared, &sources, &token, restore.as_deref())
             .await?;
@@ -558,7 +667,10 @@ impl Build<'_> {
         match self.drive(&mut driver, prepared, &sources, &token).await {
             Ok(()) => {
                 match driver.finish().await {
-                    Ok(Some(processor)) => self.session.pool.put_back(processor),
+                    Ok(Some(processor)) => {
+                        self.directories.forget_warden();
+                        self.session.pool.put_back(processor);
+                    }
                     // It ended; the pool starts another when one is needed.
                     Ok(None) => {}
                     Err(error) => return Err(BuildError::Between(error)),
@@ -567,7 +679,7 @@ impl Build<'_> {
                     return Ok(None);
                 }
                 let variables = self.variables_file();
-                Ok(Some(self.package(prepared, &variables).await?))
+                Ok(Some(self.package(prepared, &input, &variables).await?))
             }
             Err(error) => {
                 driver.end().await;
@@ -618,9 +730,27 @@ impl Build<'_> {
             }
             self.write_phase(sources, token, phase)?;
             let text = self.phase_text(phase);
-            self.run_phase(driver, phase, &text, true).await?;
+            // The last one's environment is the package's, or for whoever looks at the build.
+            let checkpoint = phase == last || self.leaves_something(phase, prepared);
+            self.run_phase(driver, phase, &text, checkpoint).await?;
         }
         driver.settle().await.map_err(BuildError::Between)
+    }
+
+    /// Whether the ebuild, or a default, may have done anything in the phase, so that taking up the
+    /// build behind it is worth an environment. If not it is run all the same, for what users hook
+    /// onto it, and run again if the build is taken up before the next environment.
+    fn leaves_something(&self, phase: Phase, prepared: &Prepared) -> bool {
+        let defined = self.candidate.value("DEFINED_PHASES");
+        let defines = |phase: Phase| defined.split_whitespace().any(|name| name == phase.name());
+        // Defaults of src_ phases find nothing to do where nothing was unpacked or made.
+        let has_sources = !prepared.distfiles.wanted.is_empty()
+            || PHASES
+                .iter()
+                .filter(|earlier| **earlier != Phase::Setup)
+                .take_while(|earlier| **earlier != phase)
+                .any(|earlier| defines(*earlier));
+        defines(phase) || (phase != Phase::Setup && has_sources)
     }
 
     /// Whether `src_test` is run (PMS 9.1.8, 7.3.3).
@@ -661,8 +791,12 @@ impl Build<'_> {
     fn phase_call(&self, phase: Phase) -> Vec<u8> {
         let mut text = b"builtin source \"${__EBD_BUILD}/phase.env\"\n".to_vec();
         for bashrc in &self.candidate.config.bashrcs {
+            let file = quote(bashrc.as_os_str().as_encoded_bytes());
             text.extend_from_slice(b"builtin source ");
-            text.extend(quote(bashrc.as_os_str().as_encoded_bytes()));
+            text.extend(&file);
+            // Its last command may have failed, which is nobody's business.
+            text.extend_from_slice(b" || __ebd_must_be_bash ");
+            text.extend(&file);
             text.push(b'\n');
         }
         let (name, function) = (phase.name(), phase.function());
@@ -705,6 +839,7 @@ impl Build<'_> {
             progress: Progress {
                 input: String::new(),
                 finished: Vec::new(),
+                image_finished: false,
             },
             phase_limit: self.settings.phase_limit,
         });
@@ -738,8 +873,26 @@ impl Build<'_> {
     }
 
     /// Makes the package of the image, in a thread of its own.
-    async fn package(&self, prepared: &Prepared, variables: &Path) -> Result<Written, BuildError> {
+    async fn package(
+        &self,
+        prepared: &Prepared,
+        input: &str,
+        variables: &Path,
+    ) -> Result<Written, BuildError> {
         self.tell_phase("package");
+        let private = self.directories.private();
+        let mut whole = Progress::load(&private, input)?;
+        let finished = whole.image_finished;
+        if !finished {
+            // An image that is only halfway finished is of no use: until it is, src_install does not
+            // count, so that whoever takes this build up makes the image anew.
+            let mut before = whole.clone();
+            before
+                .finished
+                .retain(|phase| phase != Phase::Install.name());
+            before.store(&private)?;
+        }
+        whole.image_finished = true;
         let text = std::fs::read(variables).map_err(|source| BuildError::Read {
             path: variables.to_owned(),
             source,
@@ -748,15 +901,20 @@ impl Build<'_> {
         let installed = self.session.installed.clone();
         let (result, notices) = tokio::task::spawn_blocking(move || {
             let mut notices = Vec::new();
-            let result = packaging
-                .finish_image(installed.as_ref(), &mut notices)
-                .and_then(|()| packaging.pack());
+            let mut finish = || -> Result<(), BuildError> {
+                if !finished {
+                    packaging.finish_image(installed.as_ref(), &mut notices)?;
+                    whole.store(&private)?;
+                }
+                Ok(())
+            };
+            let result = finish().and_then(|()| Ok(packaging.pack()?));
             (result, notices)
         })
         .await
         .map_err(|_| BuildError::Interrupted("packaging"))?;
         self.tell_notices(&notices);
-        Ok(result?)
+        result
     }
 
     /// Tells what was found in the image, and keeps it in the log.

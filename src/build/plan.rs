@@ -60,7 +60,7 @@ pub enum PlanError {
         versions: String,
     },
     /// Every version that matches is masked.
-    #[error("{text}: every version that matches is masked{reasons}")]
+    #[error("{text}: every version that matches is masked or cannot be used{reasons}")]
     Masked {
         /// What was typed.
         text: String,

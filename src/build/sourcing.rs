@@ -35,7 +35,7 @@ pub enum SourcingError {
         output: Vec<String>,
     },
     /// The shell ended without metadata.
-    #[error("{}: ends the shell that sources it (status {status}){}", ebuild.display(), printed(output))]
+    #[error("{}: ends the shell that sources it (status {status}); nothing in global scope may `exit` or `exec`{}", ebuild.display(), printed(output))]
     Ended {
         /// The ebuild.
         ebuild: PathBuf,
@@ -132,8 +132,15 @@ pub async fn source(
         pool.put_back(processor);
     }
     let path = folder.path().join("metadata");
-    let text = fs::read(&path).map_err(exchange(&path))?;
-    Ok(pairs(&text))
+    match fs::read(&path) {
+        // The shell ended well, but before it came to the metadata.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(SourcingError::Ended {
+            ebuild: subject.ebuild.to_owned(),
+            status: 0,
+            output: last_lines(&log, SHOWN_LINES),
+        }),
+        result => Ok(pairs(&result.map_err(exchange(&path))?)),
+    }
 }
 
 /// Follows the shell to its end.

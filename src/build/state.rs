@@ -9,6 +9,63 @@ use serde::{Deserialize, Serialize};
 /// The file's name in the build's private directory.
 const FILE: &str = "progress.json";
 
+/// Variables of the caller's environment that are another's in another terminal or session, and say
+/// nothing about what is built.
+const SESSION: &[&str] = &[
+    "COLORTERM",
+    "COLUMNS",
+    "DESKTOP_SESSION",
+    "DISPLAY",
+    "EDITOR",
+    "INVOCATION_ID",
+    "JOURNAL_STREAM",
+    "LESS",
+    "LESSOPEN",
+    "LINES",
+    "LOGNAME",
+    "LS_COLORS",
+    "MAIL",
+    "NO_COLOR",
+    "OLDPWD",
+    "PAGER",
+    "PWD",
+    "SESSION_MANAGER",
+    "SHELL",
+    "SHLVL",
+    "STY",
+    "SYSTEMD_EXEC_PID",
+    "TERM",
+    "USER",
+    "VISUAL",
+    "VTE_VERSION",
+    "WAYLAND_DISPLAY",
+    "WINDOW",
+    "WINDOWID",
+    "XAUTHORITY",
+    "_",
+];
+
+/// What the names of further such variables begin with.
+const SESSION_PREFIXES: &[&str] = &[
+    "DBUS_", "EBD_", "GNOME_", "GPG_", "HIST", "KDE_", "KONSOLE_", "SSH_", "SUDO_", "TERM_",
+    "TMUX", "XDG_",
+];
+
+/// Settings of what is done before and behind the phases: who has no room left in PKGDIR names
+/// another one and goes on.
+const AROUND: &[&str] = &["GENTOO_MIRRORS", "PKGDIR"];
+
+/// Whether the phases do not depend on a variable of the configuration, so that a build may be taken
+/// up whatever it is now.
+#[must_use]
+pub fn is_indifferent(name: &str) -> bool {
+    SESSION.contains(&name)
+        || AROUND.contains(&name)
+        || SESSION_PREFIXES
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+}
+
 /// How far a build has come, and of what.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
@@ -17,6 +74,10 @@ pub struct Progress {
     pub input: String,
     /// Short names of the finished phases, in order.
     pub finished: Vec<String>,
+    /// Whether everything was done to the image that is done to it behind `src_install`: only
+    /// packing is left.
+    #[serde(default)]
+    pub image_finished: bool,
 }
 
 /// Why the progress could not be read or written.
@@ -105,6 +166,21 @@ impl Progress {
         fs::rename(&beside, &path).map_err(failed)
     }
 
+    /// Forgets the progress, so that nobody takes up what is about to be removed piece by piece.
+    ///
+    /// # Errors
+    /// [`StateError::Write`].
+    pub fn forget(private: &Path) -> Result<(), StateError> {
+        let path = private.join(FILE);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StateError::Write {
+                path,
+                source: error,
+            }),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether the phase is finished.
     #[must_use]
     pub fn has(&self, phase: &str) -> bool {
@@ -122,6 +198,7 @@ mod tests {
         let progress = Progress {
             input: "abc".into(),
             finished: vec!["setup".into()],
+            image_finished: false,
         };
         assert!(matches!(
             Progress::load(tmp.path(), "abc"),
@@ -129,6 +206,13 @@ mod tests {
         ));
         progress.store(tmp.path()).unwrap();
         assert_eq!(Progress::load(tmp.path(), "abc").unwrap(), progress);
+        Progress::forget(tmp.path()).unwrap();
+        assert!(matches!(
+            Progress::load(tmp.path(), "abc"),
+            Err(StateError::Nothing { .. })
+        ));
+        Progress::forget(tmp.path()).unwrap();
+        progress.store(tmp.path()).unwrap();
         assert!(matches!(
             Progress::load(tmp.path(), "abd"),
             Err(StateError::OtherInput { .. })

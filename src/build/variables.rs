@@ -65,6 +65,9 @@ pub struct Sources<'a> {
     pub replacing_versions: &'a [String],
 }
 
+/// Variables of bash that programs read too. The others would change what bash itself does.
+const TERMINAL: &[&str] = &["TERM", "COLUMNS", "LINES"];
+
 /// A list of variables; what is exported is told apart.
 #[derive(Debug, Clone, Default)]
 pub struct Variables {
@@ -166,6 +169,7 @@ impl Sources<'_> {
         for (name, value) in self.configured {
             // What the specification defines comes from here, never from a configuration.
             let ours = reserved.contains(&name.as_str())
+                || (BASH_VARIABLES.contains(&name.as_str()) && !TERMINAL.contains(&name.as_str()))
                 || name.starts_with("__EBD_")
                 || name.starts_with("__ebd_")
                 || changes_the_shell(name)

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::arguments::{self, Display, Places};
@@ -22,7 +23,7 @@ use crate::build::session::Session;
 use crate::build::unsupported;
 use crate::config::{Config, Options};
 use crate::fetch::{FetchOptions, Fetcher};
-use crate::processor::{Pool, Settings as ProcessorSettings};
+use crate::processor::{Pool, Processor, Settings as ProcessorSettings};
 
 /// How long everything that was started may take to end after a signal.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -54,12 +55,22 @@ async fn guarded(arguments: arguments::Build) -> Exit {
     ) else {
         return Exit::Failed;
     };
+    let display = arguments.display.clone();
     let exit = tokio::select! {
         exit = work(arguments) => exit,
         _ = interrupt.recv() => Exit::Signal(2),
         _ = terminate.recv() => Exit::Signal(15),
         _ = hangup.recv() => Exit::Signal(1),
     };
+    if let Exit::Signal(number) = exit {
+        let signal = Signal::try_from(i32::from(number)).map_or("a signal", Signal::as_str);
+        complain(
+            &display,
+            &[format!(
+                "ended by {signal}; builds that were at work can be taken up with --resume"
+            )],
+        );
+    }
     // Whatever was running has lost its processor's pipe by now, and so the wardens end it.
     let deadline = Instant::now() + FAREWELL;
     let me = nix::unistd::Pid::this();
@@ -122,7 +133,17 @@ async fn execute(arguments: arguments::Build, events: Events) -> Result<Exit, Fa
             "gpkg is not written yet; use --format xpak".to_owned(),
         ]));
     }
-    let session = Arc::new(session(&arguments.places, events)?);
+    let processors = ProcessorSettings {
+        bash: arguments.places.bash.clone(),
+        program: std::env::current_exe()?,
+    };
+    // Bash starts while the configuration is read.
+    let starting = processors.clone();
+    let first = tokio::spawn(async move { Processor::start(&starting).await });
+    let session = Arc::new(session(&arguments.places, processors, events)?);
+    if let Ok(Ok(processor)) = first.await {
+        session.pool.put_back(processor);
+    }
     let plan = run::plan(&session, &arguments.atoms, !arguments.nodeps).await?;
     if arguments.pretend {
         plan::show(&plan, &session.config, arguments.display.json);
@@ -150,7 +171,11 @@ async fn execute(arguments: arguments::Build, events: Events) -> Result<Exit, Fa
 }
 
 /// What all builds share, from the command line and the configuration.
-fn session(places: &Places, events: Events) -> Result<Session, Failure> {
+fn session(
+    places: &Places,
+    processors: ProcessorSettings,
+    events: Events,
+) -> Result<Session, Failure> {
     let options = Options {
         config_root: places.config_root.clone(),
         root: places.root.clone(),
@@ -166,7 +191,6 @@ fn session(places: &Places, events: Events) -> Result<Session, Failure> {
     for text in notices.chain(&unsupported) {
         events.tell(Event::Notice { text: text.clone() });
     }
-    let program = std::env::current_exe()?;
     let mut fetch = FetchOptions::new(config.distdir());
     fetch.ro_distdirs = config
         .get("PORTAGE_RO_DISTDIRS")
@@ -177,11 +201,8 @@ fn session(places: &Places, events: Events) -> Result<Session, Failure> {
     fetch.locks = config.features().contains("distlocks");
     let installed = Host::open(config.eroot(), config.provided())?;
     Ok(Session {
-        pool: Pool::new(ProcessorSettings {
-            bash: places.bash.clone(),
-            program: program.clone(),
-        }),
-        program,
+        program: processors.program.clone(),
+        pool: Pool::new(processors),
         events,
         fetcher: Fetcher::new(fetch),
         installed: Arc::new(installed),

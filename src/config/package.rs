@@ -132,13 +132,20 @@ pub enum MaskReason {
 impl fmt::Display for MaskReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            MaskReason::PackageMask { atom, origin, .. } => {
+            MaskReason::PackageMask {
+                atom,
+                origin,
+                comment,
+            } => {
                 write!(
                     f,
-                    "package.mask: `{atom}` in {}:{}",
+                    "package.mask: `{atom}` in {}:{}; to build it nevertheless add it to package.unmask",
                     origin.file.display(),
                     origin.line
-                )
+                )?;
+                comment
+                    .iter()
+                    .try_for_each(|line| write!(f, "\n    {line}"))
             }
             MaskReason::Keyword { needed, .. } => {
                 write!(

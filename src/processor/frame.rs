@@ -106,6 +106,10 @@ pub enum FrameError {
     Forged,
 }
 
+/// What bash sends for the end of a line: it writes at each such end, and a message must be written
+/// at once.
+const LINE_END: char = '\u{1e}';
+
 /// The shell text that tells bash how many fields each verb has.
 #[must_use]
 pub fn bash_table() -> String {
@@ -210,7 +214,9 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         let mut values = Vec::with_capacity(arity);
         for _ in 0..arity {
             match fields.next()? {
-                Some(field) => values.push(String::from_utf8_lossy(field).into_owned()),
+                Some(field) => {
+                    values.push(String::from_utf8_lossy(field).replace(LINE_END, "\n"));
+                }
                 None => return Ok(None),
             }
         }

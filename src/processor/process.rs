@@ -23,9 +23,10 @@ const END_LIMIT: Duration = Duration::from_secs(5);
 /// The most bytes of a processor's own error output that an error message shows.
 const COMPLAINT_LIMIT: u64 = 2000;
 
-/// The first thing bash is told: read the library from standard input and evaluate it.
+/// The first thing bash is told: read the library from standard input and evaluate it. The text
+/// does not end before bash does, so it is dropped in there, lest it be part of every environment.
 const BOOT: &str = "LC_ALL=C IFS= read -r -N 10 n && LC_ALL=C IFS= read -r -N $((10#$n)) t && \
-                    unset n && eval \"$t\"";
+                    eval \"unset -v n t\n$t\"";
 
 /// What processors are started with.
 #[derive(Debug, Clone)]
@@ -121,7 +122,6 @@ impl Processor {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .process_group(0)
             .spawn()
             .map_err(|source| ProcessorError::Start {
                 program: settings.program.clone(),
@@ -189,6 +189,22 @@ impl Processor {
         self.version
     }
 
+    /// The pid of the warden, which is there until everything below it has ended.
+    #[must_use]
+    pub fn warden(&self) -> Option<Pid> {
+        self.warden.id().map(|pid| Pid::from_raw(pid.cast_signed()))
+    }
+
+    /// Whether processes are below the warden besides bash itself and `spare`.
+    #[must_use]
+    pub fn has_leftovers(&self, spare: &[Pid]) -> bool {
+        let spared: Vec<Pid> = spare.iter().copied().chain([self.pid]).collect();
+        self.warden().is_some_and(|warden| {
+            let below = sandbox::process::descendants(warden);
+            below.iter().any(|pid| !spared.contains(pid))
+        })
+    }
+
     /// Hands over a job: shell text that is evaluated at top level in a fork.
     ///
     /// # Errors
@@ -215,10 +231,9 @@ impl Processor {
 
     /// Kills every process below the warden but bash itself and `spare`.
     pub fn kill_leftovers(&self, spare: &[Pid]) {
-        let Some(warden) = self.warden.id() else {
+        let Some(warden) = self.warden() else {
             return;
         };
-        let warden = Pid::from_raw(warden.cast_signed());
         let mut spared = vec![self.pid];
         spared.extend_from_slice(spare);
         if sandbox::process::has_only(warden, &spared) {
@@ -232,9 +247,15 @@ impl Processor {
         let Self {
             mut warden,
             commands,
+            pid,
             ..
         } = self;
         drop(commands);
-        let _ = timeout(END_LIMIT, warden.wait()).await;
+        let ended = timeout(END_LIMIT, warden.wait()).await;
+        if !ended.is_ok_and(|status| status.is_ok_and(|status| status.code().is_some())) {
+            // A build that kills its own warden has nobody who ends it but this process, which
+            // reaches what has stayed in the processor's group.
+            let _ = nix::sys::signal::killpg(pid, nix::sys::signal::Signal::SIGKILL);
+        }
     }
 }

@@ -161,6 +161,19 @@ impl Shell {
         Ok(Event::Message(message))
     }
 
+    /// Whether the shell has ended.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.ended.is_some()
+    }
+
+    /// Whether something that the shell started still runs.
+    #[must_use]
+    pub fn has_leftovers(&self) -> bool {
+        let spare: Vec<Pid> = self.pid.into_iter().collect();
+        self.processor.has_leftovers(&spare)
+    }
+
     /// Kills what the phase left running, but not the shell.
     pub fn kill_leftovers(&self) {
         if let Some(pid) = self.pid {

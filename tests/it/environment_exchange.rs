@@ -85,6 +85,7 @@ async fn postinst_of(contents: &[u8]) -> String {
         progress: Progress {
             input: String::new(),
             finished: Vec::new(),
+            image_finished: false,
         },
         phase_limit: Some(Duration::from_secs(60)),
     });

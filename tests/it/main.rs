@@ -3,8 +3,14 @@
 // A test says what it expects by failing.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod bad_input;
+mod bad_phases;
 mod conformance;
+mod crash;
 mod environment_exchange;
+mod instances;
 mod processors;
+mod resume;
 mod stopping;
+mod support;
 mod transfer;

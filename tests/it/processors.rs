@@ -73,6 +73,7 @@ impl Trial {
             progress: Progress {
                 input: String::new(),
                 finished: Vec::new(),
+                image_finished: false,
             },
             phase_limit: Some(Duration::from_secs(60)),
         })
@@ -150,6 +151,34 @@ async fn nothing_of_one_phase_but_its_environment_is_seen_by_the_next() {
 }
 
 #[tokio::test]
+async fn a_phase_without_environment_counts_as_finished_when_the_next_has_one() {
+    let trial = Trial::new(
+        "EAPI=8\nSLOT=0\nhelper() { :; }\nsrc_install() { shopt -s nullglob; shopt -u sourcepath; }\n",
+    );
+    let private = trial.path("private");
+    let mut driver = trial.driver(pool().take().await.unwrap(), None).await;
+    driver.ready().await.unwrap();
+    driver
+        .run("compile", &phase("compile"), false)
+        .await
+        .unwrap();
+    assert!(Progress::load(&private, "").is_err());
+    driver
+        .run("install", &phase("install"), true)
+        .await
+        .unwrap();
+    driver.settle().await.unwrap();
+    let progress = Progress::load(&private, "").unwrap();
+    assert_eq!(progress.finished, ["compile", "install"]);
+    let kept = fs::read_to_string(kept_environment(&private, "install")).unwrap();
+    assert!(kept.contains("\nhelper ()"), "{kept}");
+    for ours in ["\neinfo ()", "__ebd_", "__EBD_"] {
+        assert!(!kept.contains(ours), "{ours}");
+    }
+    driver.finish().await.unwrap();
+}
+
+#[tokio::test]
 async fn die_ends_the_build_from_any_depth() {
     for code in [
         "die deep",
@@ -195,9 +224,9 @@ async fn a_phase_that_exits_or_is_killed_or_is_slow_is_told_as_such() {
         driver.end().await;
         error.to_string()
     };
-    assert!(run("exit 3", 60).await.contains("exit 3"));
+    assert!(run("exit 3", 60).await.contains("status 3"));
     assert!(run("kill -9 $BASHPID", 60).await.contains("SIGKILL"));
-    assert!(run("exec true", 60).await.contains("exit 0"));
+    assert!(run("exec true", 60).await.contains("status 0"));
 }
 
 #[tokio::test]

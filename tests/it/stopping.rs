@@ -17,7 +17,10 @@ impl World {
         for (path, text) in [
             ("repo/profiles/repo_name", "stopping\n"),
             ("repo/profiles/categories", "app-misc\n"),
-            ("repo/metadata/layout.conf", "masters =\n"),
+            (
+                "repo/metadata/layout.conf",
+                "masters =\nthin-manifests = true\n",
+            ),
             ("config/etc/portage/make.conf", "ACCEPT_KEYWORDS=\"**\"\n"),
             ("repo/app-misc/foo/foo-1.ebuild", ebuild),
         ] {

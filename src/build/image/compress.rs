@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata};
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufReader, BufWriter, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -241,8 +241,7 @@ impl Method {
         match &self.how {
             How::Bzip2(level) => plain.iter().try_for_each(|path| {
                 transform(path, &with_suffix(path, &self.suffix), |from, to| {
-                    let level = bzip2::Compression::new(*level);
-                    io::copy(&mut bzip2::read::BzEncoder::new(from, level), to)
+                    crate::util::bzip2::compress(from, to, *level)
                 })
             }),
             How::Program { path, flags } => {
@@ -359,10 +358,10 @@ fn decompress_by(image: &Image, name: &str, flags: &[&str], path: &Path) -> Resu
 
 /// Writes what `work` makes of `from` to `to`, with the owner, mode and times of `from`, the
 /// latter to the second as the programs keep them, and removes `from`.
-fn transform(
+fn transform<T>(
     from: &Path,
     to: &Path,
-    work: impl FnOnce(BufReader<File>, &mut BufWriter<File>) -> io::Result<u64>,
+    work: impl FnOnce(BufReader<File>, &mut BufWriter<File>) -> io::Result<T>,
 ) -> Result<(), ImageError> {
     let input = File::open(from).map_err(ImageError::io("read", from))?;
     let metadata = input
@@ -460,19 +459,10 @@ fn resolve(image: &Image, link: &Path, target: &Path) -> PathBuf {
     link.parent().unwrap_or(link).join(target)
 }
 
-/// Compresses bytes as `bzip2 -9` does.
-///
-/// # Errors
-///
-/// None that are known: compressing to memory does not fail.
-pub fn bzip2_best(bytes: &[u8]) -> io::Result<Vec<u8>> {
-    let mut out = Vec::new();
-    bzip2::read::BzEncoder::new(bytes, bzip2::Compression::best()).read_to_end(&mut out)?;
-    Ok(out)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+
     use super::super::testing::TestImage;
     use super::*;
 
