@@ -9,7 +9,7 @@ use super::arguments::When;
 use super::exit::Exit;
 use super::paint::Paint;
 use crate::build::fetching::causes;
-use crate::config::{Config, Options};
+use crate::config::{Options, repositories};
 use crate::metadata::transfer::{Summary, transfer};
 use crate::metadata::{Cache, MetadataError, Tree};
 use crate::repo::Repository;
@@ -67,9 +67,9 @@ fn work(arguments: &arguments::Transfer) -> Result<(Summary, Cache), Vec<String>
     };
     let entries_of = first.as_ref().or(second.as_ref()).or(given.as_ref());
     let needed = target.format().needs_repository(source.format());
-    let config;
+    let set;
     let tree = match entries_of {
-        // The configuration is read for the repository's masters, so only where eclasses count.
+        // repos.conf is read for the repository's masters, so only where eclasses count.
         Some(repository) if needed || given.is_some() => {
             let mut extra_repos = arguments.repos.clone();
             extra_repos.push(repository.location().to_owned());
@@ -78,9 +78,13 @@ fn work(arguments: &arguments::Transfer) -> Result<(Summary, Cache), Vec<String>
                 extra_repos,
                 ..Options::from_process()
             };
-            config = Config::load(&options).map_err(|error| causes(&error))?;
+            let warnings;
+            (set, warnings) = repositories(&options).map_err(|error| causes(&error))?;
+            for warning in warnings {
+                let _ = writeln!(std::io::stderr(), "ebd: {warning}");
+            }
             Some(Tree {
-                repositories: config.repositories(),
+                repositories: &set,
                 name: repository.name(),
             })
         }
