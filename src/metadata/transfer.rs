@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 
-use super::convert::{Tree, convert};
-use super::{Cache, MetadataError};
+use super::convert::{Converted, Tree, convert};
+use super::{Cache, CacheFormat, MetadataError};
 use crate::pms::cpv::Cpv;
 use crate::pms::eapi::Eapi;
 
@@ -40,8 +40,8 @@ pub struct Fault {
 /// target has are removed unless `keep_extra`.
 ///
 /// # Errors
-/// The two are one directory, the source has no entries at all, or a directory cannot be listed
-/// or changed. What is wrong with single entries is in the summary.
+/// The two are one directory, the source has no entries at all, or the target cannot be written
+/// to. What is wrong with single entries is in the summary.
 pub fn transfer(
     source: &Cache,
     target: &Cache,
@@ -64,11 +64,14 @@ pub fn transfer(
     }
     let mut summary = Summary::default();
     for cpv in &names {
-        if let Err(error) = one(source, target, cpv, tree, &mut summary) {
-            summary.faults.push(Fault {
+        match read(source, cpv, target.format(), tree) {
+            Ok(Some(converted)) => store(target, cpv, converted, &mut summary)?,
+            // An entry that went away meanwhile is one that the source does not have.
+            Ok(None) => {}
+            Err(error) => summary.faults.push(Fault {
                 path: source.path(cpv),
                 error,
-            });
+            }),
         }
     }
     if !keep_extra {
@@ -83,18 +86,28 @@ pub fn transfer(
     Ok(summary)
 }
 
-fn one(
+/// An entry of the source as one of the target's format.
+fn read(
     source: &Cache,
+    cpv: &Cpv,
+    format: CacheFormat,
+    tree: Option<Tree<'_>>,
+) -> Result<Option<Converted>, MetadataError> {
+    let Some(stored) = source.get(cpv)? else {
+        return Ok(None);
+    };
+    let mut converted = convert(&stored.entry, cpv, format, tree)?;
+    converted.lost.extend(stored.lost);
+    Ok(Some(converted))
+}
+
+/// Puts an entry into the target. What fails here would fail for the next one too.
+fn store(
     target: &Cache,
     cpv: &Cpv,
-    tree: Option<Tree<'_>>,
+    converted: Converted,
     summary: &mut Summary,
 ) -> Result<(), MetadataError> {
-    // An entry that went away meanwhile is one that the source does not have.
-    let Some(stored) = source.get(cpv)? else {
-        return Ok(());
-    };
-    let converted = convert(&stored.entry, cpv, target.format(), tree)?;
     if target.put(cpv, &converted.entry)? {
         summary.written += 1;
     } else {
@@ -104,7 +117,7 @@ fn one(
     if Eapi::parse(eapi).is_err() {
         *summary.unusable.entry(eapi.to_owned()).or_default() += 1;
     }
-    for key in stored.lost.into_iter().chain(converted.lost) {
+    for key in converted.lost {
         *summary.lost.entry(key).or_default() += 1;
     }
     Ok(())
@@ -113,7 +126,7 @@ fn one(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metadata::{CacheFormat, Entry};
+    use crate::metadata::Entry;
     use std::fs;
     use std::os::unix::fs::MetadataExt;
 
@@ -189,5 +202,16 @@ mod tests {
         let error = transfer(&target, &target, None, false).unwrap_err();
         assert!(matches!(error, MetadataError::SamePlace { .. }));
         assert_eq!(target.names().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_target_that_cannot_be_written_ends_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let source = cache(&directory, "source");
+        put(&source, "a-a/x-1", "EAPI=8\n");
+        fs::write(directory.path().join("file"), "").unwrap();
+        let target = cache(&directory, "file/target");
+        let error = transfer(&source, &target, None, false).unwrap_err();
+        assert!(matches!(error, MetadataError::Create { .. }));
     }
 }
