@@ -138,6 +138,12 @@ pub enum MetadataError {
         /// The directory.
         path: PathBuf,
     },
+    /// None of a cache's entries is in a known format.
+    #[error("{}: no cache entry in a known format", path.display())]
+    NoFormat {
+        /// The first entry.
+        path: PathBuf,
+    },
     /// Source and target of a transfer are one directory.
     #[error("{}: both source and target of the transfer", path.display())]
     SamePlace {

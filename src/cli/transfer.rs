@@ -11,7 +11,7 @@ use super::paint::Paint;
 use crate::build::fetching::causes;
 use crate::config::{Options, repositories};
 use crate::metadata::transfer::{Summary, transfer};
-use crate::metadata::{Cache, MetadataError, Tree};
+use crate::metadata::{Cache, CacheFormat, MetadataError, Tree};
 use crate::repo::Repository;
 
 /// Runs `ebd transfer`.
@@ -42,10 +42,9 @@ fn work(arguments: &arguments::Transfer) -> Result<(Summary, Cache), Vec<String>
         Some(repository) => Cache::shipped(repository),
         None => Cache::detect(&arguments.source),
     };
-    let source = source.map_err(|error| causes(&error))?.ok_or_else(|| {
-        let path = arguments.source.clone();
-        causes(&MetadataError::NoEntries { path })
-    })?;
+    let source = source
+        .map_err(|error| causes(&error))?
+        .ok_or_else(|| causes(&nothing_in(&arguments.source)))?;
     let target = match &to {
         Some(repository) => Cache::to_ship(repository, arguments.format),
         None => match arguments.format {
@@ -96,6 +95,22 @@ fn work(arguments: &arguments::Transfer) -> Result<(Summary, Cache), Vec<String>
     }
     let summary = transfer(&source, &target, tree, arguments.keep_extra);
     Ok((summary.map_err(|error| causes(&error))?, target))
+}
+
+/// Why there is no cache at a path.
+fn nothing_in(path: &Path) -> MetadataError {
+    let cache = Cache::open(path, CacheFormat::Md5Dict);
+    match cache.names() {
+        Ok(names) => match names.first() {
+            Some(cpv) => MetadataError::NoFormat {
+                path: cache.path(cpv),
+            },
+            None => MetadataError::NoEntries {
+                path: path.to_owned(),
+            },
+        },
+        Err(error) => error,
+    }
 }
 
 /// The repository at a path, unless that is a folder with nothing but a cache.

@@ -168,6 +168,13 @@ fn what_cannot_be_transferred_is_named() {
     assert_eq!(output.status.code(), Some(1));
     let line = String::from_utf8(output.stdout).unwrap();
     assert!(line.contains("no cache entries are there"), "{line}");
+    tree.put("odd/a-a/b-1", "odd");
+    let output = tree.transfer(&["odd", "to"]);
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        errors.contains("odd/a-a/b-1: no cache entry in a known format"),
+        "{errors}"
+    );
     assert_eq!(
         tree.transfer(&["--format", "x", "a", "b"]).status.code(),
         Some(2)
