@@ -172,6 +172,7 @@ pub(super) struct Regen {
     /// What is shown.
     #[command(flatten)]
     pub(super) display: Display,
+}
 
 const TRANSFER_EXAMPLES: &str = "Examples:
   ebd transfer /var/db/repos/gentoo ~/cache/gentoo
