@@ -2,13 +2,16 @@
 # Sourcing of ebuilds: inherit, EXPORT_FUNCTIONS and the accumulation of metadata (PMS 10).
 
 # inherit ECLASS…
+#
+# Runs once for each of some dozen eclasses of each of thousands of ebuilds: what is not needed is
+# not executed.
 inherit() {
-	builtin local __ebd_name __ebd_dir __ebd_file __ebd_var __ebd_saved_eclass="${ECLASS}"
-	builtin local -A __ebd_kept
 	if [[ -n ${__EBD_PHASE_FUNC} ]]; then
 		die "inherit: may not be called in a phase function"
 	fi
-	builtin local __ebd_depth="$((${__ebd_depth:-0} + 1))"
+	builtin local __ebd_depth="$((${__ebd_depth:-0} + 1))" __ebd_name __ebd_dir __ebd_file __ebd_var \
+		__ebd_exported __ebd_saved_eclass="${ECLASS}"
+	builtin local -A __ebd_kept
 	[[ ${__ebd_depth} -gt 1 ]] || __EBD_INHERIT+="${__EBD_INHERIT:+ }$*"
 	for __ebd_name; do
 		if [[ ${__ebd_name} == */* || ${__ebd_name} == .* || -z ${__ebd_name} ]]; then
@@ -26,24 +29,28 @@ inherit() {
 		fi
 		# What was accumulated so far is put aside, so that the eclass's part can be told from it.
 		__ebd_kept=()
-		for __ebd_var in ${__EBD_EAPI[accumulated_variables]}; do
-			if [[ -v ${__ebd_var} ]]; then
-				__ebd_kept[${__ebd_var}]=${!__ebd_var}
-				builtin unset -v "${__ebd_var}"
-			fi
-		done
+		if __ebd_has_accumulated; then
+			for __ebd_var in ${__EBD_EAPI[accumulated_variables]}; do
+				if [[ -v ${__ebd_var} ]]; then
+					__ebd_kept[${__ebd_var}]=${!__ebd_var}
+					builtin unset -v "${__ebd_var}"
+				fi
+			done
+		fi
 		ECLASS=${__ebd_name}
 		builtin export ECLASS
-		builtin local __ebd_exported=''
+		__ebd_exported=
 		__ebd_source_eclass "${__ebd_file}"
-		for __ebd_var in ${__EBD_EAPI[accumulated_variables]}; do
-			if [[ -v ${__ebd_var} ]]; then
-				__EBD_ECLASS_VALUES[${__ebd_var}]+="${__EBD_ECLASS_VALUES[${__ebd_var}]:+ }${!__ebd_var}"
-				builtin unset -v "${__ebd_var}"
-			fi
-			if [[ -v __ebd_kept[${__ebd_var}] ]]; then
-				builtin printf -v "${__ebd_var}" '%s' "${__ebd_kept[${__ebd_var}]}"
-			fi
+		if __ebd_has_accumulated; then
+			for __ebd_var in ${__EBD_EAPI[accumulated_variables]}; do
+				if [[ -v ${__ebd_var} ]]; then
+					__EBD_ECLASS_VALUES[${__ebd_var}]+="${__EBD_ECLASS_VALUES[${__ebd_var}]:+ }${!__ebd_var}"
+					builtin unset -v "${__ebd_var}"
+				fi
+			done
+		fi
+		for __ebd_var in "${!__ebd_kept[@]}"; do
+			builtin printf -v "${__ebd_var}" '%s' "${__ebd_kept[${__ebd_var}]}"
 		done
 		# Only now: the eclass may define the functions behind its call of EXPORT_FUNCTIONS.
 		for __ebd_var in ${__ebd_exported}; do
@@ -64,8 +71,21 @@ inherit() {
 	fi
 }
 
-# Sources one eclass with nothing but its own name in scope.
+# Whether any variable is set that some EAPI accumulates: most often none is.
+__ebd_has_accumulated() {
+	[[ -v IUSE || -v DEPEND || -v RDEPEND || -v BDEPEND || -v PDEPEND || -v IDEPEND || -v REQUIRED_USE ||
+		-v RESTRICT || -v PROPERTIES ]]
+}
+
+# Sources one eclass with nothing but its own name in scope; one that the processor keeps is run
+# from there.
 __ebd_source_eclass() {
+	if [[ -n ${__EBD_ECLASSES[$1]} ]]; then
+		if ! "${__EBD_ECLASSES[$1]}"; then
+			die "inherit: ${1} could not be sourced"
+		fi
+		builtin return
+	fi
 	# shellcheck disable=SC1090
 	if ! builtin source "$1"; then
 		die "inherit: ${1} could not be sourced"
@@ -82,14 +102,12 @@ EXPORT_FUNCTIONS() {
 
 # __ebd_before_source: clears what sourcing an ebuild is to set.
 __ebd_before_source() {
-	builtin local var
 	builtin declare -gA __EBD_ECLASS_VALUES
 	__EBD_ECLASS_VALUES=()
 	builtin declare -g __EBD_INHERIT='' __EBD_GLOBAL_SCOPE=1
-	builtin unset -v EAPI ECLASS INHERITED __EBD_PHASE_FUNC
-	for var in ${__EBD_EAPI[metadata_variables]} INHERIT PROVIDES_EXCLUDE REQUIRES_EXCLUDE; do
-		builtin unset -v "${var}"
-	done
+	# shellcheck disable=SC2086 # a list
+	builtin unset -v EAPI ECLASS INHERITED INHERIT PROVIDES_EXCLUDE REQUIRES_EXCLUDE __EBD_PHASE_FUNC \
+		${__EBD_EAPI[metadata_variables]}
 	if [[ -n ${__EBD_EAPI[failglob]} ]]; then
 		builtin shopt -s failglob
 	fi
@@ -111,16 +129,16 @@ __ebd_after_source() {
 		# shellcheck disable=SC2153
 		RDEPEND=${DEPEND}
 	fi
-	for var in ${__EBD_EAPI[accumulated_variables]}; do
+	for var in "${!__EBD_ECLASS_VALUES[@]}"; do
 		if [[ -n ${__EBD_ECLASS_VALUES[${var}]} ]]; then
 			builtin printf -v "${var}" '%s' "${!var}${!var:+ }${__EBD_ECLASS_VALUES[${var}]}"
 		fi
 	done
 	for func in ${__EBD_EAPI[phases]}; do
-		if builtin declare -F "${func}" >/dev/null; then
+		if builtin declare -F "${func}"; then
 			phases+=" ${func#*_}"
 		fi
-	done
+	done >/dev/null
 	DEFINED_PHASES=${phases# }
 	DEFINED_PHASES=${DEFINED_PHASES:--}
 	# shellcheck disable=SC2034 # read by name
@@ -131,7 +149,10 @@ __ebd_after_source() {
 # __ebd_write_metadata FILE: the metadata keys, as NUL-terminated KEY=VALUE.
 __ebd_write_metadata() {
 	builtin local var
-	for var in ${__EBD_EAPI[metadata_variables]} INHERIT; do
-		builtin printf '%s=%s\0' "${var}" "${!var}"
-	done >"$1"
+	builtin local -a words
+	words=()
+	for var in ${__EBD_EAPI[metadata_variables]} INHERIT __EBD_ENTERED; do
+		words+=("${var}" "${!var}")
+	done
+	builtin printf '%s=%s\0' "${words[@]}" >"$1"
 }

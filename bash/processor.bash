@@ -19,6 +19,12 @@ builtin printf '%s\0' ready "$$" "${BASH_VERSINFO[0]}.${BASH_VERSINFO[1]}" >&"${
 
 while LC_ALL=C IFS= builtin read -r -N 10 -u "${__EBD_COMMANDS}" __EBD_LENGTH &&
 	LC_ALL=C IFS= builtin read -r -N "$((10#${__EBD_LENGTH}))" -u "${__EBD_COMMANDS}" __EBD_JOB; do
+	# What every fork is to find is evaluated here; all else in a fork.
+	if [[ ${__EBD_JOB} == '#resident'* ]]; then
+		eval "${__EBD_JOB}"
+		builtin printf '%s\0' exited "$?" >&"${__EBD_REPLIES}"
+		continue
+	fi
 	(
 		exec {__EBD_COMMANDS}<&- {__EBD_REPLIES}>&-
 		unset __EBD_COMMANDS __EBD_REPLIES __EBD_LENGTH

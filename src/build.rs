@@ -17,8 +17,6 @@ pub mod plan;
 pub mod run;
 pub mod runtime;
 pub mod session;
-pub mod sourcing;
 pub mod state;
-pub mod token;
 pub mod unsupported;
 pub mod variables;

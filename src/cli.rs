@@ -8,6 +8,9 @@ mod helper;
 mod paint;
 mod plan;
 mod progress;
+mod regen;
+mod signals;
+mod transfer;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -47,6 +50,8 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
     };
     match arguments.command {
         Command::Build(arguments) => build::main(*arguments),
+        Command::Regen(arguments) => regen::main(*arguments),
+        Command::Transfer(arguments) => transfer::main(&arguments),
         Command::Completions { shell } => documents::completions(shell),
         Command::Manual { folder } => documents::manual(&folder),
     }

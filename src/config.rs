@@ -35,6 +35,7 @@ mod profile_files;
 mod repositories;
 pub mod shell_vars;
 mod stack;
+mod start;
 mod state;
 mod table;
 mod use_expand;
@@ -61,6 +62,7 @@ pub use self::options::Options;
 pub use self::package::{MaskReason, PackageConfig, PackageQuery};
 pub use self::profile::ProfileNode;
 pub use self::shell_vars::{Origin, Setting};
+pub use self::start::repositories;
 
 /// The bashrc files of one profile directory: its profile.bashrc if there is one, and its
 /// package.bashrc with the directory that the names in it are relative to.

@@ -16,5 +16,6 @@ pub mod metadata;
 pub mod processor;
 
 pub mod build;
+pub mod regen;
 
 pub mod cli;

@@ -8,12 +8,15 @@
 //! Everything that comes back from bash is hostile input: [`frame`] bounds it and knows a fixed
 //! set of verbs.
 
+pub mod eclass;
 pub mod environment;
 pub mod frame;
 pub mod library;
 mod pool;
 mod process;
+mod scan;
 mod shell;
+pub mod sourcer;
 
 pub use pool::Pool;
 pub use process::{Processor, ProcessorError, Settings};

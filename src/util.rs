@@ -4,3 +4,5 @@ pub mod atomic;
 pub mod bzip2;
 pub mod digest;
 pub mod lock;
+pub mod tail;
+pub mod token;

@@ -1,18 +1,23 @@
 //! An ebuild with all that is known about it: its metadata, and what the configuration says.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::event::Event;
 use super::session::Session;
-use super::sourcing::{self, SourcingError, Subject};
 use crate::config::{PackageConfig, PackageQuery};
 use crate::metadata::{self, Entry, InvalidMetadata, Lookup, MetadataError};
 use crate::pms::atom::{FlagState, PackageFacts};
 use crate::pms::cpv::Cpv;
 use crate::pms::dependency::{DepSpec, DependencyError};
 use crate::pms::eapi::{self, Eapi, UnsupportedEapi};
+use crate::processor::ProcessorError;
+use crate::processor::sourcer::{Sourcer, SourcingError, Subject};
 use crate::repo::{Ebuild, RepoError};
 use crate::util::digest::{HashName, hash_file};
+
+/// How long sourcing one ebuild may take.
+const SOURCING_LIMIT: Duration = Duration::from_secs(120);
 
 /// Why an ebuild cannot be considered.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +70,9 @@ pub enum CandidateError {
         #[source]
         source: Box<DependencyError>,
     },
+    /// No processor could be started.
+    #[error(transparent)]
+    Processor(#[from] ProcessorError),
     /// Its metadata is not what the specification allows.
     #[error("{}: its metadata is not valid", path.display())]
     Invalid {
@@ -231,18 +239,21 @@ pub fn eclass_dirs(session: &Session, repository: &str) -> Result<Vec<PathBuf>, 
 /// Sources the ebuild and keeps what came of it.
 async fn source(session: &Session, ebuild: &Ebuild, eapi: Eapi) -> Result<Entry, CandidateError> {
     let repositories = session.config.repositories();
-    let pairs = sourcing::source(
-        &session.pool,
-        &Subject {
+    let mut sourcer = Sourcer::start(session.pool.take().await?, None).await?;
+    let sourced = sourcer
+        .source(&Subject {
             cpv: &ebuild.cpv,
             ebuild: &ebuild.path,
             eapi,
             eclass_dirs: &eclass_dirs(session, &ebuild.repository)?,
-        },
-    )
-    .await?;
+            limit: SOURCING_LIMIT,
+        })
+        .await;
+    // Not put back: it holds what sourcing left in it.
+    sourcer.end().await;
+    let sourced = sourced?;
     let mut values = Vec::new();
-    for (key, value) in pairs {
+    for (key, value) in sourced.values {
         let text = String::from_utf8(value).map_err(|_| CandidateError::NotText {
             path: ebuild.path.clone(),
             key: key.clone(),

@@ -70,7 +70,7 @@ pub type ShellVariables = BTreeMap<String, Vec<Vec<u8>>>;
 #[must_use]
 pub fn shell_variables(text: &[u8]) -> ShellVariables {
     let mut all = ShellVariables::new();
-    for (name, value) in super::sourcing::pairs(text) {
+    for (name, value) in crate::processor::sourcer::pairs(text) {
         match name.strip_suffix("[]") {
             Some(array) => all.entry(array.to_owned()).or_default().push(value),
             None => {

@@ -6,6 +6,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::build::package;
+use crate::metadata::CacheFormat;
 use crate::pms::phase::Phase;
 
 /// Builds binary packages from ebuilds, with long-lived bash processors.
@@ -28,6 +29,10 @@ pub(super) struct Arguments {
 pub(super) enum Command {
     /// Build packages from source into binary packages
     Build(Box<Build>),
+    /// Bring the metadata caches of repositories up to date
+    Regen(Box<Regen>),
+    /// Copy a metadata cache, also into another format
+    Transfer(Transfer),
     /// Print completions for a shell
     #[command(
         after_help = "Example:\n  ebd completions bash >/usr/share/bash-completion/completions/ebd"
@@ -114,6 +119,128 @@ pub(super) struct Build {
 fn phases() -> impl TypedValueParser<Value = Phase> {
     let names = package::PHASES.iter().map(|phase| phase.name());
     PossibleValuesParser::new(names).try_map(|name| Phase::from_name(&name).ok_or("no such phase"))
+}
+
+const REGEN_EXAMPLES: &str = "Examples:
+  ebd regen
+      All configured repositories.
+  ebd regen --repo ./my-overlay my-overlay
+      A repository that is not configured anywhere.
+  ebd regen gentoo dev-libs/openssl
+      Only one package.
+  ebd regen --check
+      Change nothing; exit status 1 if an entry is stale (for CI).
+  ebd regen --cache /var/cache/metadata gentoo
+      Leave the repository as it is; entries go to /var/cache/metadata/gentoo.";
+
+/// Bring the metadata caches of repositories up to date.
+#[derive(Debug, Args)]
+#[command(after_help = REGEN_EXAMPLES)]
+pub(super) struct Regen {
+    /// Repositories by name, and packages (category/name) to confine the work to
+    #[arg(value_name = "REPO|PACKAGE")]
+    pub(super) names: Vec<String>,
+
+    /// How many processors to use; the number of cores if not given
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(super) jobs: Option<u16>,
+
+    /// Keep entries in DIR/REPOSITORY instead of the repository
+    #[arg(long, value_name = "DIR")]
+    pub(super) cache: Option<PathBuf>,
+
+    /// Change nothing; exit with 1 if anything is stale
+    #[arg(long)]
+    pub(super) check: bool,
+
+    /// Source every ebuild, even those whose entry is right
+    #[arg(long)]
+    pub(super) all: bool,
+
+    /// Parse every eclass whole for every ebuild (slower; to see whether it makes a difference)
+    #[arg(long)]
+    pub(super) whole_eclasses: bool,
+
+    /// End an ebuild that takes longer than this many seconds to source
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) timeout: u64,
+
+    /// Where things are.
+    #[command(flatten)]
+    pub(super) places: Places,
+
+    /// What is shown.
+    #[command(flatten)]
+    pub(super) display: Display,
+}
+
+const TRANSFER_EXAMPLES: &str = "Examples:
+  ebd transfer /var/db/repos/gentoo ~/cache/gentoo
+      Copy the cache that a repository ships; done again, it writes what changed.
+  ebd transfer --format flat_list /var/db/repos/gentoo /var/db/repos/gentoo
+      Make metadata/cache from metadata/md5-cache.
+  ebd transfer --format flat_hash --repo ./overlay ./md5-cache ./times
+      Take the modification times that flat_hash has from the overlay's files.
+  ebd transfer --keep-extra ./part ./whole
+      Remove nothing.
+
+Formats:
+  md5-dict           metadata/md5-cache: keys and values, MD5 sums
+  flat_hash          keys and values, modification times, eclass directories
+  flat_hash-md5      the same with MD5 sums, as in /var/cache/edb/dep
+  flat_list, pms     metadata/cache: a value a line in the order of the
+                     specification; the file has the time of its ebuild
+  flat_list-portage  the same in the order of Portage since it knows EAPI 8
+
+The source's format is found out. flat_list has no place for INHERIT, unknown
+keys and checksums of eclasses: what is lost is reported. Checksums and times
+that the source does not have are taken from the repository, if the entry is
+valid there. Entries of unknown EAPIs are carried as they are.
+
+Exit status: 0 if all entries were transferred, 1 if one could not be, 2 wrong
+usage.";
+
+/// Copy a metadata cache, also into another format.
+///
+/// Only entries that differ are written, and those that the source does not have are removed.
+#[derive(Debug, Args)]
+#[command(after_help = TRANSFER_EXAMPLES)]
+pub(super) struct Transfer {
+    /// A repository that ships a cache, or a folder with one
+    #[arg(value_name = "SRC")]
+    pub(super) source: PathBuf,
+
+    /// A repository or a folder; a folder is made if it does not exist
+    #[arg(value_name = "DST")]
+    pub(super) target: PathBuf,
+
+    /// Format to write; without, that of DST, else md5-dict in a repository, else that of SRC
+    #[arg(long, value_name = "FORMAT", value_parser = cache_formats())]
+    pub(super) format: Option<CacheFormat>,
+
+    /// Keep entries that SRC does not have
+    #[arg(long)]
+    pub(super) keep_extra: bool,
+
+    /// Add a repository by path (repeatable): the first is that of the entries if neither SRC
+    /// nor DST is one, others may be its masters
+    #[arg(long = "repo", value_name = "PATH")]
+    pub(super) repos: Vec<PathBuf>,
+
+    /// The folder that has etc/portage, which tells where a repository's masters are
+    #[arg(long, value_name = "PATH")]
+    pub(super) config_root: Option<PathBuf>,
+
+    /// Print the summary, and errors, as JSON, one object per line
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Reads the name of a format of caches.
+fn cache_formats() -> impl TypedValueParser<Value = CacheFormat> {
+    let names = CacheFormat::ALL.iter().map(|format| format.name());
+    PossibleValuesParser::new(names.chain(["pms"]))
+        .try_map(|name| CacheFormat::from_name(&name).ok_or("no such format"))
 }
 
 /// Formats of binary packages.

@@ -3,16 +3,16 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::arguments::{self, Display, Places};
 use super::exit::Exit;
 use super::paint::Paint;
 use super::plan;
 use super::progress::{Progress, Verbosity};
+use super::signals;
 use crate::binpkg::pkgdir::Format;
 use crate::build::event::{Event, Events};
 use crate::build::fetching::causes;
@@ -25,44 +25,14 @@ use crate::config::{Config, Options};
 use crate::fetch::{FetchOptions, Fetcher};
 use crate::processor::{Pool, Processor, Settings as ProcessorSettings};
 
-/// How long everything that was started may take to end after a signal.
-const FAREWELL: Duration = Duration::from_secs(3);
-
 /// Runs `ebd build`.
 pub(super) fn main(arguments: arguments::Build) -> Exit {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build();
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            complain(&arguments.display, &[format!("cannot start: {error}")]);
-            return Exit::Failed;
-        }
-    };
-    let exit = runtime.block_on(guarded(arguments));
-    runtime.shutdown_timeout(FAREWELL);
-    exit
-}
-
-/// The work, ended by signals.
-async fn guarded(arguments: arguments::Build) -> Exit {
-    let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-        signal(SignalKind::hangup()),
-    ) else {
-        return Exit::Failed;
-    };
     let display = arguments.display.clone();
-    let exit = tokio::select! {
-        exit = work(arguments) => exit,
-        _ = interrupt.recv() => Exit::Signal(2),
-        _ = terminate.recv() => Exit::Signal(15),
-        _ = hangup.recv() => Exit::Signal(1),
-    };
-    if let Exit::Signal(number) = exit {
+    let done = signals::guard(work(arguments)).unwrap_or_else(|error| {
+        complain(&display, &[format!("cannot start: {error}")]);
+        Exit::Failed
+    });
+    if let Exit::Signal(number) = done {
         let signal = Signal::try_from(i32::from(number)).map_or("a signal", Signal::as_str);
         complain(
             &display,
@@ -71,17 +41,11 @@ async fn guarded(arguments: arguments::Build) -> Exit {
             )],
         );
     }
-    // Whatever was running has lost its processor's pipe by now, and so the wardens end it.
-    let deadline = Instant::now() + FAREWELL;
-    let me = nix::unistd::Pid::this();
-    while !sandbox::process::descendants(me).is_empty() && Instant::now() < deadline {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    exit
+    done
 }
 
 /// An error of this subcommand before there are events.
-struct Failure(Vec<String>);
+pub(super) struct Failure(pub(super) Vec<String>);
 
 impl<E: std::error::Error> From<E> for Failure {
     fn from(error: E) -> Self {
@@ -226,7 +190,7 @@ fn metadata_cache(config: &Config) -> PathBuf {
 }
 
 /// A path as it is from the root on; one that does not exist yet is fine.
-fn absolute(path: &Path) -> PathBuf {
+pub(super) fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
@@ -238,7 +202,7 @@ fn print_json(event: &Event) {
 }
 
 /// Prints why nothing was done.
-fn complain(display: &Display, causes: &[String]) {
+pub(super) fn complain(display: &Display, causes: &[String]) {
     if display.json {
         let line = serde_json::json!({ "event": "error", "causes": causes });
         let _ = writeln!(std::io::stdout(), "{line}");

@@ -11,53 +11,20 @@ use super::error::ConfigError;
 use super::files::Directories;
 use super::keywords::KeywordFiles;
 use super::license::LicenseFiles;
-use super::locations::{self, Locations};
+use super::locations::Locations;
 use super::make_globals;
 use super::mask::MaskFiles;
 use super::options::Options;
 use super::package_env::PackageEnv;
 use super::profile::{self, ProfileNode};
 use super::profile_files;
-use super::repositories::{self, Repositories, RepositoryFacts, Sources};
+use super::repositories::{Repositories, RepositoryFacts};
 use super::shell_vars::{self, Dialect, Origin, Setting, Variables};
 use super::stack;
+use super::start::{Start, read_make_conf};
 use super::state;
 use super::table::{Reading, Table};
 use super::use_files::UseFiles;
-
-/// The make.conf files of a configuration root, the older place first.
-fn make_conf_paths(config_root: &Path) -> Vec<PathBuf> {
-    let mut paths = vec![
-        config_root.join("etc/make.conf"),
-        config_root.join("etc/portage/make.conf"),
-    ];
-    let identity = |path: &PathBuf| std::fs::canonicalize(path).ok();
-    if let [old, new] = paths.as_slice()
-        && identity(old).is_some()
-        && identity(old) == identity(new)
-    {
-        paths.pop();
-    }
-    paths
-}
-
-/// The variables of all make.conf files; `None` if there is none.
-fn read_make_conf(
-    paths: &[PathBuf],
-    known: &mut HashMap<String, String>,
-) -> Result<Option<Variables>, ConfigError> {
-    let mut result: Option<Variables> = None;
-    for path in paths {
-        if let Some(variables) = shell_vars::read(path, Dialect::USER, true, known)? {
-            result.get_or_insert_default().extend(variables);
-        }
-    }
-    if let Some(variables) = &mut result {
-        // Names with two underscores are local to make.conf.
-        variables.retain(|name, _| !name.starts_with("__"));
-    }
-    Ok(result)
-}
 
 /// /etc/profile.env of the build host and of ROOT, each for the variables that it decides.
 fn read_env_d(locations: &Locations) -> Result<Variables, ConfigError> {
@@ -112,15 +79,8 @@ impl Config {
         let mut warnings = Vec::new();
         let mut assumptions = Vec::new();
 
-        let conf_paths = make_conf_paths(&locations::config_root(options)?);
-        let early = read_make_conf(&conf_paths, &mut HashMap::new())?;
-        let early_value = |name: &str| {
-            early
-                .as_ref()
-                .and_then(|conf| conf.get(name))
-                .map(|s| s.value.clone())
-        };
-        let locations = Locations::new(options, early_value("ROOT").as_deref())?;
+        let start = Start::read(options, &mut warnings)?;
+        let (locations, found) = (start.locations, start.repositories);
 
         let mut env_d = read_env_d(&locations)?;
         let mut known: HashMap<String, String> = env_d
@@ -135,23 +95,6 @@ impl Config {
         );
         let mut globals = make_globals::variables(&mut known);
 
-        let of_user = |name: &str| {
-            options
-                .variable(name)
-                .map(str::to_owned)
-                .or_else(|| early_value(name))
-        };
-        let found = repositories::load(
-            &Sources {
-                config_root: &locations.config_root,
-                names: locations.variables(),
-                text: options.variable("PORTAGE_REPOSITORIES"),
-                portdir: of_user("PORTDIR").as_deref(),
-                overlays: &of_user("PORTDIR_OVERLAY").unwrap_or_default(),
-                extra: &options.extra_repos,
-            },
-            &mut warnings,
-        )?;
         let facts = &found.facts;
         let portdir = main_location(&found);
         let overlays = overlay_list(&found);
@@ -183,8 +126,8 @@ impl Config {
             (list, all)
         };
 
-        let has_make_conf = early.is_some();
-        let mut conf = read_make_conf(&conf_paths, &mut known)?.unwrap_or_default();
+        let has_make_conf = start.has_make_conf;
+        let mut conf = read_make_conf(&start.conf_paths, &mut known)?.unwrap_or_default();
 
         let profile_only: BTreeSet<String> = defaults
             .get("PROFILE_ONLY_VARIABLES")

@@ -1,12 +1,11 @@
 //! Finding and storing entries: the cache shipped with a repository, and a writable one.
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Entry, MetadataError, StaleReason};
+use super::cache::is_absent;
+use super::{Cache, CacheFormat, Entry, MetadataError, StaleReason};
 use crate::repo::{Ebuild, RepoSet};
-use crate::util::atomic;
 use crate::util::digest::{HashName, hash_file};
 
 /// What the caches hold for an ebuild.
@@ -38,7 +37,7 @@ pub fn lookup(
     for place in places {
         let bytes = match fs::read(&place) {
             Ok(bytes) => bytes,
-            Err(error) if absent(&error) => continue,
+            Err(error) if is_absent(&error) => continue,
             Err(source) => {
                 return Err(MetadataError::Read {
                     path: place,
@@ -84,27 +83,7 @@ pub fn cache_path(directory: &Path, ebuild: &Ebuild) -> PathBuf {
 /// # Errors
 /// A directory cannot be made, or the file cannot be written.
 pub fn store(directory: &Path, ebuild: &Ebuild, entry: &Entry) -> Result<bool, MetadataError> {
-    let path = cache_path(directory, ebuild);
-    let text = entry.to_md5_dict();
-    if fs::read(&path).is_ok_and(|known| known == text.as_bytes()) {
-        return Ok(false);
-    }
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).map_err(|source| MetadataError::Create {
-            path: parent.to_owned(),
-            source,
-        })?;
-    }
-    // An entry lost in a power failure is made again.
-    atomic::write_unsynced(&path, text.as_bytes(), 0o644)?;
-    Ok(true)
-}
-
-fn absent(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-    )
+    Cache::open(directory.join(&*ebuild.repository), CacheFormat::Md5Dict).put(&ebuild.cpv, entry)
 }
 
 #[cfg(test)]

@@ -18,6 +18,8 @@ pub enum StaleReason {
     NoChecksum,
     /// The ebuild is another.
     EbuildChanged,
+    /// The ebuild is gone.
+    EbuildMissing,
     /// An eclass is another, or another repository's goes before it now.
     EclassChanged(String),
     /// An eclass is gone.
@@ -31,6 +33,7 @@ impl fmt::Display for StaleReason {
             Self::Eapi(eapi) => write!(formatter, "the entry is of unsupported EAPI {eapi}"),
             Self::NoChecksum => formatter.write_str("the entry has no checksum of the ebuild"),
             Self::EbuildChanged => formatter.write_str("the ebuild has changed"),
+            Self::EbuildMissing => formatter.write_str("the ebuild is gone"),
             Self::EclassChanged(name) => write!(formatter, "eclass {name} has changed"),
             Self::EclassMissing(name) => write!(formatter, "eclass {name} is gone"),
         }

@@ -142,14 +142,11 @@ impl Eapi {
         }
     }
 
-    /// Whether packages of this EAPI can be built with that bash.
+    /// Whether ebuilds of this EAPI can be sourced with that bash.
     ///
     /// # Errors
-    /// Says whether the EAPI as such or the bash is in the way.
-    pub fn build_support(self, bash: BashVersion) -> Result<(), UnsupportedEapi> {
-        if !self.can_be_built() {
-            return Err(UnsupportedEapi::NotBuilt { eapi: self });
-        }
+    /// Says which bash it needs.
+    pub fn source_support(self, bash: BashVersion) -> Result<(), UnsupportedEapi> {
         let needed = self.bash_version().max(BashVersion::OLDEST);
         if bash < needed {
             return Err(UnsupportedEapi::BashTooOld {
@@ -159,6 +156,17 @@ impl Eapi {
             });
         }
         Ok(())
+    }
+
+    /// Whether packages of this EAPI can be built with that bash.
+    ///
+    /// # Errors
+    /// Says whether the EAPI as such or the bash is in the way.
+    pub fn build_support(self, bash: BashVersion) -> Result<(), UnsupportedEapi> {
+        if !self.can_be_built() {
+            return Err(UnsupportedEapi::NotBuilt { eapi: self });
+        }
+        self.source_support(bash)
     }
 
     /// What runs for `phase` when the ebuild does not define it.
@@ -234,6 +242,11 @@ impl Eapi {
     /// `executables` the commands that exist, `absent_functions` those that come with a later EAPI,
     /// `banned_functions` and `banned_executables` those that must abort, `variables` and `exported` the variables of PMS 11.1.
     pub fn to_bash(self) -> String {
+        self.to_bash_as("__EBD_EAPI")
+    }
+
+    /// The same in an array of another name.
+    pub fn to_bash_as(self, array: &str) -> String {
         let mut fields = vec![("name", self.name().to_owned())];
         fields.extend(self.fact_fields());
         // By name, which is the order of DEFINED_PHASES.
@@ -254,7 +267,7 @@ impl Eapi {
             .iter()
             .map(|(name, value)| format!("[{name}]='{value}'"))
             .collect();
-        format!("declare -gA __EBD_EAPI=({})", fields.join(" "))
+        format!("declare -gA {array}=({})", fields.join(" "))
     }
 }
 

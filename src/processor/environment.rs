@@ -9,7 +9,6 @@ mod file;
 mod filter;
 mod parse;
 mod print;
-mod scan;
 mod special;
 mod value;
 

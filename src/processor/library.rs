@@ -21,6 +21,7 @@ const FILES: &[&str] = &[
     include_str!("../../bash/lib/phases.bash"),
     include_str!("../../bash/lib/misc.bash"),
     include_str!("../../bash/lib/eapi.bash"),
+    include_str!("../../bash/eclass.bash"),
     include_str!("../../bash/ebuild.bash"),
     include_str!("../../bash/phase.bash"),
     include_str!("../../bash/environment.bash"),

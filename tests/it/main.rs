@@ -13,3 +13,4 @@ mod processors;
 mod resume;
 mod stopping;
 mod support;
+mod transfer;

@@ -8,15 +8,15 @@ use crate::binpkg::pkgdir::Written;
 use crate::build::directories::DirectoryError;
 use crate::build::driver::{Driver, DriverSetup, kept_environment};
 use crate::build::event::Event;
-use crate::build::log::last_lines;
 use crate::build::packaging::wanted_variables;
 use crate::build::runtime::{self, RuntimeError};
 use crate::build::state::Progress;
-use crate::build::token;
 use crate::build::variables::Sources;
 use crate::pms::phase::Phase;
 use crate::processor::library::{self, quote};
 use crate::processor::{Shell, ShellSetup};
+use crate::util::tail::last_lines;
+use crate::util::token;
 
 /// The command that tells that a phase is done.
 pub(super) fn phase_end(phase: Phase) -> Vec<u8> {

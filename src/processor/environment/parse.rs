@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use super::scan::{Broken, RESERVED, Scanner, ends_word, is_identifier};
 use super::value::{decode, skip_value};
 use super::{Attributes, Environment, EnvironmentError, StoredFunction, StoredVariable};
+use crate::processor::scan::{Broken, RESERVED, Scanner, ends_word, is_identifier};
 
 pub(super) fn parse(text: &[u8]) -> Result<Environment, EnvironmentError> {
     let mut parser = Parser {

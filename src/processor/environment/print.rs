@@ -1,8 +1,8 @@
 //! Statements that recreate an environment.
 
-use super::scan::RESERVED;
 use super::value::Value;
 use super::{Attributes, Environment, StoredVariable};
+use crate::processor::scan::RESERVED;
 
 /// Attributes that change a value when it is assigned. A value that was there before the
 /// attribute must be assigned before it.

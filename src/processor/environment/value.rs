@@ -4,7 +4,7 @@
 //! when it is read back. A value that would be is refused, so loading an environment runs none
 //! of its text.
 
-use super::scan::{Broken, Scanner, ends_word};
+use crate::processor::scan::{Broken, Scanner, ends_word};
 
 /// The value of a variable, as it stands in the environment's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! Finds where shell constructs end, without understanding what they do.
 //!
-//! The one hard question of an environment's text is where a function ends: its body may hold a
+//! Two readers of shell text build on it: the one of saved environments, and the one that takes
+//! eclasses apart. The one hard question of an environment's text is where a function ends: its body may hold a
 //! lone `}` in a here-document, in quotes, in a comment, or as an ordinary argument. The scanner
 //! therefore follows the shell's grammar as far as that question needs: quoting, expansions,
 //! here-documents, `case` patterns and the positions where reserved words count.
@@ -9,6 +10,7 @@ mod redirection;
 mod word;
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 /// How deep constructs may nest before the text is refused; the stack is bounded by it.
 const MAX_DEPTH: usize = 200;
@@ -25,6 +27,7 @@ type Scan<T> = Result<T, Broken>;
 /// What ends a list of commands.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
+    File,
     Brace,
     Paren,
     Clause,
@@ -55,6 +58,18 @@ pub(super) struct Scanner<'a> {
     /// Whether the `((` whose inside begins at the key is arithmetic; found out once, because
     /// finding out may mean scanning twice.
     arithmetic: HashMap<usize, bool>,
+    /// The functions that are defined outside of functions, if somebody wants to know.
+    functions: Option<Vec<FunctionSpan>>,
+    in_function: usize,
+}
+
+/// Where the definition of a function stands: `name () { … }`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct FunctionSpan {
+    /// The name.
+    pub(super) name: Range<usize>,
+    /// From the name to behind the closing brace.
+    pub(super) whole: Range<usize>,
 }
 
 /// True for the bytes that end an unquoted word.
@@ -84,7 +99,50 @@ impl<'a> Scanner<'a> {
             depth: 0,
             heredocs: Vec::new(),
             arithmetic: HashMap::new(),
+            functions: None,
+            in_function: 0,
         }
+    }
+
+    /// The functions that a whole script defines outside of other functions, be it inside of
+    /// other constructs, as far as nothing but the end of a command stands behind them.
+    pub(super) fn script_functions(mut self) -> Scan<Vec<FunctionSpan>> {
+        self.functions = Some(Vec::new());
+        self.list(End::File)?;
+        if let Some(heredoc) = self.heredocs.first() {
+            return self.broken(heredoc.at, "a here-document without its end");
+        }
+        Ok(self.functions.unwrap_or_default())
+    }
+
+    /// At the body of a function whose name was just scanned: scans it and remembers the function
+    /// if its body is a group and nothing is redirected.
+    fn remember_function(&mut self, name: Range<usize>) -> Scan<()> {
+        if self.functions.is_none() || self.in_function > 0 || !self.heredocs.is_empty() {
+            return Ok(());
+        }
+        let before = self.at;
+        self.gap()?;
+        if self.peek() != Some(b'{') || !self.peek_at(1).is_some_and(ends_word) {
+            self.at = before;
+            return Ok(());
+        }
+        self.at += 1;
+        self.in_function += 1;
+        let scanned = self.list(End::Brace);
+        self.in_function -= 1;
+        scanned?;
+        let end = self.at;
+        self.blanks();
+        let ended = matches!(self.peek(), None | Some(b'\n' | b';' | b'#'));
+        self.at = end;
+        if ended && let Some(functions) = &mut self.functions {
+            functions.push(FunctionSpan {
+                whole: name.start..end,
+                name,
+            });
+        }
+        Ok(())
     }
 
     pub(super) fn peek(&self) -> Option<u8> {
@@ -213,9 +271,14 @@ impl<'a> Scanner<'a> {
         let opened = self.at;
         // True where a command may begin, and so where reserved words count.
         let mut start = true;
+        let mut last_word = 0..0;
         let stop = loop {
             let Some(byte) = self.peek() else {
+                if end == End::File {
+                    break Stop::Closed;
+                }
                 let what = match end {
+                    End::File => "",
                     End::Brace => "no } ends the list of commands that begins here",
                     End::Paren => "no ) ends the list of commands that begins here",
                     End::Clause => "no esac ends the case clause that begins here",
@@ -272,6 +335,9 @@ impl<'a> Scanner<'a> {
                         return self.broken(from, "an unexpected (");
                     }
                     self.at += 1;
+                    if last_word.end > last_word.start {
+                        self.remember_function(last_word.clone())?;
+                    }
                     start = true;
                 }
                 b')' => {
@@ -295,6 +361,7 @@ impl<'a> Scanner<'a> {
                         continue;
                     }
                     let word = if plain { self.span(from, self.at) } else { b"" };
+                    last_word = if plain { from..self.at } else { 0..0 };
                     match word {
                         b"}" if end == End::Brace => break Stop::Closed,
                         b"}" => return self.broken(from, "an unexpected }"),

@@ -1,0 +1,224 @@
+//! `ebd regen`.
+
+use std::io::{IsTerminal, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::sync::mpsc::unbounded_channel;
+
+use super::arguments;
+use super::build::{Failure, absolute, complain};
+use super::exit::Exit;
+use super::paint::Paint;
+use super::signals;
+use crate::config::{Config, Options};
+use crate::processor::Settings;
+use crate::regen::event::Event;
+use crate::regen::run::{self, regen};
+
+/// Runs `ebd regen`.
+pub(super) fn main(arguments: arguments::Regen) -> Exit {
+    let display = arguments.display.clone();
+    signals::guard(work(arguments)).unwrap_or_else(|error| {
+        complain(&display, &[format!("cannot start: {error}")]);
+        Exit::Failed
+    })
+}
+
+async fn work(arguments: arguments::Regen) -> Exit {
+    let display = arguments.display.clone();
+    match execute(arguments).await {
+        Ok(exit) => exit,
+        Err(Failure(causes)) => {
+            complain(&display, &causes);
+            Exit::Failed
+        }
+    }
+}
+
+async fn execute(arguments: arguments::Regen) -> Result<Exit, Failure> {
+    let options = Options {
+        config_root: arguments.places.config_root.clone(),
+        root: arguments.places.root.clone(),
+        extra_repos: arguments.places.repos.clone(),
+        ..Options::from_process()
+    };
+    let config = Arc::new(Config::load(&options)?);
+    let (packages, names): (Vec<String>, Vec<String>) = arguments
+        .names
+        .iter()
+        .cloned()
+        .partition(|name| name.contains('/'));
+    let names = if names.is_empty() {
+        let all = config.repositories().repositories();
+        all.map(|repository| repository.name().to_owned()).collect()
+    } else {
+        names
+    };
+    if names.is_empty() {
+        return Err(Failure(vec![
+            "no repository is configured; name one with --repo PATH".to_owned(),
+        ]));
+    }
+    let options = run::Options {
+        jobs: arguments.jobs.map_or_else(
+            || std::thread::available_parallelism().map_or(1, usize::from),
+            usize::from,
+        ),
+        processors: Settings {
+            bash: arguments.places.bash.clone(),
+            program: std::env::current_exe()?,
+        },
+        cache: arguments.cache.as_deref().map(absolute),
+        packages,
+        check: arguments.check,
+        everything: arguments.all,
+        whole_eclasses: arguments.whole_eclasses,
+        limit: Duration::from_secs(arguments.timeout),
+    };
+    let (events, mut told) = unbounded_channel();
+    let display = arguments.display.clone();
+    let printer = tokio::spawn(async move {
+        let mut view = View::new(&display);
+        while let Some(event) = told.recv().await {
+            view.show(&event);
+        }
+    });
+    let mut failed = false;
+    let mut error = None;
+    for name in names {
+        match regen(config.clone(), &name, options.clone(), events.clone()).await {
+            Ok(summary) => {
+                let unclean = summary.stale > 0 || summary.removed > 0;
+                failed |= summary.failed > 0 || (options.check && unclean);
+            }
+            Err(problem) => {
+                error = Some(problem);
+                break;
+            }
+        }
+    }
+    drop(events);
+    let _ = printer.await;
+    match error {
+        Some(error) => Err(error.into()),
+        None if failed => Ok(Exit::Failed),
+        None => Ok(Exit::Done),
+    }
+}
+
+/// Events as a person sees them, or as lines of JSON.
+struct View {
+    json: bool,
+    quiet: bool,
+    verbose: bool,
+    paint: Paint,
+    bar: Option<ProgressBar>,
+}
+
+impl View {
+    fn new(display: &arguments::Display) -> Self {
+        Self {
+            json: display.json,
+            quiet: display.quiet,
+            verbose: display.verbose,
+            paint: Paint::new(display.color),
+            bar: None,
+        }
+    }
+
+    fn show(&mut self, event: &Event) {
+        if self.json {
+            if let Ok(line) = serde_json::to_string(event) {
+                let _ = writeln!(std::io::stdout(), "{line}");
+            }
+            return;
+        }
+        match event {
+            Event::Surveyed { stale, .. } => {
+                if *stale > 0 && !self.quiet && std::io::stderr().is_terminal() {
+                    let bar = ProgressBar::new(*stale as u64);
+                    if let Ok(style) =
+                        ProgressStyle::with_template("{bar:30} {pos}/{len} {per_sec} {eta} {msg}")
+                    {
+                        bar.set_style(style);
+                    }
+                    self.bar = Some(bar);
+                }
+            }
+            Event::Generated { package, written } => {
+                if let Some(bar) = &self.bar {
+                    bar.inc(1);
+                    bar.set_message(package.clone());
+                }
+                if self.verbose {
+                    let what = if *written { "written" } else { "the same" };
+                    self.print(&format!("{package}: {what}"));
+                }
+            }
+            Event::Printed { package, lines } => {
+                for line in lines {
+                    self.complain(&format!(
+                        "{} {package} prints in global scope: {line}",
+                        self.paint.warn("note:")
+                    ));
+                }
+            }
+            Event::Failed { causes, .. } => {
+                if let Some(bar) = &self.bar {
+                    bar.inc(1);
+                }
+                let mut causes = causes.iter();
+                let mut text = format!(
+                    "{} {}",
+                    self.paint.bad("error:"),
+                    causes.next().map_or("", String::as_str)
+                );
+                for cause in causes {
+                    text.push_str(&format!("\n  because: {cause}"));
+                }
+                self.complain(&text);
+            }
+            Event::Stale { package, reason } => self.print(&format!("{package}: {reason}")),
+            Event::Removed { path } => {
+                if self.verbose {
+                    self.print(&format!("{}: has no ebuild", path.display()));
+                }
+            }
+            Event::Finished {
+                repository,
+                generated,
+                written,
+                valid,
+                removed,
+                failed,
+                seconds,
+            } => {
+                if let Some(bar) = self.bar.take() {
+                    bar.finish_and_clear();
+                }
+                self.print(&format!(
+                    "{repository}: {generated} generated ({written} written), {valid} still \
+                     valid, {removed} removed, {failed} failed, in {seconds:.2} s"
+                ));
+            }
+        }
+    }
+
+    fn print(&self, line: &str) {
+        if !self.quiet {
+            self.complain(line);
+        }
+    }
+
+    fn complain(&self, line: &str) {
+        let print = || {
+            let _ = writeln!(std::io::stderr(), "{line}");
+        };
+        match &self.bar {
+            Some(bar) => bar.suspend(print),
+            None => print(),
+        }
+    }
+}

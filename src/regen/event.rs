@@ -1,0 +1,72 @@
+//! What a regeneration tells while it runs.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+/// One thing that happened. As JSON: an object whose `event` names the kind.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// A repository was looked through.
+    Surveyed {
+        /// The repository.
+        repository: String,
+        /// How many ebuilds it has.
+        ebuilds: usize,
+        /// How many must be sourced.
+        stale: usize,
+    },
+    /// An ebuild was sourced.
+    Generated {
+        /// `category/pf`.
+        package: String,
+        /// Whether its entry had to be written.
+        written: bool,
+    },
+    /// An ebuild printed something in global scope.
+    Printed {
+        /// `category/pf`.
+        package: String,
+        /// The lines.
+        lines: Vec<String>,
+    },
+    /// An ebuild has no entry, because it could not be sourced.
+    Failed {
+        /// `category/pf`.
+        package: String,
+        /// The ebuild.
+        ebuild: PathBuf,
+        /// What went wrong, with its causes, the outermost first.
+        causes: Vec<String>,
+    },
+    /// An entry is out of date (`--check`).
+    Stale {
+        /// `category/pf`.
+        package: String,
+        /// Why.
+        reason: String,
+    },
+    /// An entry was removed, or would be (`--check`), because it has no ebuild.
+    Removed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A repository is done.
+    Finished {
+        /// The repository.
+        repository: String,
+        /// Entries whose ebuild was sourced.
+        generated: usize,
+        /// Of these, entries whose file had to be written.
+        written: usize,
+        /// Entries that were still right.
+        valid: usize,
+        /// Entries that were removed.
+        removed: usize,
+        /// Ebuilds without an entry.
+        failed: usize,
+        /// Seconds that it took.
+        seconds: f64,
+    },
+}

@@ -1,0 +1,260 @@
+//! Looking through a repository: which entries of its cache are right, which ebuilds must be
+//! sourced, which entries have no ebuild.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::metadata::{Entry, MetadataError, StaleReason};
+use crate::pms::cpv::Cpv;
+use crate::repo::{Ebuild, InvalidEbuild, RepoError, RepoSet, Repository};
+use crate::util::digest::{HashName, MultiDigest};
+
+/// Why a repository could not be looked through.
+#[derive(Debug, thiserror::Error)]
+pub enum SurveyError {
+    /// The repository cannot be read.
+    #[error(transparent)]
+    Repository(#[from] RepoError),
+    /// The cache cannot be read.
+    #[error("{}: cannot be read", path.display())]
+    Cache {
+        /// The folder or file.
+        path: PathBuf,
+        /// The reason.
+        #[source]
+        source: io::Error,
+    },
+    /// A thread of ours ended early.
+    #[error("the survey of the repository was not finished")]
+    Interrupted,
+}
+
+/// An ebuild that must be sourced.
+#[derive(Debug, Clone)]
+pub struct Stale {
+    /// The ebuild.
+    pub ebuild: Ebuild,
+    /// Its text, read once for its checksum and its EAPI.
+    pub text: Vec<u8>,
+    /// The MD5 sum of the text.
+    pub md5: String,
+    /// The bytes of its present entry, if it has one.
+    pub present: Option<Vec<u8>>,
+    /// Why the present entry does not count.
+    pub reason: String,
+}
+
+/// An ebuild that cannot even be read.
+#[derive(Debug)]
+pub struct Unreadable {
+    /// The ebuild.
+    pub ebuild: Ebuild,
+    /// Why.
+    pub error: String,
+}
+
+/// What a repository and its cache look like.
+#[derive(Debug, Default)]
+pub struct Survey {
+    /// How many ebuilds there are.
+    pub ebuilds: usize,
+    /// How many of them have an entry that is right.
+    pub valid: usize,
+    /// Ebuilds to source, by name.
+    pub stale: Vec<Stale>,
+    /// Ebuilds that cannot be read.
+    pub unreadable: Vec<Unreadable>,
+    /// Files that look like ebuilds but have no valid name.
+    pub invalid: Vec<InvalidEbuild>,
+    /// Entries without an ebuild.
+    pub orphans: Vec<PathBuf>,
+}
+
+/// What is to be looked at.
+#[derive(Debug, Clone, Copy)]
+pub struct Scope<'a> {
+    /// The repositories.
+    pub repositories: &'a RepoSet,
+    /// The one to look through.
+    pub repository: &'a Repository,
+    /// The folder with its entries, `CATEGORY/PF` each.
+    pub cache: &'a Path,
+    /// Only these packages (`category/name`), if any are named.
+    pub packages: &'a [String],
+    /// Source everything, right or not.
+    pub everything: bool,
+    /// How many threads to use.
+    pub threads: usize,
+}
+
+/// What one ebuild turned out to be.
+enum Found {
+    Valid,
+    Stale(Box<Stale>),
+    Unreadable(Box<Unreadable>),
+}
+
+/// Looks through the repository.
+///
+/// # Errors
+/// A [`SurveyError`] if the repository or the cache as such cannot be read. What is wrong with one
+/// ebuild or entry concerns only that one.
+pub fn survey(scope: &Scope<'_>) -> Result<Survey, SurveyError> {
+    let mut survey = Survey::default();
+    let packages = packages(scope)?;
+    let next = AtomicUsize::new(0);
+    let work = || -> Result<(Vec<Found>, Vec<InvalidEbuild>), RepoError> {
+        let mut found = Vec::new();
+        let mut invalid = Vec::new();
+        while let Some(cp) = packages.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let package = scope.repository.ebuilds(cp)?;
+            invalid.extend(package.invalid);
+            found.extend(
+                package
+                    .ebuilds
+                    .into_iter()
+                    .map(|ebuild| judge(scope, ebuild)),
+            );
+        }
+        Ok((found, invalid))
+    };
+    let results = std::thread::scope(|threads| {
+        let running: Vec<_> = (0..scope.threads.max(1))
+            .map(|_| threads.spawn(work))
+            .collect();
+        running
+            .into_iter()
+            .map(|thread| thread.join().map_err(|_| SurveyError::Interrupted))
+            .collect::<Result<Vec<_>, _>>()
+    })?;
+    let mut names = HashSet::new();
+    for result in results {
+        let (found, invalid) = result?;
+        survey.invalid.extend(invalid);
+        for found in found {
+            survey.ebuilds += 1;
+            match found {
+                Found::Valid => survey.valid += 1,
+                Found::Stale(stale) => survey.stale.push(*stale),
+                Found::Unreadable(unreadable) => survey.unreadable.push(*unreadable),
+            }
+        }
+    }
+    survey
+        .stale
+        .sort_by(|a, b| a.ebuild.cpv.as_str().cmp(b.ebuild.cpv.as_str()));
+    if scope.packages.is_empty() {
+        for cp in &packages {
+            for ebuild in scope.repository.ebuilds(cp)?.ebuilds {
+                names.insert(ebuild.cpv.as_str().to_owned());
+            }
+        }
+        survey.orphans = orphans(scope.cache, &names)?;
+    }
+    Ok(survey)
+}
+
+/// The packages to look at.
+fn packages(scope: &Scope<'_>) -> Result<Vec<String>, RepoError> {
+    if !scope.packages.is_empty() {
+        return Ok(scope.packages.to_vec());
+    }
+    let mut all = Vec::new();
+    for category in scope.repositories.categories(scope.repository.name())? {
+        for name in scope.repository.packages(&category)? {
+            all.push(format!("{category}/{name}"));
+        }
+    }
+    Ok(all)
+}
+
+/// Whether the ebuild's entry is right.
+fn judge(scope: &Scope<'_>, ebuild: Ebuild) -> Found {
+    let text = match fs::read(&ebuild.path) {
+        Ok(text) => text,
+        Err(error) => {
+            return Found::Unreadable(Box::new(Unreadable {
+                error: format!("{}: cannot be read: {error}", ebuild.path.display()),
+                ebuild,
+            }));
+        }
+    };
+    let md5 = md5(&text);
+    let path = scope.cache.join(ebuild.cpv.as_str());
+    let (present, reason) = match fs::read(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => (None, "there is no entry".into()),
+        Err(error) => (None, format!("{}: {error}", path.display())),
+        Ok(bytes) => match judge_entry(scope.repositories, &ebuild, &md5, &bytes) {
+            Ok(None) if !scope.everything => return Found::Valid,
+            Ok(None) => (Some(bytes), "everything is to be sourced".into()),
+            Ok(Some(reason)) => (Some(bytes), reason.to_string()),
+            Err(error) => (Some(bytes), error.to_string()),
+        },
+    };
+    Found::Stale(Box::new(Stale {
+        ebuild,
+        text,
+        md5,
+        present,
+        reason,
+    }))
+}
+
+/// Why the entry in `bytes` does not count, if it does not.
+fn judge_entry(
+    repositories: &RepoSet,
+    ebuild: &Ebuild,
+    md5: &str,
+    bytes: &[u8],
+) -> Result<Option<StaleReason>, MetadataError> {
+    let text = String::from_utf8_lossy(bytes);
+    match Entry::parse(&text) {
+        Ok(entry) => entry.stale_against(repositories, ebuild, md5),
+        Err(error) => Ok(Some(StaleReason::Damaged(error.to_string()))),
+    }
+}
+
+/// The MD5 sum in hexadecimal.
+fn md5(text: &[u8]) -> String {
+    let mut digest = MultiDigest::new(&[HashName::Md5]);
+    digest.update(text);
+    let digests = digest.finish();
+    digests.get(HashName::Md5).unwrap_or_default().to_owned()
+}
+
+/// The entries of the cache that are not of `names`.
+fn orphans(cache: &Path, names: &HashSet<String>) -> Result<Vec<PathBuf>, SurveyError> {
+    let read = |path: &Path| -> Result<Vec<fs::DirEntry>, SurveyError> {
+        let failed = |source| SurveyError::Cache {
+            path: path.to_owned(),
+            source,
+        };
+        match fs::read_dir(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(failed(error)),
+            Ok(entries) => entries.collect::<Result<_, _>>().map_err(failed),
+        }
+    };
+    let mut orphans = Vec::new();
+    for category in read(cache)? {
+        if !category.path().is_dir() {
+            continue;
+        }
+        for entry in read(&category.path())? {
+            let (category, pf) = (category.file_name(), entry.file_name());
+            let (Some(category), Some(pf)) = (category.to_str(), pf.to_str()) else {
+                continue;
+            };
+            // What has no package's name is not ours: a Manifest, say.
+            let is_entry = Cpv::from_parts(category, pf).is_ok() && entry.path().is_file();
+            if is_entry && !names.contains(&format!("{category}/{pf}")) {
+                orphans.push(entry.path());
+            }
+        }
+    }
+    orphans.sort();
+    Ok(orphans)
+}
