@@ -154,5 +154,7 @@ __ebd_write_metadata() {
 	for var in ${__EBD_EAPI[metadata_variables]} INHERIT __EBD_ENTERED; do
 		words+=("${var}" "${!var}")
 	done
+	# The versions that were compared, to be known to later forks too.
+	words+=(__EBD_VERSIONS "${!__EBD_VERSION_KEYS[*]}")
 	builtin printf '%s=%s\0' "${words[@]}" >"$1"
 }

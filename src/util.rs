@@ -2,6 +2,7 @@
 
 pub mod atomic;
 pub mod bzip2;
+pub mod causes;
 pub mod digest;
 pub mod lock;
 pub mod tail;

@@ -183,7 +183,7 @@ __ebd_version_key() {
 
 # ver_test [VERSION] OPERATOR VERSION
 ver_test() {
-	builtin local left __EBD_KEY
+	builtin local left right __EBD_KEY
 	case $# in
 		2) builtin set -- "${PVR}" "$@" ;;
 		3) ;;
@@ -193,16 +193,23 @@ ver_test() {
 		-eq|-ne|-gt|-ge|-lt|-le) ;;
 		*) die "ver_test: not an operator: '$2'" ;;
 	esac
-	__ebd_version_key "$1"
-	left=${__EBD_KEY}
-	__ebd_version_key "$3"
+	# Looked up here, as bash copies a function's whole body for each call.
+	left=${__EBD_VERSION_KEYS["v$1"]} right=${__EBD_VERSION_KEYS["v$3"]}
+	if [[ -z ${left} ]]; then
+		__ebd_version_key "$1"
+		left=${__EBD_KEY}
+	fi
+	if [[ -z ${right} ]]; then
+		__ebd_version_key "$3"
+		right=${__EBD_KEY}
+	fi
 	case $2 in
-		-eq) [[ ${left} == "${__EBD_KEY}" ]] ;;
-		-ne) [[ ${left} != "${__EBD_KEY}" ]] ;;
-		-gt) [[ ${left} > ${__EBD_KEY} ]] ;;
-		-ge) [[ ! ${left} < ${__EBD_KEY} ]] ;;
-		-lt) [[ ${left} < ${__EBD_KEY} ]] ;;
-		-le) [[ ! ${left} > ${__EBD_KEY} ]] ;;
+		-eq) [[ ${left} == "${right}" ]] ;;
+		-ne) [[ ${left} != "${right}" ]] ;;
+		-gt) [[ ${left} > ${right} ]] ;;
+		-ge) [[ ! ${left} < ${right} ]] ;;
+		-lt) [[ ${left} < ${right} ]] ;;
+		-le) [[ ! ${left} > ${right} ]] ;;
 	esac
 }
 

@@ -13,12 +13,12 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
 use super::event::{Event, Events};
-use super::fetching::causes;
 use super::state::{Progress, StateError};
 use crate::processor::environment::{Environment, EnvironmentError, Filter};
 use crate::processor::frame::{Death, Message};
 use crate::processor::library::quote;
 use crate::processor::{self, Shell, ShellError};
+use crate::util::causes::causes;
 
 /// How long the shell may take for what it does between phases.
 const HOUSEKEEPING: Duration = Duration::from_secs(60);

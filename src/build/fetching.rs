@@ -1,6 +1,5 @@
 //! Bringing the distfiles of one package.
 
-use std::error::Error;
 use std::path::{Path, PathBuf};
 
 use super::candidate::{Candidate, CandidateError};
@@ -222,20 +221,4 @@ async fn tell(
             fetch::Event::Trying { .. } | fetch::Event::Done { .. } => {}
         }
     }
-}
-
-/// An error with its causes, the outermost first.
-#[must_use]
-pub fn causes(error: &dyn Error) -> Vec<String> {
-    let mut causes = vec![error.to_string()];
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let text = cause.to_string();
-        // An error that is shown as its cause says the same twice.
-        if causes.last() != Some(&text) {
-            causes.push(text);
-        }
-        next = cause.source();
-    }
-    causes
 }

@@ -14,13 +14,14 @@ pub use phases::PHASES;
 use super::candidate::Candidate;
 use super::directories::Directories;
 use super::event::Event;
-use super::fetching::{self, causes};
+use super::fetching::{self};
 use super::log::Follower;
 use super::session::Session;
 use super::state::Progress;
 use crate::binpkg::pkgdir::{Format, Written};
 use crate::pms::atom::PackageFacts;
 use crate::pms::phase::Phase;
+use crate::util::causes::causes;
 use crate::util::tail::last_lines;
 
 /// How many lines of the log a failure shows.

@@ -15,7 +15,6 @@ use super::progress::{Progress, Verbosity};
 use super::signals;
 use crate::binpkg::pkgdir::Format;
 use crate::build::event::{Event, Events};
-use crate::build::fetching::causes;
 use crate::build::host::Host;
 use crate::build::package::Settings;
 use crate::build::run;
@@ -24,6 +23,7 @@ use crate::build::unsupported;
 use crate::config::{Config, Options};
 use crate::fetch::{FetchOptions, Fetcher};
 use crate::processor::{Pool, Processor, Settings as ProcessorSettings};
+use crate::util::causes::causes;
 
 /// Runs `ebd build`.
 pub(super) fn main(arguments: arguments::Build) -> Exit {

@@ -8,11 +8,11 @@ use super::arguments;
 use super::arguments::When;
 use super::exit::Exit;
 use super::paint::Paint;
-use crate::build::fetching::causes;
 use crate::config::{Options, repositories};
 use crate::metadata::transfer::{Summary, transfer};
 use crate::metadata::{Cache, CacheFormat, MetadataError, Tree};
 use crate::repo::Repository;
+use crate::util::causes::causes;
 
 /// Runs `ebd transfer`.
 pub(super) fn main(arguments: &arguments::Transfer) -> Exit {

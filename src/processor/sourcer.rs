@@ -1,6 +1,6 @@
 //! Sourcing ebuilds for their metadata, many of them in one processor.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -19,6 +19,7 @@ use super::library::{self, quote};
 use super::process::{Processor, ProcessorError};
 use crate::pms::cpv::Cpv;
 use crate::pms::eapi::{BashVersion, Eapi};
+use crate::pms::version::Version;
 use crate::util::tail::last_lines;
 use crate::util::token;
 
@@ -27,6 +28,9 @@ const SHOWN_LINES: usize = 10;
 
 /// The most bytes of metadata that one ebuild may have.
 const METADATA_LIMIT: u64 = 16 << 20;
+
+/// How many versions a processor may know.
+const VERSIONS_LIMIT: usize = 2000;
 
 /// Why an ebuild could not be sourced.
 #[derive(Debug, thiserror::Error)]
@@ -174,6 +178,10 @@ pub struct Sourcer {
     kept: Vec<PathBuf>,
     /// Files of eclasses that are sourced whole.
     whole: Vec<PathBuf>,
+    /// Versions that ebuilds compared.
+    versions: HashSet<String>,
+    /// Those of them that the processor does not know yet.
+    new_versions: Vec<String>,
 }
 
 impl Sourcer {
@@ -222,6 +230,8 @@ impl Sourcer {
             store,
             kept: Vec::new(),
             whole: Vec::new(),
+            versions: HashSet::new(),
+            new_versions: Vec::new(),
         })
     }
 
@@ -256,11 +266,13 @@ impl Sourcer {
             })?,
         };
         let mut values = pairs(&text);
-        let entered = values
-            .iter()
-            .position(|(key, _)| key == "__EBD_ENTERED")
-            .map(|at| values.remove(at).1)
-            .unwrap_or_default();
+        let mut take = |name: &str| {
+            let at = values.iter().position(|(key, _)| key == name);
+            at.map(|at| values.remove(at).1).unwrap_or_default()
+        };
+        let entered = take("__EBD_ENTERED");
+        let versions = take("__EBD_VERSIONS");
+        self.note_versions(&versions);
         let output = match fs::metadata(&log) {
             Ok(found) if found.len() > 0 => {
                 let lines = last_lines(&log, SHOWN_LINES);
@@ -276,7 +288,8 @@ impl Sourcer {
         })
     }
 
-    /// Keeps the eclasses in this processor for later ebuilds, as far as they are not.
+    /// Keeps the eclasses, and the versions that were compared, in this processor for later ebuilds,
+    /// as far as they are not.
     ///
     /// # Errors
     /// A [`SourcingError`]; after one the sourcer must be ended.
@@ -284,6 +297,16 @@ impl Sourcer {
         let Some(store) = self.store.clone() else {
             return Ok(());
         };
+        if !self.new_versions.is_empty() {
+            let mut job = b"#resident\n".to_vec();
+            for version in self.new_versions.drain(..) {
+                job.extend_from_slice(b"__ebd_version_key ");
+                job.extend(quote(version.as_bytes()));
+                job.push(b'\n');
+            }
+            self.processor.begin(&job).await?;
+            self.processor.ended().await?;
+        }
         for path in eclasses {
             if self.kept.contains(path) || self.whole.contains(path) {
                 continue;
@@ -343,6 +366,23 @@ impl Sourcer {
             .unwrap_or_else(PoisonError::into_inner)
             .insert(path.to_owned(), prepared.clone());
         Ok(Some(prepared))
+    }
+
+    /// Takes note of versions that an ebuild compared. Only what is a version, and not too many: the
+    /// list comes from the ebuild's shell.
+    fn note_versions(&mut self, text: &[u8]) {
+        for word in String::from_utf8_lossy(text).split(' ') {
+            let Some(version) = word.strip_prefix('v') else {
+                continue;
+            };
+            let wanted = self.versions.len() < VERSIONS_LIMIT
+                && !self.versions.contains(version)
+                && version.parse::<Version>().is_ok();
+            if wanted {
+                self.versions.insert(version.to_owned());
+                self.new_versions.push(version.to_owned());
+            }
+        }
     }
 
     /// The functions that bash says were entered.

@@ -1,7 +1,6 @@
 //! Bringing the cache of one repository up to date.
 
 use std::collections::VecDeque;
-use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,6 +18,7 @@ use crate::processor::sourcer::{EclassStore, Sourced, Sourcer, SourcingError, Su
 use crate::processor::{Processor, ProcessorError, Settings};
 use crate::repo::{RepoError, RepoSet, Repository};
 use crate::util::atomic::{self, AtomicError};
+use crate::util::causes::causes;
 
 /// Why a repository could not be brought up to date.
 #[derive(Debug, thiserror::Error)]
@@ -463,18 +463,4 @@ fn remove_entry(path: &Path) -> Result<(), RegenError> {
         let _ = fs::remove_dir(folder);
     }
     Ok(())
-}
-
-/// An error with its causes, the outermost first.
-fn causes(error: &dyn Error) -> Vec<String> {
-    let mut causes = vec![error.to_string()];
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let text = cause.to_string();
-        if causes.last() != Some(&text) {
-            causes.push(text);
-        }
-        next = cause.source();
-    }
-    causes
 }

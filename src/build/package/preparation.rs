@@ -10,7 +10,7 @@ use crate::build::build_info::InstalledPackages;
 use crate::build::candidate::eclass_dirs;
 use crate::build::directories::DirectoryError;
 use crate::build::event::Event;
-use crate::build::fetching::{Distfiles, FetchingError, causes};
+use crate::build::fetching::{Distfiles, FetchingError};
 use crate::build::runtime;
 use crate::build::state::{self, Progress};
 use crate::build::variables::Sources;
@@ -19,6 +19,7 @@ use crate::pms::dependency::DepSpec;
 use crate::pms::phase::Phase;
 use crate::repo::manifest::Manifest;
 use crate::repo::{ManifestPolicy, ManifestProblem};
+use crate::util::causes::causes;
 use crate::util::digest::{HashName, MultiDigest};
 use crate::util::lock::{Lock, LockError, portage_lockfile};
 
