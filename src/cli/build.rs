@@ -175,12 +175,13 @@ fn session(
     })
 }
 
-/// Where metadata is kept that repositories do not ship: beside Portage's for root on Gentoo, else
-/// in the user's cache.
+/// Where metadata is kept that repositories do not ship: beside Portage's for root with this system's
+/// own configuration, else in the user's cache.
 fn metadata_cache(config: &Config) -> PathBuf {
     let home = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    if nix::unistd::geteuid().is_root() && config.profile().is_some() {
-        return config.eroot().join("var/cache/ebd/metadata");
+    let own = config.profile().is_some() && config.config_root() == Path::new("/");
+    if own && nix::unistd::geteuid().is_root() {
+        return PathBuf::from("/var/cache/ebd/metadata");
     }
     home("XDG_CACHE_HOME")
         .map(PathBuf::from)
