@@ -90,6 +90,13 @@ impl SourcingError {
     pub fn is_the_ebuilds(&self) -> bool {
         !matches!(self, Self::Exchange { .. } | Self::Processor(_))
     }
+
+    /// Whether it came from within the shell text, so that it matters which files and lines bash
+    /// has for that text.
+    #[must_use]
+    pub fn tells_a_place(&self) -> bool {
+        matches!(self, Self::Died { .. } | Self::Ended { .. })
+    }
 }
 
 /// Where die was called, as a part of a message.
@@ -229,6 +236,12 @@ impl Sourcer {
     #[must_use]
     pub fn version(&self) -> BashVersion {
         self.processor.version()
+    }
+
+    /// Whether any eclass is kept in two parts already.
+    #[must_use]
+    pub fn keeps_eclasses(&self) -> bool {
+        !self.kept.is_empty()
     }
 
     /// Sources the ebuild in a fork.

@@ -293,9 +293,18 @@ async fn work(shared: Arc<Shared>) -> Result<Summary, RegenError> {
     while let Some(stale) = shared.next() {
         let mut current = match sourcer.take() {
             Some(sourcer) => sourcer,
-            None => start(&shared).await?,
+            None => start(&shared, shared.store.clone()).await?,
         };
-        match generate(&shared, &mut current, &stale).await {
+        let mut result = generate(&shared, &mut current, &stale).await;
+        // Kept eclasses know no files and lines. Whole ones do, and theirs is the last word.
+        if matches!(&result, Err(EbuildError::Sourcing(error)) if error.tells_a_place())
+            && current.keeps_eclasses()
+        {
+            current.end().await;
+            current = start(&shared, None).await?;
+            result = generate(&shared, &mut current, &stale).await;
+        }
+        match result {
             Ok((entry, sourced)) => {
                 summary.generated += 1;
                 let bytes = entry.to_md5_dict().into_bytes();
@@ -350,10 +359,10 @@ async fn work(shared: Arc<Shared>) -> Result<Summary, RegenError> {
     Ok(summary)
 }
 
-/// A new sourcer.
-async fn start(shared: &Shared) -> Result<Sourcer, RegenError> {
+/// A new sourcer that keeps eclasses in `store`, if there is one.
+async fn start(shared: &Shared, store: Option<Arc<EclassStore>>) -> Result<Sourcer, RegenError> {
     let processor = Processor::start(&shared.options.processors).await?;
-    Sourcer::start(processor, shared.store.clone())
+    Sourcer::start(processor, store)
         .await
         .map_err(RegenError::Sourcing)
 }
