@@ -59,6 +59,15 @@ pub enum SourcingError {
         /// How long it may take.
         limit: Duration,
     },
+    /// The processor ended meanwhile.
+    #[error("{}: the processor that sources it was lost; nothing in global scope may end processes", ebuild.display())]
+    Lost {
+        /// The ebuild.
+        ebuild: PathBuf,
+        /// How the conversation ended.
+        #[source]
+        source: ProcessorError,
+    },
     /// A message came that has no place here.
     #[error("{}: the shell that sources it said {message:?}", ebuild.display())]
     Unexpected {
@@ -96,6 +105,13 @@ impl SourcingError {
     #[must_use]
     pub fn tells_a_place(&self) -> bool {
         matches!(self, Self::Died { .. } | Self::Ended { .. })
+    }
+
+    /// Whether something else than the ebuild may have ended the processor: an earlier ebuild's
+    /// background process, the system for want of memory.
+    #[must_use]
+    pub fn may_be_anothers(&self) -> bool {
+        matches!(self, Self::Lost { .. } | Self::Frame(_))
     }
 }
 
@@ -252,7 +268,11 @@ impl Sourcer {
         let log = self.folder.path().join("log");
         let metadata = self.folder.path().join("metadata");
         let _ = fs::remove_file(&metadata);
-        self.processor.begin(&job(subject)).await?;
+        let lost = |source| SourcingError::Lost {
+            ebuild: subject.ebuild.to_owned(),
+            source,
+        };
+        self.processor.begin(&job(subject)).await.map_err(lost)?;
         self.converse(subject, &log).await?;
         let text = match read_bounded(&metadata) {
             // The shell ended well, but before it came to the metadata.
@@ -384,7 +404,10 @@ impl Sourcer {
                 tokio::select! {
                     biased;
                     message = self.up.next() => message.map(Ok).map_err(SourcingError::from),
-                    status = self.processor.ended() => status.map(Err).map_err(SourcingError::from),
+                    status = self.processor.ended() => status.map(Err).map_err(|source| SourcingError::Lost {
+                        ebuild: ebuild(),
+                        source,
+                    }),
                 }
             })
             .await

@@ -2,10 +2,14 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use ebd::util::digest::HashName;
 use filetime::FileTime;
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 
 use super::support::{Outcome, Trial, ebuild, line_of};
 
@@ -682,4 +686,487 @@ fn a_kept_eclass_is_named_with_its_line_when_it_dies() {
         "2 failed",
     ]);
     trial.assert_entries(&["app-a/good-1", "app-a/good-2", "app-c/good-1"]);
+}
+
+/// Ebuilds in several categories, each right but for `app-m/bad-1`, which has this text.
+fn with_bad(text: impl AsRef<[u8]>) -> Trial {
+    let trial = Trial::new()
+        .eclass("plain", "IUSE=\"plain\"\nplain_foo() { :; }\n")
+        .package("app-a/good-1", "inherit plain")
+        .package("app-a/good-2", "inherit plain")
+        .ebuild("app-m/bad-1", text)
+        .package("app-z/good-1", "inherit plain")
+        .package("app-z/good-2", "");
+    trial.put(&format!("{CACHE}/app-m/bad-1"), "EAPI=8\nSLOT=0\n");
+    trial
+}
+
+const GOOD: [&str; 4] = [
+    "app-a/good-1",
+    "app-a/good-2",
+    "app-z/good-1",
+    "app-z/good-2",
+];
+
+/// Asserts that the bad one fails, by name and with all of `parts`, loses its entry, and that the
+/// others are done.
+#[track_caller]
+fn assert_only_bad_fails(trial: &Trial, arguments: &[&str], parts: &[&str]) {
+    let outcome = trial.regen(arguments);
+    outcome.fails(&[
+        "app-m/bad/bad-1.ebuild",
+        "4 generated (4 written)",
+        "1 failed",
+    ]);
+    outcome.fails(parts);
+    let errors = outcome.stderr.lines();
+    let errors = errors.filter(|line| line.starts_with("error:"));
+    assert_eq!(errors.count(), 1, "{outcome}");
+    trial.assert_entries(&GOOD);
+    assert!(outcome.elapsed.as_secs() < 8, "{outcome}");
+    trial.assert_no_processes("after a failure");
+}
+
+/// Asserts that an ebuild with this body fails so, wherever it stands in a processor's work.
+#[track_caller]
+fn assert_body_fails(body: &str, parts: &[&str]) {
+    assert_only_bad_fails(&with_bad(ebuild(body)), &["--jobs=1", "--timeout=1"], parts);
+}
+
+#[test]
+fn shell_text_that_is_none() {
+    let text = ebuild("src_compile() {\n\tif true; then\n}\n");
+    let line = format!("line {}: ", line_of(&text, "if true") + 1);
+    assert_only_bad_fails(&with_bad(&text), &["--jobs=1"], &["syntax error", &line]);
+    assert_body_fails("src_compile() {", &["syntax error: unexpected end of file"]);
+    let trial = with_bad(ebuild("inherit plain broken")).eclass("broken", "foo() {\n\tif\n}\n");
+    assert_only_bad_fails(
+        &trial,
+        &["--jobs=1"],
+        &[
+            "broken.eclass could not be sourced",
+            "broken.eclass: line 3: syntax error",
+        ],
+    );
+}
+
+#[test]
+fn eclasses_that_cannot_be() {
+    let text = ebuild("inherit plain missing");
+    let line = format!("line {}", line_of(&text, "inherit"));
+    assert_only_bad_fails(
+        &with_bad(&text),
+        &[],
+        &["missing.eclass was not found", &line],
+    );
+    for name in ["../x", "/etc/passwd", "sub/x", "''", "."] {
+        assert_body_fails(&format!("inherit {name}"), &["is no name of an eclass"]);
+    }
+}
+
+#[test]
+fn text_that_is_not_utf_8_or_has_carriage_returns() {
+    let text = ebuild("IUSE=a");
+    let line = line_of(&text, "LICENSE");
+    let at = text.find("LICENSE").unwrap();
+    let mut bytes = text.clone().into_bytes();
+    bytes[at] = 0xe9;
+    assert_only_bad_fails(
+        &with_bad(bytes),
+        &[],
+        &["not valid UTF-8", &format!("line {line}")],
+    );
+    let crlf = text.replace('\n', "\r\n");
+    assert_only_bad_fails(&with_bad(crlf), &[], &["carriage returns", "line 1"]);
+}
+
+#[test]
+fn shells_that_end_or_never_end() {
+    assert_body_fails("exit 0", &["`exit`"]);
+    assert_body_fails("exit 7", &["status 7"]);
+    assert_body_fails("exec /bin/true", &["`exec`"]);
+    assert_body_fails("exec true", &["`exec`"]);
+    assert_body_fails("kill -9 ${BASHPID}", &["status 137"]);
+    assert_body_fails(
+        "kill -9 $$; sleep 9",
+        &["processor that sources it was lost"],
+    );
+    assert_body_fails("kill -9 0", &["bad-1.ebuild: "]);
+    assert_body_fails("while :; do :; done", &["longer than 1 seconds"]);
+    assert_body_fails(
+        "trap '' TERM INT HUP; while :; do :; done",
+        &["longer than 1 seconds"],
+    );
+    assert_body_fails(
+        "read -r x < <(while :; do :; done)",
+        &["longer than 1 seconds"],
+    );
+}
+
+#[test]
+fn eapis_that_do_not_agree() {
+    assert_body_fails("EAPI=7", &["EAPI is '8'", "'7'"]);
+    let late = "inherit plain\nEAPI=8\nDESCRIPTION=x\nSLOT=0\n";
+    assert_only_bad_fails(&with_bad(late), &[], &["EAPI is '0'", "'8'"]);
+    let unknown = "EAPI=banana\nDESCRIPTION=x\nSLOT=0\n";
+    assert_only_bad_fails(&with_bad(unknown), &[], &["banana"]);
+    let trial = with_bad(ebuild("inherit eapi")).eclass("eapi", "EAPI=7\n");
+    assert_only_bad_fails(&trial, &[], &["EAPI is '8'"]);
+}
+
+#[test]
+fn commands_that_may_not_be_run() {
+    let text = ebuild("FOO=$(sed -e s/a/b/ /etc/passwd)");
+    let line = format!("line {}", line_of(&text, "sed"));
+    assert_only_bad_fails(
+        &with_bad(&text),
+        &[],
+        &["sed: external commands may not be run", &line],
+    );
+    assert_body_fails("DOCS=( *.nothing )", &["no match: *.nothing"]);
+    assert_body_fails("die \"not here\"", &["not here"]);
+    assert_body_fails("econf", &["econf"]);
+}
+
+#[test]
+fn files_that_cannot_be_read() {
+    let trial = with_bad("");
+    let path = trial.path("repo/app-m/bad/bad-1.ebuild");
+    fs::remove_file(&path).unwrap();
+    std::os::unix::fs::symlink("nowhere", &path).unwrap();
+    assert_only_bad_fails(&trial, &[], &["cannot be read"]);
+    let trial = with_bad("");
+    fs::remove_file(trial.path("repo/app-m/bad/bad-1.ebuild")).unwrap();
+    fs::create_dir(trial.path("repo/app-m/bad/bad-1.ebuild")).unwrap();
+    let outcome = trial.regen(&[]);
+    outcome.fails(&["bad-1.ebuild", "directory", "1 failed"]);
+    trial.assert_entries(&GOOD);
+    let trial = with_bad(ebuild("inherit dangling"));
+    fs::create_dir_all(trial.path("repo/eclass")).unwrap();
+    std::os::unix::fs::symlink("no", trial.path("repo/eclass/dangling.eclass")).unwrap();
+    assert_only_bad_fails(&trial, &[], &["dangling.eclass was not found"]);
+}
+
+#[test]
+fn metadata_that_is_none() {
+    assert_body_fails(
+        "DESCRIPTION=$'a\\xffb'",
+        &["DESCRIPTION is not valid UTF-8"],
+    );
+    assert_body_fails("DESCRIPTION='a\u{2028}b'", &["DESCRIPTION"]);
+}
+
+#[test]
+fn what_is_printed_is_noted_and_written() {
+    let trial = Trial::new()
+        .package("app-a/loud-1", "echo to-stdout\necho to-stderr >&2\nIUSE=a")
+        .package("app-a/quiet-1", "")
+        .package(
+            "app-b/flood-1",
+            "for ((i = 0; i < 20000; i++)); do echo \"${i} $(printf '\\0')\"; done\nIUSE=b",
+        )
+        .package(
+            "app-c/forged-1",
+            "printf 'exited\\0000\\0died\\0'\nprintf 'x' >&3\nIUSE=c",
+        );
+    trial.regen(&["--jobs=1"]).ends(
+        0,
+        &[
+            "app-a/loud-1 prints in global scope: to-stdout",
+            "to-stderr",
+            "4 generated (4 written)",
+        ],
+    );
+    for (cpv, iuse) in [
+        ("app-a/loud-1", "a"),
+        ("app-b/flood-1", "b"),
+        ("app-c/forged-1", "c"),
+    ] {
+        assert_eq!(trial.value(cpv, "IUSE").unwrap(), iuse);
+    }
+}
+
+#[test]
+fn what_an_ebuild_starts_does_not_outlive_the_run() {
+    let body =
+        "( trap '' TERM HUP INT; while :; do read -r -t 1 x <> <(:); done ) &\ndisown\nIUSE=a";
+    let trial = Trial::new()
+        .package("app-a/fork-1", body)
+        .package("app-b/good-1", "");
+    trial.regen(&["--jobs=1"]).ends(0, &["2 generated"]);
+    trial.assert_no_processes("after a background process");
+}
+
+#[test]
+fn one_ebuild_does_not_change_the_next() {
+    let dirty = "IUSE=dirty\nDEPEND=dirty\nexport LEAK=1\ndeclare -gr READONLY=1\nset -f\nshopt -s nullglob\n\
+                 IFS=x\ncd /\nalias inherit=die\nsrc_compile() { :; }\ninherit() { die overridden; }\nprintf() { :; }\numask 077\ntrap 'echo leaked' EXIT\n";
+    let clean = "READONLY=2\n[[ -z ${LEAK} ]] || die leak\nIUSE=\"a  b\"";
+    let trial = Trial::new()
+        .eclass("plain", "DEPEND=plain/plain\n")
+        .package("app-a/dirty-1", &format!("inherit plain\n{dirty}"))
+        .package("app-b/clean-1", &format!("inherit plain\n{clean}"));
+    trial
+        .regen(&["--jobs=1"])
+        .ends(0, &["2 generated (2 written)"]);
+    assert_eq!(trial.value("app-a/dirty-1", "IUSE").unwrap(), "dirty");
+    assert_eq!(
+        trial.value("app-a/dirty-1", "DEPEND").unwrap(),
+        "dirty plain/plain"
+    );
+    assert_eq!(trial.value("app-b/clean-1", "IUSE").unwrap(), "a b");
+    assert_eq!(
+        trial.value("app-b/clean-1", "DEPEND").unwrap(),
+        "plain/plain"
+    );
+    assert_eq!(trial.value("app-b/clean-1", "DEFINED_PHASES").unwrap(), "-");
+}
+
+/// A repository that takes a second or more to do.
+fn long() -> Trial {
+    let mut trial = Trial::new().eclass("plain", "IUSE=\"plain\"\nplain_foo() { :; }\n");
+    let body = "inherit plain\nfor ((i = 0; i < 20000; i++)); do :; done";
+    for category in ["app-a", "app-b", "app-c", "app-d"] {
+        for version in 0..6 {
+            trial = trial.package(&format!("{category}/foo-{version}"), body);
+        }
+    }
+    trial
+}
+
+/// The names and texts of the entries of [`long`], from an undisturbed run.
+fn undisturbed(trial: &Trial) -> Vec<(PathBuf, String)> {
+    trial
+        .regen(&["--cache", "undisturbed"])
+        .ends(0, &["24 generated"]);
+    trial.texts("undisturbed/trial")
+}
+
+#[test]
+fn a_run_that_is_ended_in_the_middle_is_made_up_for() {
+    let trial = long();
+    let expected = undisturbed(&trial);
+    for (signal, code) in [
+        (Signal::SIGKILL, None),
+        (Signal::SIGINT, Some(130)),
+        (Signal::SIGTERM, Some(143)),
+    ] {
+        let _ = fs::remove_dir_all(trial.path(CACHE));
+        let mut child = trial.start(&[
+            "regen",
+            "--config-root",
+            "conf",
+            "--repo",
+            "repo",
+            "--jobs=2",
+        ]);
+        let begin = Instant::now();
+        while trial.texts(CACHE).len() < 3 {
+            assert!(begin.elapsed() < Duration::from_secs(20));
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
+        nix::sys::signal::kill(pid, signal).unwrap();
+        let status = child.wait().unwrap();
+        if let Some(code) = code {
+            assert_eq!(
+                status.code().or(status.signal().map(|s| 128 + s)),
+                Some(code)
+            );
+        }
+        trial.assert_no_processes(signal.as_str());
+        // What is there is whole.
+        let left = trial.texts(CACHE);
+        assert!(left.len() < 24, "the signal came too late");
+        for (path, text) in &left {
+            let hidden = path.file_name().unwrap().to_str().unwrap().starts_with('.');
+            assert!(
+                hidden || expected.contains(&(path.clone(), text.clone())),
+                "{path:?}"
+            );
+        }
+        trial.regen(&[]).succeeds();
+        assert_eq!(
+            trial
+                .texts(CACHE)
+                .into_iter()
+                .filter(|(path, _)| !path.file_name().unwrap().to_str().unwrap().starts_with('.'))
+                .collect::<Vec<_>>(),
+            expected
+        );
+    }
+}
+
+#[test]
+fn two_runs_at_once_do_no_harm() {
+    let trial = long();
+    let expected = undisturbed(&trial);
+    trial.put(&format!("{CACHE}/app-gone/foo-1"), "EAPI=8\n");
+    let arguments = ["regen", "--config-root", "conf", "--repo", "repo"];
+    let mut children: Vec<_> = (0..3).map(|_| trial.start(&arguments)).collect();
+    for child in &mut children {
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+    }
+    assert_eq!(trial.texts(CACHE), expected);
+}
+
+#[test]
+fn a_cache_that_cannot_be_written_is_named() {
+    let trial = basic();
+    trial.put(CACHE, "a file");
+    trial.regen(&[]).fails(&["metadata/md5-cache"]);
+    let trial = basic();
+    trial.put(&format!("{CACHE}/app-misc"), "a file");
+    trial.regen(&[]).fails(&["metadata/md5-cache/app-misc"]);
+    let trial = basic();
+    fs::create_dir_all(trial.path(CACHE).join("app-misc/foo-1/x")).unwrap();
+    trial
+        .regen(&[])
+        .fails(&["metadata/md5-cache/app-misc/foo-1"]);
+    let trial = basic();
+    trial.put("file", "");
+    trial.regen(&["--cache", "file"]).fails(&["file/trial"]);
+}
+
+#[test]
+fn what_this_bash_is_too_old_for_is_said() {
+    let version = std::process::Command::new("bash")
+        .args(["-c", "echo $((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1]))"])
+        .output()
+        .unwrap();
+    let version: u32 = String::from_utf8(version.stdout)
+        .unwrap()
+        .trim()
+        .parse()
+        .unwrap();
+    let text = ebuild("").replace("EAPI=8", "EAPI=9");
+    let trial = Trial::new()
+        .ebuild("app-a/new-1", &text)
+        .package("app-a/old-1", "");
+    let valid = format!("DEFINED_PHASES=-\nEAPI=9\nSLOT=0\n_md5_={}\n", md5(&text));
+    if version < 503 {
+        let outcome = trial.regen(&[]);
+        outcome.fails(&["new-1.ebuild: ", "EAPI 9", "5.3", "1 generated (1 written)"]);
+        trial.assert_entries(&["app-a/old-1"]);
+    }
+    // Whoever could source it has done so: that still counts.
+    trial.put(&format!("{CACHE}/app-a/new-1"), &valid);
+    trial.regen(&[]).succeeds();
+    assert_eq!(trial.entry("app-a/new-1").unwrap(), valid);
+    if version < 503 {
+        trial.regen(&["--all"]).fails(&["new-1.ebuild: "]);
+        assert_eq!(trial.entry("app-a/new-1").unwrap(), valid);
+    }
+}
+
+#[test]
+fn eclasses_and_ebuilds_join_their_metadata_as_specified() {
+    let head = |eapi: &str| format!("EAPI={eapi}\nDESCRIPTION=x\nSLOT=0\n");
+    let all = "IUSE REQUIRED_USE DEPEND BDEPEND RDEPEND PDEPEND IDEPEND";
+    let seven = |value: &str| {
+        all.split(' ')
+            .map(|key| format!("{key}=\"{value}\"\n"))
+            .collect::<String>()
+    };
+    let trial = Trial::new()
+        .eclass("b", "IUSE=b\nDEPEND=\"c/b\"\nRESTRICT=test\nPROPERTIES=live\n")
+        .eclass("c", "DESCRIPTION=\"[${IUSE-unset}${DEPEND-unset}]\"\nIUSE=c\nDEPEND=\"c/c\"\n")
+        .eclass("all", &seven("all"))
+        .eclass("rdep", "DEPEND=c/e\nRDEPEND=c/r\n")
+        .eclass("dep", "DEPEND=c/e\n")
+        .eclass(
+            "outer",
+            "A=${ECLASS}\ninherit inner\nA+=:${ECLASS}\nDESCRIPTION=${A}\nIUSE=outer\n",
+        )
+        .eclass("inner", "A+=:${ECLASS}\nIUSE=inner\n")
+        .eclass(
+            "pa",
+            "EXPORT_FUNCTIONS src_compile pkg_setup\npa_src_compile() { :; }\npa_pkg_setup() { :; }\n",
+        )
+        .eclass("pb", "pb_src_compile() { :; }\nEXPORT_FUNCTIONS src_compile\npb_src_test() { :; }\n")
+        .eclass("pe", "pe_pkg_pretend() { :; }\npe_src_prepare() { :; }\nEXPORT_FUNCTIONS pkg_pretend src_prepare\n")
+        .eclass("lost", "EXPORT_FUNCTIONS src_compile\n")
+        // 17 to 20
+        .ebuild("m-m/r17-1", head("8") + "inherit b c\nIUSE=a\nDESCRIPTION+=y\n")
+        .ebuild("m-m/r18-1", head("8") + "DEPEND=x/x\ninherit b\n")
+        .ebuild("m-m/r19-1", head("8") + "DEPEND=x/x\ninherit b\nDEPEND+=\" x/y\"\ninherit c\nDEPEND+=\" x/z\"\n")
+        .ebuild("m-m/r19-2", head("8") + "DEPEND=x/x\ninherit b\nDEPEND=x/y\n")
+        .ebuild("m-m/r20-1", head("8") + "inherit all\n" + &seven("own"))
+        .ebuild("m-m/r20-2", head("6") + "inherit all\n" + &seven("own"))
+        // 21
+        .ebuild("m-m/r21-7", head("7") + "inherit b\nRESTRICT=mirror\n")
+        .ebuild("m-m/r21-8", head("8") + "inherit b\nRESTRICT=mirror\n")
+        // 22 to 24
+        .ebuild("m-m/r22-1", head("3") + "DEPEND=x/x\ninherit dep\n")
+        .ebuild("m-m/r22-2", head("3") + "DEPEND=x/x\ninherit rdep\n")
+        .ebuild("m-m/r23-1", head("3") + "DEPEND=x/x\nRDEPEND=\"\"\ninherit dep\n")
+        .ebuild("m-m/r24-1", head("4") + "DEPEND=x/x\ninherit dep\n")
+        // 25, 26
+        .ebuild("m-m/r25-1", head("8") + "inherit outer\nDESCRIPTION+=:${ECLASS-unset}\n")
+        .ebuild("m-m/r26-1", head("8") + "inherit inner outer\ninherit inner\nIUSE=own\n")
+        // 29, 30, 32
+        .ebuild("m-m/r29-1", head("8") + "inherit pa pb\n")
+        .ebuild("m-m/r29-2", head("8") + "inherit pa\nsrc_install() { :; }\n")
+        .ebuild("m-m/r30-1", head("8") + "inherit lost\n")
+        .ebuild("m-m/r32-1", head("8"))
+        .ebuild("m-m/r32-3", head("3") + "inherit pe\n")
+        .ebuild("m-m/r32-4", head("4") + "inherit pe\n")
+        .ebuild("m-m/r32-0", "DESCRIPTION=x\nSLOT=0\nsrc_prepare() { :; }\nsrc_configure() { :; }\n")
+        // 34, 35
+        .ebuild("m-m/r34-1", head("8") + "DEPEND=\"\n\tx/a\n\n\t|| (\tx/b\n x/c )\t\n\"\n")
+        .ebuild("m-m/r35-1", head("8") + "DESCRIPTION='a=b \"c\" $d \\e `f` ü ✓ %s !x'\n");
+    // Whatever the processor has done before.
+    for arguments in [
+        &["--jobs=1"][..],
+        &["--all", "--jobs=1", "--whole-eclasses"],
+    ] {
+        trial.regen(arguments).fails(&[
+            "r30-1.ebuild: ",
+            "lost_src_compile is not defined in lost.eclass",
+            "1 failed",
+        ]);
+        for (pf, key, value) in [
+            ("r17-1", "IUSE", "a b c"),
+            ("r17-1", "DEPEND", "c/b c/c"),
+            ("r17-1", "DESCRIPTION", "[unsetunset]y"),
+            ("r18-1", "DEPEND", "x/x c/b"),
+            ("r19-1", "DEPEND", "x/x x/y x/z c/b c/c"),
+            ("r19-2", "DEPEND", "x/y c/b"),
+            ("r20-1", "IUSE", "own all"),
+            ("r20-1", "REQUIRED_USE", "own all"),
+            ("r20-1", "DEPEND", "own all"),
+            ("r20-1", "BDEPEND", "own all"),
+            ("r20-1", "RDEPEND", "own all"),
+            ("r20-1", "PDEPEND", "own all"),
+            ("r20-1", "IDEPEND", "own all"),
+            ("r20-2", "PDEPEND", "own all"),
+            ("r20-2", "BDEPEND", ""),
+            ("r20-2", "IDEPEND", ""),
+            ("r21-7", "RESTRICT", "mirror"),
+            ("r21-7", "PROPERTIES", "live"),
+            ("r21-8", "RESTRICT", "mirror test"),
+            ("r21-8", "PROPERTIES", "live"),
+            ("r22-1", "DEPEND", "x/x c/e"),
+            ("r22-1", "RDEPEND", "x/x"),
+            ("r22-2", "RDEPEND", "x/x c/r"),
+            ("r23-1", "RDEPEND", ""),
+            ("r24-1", "RDEPEND", ""),
+            ("r25-1", "DESCRIPTION", "outer:inner:outer:unset"),
+            ("r25-1", "IUSE", "inner outer"),
+            ("r25-1", "INHERIT", "outer"),
+            ("r26-1", "INHERIT", "inner outer inner"),
+            ("r26-1", "IUSE", "own inner inner outer inner"),
+            ("r29-1", "DEFINED_PHASES", "compile setup"),
+            ("r29-2", "DEFINED_PHASES", "compile install setup"),
+            ("r32-1", "DEFINED_PHASES", "-"),
+            ("r32-3", "DEFINED_PHASES", "prepare"),
+            ("r32-4", "DEFINED_PHASES", "prepare pretend"),
+            ("r32-0", "DEFINED_PHASES", "-"),
+            ("r34-1", "DEPEND", "x/a || ( x/b x/c )"),
+            ("r35-1", "DESCRIPTION", "a=b \"c\" $d \\e `f` ü ✓ %s !x"),
+        ] {
+            let found = trial.value(&format!("m-m/{pf}"), key).unwrap_or_default();
+            assert_eq!(found, value, "{key} of {pf}");
+        }
+    }
 }
