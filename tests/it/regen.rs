@@ -863,7 +863,7 @@ fn what_is_printed_is_noted_and_written() {
         .package("app-a/quiet-1", "")
         .package(
             "app-b/flood-1",
-            "for ((i = 0; i < 20000; i++)); do echo \"${i} $(printf '\\0')\"; done\nIUSE=b",
+            "for ((i = 0; i < 20000; i++)); do printf 'line %s\\0 \\e[1m\\n' \"${i}\"; done\nIUSE=b",
         )
         .package(
             "app-c/forged-1",
