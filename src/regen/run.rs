@@ -501,7 +501,8 @@ fn causes(error: &dyn Error) -> Vec<String> {
     let mut next = error.source();
     while let Some(cause) = next {
         let text = cause.to_string();
-        if causes.last() != Some(&text) {
+        // Some have told of their cause themselves.
+        if !causes.last().is_some_and(|last| last.ends_with(&text)) {
             causes.push(text);
         }
         next = cause.source();

@@ -1047,6 +1047,7 @@ fn what_this_bash_is_too_old_for_is_said() {
     if version < 503 {
         let outcome = trial.regen(&[]);
         outcome.fails(&["new-1.ebuild: ", "EAPI 9", "5.3", "1 generated (1 written)"]);
+        assert_eq!(outcome.stderr.matches("EAPI 9").count(), 1, "{outcome}");
         trial.assert_entries(&["app-a/old-1"]);
     }
     // Whoever could source it has done so: that still counts.
