@@ -81,7 +81,7 @@ __ebd_has_accumulated() {
 # from there.
 __ebd_source_eclass() {
 	if [[ -n ${__EBD_ECLASSES[$1]} ]]; then
-		if ! "${__EBD_ECLASSES[$1]}"; then
+		if ! "${__EBD_ECLASSES[$1]}" "$1"; then
 			die "inherit: ${1} could not be sourced"
 		fi
 		builtin return

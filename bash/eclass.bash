@@ -6,8 +6,11 @@ declare -gA __EBD_ECLASSES=() __EBD_BODIES=()
 
 # __ebd_body ID: what a stub does: defines the function that it stands for, and notes that it did.
 #
-# The stub then calls the function by its name, which is the real one from now on.
+# The stub then calls the function by its name, which is the real one from now on, and which finds
+# the status that its caller had.
 __ebd_body() {
+	builtin local __ebd_status="$?"
 	__EBD_ENTERED+=" $1"
 	builtin eval "${__EBD_BODIES[$1]}"
+	builtin return "${__ebd_status}"
 }

@@ -61,6 +61,24 @@ async fn execute(arguments: arguments::Regen) -> Result<Exit, Failure> {
             "no repository is configured; name one with --repo PATH".to_owned(),
         ]));
     }
+    for package in &packages {
+        let mut known = false;
+        for name in &names {
+            let repository = config.repositories().repository(name);
+            known |= repository.is_some_and(|it| it.location().join(package).is_dir());
+        }
+        // A repository that is unknown is told of below.
+        if !known
+            && names
+                .iter()
+                .all(|name| config.repositories().repository(name).is_some())
+        {
+            return Err(Failure(vec![format!(
+                "{package}: there is no such package in {}",
+                names.join(", ")
+            )]));
+        }
+    }
     let options = run::Options {
         jobs: arguments.jobs.map_or_else(
             || std::thread::available_parallelism().map_or(1, usize::from),

@@ -36,7 +36,7 @@ pub struct EclassFunction {
 /// `id` must be made of letters, digits and underscores.
 #[must_use]
 pub fn split(text: &[u8], id: &str) -> Option<SplitEclass> {
-    if text.contains(&0) {
+    if text.contains(&0) || Introspection::of(text) == Introspection::Whole {
         return None;
     }
     let spans = Scanner::new(text).script_functions().ok()?;
@@ -51,22 +51,90 @@ pub fn split(text: &[u8], id: &str) -> Option<SplitEclass> {
         if !plain || span.whole.start < at {
             continue;
         }
-        top_level.extend_from_slice(text.get(at..span.whole.start)?);
+        let between = text.get(at..span.whole.start)?;
+        if has(between, b"FUNCNAME") {
+            return None;
+        }
+        top_level.extend_from_slice(between);
+        let definition = text.get(span.whole.clone())?;
+        at = span.whole.end;
+        if Introspection::of(definition) == Introspection::Caller {
+            top_level.extend_from_slice(definition);
+            continue;
+        }
         let number = functions.len();
         top_level.extend_from_slice(
             format!("{name}() {{ __ebd_body {id}.{number}; {name} \"$@\"; }}").as_bytes(),
         );
-        at = span.whole.end;
         functions.push(EclassFunction {
             name: name.to_owned(),
-            definition: text.get(span.whole)?.to_vec(),
+            definition: definition.to_vec(),
         });
     }
-    top_level.extend_from_slice(text.get(at..)?);
+    let rest = text.get(at..)?;
+    if has(rest, b"FUNCNAME") {
+        return None;
+    }
+    top_level.extend_from_slice(rest);
     Some(SplitEclass {
         top_level: without_comments(&top_level),
         functions,
     })
+}
+
+/// What a text reads about the shell's own state that a stub would change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Introspection {
+    /// Nothing, or its own name.
+    None,
+    /// Who called it, or the statuses of the pipeline before it: it may have no stub itself.
+    Caller,
+    /// Files, depths, callers of callers, the text of functions: nothing in its eclass may have one.
+    Whole,
+}
+
+impl Introspection {
+    fn of(text: &[u8]) -> Self {
+        let whole: [&[u8]; 5] = [
+            b"BASH_SOURCE",
+            b"BASH_LINENO",
+            b"BASH_ARGV",
+            b"#FUNCNAME",
+            b"extdebug",
+        ];
+        let shows_functions = text.split(|&byte| byte == b'\n').any(|line| {
+            (has(line, b"declare -f ") || has(line, b"typeset -f ")) && !has(line, b"/dev/null")
+        });
+        if shows_functions || whole.iter().any(|name| has(text, name)) {
+            return Self::Whole;
+        }
+        let mut most = if has(text, b"PIPESTATUS") {
+            Self::Caller
+        } else {
+            Self::None
+        };
+        let name = b"FUNCNAME[";
+        let places = text
+            .windows(name.len())
+            .enumerate()
+            .filter(|(_, window)| window == name);
+        for (at, _) in places {
+            let rest = text.get(at + name.len()..).unwrap_or_default();
+            let all = rest.starts_with(b"@]}") || rest.starts_with(b"*]}");
+            most = most.max(if rest.starts_with(b"0]") {
+                Self::None
+            } else if all || rest.starts_with(b"1]") {
+                Self::Caller
+            } else {
+                Self::Whole
+            });
+        }
+        most
+    }
+}
+
+fn has(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
 }
 
 /// The job, for a fork, that has bash print to `file` how it understands each function: as part of
@@ -209,6 +277,27 @@ mod tests {
         let (top, bodies) = parts("case x in\na) f() { 1; } ;;\nb) f() { 2; } ;;\nesac\n");
         assert!(top.contains("__ebd_body e1.0") && top.contains("__ebd_body e1.1"));
         assert_eq!(bodies, ["f() { 1; }", "f() { 2; }"]);
+    }
+
+    #[test]
+    fn what_reads_its_caller_has_no_stub() {
+        let (top, bodies) =
+            parts("a() { b; }\nb() { c=${FUNCNAME[1]}; }\nc() { die \"${FUNCNAME}\"; }\n");
+        assert_eq!(bodies.len(), 2);
+        assert!(top.contains("b() { c=${FUNCNAME[1]}; }"), "{top}");
+        let (_, bodies) = parts("a() { has x \"${FUNCNAME[@]}\"; }\nb() { d=${PIPESTATUS[0]}; }\n");
+        assert!(bodies.is_empty());
+        for text in [
+            "a() { b=${FUNCNAME[2]}; }\n",
+            "a() { b=${#FUNCNAME[@]}; }\n",
+            "a() { b=${FUNCNAME[@]:1}; }\n",
+            "a() { b=${BASH_SOURCE}; }\n",
+            "a() { :; }\nb=${FUNCNAME}\n",
+            "b=${FUNCNAME}\na() { :; }\n",
+            "a() { b=$(declare -f a); }\n",
+        ] {
+            assert!(split(text.as_bytes(), "e").is_none(), "{text}");
+        }
     }
 
     #[test]

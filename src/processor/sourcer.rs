@@ -63,6 +63,15 @@ pub enum SourcingError {
         /// How long it may take.
         limit: Duration,
     },
+    /// The processor ended meanwhile.
+    #[error("{}: the processor that sources it was lost; nothing in global scope may end processes", ebuild.display())]
+    Lost {
+        /// The ebuild.
+        ebuild: PathBuf,
+        /// How the conversation ended.
+        #[source]
+        source: ProcessorError,
+    },
     /// A message came that has no place here.
     #[error("{}: the shell that sources it said {message:?}", ebuild.display())]
     Unexpected {
@@ -93,6 +102,20 @@ impl SourcingError {
     #[must_use]
     pub fn is_the_ebuilds(&self) -> bool {
         !matches!(self, Self::Exchange { .. } | Self::Processor(_))
+    }
+
+    /// Whether it came from within the shell text, so that it matters which files and lines bash
+    /// has for that text.
+    #[must_use]
+    pub fn tells_a_place(&self) -> bool {
+        matches!(self, Self::Died { .. } | Self::Ended { .. })
+    }
+
+    /// Whether something else than the ebuild may have ended the processor: an earlier ebuild's
+    /// background process, the system for want of memory.
+    #[must_use]
+    pub fn may_be_anothers(&self) -> bool {
+        matches!(self, Self::Lost { .. } | Self::Frame(_))
     }
 }
 
@@ -241,6 +264,12 @@ impl Sourcer {
         self.processor.version()
     }
 
+    /// Whether any eclass is kept in two parts already.
+    #[must_use]
+    pub fn keeps_eclasses(&self) -> bool {
+        !self.kept.is_empty()
+    }
+
     /// Sources the ebuild in a fork.
     ///
     /// # Errors
@@ -249,7 +278,11 @@ impl Sourcer {
         let log = self.folder.path().join("log");
         let metadata = self.folder.path().join("metadata");
         let _ = fs::remove_file(&metadata);
-        self.processor.begin(&job(subject)).await?;
+        let lost = |source| SourcingError::Lost {
+            ebuild: subject.ebuild.to_owned(),
+            source,
+        };
+        self.processor.begin(&job(subject)).await.map_err(lost)?;
         self.converse(subject, &log).await?;
         let text = match read_bounded(&metadata) {
             // The shell ended well, but before it came to the metadata.
@@ -411,7 +444,10 @@ impl Sourcer {
                 tokio::select! {
                     biased;
                     message = self.up.next() => message.map(Ok).map_err(SourcingError::from),
-                    status = self.processor.ended() => status.map(Err).map_err(SourcingError::from),
+                    status = self.processor.ended() => status.map(Err).map_err(|source| SourcingError::Lost {
+                        ebuild: ebuild(),
+                        source,
+                    }),
                 }
             })
             .await

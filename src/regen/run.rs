@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -293,9 +294,18 @@ async fn work(shared: Arc<Shared>) -> Result<Summary, RegenError> {
     while let Some(stale) = shared.next() {
         let mut current = match sourcer.take() {
             Some(sourcer) => sourcer,
-            None => start(&shared).await?,
+            None => start(&shared, shared.store.clone()).await?,
         };
-        match generate(&shared, &mut current, &stale).await {
+        let mut result = generate(&shared, &mut current, &stale).await;
+        // Kept eclasses know no files and lines. Whole ones do, and theirs is the last word.
+        let again = matches!(&result, Err(EbuildError::Sourcing(error))
+            if error.may_be_anothers() || error.tells_a_place() && current.keeps_eclasses());
+        if again {
+            current.end().await;
+            current = start(&shared, None).await?;
+            result = generate(&shared, &mut current, &stale).await;
+        }
+        match result {
             Ok((entry, sourced)) => {
                 summary.generated += 1;
                 let bytes = entry.to_md5_dict().into_bytes();
@@ -303,10 +313,7 @@ async fn work(shared: Arc<Shared>) -> Result<Summary, RegenError> {
                 if written {
                     summary.written += 1;
                     let path = shared.cache.join(stale.ebuild.cpv.as_str());
-                    if let Some(folder) = path.parent() {
-                        let _ = fs::create_dir_all(folder);
-                    }
-                    atomic::write_unsynced(&path, &bytes, 0o644).map_err(RegenError::Write)?;
+                    write(&path, &bytes)?;
                 }
                 let package = stale.ebuild.cpv.to_string();
                 if !sourced.output.is_empty() {
@@ -335,7 +342,10 @@ async fn work(shared: Arc<Shared>) -> Result<Summary, RegenError> {
                 } else {
                     sourcer = Some(current);
                 }
-                remove(&shared, stale.ebuild.cpv.as_str())?;
+                // What another bash found out is right still.
+                if !(stale.valid && matches!(error, EbuildError::Eapi { .. })) {
+                    remove(&shared, stale.ebuild.cpv.as_str())?;
+                }
                 shared.tell(Event::Failed {
                     package: stale.ebuild.cpv.to_string(),
                     ebuild: stale.ebuild.path.clone(),
@@ -350,10 +360,10 @@ async fn work(shared: Arc<Shared>) -> Result<Summary, RegenError> {
     Ok(summary)
 }
 
-/// A new sourcer.
-async fn start(shared: &Shared) -> Result<Sourcer, RegenError> {
+/// A new sourcer that keeps eclasses in `store`, if there is one.
+async fn start(shared: &Shared, store: Option<Arc<EclassStore>>) -> Result<Sourcer, RegenError> {
     let processor = Processor::start(&shared.options.processors).await?;
-    Sourcer::start(processor, shared.store.clone())
+    Sourcer::start(processor, store)
         .await
         .map_err(RegenError::Sourcing)
 }
@@ -443,6 +453,22 @@ fn check_text(path: &Path, text: &[u8]) -> Result<(), EbuildError> {
     Ok(())
 }
 
+/// Writes an entry, and the folder of its category if need be.
+fn write(path: &Path, bytes: &[u8]) -> Result<(), RegenError> {
+    let attempt = || {
+        if let Some(folder) = path.parent() {
+            let _ = fs::create_dir_all(folder);
+        }
+        atomic::write_unsynced(path, bytes, 0o644)
+    };
+    let result = match attempt() {
+        // Another run may have removed the folder while it was empty.
+        Err(error) if error.source.kind() == io::ErrorKind::NotFound => attempt(),
+        result => result,
+    };
+    result.map_err(RegenError::Write)
+}
+
 /// Removes the entry of an ebuild that could not be sourced, if there is one.
 fn remove(shared: &Shared, cpv: &str) -> Result<(), RegenError> {
     let path = shared.cache.join(cpv);
@@ -454,10 +480,14 @@ fn remove(shared: &Shared, cpv: &str) -> Result<(), RegenError> {
 
 /// Removes an entry, and its category's folder if it was the last.
 fn remove_entry(path: &Path) -> Result<(), RegenError> {
-    fs::remove_file(path).map_err(|source| RegenError::Remove {
-        path: path.to_owned(),
-        source,
-    })?;
+    match fs::remove_file(path) {
+        // Another run was quicker.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        result => result.map_err(|source| RegenError::Remove {
+            path: path.to_owned(),
+            source,
+        })?,
+    }
     if let Some(folder) = path.parent() {
         // Not empty is what it mostly is.
         let _ = fs::remove_dir(folder);

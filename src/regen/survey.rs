@@ -43,6 +43,8 @@ pub struct Stale {
     pub md5: String,
     /// The bytes of its present entry, if it has one.
     pub present: Option<Vec<u8>>,
+    /// Whether the present entry is right, so that it is sourced for no reason of its own.
+    pub valid: bool,
     /// Why the present entry does not count.
     pub reason: String,
 }
@@ -184,12 +186,16 @@ fn judge(scope: &Scope<'_>, ebuild: Ebuild) -> Found {
     };
     let md5 = md5(&text);
     let path = scope.cache.join(ebuild.cpv.as_str());
+    let mut valid = false;
     let (present, reason) = match fs::read(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => (None, "there is no entry".into()),
         Err(error) => (None, format!("{}: {error}", path.display())),
         Ok(bytes) => match judge_entry(scope.repositories, &ebuild, &md5, &bytes) {
             Ok(None) if !scope.everything => return Found::Valid,
-            Ok(None) => (Some(bytes), "everything is to be sourced".into()),
+            Ok(None) => {
+                valid = true;
+                (Some(bytes), "everything is to be sourced".into())
+            }
             Ok(Some(reason)) => (Some(bytes), reason.to_string()),
             Err(error) => (Some(bytes), error.to_string()),
         },
@@ -199,6 +205,7 @@ fn judge(scope: &Scope<'_>, ebuild: Ebuild) -> Found {
         text,
         md5,
         present,
+        valid,
         reason,
     }))
 }

@@ -10,6 +10,7 @@ mod crash;
 mod environment_exchange;
 mod instances;
 mod processors;
+mod regen;
 mod resume;
 mod stopping;
 mod support;
