@@ -522,6 +522,22 @@ nasty_set
 nasty_locals
 shared_name
 NASTY_PARAMETERS="$# ${1##*/}"
+[[ a1 =~ ([a-z])([0-9]) ]]
+nasty_match() { NASTY_MATCH="${BASH_REMATCH[2]}"; }
+nasty_match
+nasty_for() { NASTY_FOR+="${NASTY_ONCE:-none} "; }
+NASTY_ONCE=once nasty_for
+nasty_for
+nasty_replaces() { unset -f nasty_replaces; nasty_replaces() { NASTY_REPLACES=second; }; }
+nasty_replaces
+nasty_replaces
+nasty_if() if true; then NASTY_IF=compound; fi
+nasty_if
+while nasty_while() { NASTY_WHILE=defined; return 1; }; nasty_while; do :; done
+IFS=,
+nasty_ifs() { NASTY_IFS="$*"; }
+nasty_ifs 1 2
+unset IFS
 fi
 
 nasty_outside() { :; }
@@ -537,7 +553,7 @@ nasty_tell() {
 	DESCRIPTION="${text}${NASTY_ARRAY[*]}"
 }
 
-[[ ${PN} == never ]] && die "${PN}"
+[[ ${PN} != line ]] || NASTY_LINE=${LINENO}
 return 0
 die "not reached"
 "#;
@@ -633,6 +649,12 @@ fn kept_eclasses_do_what_whole_ones_do() {
         "NASTY_ARGS=3:a b *:a b",
         "NASTY_LAST=1",
         "NASTY_PIPE=0 1 0",
+        "NASTY_MATCH=1",
+        "NASTY_FOR=once none",
+        "NASTY_REPLACES=second",
+        "NASTY_IF=compound",
+        "NASTY_WHILE=defined",
+        "NASTY_IFS=1,2",
         "NASTY_SEES=inside",
         "NASTY_GLOBAL=1gone",
         "NASTY_SHARED=of nasty",
@@ -642,6 +664,36 @@ fn kept_eclasses_do_what_whole_ones_do() {
         assert!(first.contains(part), "{part} is not in\n{first}");
     }
     assert!(!first.contains("NASTY_LEAK"), "{first}");
+}
+
+#[test]
+fn eclasses_are_kept_indeed() {
+    // The number of a line is what tells: kept text has no lines of its file.
+    let body = "inherit nasty\nDESCRIPTION=${NASTY_LINE}";
+    let trial = nasty()
+        .package("app-a/line-1", body)
+        .package("app-z/line-1", body);
+    trial.regen(&["--jobs=1", "--whole-eclasses"]).succeeds();
+    let line = line_of(NASTY, "LINENO").to_string();
+    assert_eq!(trial.value("app-a/line-1", "DESCRIPTION").unwrap(), line);
+    assert_eq!(trial.value("app-z/line-1", "DESCRIPTION").unwrap(), line);
+    trial.regen(&["--jobs=1", "--all"]).succeeds();
+    assert_eq!(trial.value("app-a/line-1", "DESCRIPTION").unwrap(), line);
+    assert_ne!(trial.value("app-z/line-1", "DESCRIPTION").unwrap(), line);
+}
+
+#[test]
+fn what_only_kept_eclasses_break_is_sourced_with_whole_ones() {
+    // A stub cannot be replaced once it is readonly.
+    let eclass = "foo() { IUSE+=\" foo\"; }\nreadonly -f foo\nfoo\nfoo\n";
+    let mut trial = Trial::new().eclass("foo", eclass);
+    for name in ["app-a/foo-1", "app-a/foo-2", "app-b/foo-1"] {
+        trial = trial.package(name, "inherit foo");
+    }
+    trial.regen(&["--jobs=1"]).succeeds();
+    for name in ["app-a/foo-1", "app-a/foo-2", "app-b/foo-1"] {
+        assert_eq!(trial.value(name, "IUSE").unwrap(), "foo foo");
+    }
 }
 
 #[test]
