@@ -11,6 +11,7 @@ declare -gA __EBD_ECLASSES=() __EBD_BODIES=()
 __ebd_body() {
 	builtin local __ebd_status="$?"
 	__EBD_ENTERED+=" $1"
-	builtin eval "${__EBD_BODIES[$1]}"
+	# A readonly stub would call itself for ever.
+	builtin eval "${__EBD_BODIES[$1]}" || die "a function of an eclass cannot be defined anew"
 	builtin return "${__ebd_status}"
 }

@@ -89,23 +89,30 @@ enum Introspection {
     None,
     /// Who called it, or the statuses of the pipeline before it: it may have no stub itself.
     Caller,
-    /// Files, depths, callers of callers, the text of functions: nothing in its eclass may have one.
+    /// Files, depths, callers of callers, the text of functions, what every command or function
+    /// sets off: nothing in its eclass may have one.
     Whole,
 }
 
 impl Introspection {
     fn of(text: &[u8]) -> Self {
-        let whole: [&[u8]; 5] = [
+        let whole: [&[u8]; 7] = [
             b"BASH_SOURCE",
             b"BASH_LINENO",
             b"BASH_ARGV",
             b"#FUNCNAME",
             b"extdebug",
+            b"errexit",
+            b"set -e",
         ];
         let shows_functions = text.split(|&byte| byte == b'\n').any(|line| {
             (has(line, b"declare -f ") || has(line, b"typeset -f ")) && !has(line, b"/dev/null")
         });
-        if shows_functions || whole.iter().any(|name| has(text, name)) {
+        let traps = text.split(|&byte| byte == b'\n').any(|line| {
+            let signals: [&[u8]; 3] = [b"RETURN", b"DEBUG", b"ERR"];
+            has(line, b"trap ") && signals.iter().any(|name| has(line, name))
+        });
+        if shows_functions || traps || whole.iter().any(|name| has(text, name)) {
             return Self::Whole;
         }
         let mut most = if has(text, b"PIPESTATUS") {
@@ -295,6 +302,8 @@ mod tests {
             "a() { :; }\nb=${FUNCNAME}\n",
             "b=${FUNCNAME}\na() { :; }\n",
             "a() { b=$(declare -f a); }\n",
+            "a() { trap 'b' RETURN; }\n",
+            "set -e\na() { b; }\n",
         ] {
             assert!(split(text.as_bytes(), "e").is_none(), "{text}");
         }
