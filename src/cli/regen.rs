@@ -98,7 +98,7 @@ async fn execute(arguments: arguments::Regen) -> Result<Exit, Failure> {
     let (events, mut told) = unbounded_channel();
     let display = arguments.display.clone();
     let printer = tokio::spawn(async move {
-        let mut view = View::new(&display);
+        let mut view = View::new(&display, arguments.check);
         while let Some(event) = told.recv().await {
             view.show(&event);
         }
@@ -128,6 +128,7 @@ async fn execute(arguments: arguments::Regen) -> Result<Exit, Failure> {
 
 /// Events as a person sees them, or as lines of JSON.
 struct View {
+    check: bool,
     json: bool,
     quiet: bool,
     verbose: bool,
@@ -136,8 +137,9 @@ struct View {
 }
 
 impl View {
-    fn new(display: &arguments::Display) -> Self {
+    fn new(display: &arguments::Display, check: bool) -> Self {
         Self {
+            check,
             json: display.json,
             quiet: display.quiet,
             verbose: display.verbose,
@@ -211,10 +213,18 @@ impl View {
                 valid,
                 removed,
                 failed,
+                stale,
                 seconds,
             } => {
                 if let Some(bar) = self.bar.take() {
                     bar.finish_and_clear();
+                }
+                if self.check {
+                    self.print(&format!(
+                        "{repository}: {stale} stale, {removed} without an ebuild, {valid} valid, \
+                         {failed} failed, in {seconds:.2} s"
+                    ));
+                    return;
                 }
                 self.print(&format!(
                     "{repository}: {generated} generated ({written} written), {valid} still \

@@ -66,6 +66,8 @@ pub enum Event {
         removed: usize,
         /// Ebuilds without an entry.
         failed: usize,
+        /// Entries that are stale (`--check`).
+        stale: usize,
         /// Seconds that it took.
         seconds: f64,
     },

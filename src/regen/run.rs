@@ -283,6 +283,7 @@ fn finish(shared: &Shared, name: &str, summary: Summary, begin: Instant) {
         valid: summary.valid,
         removed: summary.removed,
         failed: summary.failed,
+        stale: summary.stale,
         seconds: begin.elapsed().as_secs_f64(),
     });
 }

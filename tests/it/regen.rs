@@ -277,7 +277,7 @@ fn entries_without_ebuild_go_and_other_files_stay() {
     }
     trial
         .regen(&["--check"])
-        .fails(&["0 generated (0 written), 3 still valid, 3 removed"]);
+        .fails(&["0 stale, 3 without an ebuild, 3 valid"]);
     assert!(trial.path(CACHE).join("gone-cat/foo-2").exists());
     fs::remove_dir_all(trial.path("repo/dev-libs")).unwrap();
     trial.regen(&[]).ends(0, &["2 still valid, 4 removed"]);
