@@ -5,7 +5,7 @@
 # if anything is not. Nothing here needs more than bash.
 
 set_state() {
-	declare -ga ST_HOLES=([0]=a [5]=b [7]=)
+	declare -ga ST_HOLES=([0]=a [5]=b [7]='')
 	declare -gA ST_MAP=(["]"]=bracket ["two words"]=space [$'new\nline']=newline ['$x']=dollar ["a\"b"]=quote ["'"]=apostrophe ['\']=backslash [=]=equals)
 	declare -ga ST_EMPTY_ARRAY=()
 	declare -gi ST_INTEGER=5
@@ -88,7 +88,7 @@ st_same() {
 }
 
 check_state() {
-	local ST_FAILED= key='two words'
+	local ST_FAILED='' key='two words'
 	st_same holes '0 5 7' "${!ST_HOLES[*]}"
 	st_same holes 'a b ' "${ST_HOLES[*]}"
 	st_same map 8 "${#ST_MAP[@]}"
