@@ -54,15 +54,17 @@ impl Trial {
             .into_iter()
             .flatten()
             .filter(|entry| !entry.file_type().is_dir())
-            .map(|entry| {
-                let known = fs::symlink_metadata(entry.path()).unwrap();
-                (
+            .filter_map(|entry| {
+                // A run that is at work renames its files into their places meanwhile.
+                let known = fs::symlink_metadata(entry.path()).ok()?;
+                let text = fs::read(entry.path()).ok()?;
+                Some((
                     entry.path().strip_prefix(&root).unwrap().to_owned(),
                     known.ino(),
                     known.mtime(),
                     known.mtime_nsec(),
-                    fs::read(entry.path()).unwrap_or_default(),
-                )
+                    text,
+                ))
             })
             .collect();
         found.sort();
