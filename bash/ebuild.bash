@@ -3,93 +3,105 @@
 
 # inherit ECLASS…
 #
-# Runs once for each of some dozen eclasses of each of thousands of ebuilds: what is not needed is
-# not executed.
+# Runs once for each of some dozen eclasses of each of thousands of ebuilds, and bash copies a
+# function's whole body at each call: what is not needed is not executed, and what is seldom needed
+# stands in functions of its own, which share this one's variables.
 inherit() {
 	if [[ -n ${__EBD_PHASE_FUNC} ]]; then
 		die "inherit: may not be called in a phase function"
 	fi
-	builtin local __ebd_depth="$((${__ebd_depth:-0} + 1))" __ebd_name __ebd_dir __ebd_file __ebd_var \
-		__ebd_exported __ebd_saved_eclass="${ECLASS}"
-	builtin local -A __ebd_kept
-	[[ ${__ebd_depth} -gt 1 ]] || __EBD_INHERIT+="${__EBD_INHERIT:+ }$*"
+	builtin local __ebd_saved_eclass="${ECLASS}" __ebd_name __ebd_file __ebd_aside=''
+	if [[ ! -v __ebd_exported ]]; then
+		__EBD_INHERIT+="${__EBD_INHERIT:+ }$*"
+		builtin export ECLASS=
+	fi
+	builtin local __ebd_exported
+	# What was accumulated so far is put aside, so that the eclasses' part can be told from it. Some
+	# EAPI accumulates each of these; most often none is set.
+	if [[ -v IUSE || -v DEPEND || -v RDEPEND || -v BDEPEND || -v PDEPEND || -v IDEPEND || -v REQUIRED_USE ||
+		-v RESTRICT || -v PROPERTIES ]]; then
+		builtin local -A __ebd_kept
+		__ebd_put_aside
+	fi
 	for __ebd_name; do
-		if [[ ${__ebd_name} == */* || ${__ebd_name} == .* || -z ${__ebd_name} ]]; then
-			die "inherit: '${__ebd_name}' is no name of an eclass"
-		fi
-		__ebd_file=
-		for __ebd_dir in "${__EBD_ECLASS_DIRS[@]}"; do
-			if [[ -f ${__ebd_dir}/${__ebd_name}.eclass ]]; then
-				__ebd_file=${__ebd_dir}/${__ebd_name}.eclass
-				break
-			fi
-		done
-		if [[ -z ${__ebd_file} ]]; then
-			die "inherit: ${__ebd_name}.eclass was not found in ${__EBD_ECLASS_DIRS[*]}"
-		fi
-		# What was accumulated so far is put aside, so that the eclass's part can be told from it.
-		__ebd_kept=()
-		if __ebd_has_accumulated; then
-			for __ebd_var in ${__EBD_EAPI[accumulated_variables]}; do
-				if [[ -v ${__ebd_var} ]]; then
-					__ebd_kept[${__ebd_var}]=${!__ebd_var}
-					builtin unset -v "${__ebd_var}"
-				fi
-			done
-		fi
 		ECLASS=${__ebd_name}
-		builtin export ECLASS
 		__ebd_exported=
-		__ebd_source_eclass "${__ebd_file}"
-		if __ebd_has_accumulated; then
-			for __ebd_var in ${__EBD_EAPI[accumulated_variables]}; do
-				if [[ -v ${__ebd_var} ]]; then
-					__EBD_ECLASS_VALUES[${__ebd_var}]+="${__EBD_ECLASS_VALUES[${__ebd_var}]:+ }${!__ebd_var}"
-					builtin unset -v "${__ebd_var}"
-				fi
-			done
+		# A kept eclass is a function.
+		__ebd_file=${__EBD_ECLASSES["${__ebd_name}"]:-__ebd_source_eclass}
+		"${__ebd_file}" || die "inherit: ${__ebd_name}.eclass could not be sourced"
+		if [[ -v IUSE || -v DEPEND || -v RDEPEND || -v BDEPEND || -v PDEPEND || -v IDEPEND ||
+			-v REQUIRED_USE || -v RESTRICT || -v PROPERTIES ]]; then
+			__ebd_collect
 		fi
-		for __ebd_var in "${!__ebd_kept[@]}"; do
-			builtin printf -v "${__ebd_var}" '%s' "${__ebd_kept[${__ebd_var}]}"
-		done
-		# Only now: the eclass may define the functions behind its call of EXPORT_FUNCTIONS.
-		for __ebd_var in ${__ebd_exported}; do
-			if builtin declare -F "${__ebd_name}_${__ebd_var}" >/dev/null; then
-				builtin eval "${__ebd_var}() { ${__ebd_name}_${__ebd_var} \"\$@\"; }"
-			else
-				die "EXPORT_FUNCTIONS: ${__ebd_name}_${__ebd_var} is not defined in ${__ebd_name}.eclass"
-			fi
-		done
-		if [[ " ${INHERITED} " != *" ${__ebd_name} "* ]]; then
-			INHERITED+="${INHERITED:+ }${__ebd_name}"
+		[[ -z ${__ebd_exported} ]] || __ebd_export_functions
+		[[ " ${INHERITED} " == *" ${__ebd_name} "* ]] || INHERITED+="${INHERITED:+ }${__ebd_name}"
+	done
+	[[ -z ${__ebd_aside} ]] || __ebd_put_back
+	ECLASS=${__ebd_saved_eclass}
+	[[ -n ${ECLASS} ]] || builtin unset -v ECLASS
+}
+
+# __ebd_put_aside: what the caller has accumulated, into __ebd_kept.
+__ebd_put_aside() {
+	builtin local var
+	__ebd_kept=()
+	for var in ${__EBD_EAPI[accumulated_variables]}; do
+		if [[ -v ${var} ]]; then
+			__ebd_kept[${var}]=${!var}
+			builtin unset -v "${var}"
+			__ebd_aside=1
 		fi
 	done
-	if [[ -n ${__ebd_saved_eclass} ]]; then
-		ECLASS=${__ebd_saved_eclass}
-	else
-		builtin unset -v ECLASS
-	fi
 }
 
-# Whether any variable is set that some EAPI accumulates: most often none is.
-__ebd_has_accumulated() {
-	[[ -v IUSE || -v DEPEND || -v RDEPEND || -v BDEPEND || -v PDEPEND || -v IDEPEND || -v REQUIRED_USE ||
-		-v RESTRICT || -v PROPERTIES ]]
+# __ebd_put_back: what was put aside.
+__ebd_put_back() {
+	builtin local var
+	for var in "${!__ebd_kept[@]}"; do
+		builtin printf -v "${var}" '%s' "${__ebd_kept[${var}]}"
+	done
 }
 
-# Sources one eclass with nothing but its own name in scope; one that the processor keeps is run
-# from there.
-__ebd_source_eclass() {
-	if [[ -n ${__EBD_ECLASSES[$1]} ]]; then
-		if ! "${__EBD_ECLASSES[$1]}" "$1"; then
-			die "inherit: ${1} could not be sourced"
+# __ebd_collect: what an eclass has set, to what the others have.
+__ebd_collect() {
+	builtin local var
+	for var in ${__EBD_EAPI[accumulated_variables]}; do
+		if [[ -v ${var} ]]; then
+			__EBD_ECLASS_VALUES[${var}]+="${__EBD_ECLASS_VALUES[${var}]:+ }${!var}"
+			builtin unset -v "${var}"
 		fi
-		builtin return
+	done
+}
+
+# __ebd_export_functions: does what EXPORT_FUNCTIONS asked for; only behind the eclass, as that may
+# define the functions after its call.
+__ebd_export_functions() {
+	builtin local phase
+	for phase in ${__ebd_exported}; do
+		if builtin declare -F "${__ebd_name}_${phase}" >/dev/null; then
+			builtin eval "${phase}() { ${__ebd_name}_${phase} \"\$@\"; }"
+		else
+			die "EXPORT_FUNCTIONS: ${__ebd_name}_${phase} is not defined in ${__ebd_name}.eclass"
+		fi
+	done
+}
+
+# __ebd_source_eclass: finds the eclass __ebd_name and sources it with nothing but its own name in
+# scope.
+__ebd_source_eclass() {
+	builtin local __ebd_dir
+	if [[ ${__ebd_name} == */* || ${__ebd_name} == .* || -z ${__ebd_name} ]]; then
+		die "inherit: '${__ebd_name}' is no name of an eclass"
 	fi
-	# shellcheck disable=SC1090
-	if ! builtin source "$1"; then
-		die "inherit: ${1} could not be sourced"
-	fi
+	for __ebd_dir in "${__EBD_ECLASS_DIRS[@]}"; do
+		__ebd_file=${__ebd_dir}/${__ebd_name}.eclass
+		if [[ -f ${__ebd_file} ]]; then
+			# shellcheck disable=SC1090
+			builtin source "${__ebd_file}"
+			builtin return
+		fi
+	done
+	die "inherit: ${__ebd_name}.eclass was not found in ${__EBD_ECLASS_DIRS[*]}"
 }
 
 # EXPORT_FUNCTIONS PHASE_FUNCTION…

@@ -107,12 +107,18 @@ pub struct Config {
     profile_bashrcs: Vec<ProfileBashrcs>,
     user_mirrors: BTreeMap<String, Vec<String>>,
     provided: Vec<Cpv>,
+    cache_directory: Option<PathBuf>,
 
     warnings: Vec<String>,
     assumptions: Vec<String>,
 }
 
 impl Config {
+    /// Where ebd keeps what it can make anew; none if the user has no home directory.
+    pub fn cache_directory(&self) -> Option<&Path> {
+        self.cache_directory.as_deref()
+    }
+
     /// The repositories, in the order of their priority.
     pub fn repositories(&self) -> &RepoSet {
         &self.repositories

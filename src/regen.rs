@@ -5,6 +5,12 @@
 //! their ebuilds. Entries that have no ebuild any more are removed in the same pass. The result does
 //! not depend on the number of processors.
 
+mod entries;
 pub mod event;
+mod generate;
+mod inherits;
+pub mod memory;
 pub mod run;
 pub mod survey;
+mod unaffected;
+mod worker;

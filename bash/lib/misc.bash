@@ -4,7 +4,7 @@
 # Debug output goes to ECLASS_DEBUG_OUTPUT (a file, or `on` for standard error) and, during a
 # phase, to the log in T.
 debug-print() {
-	[[ ${EBUILD_PHASE} != depend && -n ${T} ]] && (( $# )) || return 0
+	[[ ${EBUILD_PHASE} != depend && -n ${T} && $# -gt 0 ]] || return 0
 	if [[ ${ECLASS_DEBUG_OUTPUT} == on ]]; then
 		builtin printf 'debug: %s\n' "$@" >&2
 	elif [[ -n ${ECLASS_DEBUG_OUTPUT} ]]; then
@@ -15,11 +15,13 @@ debug-print() {
 }
 
 debug-print-function() {
+	[[ ${EBUILD_PHASE} != depend ]] || return 0
 	builtin local IFS=' '
 	debug-print "$1: entering function, parameters: ${*:2}"
 }
 
 debug-print-section() {
+	[[ ${EBUILD_PHASE} != depend ]] || return 0
 	builtin local IFS=' '
 	debug-print "now in section $*"
 }

@@ -128,8 +128,15 @@ in_iuse() {
 
 # has WORD [WORD…]
 #
-# The second comparison is for nocasematch, which the first follows.
+# One comparison tells mostly. Only words that it finds are looked at, as one of them may hold the
+# separator.
 has() {
+	builtin local IFS=$'\a'
+	[[ "${IFS}${*:2}${IFS}" == *"${IFS}$1${IFS}"* ]] && __ebd_has "$@"
+}
+
+# The second comparison is for nocasematch, which the first follows.
+__ebd_has() {
 	builtin local word="$1" other
 	shift
 	for other; do

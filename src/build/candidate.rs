@@ -239,13 +239,14 @@ pub fn eclass_dirs(session: &Session, repository: &str) -> Result<Vec<PathBuf>, 
 /// Sources the ebuild and keeps what came of it.
 async fn source(session: &Session, ebuild: &Ebuild, eapi: Eapi) -> Result<Entry, CandidateError> {
     let repositories = session.config.repositories();
-    let mut sourcer = Sourcer::start(session.pool.take().await?, None).await?;
+    let dirs = eclass_dirs(session, &ebuild.repository)?;
+    let mut sourcer = Sourcer::start(session.pool.take().await?, &dirs, None).await?;
     let sourced = sourcer
         .source(&Subject {
             cpv: &ebuild.cpv,
             ebuild: &ebuild.path,
             eapi,
-            eclass_dirs: &eclass_dirs(session, &ebuild.repository)?,
+            whole_eclasses: true,
             limit: SOURCING_LIMIT,
         })
         .await;

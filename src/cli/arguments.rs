@@ -130,6 +130,8 @@ const REGEN_EXAMPLES: &str = "Examples:
       Only one package.
   ebd regen --check
       Change nothing; exit status 1 if an entry is stale (for CI).
+  ebd regen --verify gentoo
+      Source everything and compare it with the cache; change nothing.
   ebd regen --cache /var/cache/metadata gentoo
       Leave the repository as it is; entries go to /var/cache/metadata/gentoo.";
 
@@ -149,9 +151,18 @@ pub(super) struct Regen {
     #[arg(long, value_name = "DIR")]
     pub(super) cache: Option<PathBuf>,
 
+    /// Keep in DIR what entries depend on, so that an ebuild need not be sourced again when an
+    /// eclass changes in a place that it does not use [default: regen in ebd's cache folder]
+    #[arg(long, value_name = "DIR")]
+    pub(super) memory: Option<PathBuf>,
+
     /// Change nothing; exit with 1 if anything is stale
     #[arg(long)]
     pub(super) check: bool,
+
+    /// Change nothing; source every ebuild, and exit with 1 if an entry is not what that gives
+    #[arg(long, conflicts_with_all = ["check", "all"])]
+    pub(super) verify: bool,
 
     /// Source every ebuild, even those whose entry is right
     #[arg(long)]

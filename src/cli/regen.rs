@@ -15,7 +15,7 @@ use super::signals;
 use crate::config::{Config, Options};
 use crate::processor::Settings;
 use crate::regen::event::Event;
-use crate::regen::run::{self, regen};
+use crate::regen::run::{self, Mode, regen};
 
 /// Runs `ebd regen`.
 pub(super) fn main(arguments: arguments::Regen) -> Exit {
@@ -79,6 +79,11 @@ async fn execute(arguments: arguments::Regen) -> Result<Exit, Failure> {
             )]));
         }
     }
+    let mode = match (arguments.check, arguments.verify) {
+        (true, _) => Mode::Check,
+        (_, true) => Mode::Verify,
+        _ => Mode::Write,
+    };
     let options = run::Options {
         jobs: arguments.jobs.map_or_else(
             || std::thread::available_parallelism().map_or(1, usize::from),
@@ -89,8 +94,13 @@ async fn execute(arguments: arguments::Regen) -> Result<Exit, Failure> {
             program: std::env::current_exe()?,
         },
         cache: arguments.cache.as_deref().map(absolute),
+        memory: arguments
+            .memory
+            .as_deref()
+            .map(absolute)
+            .or_else(|| Some(config.cache_directory()?.join("regen"))),
         packages,
-        check: arguments.check,
+        mode,
         everything: arguments.all,
         whole_eclasses: arguments.whole_eclasses,
         limit: Duration::from_secs(arguments.timeout),
@@ -98,7 +108,7 @@ async fn execute(arguments: arguments::Regen) -> Result<Exit, Failure> {
     let (events, mut told) = unbounded_channel();
     let display = arguments.display.clone();
     let printer = tokio::spawn(async move {
-        let mut view = View::new(&display, arguments.check);
+        let mut view = View::new(&display, mode);
         while let Some(event) = told.recv().await {
             view.show(&event);
         }
@@ -108,8 +118,8 @@ async fn execute(arguments: arguments::Regen) -> Result<Exit, Failure> {
     for name in names {
         match regen(config.clone(), &name, options.clone(), events.clone()).await {
             Ok(summary) => {
-                let unclean = summary.stale > 0 || summary.removed > 0;
-                failed |= summary.failed > 0 || (options.check && unclean);
+                let unclean = summary.stale > 0 || summary.removed > 0 || summary.different > 0;
+                failed |= summary.failed > 0 || (mode != Mode::Write && unclean);
             }
             Err(problem) => {
                 error = Some(problem);
@@ -128,7 +138,7 @@ async fn execute(arguments: arguments::Regen) -> Result<Exit, Failure> {
 
 /// Events as a person sees them, or as lines of JSON.
 struct View {
-    check: bool,
+    mode: Mode,
     json: bool,
     quiet: bool,
     verbose: bool,
@@ -137,9 +147,9 @@ struct View {
 }
 
 impl View {
-    fn new(display: &arguments::Display, check: bool) -> Self {
+    fn new(display: &arguments::Display, mode: Mode) -> Self {
         Self {
-            check,
+            mode,
             json: display.json,
             quiet: display.quiet,
             verbose: display.verbose,
@@ -177,6 +187,28 @@ impl View {
                     self.print(&format!("{package}: {what}"));
                 }
             }
+            Event::Kept { package } => {
+                if self.verbose {
+                    self.print(&format!("{package}: unaffected by changed eclasses"));
+                }
+            }
+            Event::Different {
+                package,
+                key,
+                cached,
+                sourced,
+            } => {
+                let bad = self.paint.bad("different:");
+                self.complain(&match key.as_str() {
+                    "" => format!("{bad} {package}: the same values, but not the same text"),
+                    _ => format!(
+                        "{bad} {package}: {key}\n  in the cache: {cached}\n  sourced:      {sourced}"
+                    ),
+                });
+            }
+            Event::Notice { text } => {
+                self.complain(&format!("{} {text}", self.paint.warn("note:")));
+            }
             Event::Printed { package, lines } => {
                 for line in lines {
                     self.complain(&format!(
@@ -206,32 +238,52 @@ impl View {
                     self.print(&format!("{}: has no ebuild", path.display()));
                 }
             }
-            Event::Finished {
-                repository,
-                generated,
-                written,
-                valid,
-                removed,
-                failed,
-                stale,
-                seconds,
-            } => {
+            Event::Finished { .. } => {
                 if let Some(bar) = self.bar.take() {
                     bar.finish_and_clear();
                 }
-                if self.check {
-                    self.print(&format!(
-                        "{repository}: {stale} stale, {removed} without an ebuild, {valid} valid, \
-                         {failed} failed, in {seconds:.2} s"
-                    ));
-                    return;
-                }
-                self.print(&format!(
-                    "{repository}: {generated} generated ({written} written), {valid} still \
-                     valid, {removed} removed, {failed} failed, in {seconds:.2} s"
-                ));
+                self.print(&self.summary(event));
             }
         }
+    }
+
+    /// What a finished repository is summed up as.
+    fn summary(&self, event: &Event) -> String {
+        let Event::Finished {
+            repository,
+            generated,
+            written,
+            valid,
+            kept,
+            removed,
+            failed,
+            stale,
+            different,
+            seconds,
+        } = event
+        else {
+            return String::new();
+        };
+        let done = match self.mode {
+            Mode::Write => {
+                let kept = match kept {
+                    0 => String::new(),
+                    _ => format!("{kept} unaffected by changed eclasses, "),
+                };
+                format!(
+                    "{generated} generated ({written} written), {kept}{valid} still valid, \
+                     {removed} removed, {failed} failed"
+                )
+            }
+            Mode::Check => format!(
+                "{stale} stale, {removed} without an ebuild, {valid} valid, {failed} failed"
+            ),
+            Mode::Verify => format!(
+                "{generated} verified, {different} different, {stale} stale, {removed} without an \
+                 ebuild, {failed} failed"
+            ),
+        };
+        format!("{repository}: {done}, in {seconds:.2} s")
     }
 
     fn print(&self, line: &str) {

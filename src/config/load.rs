@@ -284,6 +284,7 @@ impl Config {
             profile_bashrcs,
             user_mirrors: BTreeMap::new(),
             provided,
+            cache_directory: state::cache_directory(options, gentoo),
             warnings,
             assumptions,
         };

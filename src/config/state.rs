@@ -51,16 +51,12 @@ pub(super) fn apply(
             if option.is_some() || env.contains_key(name) {
                 continue;
             }
-            let base = match (options.variable(variable), options.variable("HOME")) {
-                (Some(base), _) if Path::new(base).is_absolute() => PathBuf::from(base),
-                (_, Some(home_directory)) => Path::new(home_directory).join(home),
-                _ => {
-                    return Err(ConfigError::Setting {
-                        setting: "HOME".to_owned(),
-                        problem: format!("is not set, so there is no place for {name}"),
-                        cure: format!("set HOME, {variable} or {name}"),
-                    });
-                }
+            let Some(base) = base(options, variable, home) else {
+                return Err(ConfigError::Setting {
+                    setting: "HOME".to_owned(),
+                    problem: format!("is not set, so there is no place for {name}"),
+                    cure: format!("set HOME, {variable} or {name}"),
+                });
             };
             let path = base.join(below);
             set(globals, name, &path, "<built in>");
@@ -82,4 +78,23 @@ pub(super) fn apply(
         }
     }
     Ok(())
+}
+
+/// A base directory of the user's: what the variable says or, without it, `home` below the home
+/// directory; none if that is not known.
+fn base(options: &Options, variable: &str, home: &str) -> Option<PathBuf> {
+    match (options.variable(variable), options.variable("HOME")) {
+        (Some(base), _) if Path::new(base).is_absolute() => Some(PathBuf::from(base)),
+        (_, Some(home_directory)) => Some(Path::new(home_directory).join(home)),
+        _ => None,
+    }
+}
+
+/// Where ebd keeps what it can make anew: the system's directory for root on Gentoo, the user's own
+/// otherwise. None if the home directory is needed and not known.
+pub(super) fn cache_directory(options: &Options, gentoo: bool) -> Option<PathBuf> {
+    if options.uid == 0 && gentoo {
+        return Some(PathBuf::from("/var/cache/ebd"));
+    }
+    base(options, "XDG_CACHE_HOME", ".cache").map(|base| base.join("ebd"))
 }

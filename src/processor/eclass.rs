@@ -9,16 +9,48 @@
 //! The bodies belong to the eclass, not to the functions' names: different eclasses, and branches
 //! of one, define functions of the same name.
 
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
 use super::library::quote;
 use super::scan::Scanner;
+use crate::util::digest::HashName;
 
 /// An eclass in two parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SplitEclass {
-    /// The text with stubs in the place of functions.
+    /// The text with stubs in the place of functions, without comments.
     pub top_level: Vec<u8>,
+    /// The same with its comments, to be compared with.
+    commented: Vec<u8>,
     /// The functions, in the order in which they stand.
     pub functions: Vec<EclassFunction>,
+}
+
+/// What can be compared of an eclass: as long as the top level and a function are the same, so is
+/// what they do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fingerprint {
+    /// The MD5 sum of the top level, with the names of all functions.
+    pub top_level: String,
+    /// The MD5 sum of each function's definition.
+    pub functions: Vec<String>,
+}
+
+impl SplitEclass {
+    /// What can be compared of it.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint {
+            top_level: HashName::Md5.hex(&self.top_level),
+            functions: self
+                .functions
+                .iter()
+                .map(|function| HashName::Md5.hex(&function.definition))
+                .collect(),
+        }
+    }
 }
 
 /// A function of an eclass.
@@ -36,14 +68,20 @@ pub struct EclassFunction {
 /// `id` must be made of letters, digits and underscores.
 #[must_use]
 pub fn split(text: &[u8], id: &str) -> Option<SplitEclass> {
-    if text.contains(&0) || Introspection::of(text) == Introspection::Whole {
+    if text.contains(&0) || reads_itself(text) {
         return None;
     }
-    let spans = Scanner::new(text).script_functions().ok()?;
-    let mut top_level = Vec::with_capacity(text.len() / 4);
+    let script = Scanner::new(text).script().ok()?;
+    let mut parts = Parts {
+        text,
+        comments: script.comments,
+        next_comment: 0,
+        top_level: Vec::with_capacity(text.len() / 4),
+        commented: Vec::with_capacity(text.len() / 2),
+    };
     let mut functions = Vec::new();
     let mut at = 0;
-    for span in spans {
+    for span in script.functions {
         let name = std::str::from_utf8(text.get(span.name.clone())?).ok()?;
         let plain = name
             .bytes()
@@ -51,35 +89,98 @@ pub fn split(text: &[u8], id: &str) -> Option<SplitEclass> {
         if !plain || span.whole.start < at {
             continue;
         }
-        let between = text.get(at..span.whole.start)?;
-        if has(between, b"FUNCNAME") {
-            return None;
-        }
-        top_level.extend_from_slice(between);
         let definition = text.get(span.whole.clone())?;
-        at = span.whole.end;
         if Introspection::of(definition) == Introspection::Caller {
-            top_level.extend_from_slice(definition);
+            parts.take_as_it_is(at..span.whole.start, span.whole.clone())?;
+            at = span.whole.end;
             continue;
         }
+        parts.take(at..span.whole.start)?;
+        at = span.whole.end;
         let number = functions.len();
-        top_level.extend_from_slice(
-            format!("{name}() {{ __ebd_body {id}.{number}; {name} \"$@\"; }}").as_bytes(),
-        );
+        parts.add(format!("{name}() {{ __ebd_body {id}.{number} \"$@\"; }}").as_bytes());
         functions.push(EclassFunction {
             name: name.to_owned(),
             definition: definition.to_vec(),
         });
     }
-    let rest = text.get(at..)?;
-    if has(rest, b"FUNCNAME") {
-        return None;
-    }
-    top_level.extend_from_slice(rest);
+    parts.take(at..text.len())?;
     Some(SplitEclass {
-        top_level: without_comments(&top_level),
+        top_level: parts.top_level,
+        commented: parts.commented,
         functions,
     })
+}
+
+/// The top level of an eclass while it is put together.
+struct Parts<'a> {
+    text: &'a [u8],
+    comments: Vec<Range<usize>>,
+    next_comment: usize,
+    top_level: Vec<u8>,
+    commented: Vec<u8>,
+}
+
+impl Parts<'_> {
+    /// Takes what stands between functions, and a function behind it that has to stay.
+    fn take_as_it_is(&mut self, between: Range<usize>, function: Range<usize>) -> Option<()> {
+        self.take(between)?;
+        let function = self.text.get(function)?;
+        self.add(function);
+        Some(())
+    }
+
+    /// Takes what stands between functions. Nothing if it reads what only a function has.
+    fn take(&mut self, between: Range<usize>) -> Option<()> {
+        let text = self.text.get(between.clone())?;
+        if has(text, b"FUNCNAME") {
+            return None;
+        }
+        self.commented.extend_from_slice(text);
+        let mut at = between.start;
+        while let Some(comment) = self.comments.get(self.next_comment)
+            && comment.start < between.end
+        {
+            let comment = comment.clone();
+            self.next_comment += 1;
+            if comment.start < at {
+                continue;
+            }
+            let before = self.text.get(..comment.start)?;
+            let blanks = before
+                .iter()
+                .rev()
+                .take_while(|byte| matches!(byte, b' ' | b'\t'))
+                .count();
+            let line = comment.start - blanks;
+            let above = before.get(..line)?;
+            let alone = line >= at && (above.is_empty() || above.ends_with(b"\n"));
+            if alone && !above.ends_with(b"\\\n") {
+                self.top_level.extend_from_slice(self.text.get(at..line)?);
+                at = (comment.end + 1).min(between.end);
+            } else {
+                self.top_level
+                    .extend_from_slice(self.text.get(at..comment.start)?);
+                at = comment.end;
+            }
+        }
+        self.top_level
+            .extend_from_slice(self.text.get(at..between.end)?);
+        Some(())
+    }
+
+    /// Adds what is no text between functions.
+    fn add(&mut self, text: &[u8]) {
+        self.top_level.extend_from_slice(text);
+        self.commented.extend_from_slice(text);
+    }
+}
+
+/// Whether what a text does depends on how its shell holds functions and files, so that neither it
+/// nor what it inherits may be taken apart.
+#[must_use]
+pub fn reads_itself(text: &[u8]) -> bool {
+    Introspection::of(text) == Introspection::Whole
 }
 
 /// What a text reads about the shell's own state that a stub would change.
@@ -112,7 +213,13 @@ impl Introspection {
             let signals: [&[u8]; 3] = [b"RETURN", b"DEBUG", b"ERR"];
             has(line, b"trap ") && signals.iter().any(|name| has(line, name))
         });
-        if shows_functions || traps || whole.iter().any(|name| has(text, name)) {
+        // Eclasses tell their line while they are debugged, to nobody.
+        let lines = text.split(|&byte| byte == b'\n').any(|line| {
+            (has(line, b"$LINENO") || has(line, b"${LINENO")) && !has(line, b"debug-print")
+        });
+        let callers = has(text, b"$(caller") || has(text, b"caller 0") || has(text, b"caller 1");
+        if shows_functions || traps || lines || callers || whole.iter().any(|name| has(text, name))
+        {
             return Self::Whole;
         }
         let mut most = if has(text, b"PIPESTATUS") {
@@ -169,13 +276,15 @@ pub fn check_script(split: &SplitEclass, file: &[u8]) -> Vec<u8> {
             script.extend_from_slice(b"; printf '\\0'\n");
         }
     }
-    // The top level must be valid with its stubs too.
-    script.extend_from_slice(b"eval ");
-    let mut top_level = b"__ebd_whole() {\n".to_vec();
-    top_level.extend_from_slice(&split.top_level);
-    top_level.extend_from_slice(b"\n}");
-    script.extend(quote(&top_level));
-    script.extend_from_slice(b" && printf 'valid\\0'\n");
+    // The top level must be valid with its stubs too, and the same without its comments.
+    for text in [&split.top_level, &split.commented] {
+        let mut top_level = b"__ebd_whole() {\n".to_vec();
+        top_level.extend_from_slice(text);
+        top_level.extend_from_slice(b"\n}");
+        script.extend_from_slice(b"unset -f __ebd_whole; eval ");
+        script.extend(quote(&top_level));
+        script.extend_from_slice(b" && declare -f __ebd_whole && printf 'valid'; printf '\\0'\n");
+    }
     script
 }
 
@@ -192,7 +301,8 @@ pub fn is_sound(split: &SplitEclass, answer: &[u8]) -> bool {
             return false;
         }
     }
-    texts.next() == Some(b"valid")
+    let (top_level, commented) = (texts.next(), texts.next());
+    top_level == commented && top_level.is_some_and(|text| text.ends_with(b"}\nvalid"))
 }
 
 /// Whether a function that bash printed inside of another is the one that it printed alone: the
@@ -223,26 +333,6 @@ fn is_same(nested: &[u8], alone: &[u8], name: &str) -> bool {
         && body == own_body
 }
 
-/// The text without lines that are nothing but a comment, where that is safe to say: outside of
-/// anything that spans lines.
-fn without_comments(text: &[u8]) -> Vec<u8> {
-    let has_here_document = text.windows(2).any(|pair| pair == b"<<");
-    if has_here_document {
-        return text.to_vec();
-    }
-    let mut kept = Vec::with_capacity(text.len());
-    let mut leading = true;
-    for line in text.split_inclusive(|&byte| byte == b'\n') {
-        let comment = line.trim_ascii_start().first() == Some(&b'#');
-        // Only the block at the top of the file: further down, quotes may be open.
-        leading = leading && (comment || line.trim_ascii().is_empty());
-        if !leading {
-            kept.extend_from_slice(line);
-        }
-    }
-    kept
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -266,9 +356,39 @@ mod tests {
         );
         assert_eq!(
             top,
-            "A=1\nif [[ -z ${X} ]]; then\nfoo() { __ebd_body e1.0; foo \"$@\"; }\nfi\nB=2\nbaz () (\n:\n)\n"
+            "A=1\nif [[ -z ${X} ]]; then\nfoo() { __ebd_body e1.0 \"$@\"; }\nfi\nB=2\nbaz () (\n:\n)\n"
         );
         assert_eq!(bodies, ["foo() {\n\tlocal a=\"}\"\n\tbar() { :; }\n}"]);
+    }
+
+    #[test]
+    fn comments_are_left_out() {
+        let (top, _) = parts(
+            "# a\n  # b\nA=1 # c\nB='# no' # d\n# e\nf() { :; } # g\n\t# h\nC=$(x # i\n)\ncase a in # j\n# k\na) ;; # l\nesac\nx \\\n# m\ny#z\nD=(\n# n\n)\ncat <<E # o\n# no\nE\n# p",
+        );
+        assert_eq!(
+            top,
+            "A=1 \nB='# no' \nf() { __ebd_body e1.0 \"$@\"; } \nC=$(x # i\n)\ncase a in \na) ;; \nesac\nx \\\n\ny#z\nD=(\n# n\n)\ncat <<E \n# no\nE\n"
+        );
+    }
+
+    #[test]
+    fn the_fingerprint_is_of_what_matters() {
+        let print = |text: &str| split(text.as_bytes(), "e").unwrap().fingerprint();
+        let first = print("# a\nf() { 1; }\nA=1\ng() { 2; }\n");
+        assert_eq!(print("# b\n# c\nf() { 1; }\nA=1\ng() { 2; }\n"), first);
+        let body = print("f() { 1; }\nA=1\ng() { 3; }\n");
+        assert_eq!(body.top_level, first.top_level);
+        assert_eq!(body.functions[0], first.functions[0]);
+        assert_ne!(body.functions[1], first.functions[1]);
+        for text in [
+            "f() { 1; }\nA=2\ng() { 2; }\n",
+            "g() { 1; }\nA=1\nf() { 2; }\n",
+            "f() { 1; }\nA=1\ng() { 2; }\nh() { 2; }\n",
+            "f() { 1; }\nA=1\n",
+        ] {
+            assert_ne!(print(text).top_level, first.top_level, "{text}");
+        }
     }
 
     #[test]
@@ -294,6 +414,7 @@ mod tests {
         assert!(top.contains("b() { c=${FUNCNAME[1]}; }"), "{top}");
         let (_, bodies) = parts("a() { has x \"${FUNCNAME[@]}\"; }\nb() { d=${PIPESTATUS[0]}; }\n");
         assert!(bodies.is_empty());
+        assert!(split(b"a() { debug-print \"${LINENO}\"; }\n", "e").is_some());
         for text in [
             "a() { b=${FUNCNAME[2]}; }\n",
             "a() { b=${#FUNCNAME[@]}; }\n",
@@ -304,6 +425,8 @@ mod tests {
             "a() { b=$(declare -f a); }\n",
             "a() { trap 'b' RETURN; }\n",
             "set -e\na() { b; }\n",
+            "a() { b=${LINENO}; }\n",
+            "a() { b=$(caller 0); }\n",
         ] {
             assert!(split(text.as_bytes(), "e").is_none(), "{text}");
         }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::frame;
+use crate::util::digest::HashName;
 
 /// The files of the library in the order in which they are loaded.
 const FILES: &[&str] = &[
@@ -43,6 +44,12 @@ pub fn processor_text() -> String {
     text.push_str("__ebd_remember_library\n");
     text.push_str(include_str!("../../bash/processor.bash"));
     text
+}
+
+/// Tells one version of the library from another.
+#[must_use]
+pub fn version() -> String {
+    HashName::Md5.hex(format!("{}{METADATA}", processor_text()).as_bytes())
 }
 
 /// `value` as a word of shell text that stands for exactly these bytes.

@@ -58,9 +58,19 @@ pub(super) struct Scanner<'a> {
     /// Whether the `((` whose inside begins at the key is arithmetic; found out once, because
     /// finding out may mean scanning twice.
     arithmetic: HashMap<usize, bool>,
-    /// The functions that are defined outside of functions, if somebody wants to know.
-    functions: Option<Vec<FunctionSpan>>,
+    /// What a script consists of, if somebody wants to know.
+    script: Option<Script>,
     in_function: usize,
+}
+
+/// What stands where in a script, outside of functions, in the order of the text.
+#[derive(Debug, Default)]
+pub(super) struct Script {
+    /// Functions, be it inside of other constructs, as far as nothing but the end of a command
+    /// stands behind them.
+    pub(super) functions: Vec<FunctionSpan>,
+    /// Comments between commands, without the end of the line.
+    pub(super) comments: Vec<Range<usize>>,
 }
 
 /// Where the definition of a function stands: `name () { … }`.
@@ -99,26 +109,25 @@ impl<'a> Scanner<'a> {
             depth: 0,
             heredocs: Vec::new(),
             arithmetic: HashMap::new(),
-            functions: None,
+            script: None,
             in_function: 0,
         }
     }
 
-    /// The functions that a whole script defines outside of other functions, be it inside of
-    /// other constructs, as far as nothing but the end of a command stands behind them.
-    pub(super) fn script_functions(mut self) -> Scan<Vec<FunctionSpan>> {
-        self.functions = Some(Vec::new());
+    /// Scans a whole script.
+    pub(super) fn script(mut self) -> Scan<Script> {
+        self.script = Some(Script::default());
         self.list(End::File)?;
         if let Some(heredoc) = self.heredocs.first() {
             return self.broken(heredoc.at, "a here-document without its end");
         }
-        Ok(self.functions.unwrap_or_default())
+        Ok(self.script.unwrap_or_default())
     }
 
     /// At the body of a function whose name was just scanned: scans it and remembers the function
     /// if its body is a group and nothing is redirected.
     fn remember_function(&mut self, name: Range<usize>) -> Scan<()> {
-        if self.functions.is_none() || self.in_function > 0 || !self.heredocs.is_empty() {
+        if self.script.is_none() || self.in_function > 0 || !self.heredocs.is_empty() {
             return Ok(());
         }
         let before = self.at;
@@ -136,8 +145,8 @@ impl<'a> Scanner<'a> {
         self.blanks();
         let ended = matches!(self.peek(), None | Some(b'\n' | b';' | b'#'));
         self.at = end;
-        if ended && let Some(functions) = &mut self.functions {
-            functions.push(FunctionSpan {
+        if ended && let Some(script) = &mut self.script {
+            script.functions.push(FunctionSpan {
                 whole: name.start..end,
                 name,
             });
@@ -203,13 +212,39 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// Skips a comment between commands, and remembers it.
+    fn comment_between_commands(&mut self) {
+        let from = self.at;
+        self.comment();
+        if self.in_function == 0
+            && let Some(script) = &mut self.script
+        {
+            script.comments.push(from..self.at);
+        }
+    }
+
+    /// How many comments are remembered.
+    fn comments(&self) -> usize {
+        self.script
+            .as_ref()
+            .map_or(0, |script| script.comments.len())
+    }
+
+    /// Forgets all comments but the first `count`: the others are within a word, or will be found
+    /// again.
+    fn forget_comments(&mut self, count: usize) {
+        if let Some(script) = &mut self.script {
+            script.comments.truncate(count);
+        }
+    }
+
     /// Skips blanks, line ends and comments between commands.
     fn gap(&mut self) -> Scan<()> {
         loop {
             self.blanks();
             match self.peek() {
                 Some(b'\n') => self.newline()?,
-                Some(b'#') => self.comment(),
+                Some(b'#') => self.comment_between_commands(),
                 _ => return Ok(()),
             }
         }
@@ -292,7 +327,7 @@ impl<'a> Scanner<'a> {
                     self.newline()?;
                     start = true;
                 }
-                b'#' => self.comment(),
+                b'#' => self.comment_between_commands(),
                 b';' => {
                     if matches!(self.peek_at(1), Some(b';' | b'&')) {
                         if end != End::Clause {

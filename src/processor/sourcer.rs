@@ -10,16 +10,18 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use nix::sys::stat::Mode;
+use serde::{Deserialize, Serialize};
 use tokio::net::unix::pipe;
 use tokio::time::{Instant, timeout_at};
 
-use super::eclass::{self, SplitEclass};
+use super::eclass::{self, Fingerprint, SplitEclass};
 use super::frame::{Death, FrameError, Message, Reader};
 use super::library::{self, quote};
 use super::process::{Processor, ProcessorError};
 use crate::pms::cpv::Cpv;
 use crate::pms::eapi::{BashVersion, Eapi};
 use crate::pms::version::Version;
+use crate::util::digest::HashName;
 use crate::util::tail::last_lines;
 use crate::util::token;
 
@@ -142,8 +144,8 @@ pub struct Subject<'a> {
     pub ebuild: &'a Path,
     /// The EAPI that its first lines name.
     pub eapi: Eapi,
-    /// Where eclasses are looked for, the first directory first.
-    pub eclass_dirs: &'a [PathBuf],
+    /// Whether every eclass is to be sourced whole, kept or not, see [`eclass::reads_itself`].
+    pub whole_eclasses: bool,
     /// How long it may take.
     pub limit: Duration,
 }
@@ -153,11 +155,20 @@ pub struct Subject<'a> {
 pub struct Sourced {
     /// The metadata keys as bash had them (PMS 7), `INHERIT` and `INHERITED` among them.
     pub values: Vec<(String, Vec<u8>)>,
-    /// The functions of kept eclasses that were called: the eclass's file and the function's
-    /// position in it.
-    pub entered: Vec<(PathBuf, usize)>,
+    /// The eclasses that were kept already, by name, so that it is known which of their functions
+    /// were called: those of the ebuild, and maybe others.
+    pub kept: HashMap<String, KeptUse>,
     /// What was printed, which an ebuild should not do in global scope.
     pub output: Vec<String>,
+}
+
+/// How an ebuild used an eclass that was kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptUse {
+    /// What can be compared of the eclass.
+    pub eclass: Arc<KeptEclass>,
+    /// The positions of the functions that were called, in ascending order.
+    pub entered: Vec<usize>,
 }
 
 impl Sourced {
@@ -177,17 +188,27 @@ impl Sourced {
     }
 }
 
-/// An eclass that was taken apart, and whether it may be used so.
+/// An eclass that was taken apart, as others can compare it.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptEclass {
+    /// The MD5 sum of the file's text.
+    pub md5: String,
+    /// What can be compared of it.
+    pub fingerprint: Fingerprint,
+}
+
+/// An eclass that was taken apart, if bash says that it may be used so.
 #[derive(Debug)]
 struct Prepared {
     split: SplitEclass,
-    sound: bool,
+    kept: Arc<KeptEclass>,
 }
 
-/// Eclasses that were taken apart, for all sourcers of one call.
+/// Eclasses that were taken apart, for all sourcers of one call; nothing for those that must be
+/// sourced whole.
 #[derive(Debug, Default)]
 pub struct EclassStore {
-    prepared: Mutex<HashMap<PathBuf, Arc<Prepared>>>,
+    prepared: Mutex<HashMap<PathBuf, Option<Arc<Prepared>>>>,
 }
 
 /// A processor that sources ebuilds, one at a time, each in a fork.
@@ -197,10 +218,10 @@ pub struct Sourcer {
     folder: tempfile::TempDir,
     up: Reader<pipe::Receiver>,
     store: Option<Arc<EclassStore>>,
-    /// The files of kept eclasses; the position is their id.
-    kept: Vec<PathBuf>,
-    /// Files of eclasses that are sourced whole.
-    whole: Vec<PathBuf>,
+    /// The names of kept eclasses; the position is their id.
+    kept: Vec<(String, Arc<KeptEclass>)>,
+    /// The eclasses that were looked at, kept or not.
+    seen: HashSet<PathBuf>,
     /// Versions that ebuilds compared.
     versions: HashSet<String>,
     /// Those of them that the processor does not know yet.
@@ -208,13 +229,15 @@ pub struct Sourcer {
 }
 
 impl Sourcer {
-    /// Prepares `processor` for sourcing. With a store, eclasses are kept in two parts, see
-    /// [`eclass`]; without one, every eclass is sourced whole.
+    /// Prepares `processor` for sourcing ebuilds whose eclasses are in `eclass_dirs`, the first
+    /// directory first. With a store, eclasses are kept in two parts, see [`eclass`]; without one,
+    /// every eclass is sourced whole.
     ///
     /// # Errors
     /// [`SourcingError::Exchange`] or [`SourcingError::Processor`].
     pub async fn start(
         mut processor: Processor,
+        eclass_dirs: &[PathBuf],
         store: Option<Arc<EclassStore>>,
     ) -> Result<Self, SourcingError> {
         let exchange = |path: &Path| {
@@ -244,6 +267,12 @@ impl Sourcer {
             job.extend_from_slice(eapi.to_bash_as(&table(eapi)).as_bytes());
             job.push(b'\n');
         }
+        job.extend_from_slice(b"__EBD_ECLASS_DIRS=(");
+        for dir in eclass_dirs {
+            job.extend(quote(bytes(dir)));
+            job.push(b' ');
+        }
+        job.extend_from_slice(b")\n");
         processor.begin(&job).await?;
         processor.ended().await?;
         Ok(Self {
@@ -252,7 +281,7 @@ impl Sourcer {
             up: Reader::new(receiver, Some(token)),
             store,
             kept: Vec::new(),
-            whole: Vec::new(),
+            seen: HashSet::new(),
             versions: HashSet::new(),
             new_versions: Vec::new(),
         })
@@ -277,7 +306,9 @@ impl Sourcer {
     pub async fn source(&mut self, subject: &Subject<'_>) -> Result<Sourced, SourcingError> {
         let log = self.folder.path().join("log");
         let metadata = self.folder.path().join("metadata");
+        let subshells = self.folder.path().join("entered");
         let _ = fs::remove_file(&metadata);
+        let _ = fs::remove_file(&subshells);
         let lost = |source| SourcingError::Lost {
             ebuild: subject.ebuild.to_owned(),
             source,
@@ -303,7 +334,10 @@ impl Sourcer {
             let at = values.iter().position(|(key, _)| key == name);
             at.map(|at| values.remove(at).1).unwrap_or_default()
         };
-        let entered = take("__EBD_ENTERED");
+        let mut entered = take("__EBD_ENTERED");
+        entered.push(b' ');
+        // Nothing was called in a subshell if there is no such file.
+        entered.extend(read_bounded(&subshells).unwrap_or_default());
         let versions = take("__EBD_VERSIONS");
         self.note_versions(&versions);
         let output = match fs::metadata(&log) {
@@ -316,7 +350,10 @@ impl Sourcer {
         };
         Ok(Sourced {
             values,
-            entered: self.entered(&entered),
+            kept: match subject.whole_eclasses {
+                true => HashMap::new(),
+                false => self.kept_uses(&entered),
+            },
             output,
         })
     }
@@ -341,40 +378,61 @@ impl Sourcer {
             self.processor.ended().await?;
         }
         for path in eclasses {
-            if self.kept.contains(path) || self.whole.contains(path) {
+            if !self.seen.insert(path.clone()) {
                 continue;
             }
-            let known = store
-                .prepared
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .get(path)
-                .cloned();
-            let prepared = match known {
-                Some(prepared) => Some(prepared),
-                None => self.prepare(&store, path).await?,
+            let Some(name) = path.file_stem().and_then(|stem| stem.to_str()) else {
+                continue;
             };
-            match prepared.filter(|prepared| prepared.sound) {
-                Some(prepared) => {
-                    let id = self.kept.len();
-                    self.kept.push(path.clone());
-                    self.processor
-                        .begin(&keeping(path, id, &prepared.split))
-                        .await?;
-                    self.processor.ended().await?;
-                }
-                None => self.whole.push(path.clone()),
+            if let Some(prepared) = self.prepared(&store, path).await? {
+                let id = self.kept.len();
+                self.kept.push((name.to_owned(), prepared.kept.clone()));
+                self.processor
+                    .begin(&keeping(name, id, &prepared.split))
+                    .await?;
+                self.processor.ended().await?;
             }
         }
         Ok(())
     }
 
-    /// Takes an eclass apart and has bash say whether the parts are what the whole is.
-    async fn prepare(
+    /// What can be compared of an eclass that may be kept; nothing if it may not. The store is to
+    /// know the answer later.
+    ///
+    /// # Errors
+    /// A [`SourcingError`]; after one the sourcer must be ended.
+    pub async fn examine(
+        &mut self,
+        store: &EclassStore,
+        eclass: &Path,
+    ) -> Result<Option<Arc<KeptEclass>>, SourcingError> {
+        let prepared = self.prepared(store, eclass).await?;
+        Ok(prepared.map(|prepared| prepared.kept.clone()))
+    }
+
+    /// The eclass taken apart, if it may be used so.
+    async fn prepared(
         &mut self,
         store: &EclassStore,
         path: &Path,
     ) -> Result<Option<Arc<Prepared>>, SourcingError> {
+        let lock = || {
+            store
+                .prepared
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        let known = lock().get(path).cloned();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let prepared = self.prepare(path).await?.map(Arc::new);
+        lock().insert(path.to_owned(), prepared.clone());
+        Ok(prepared)
+    }
+
+    /// Takes an eclass apart and has bash say whether the parts are what the whole is.
+    async fn prepare(&mut self, path: &Path) -> Result<Option<Prepared>, SourcingError> {
         let Ok(text) = fs::read(path) else {
             return Ok(None);
         };
@@ -389,16 +447,16 @@ impl Sourcer {
         let answer = fs::read(&file).unwrap_or_default();
         let _ = fs::remove_file(&file);
         let _ = fs::remove_file(self.folder.path().join("log"));
-        let prepared = Arc::new(Prepared {
-            sound: eclass::is_sound(&split, &answer),
+        if !eclass::is_sound(&split, &answer) {
+            return Ok(None);
+        }
+        Ok(Some(Prepared {
+            kept: Arc::new(KeptEclass {
+                md5: HashName::Md5.hex(&text),
+                fingerprint: split.fingerprint(),
+            }),
             split,
-        });
-        store
-            .prepared
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(path.to_owned(), prepared.clone());
-        Ok(Some(prepared))
+        }))
     }
 
     /// Takes note of versions that an ebuild compared. Only what is a version, and not too many: the
@@ -418,20 +476,28 @@ impl Sourcer {
         }
     }
 
-    /// The functions that bash says were entered.
-    fn entered(&self, text: &[u8]) -> Vec<(PathBuf, usize)> {
-        let text = String::from_utf8_lossy(text);
-        let mut all: Vec<(PathBuf, usize)> = text
-            .split_whitespace()
-            .filter_map(|id| {
-                let (eclass, function) = id.strip_prefix('e')?.split_once('.')?;
-                let path = self.kept.get(eclass.parse::<usize>().ok()?)?;
-                Some((path.clone(), function.parse().ok()?))
+    /// How kept eclasses were used, by what bash says of the functions that were entered.
+    fn kept_uses(&self, entered: &[u8]) -> HashMap<String, KeptUse> {
+        let mut functions = vec![Vec::new(); self.kept.len()];
+        let text = String::from_utf8_lossy(entered);
+        for id in text.split_whitespace() {
+            let numbers = id.strip_prefix('e').and_then(|id| id.split_once('.'));
+            if let Some((eclass, function)) = numbers
+                && let (Ok(eclass), Ok(function)) = (eclass.parse::<usize>(), function.parse())
+                && let Some(functions) = functions.get_mut(eclass)
+            {
+                functions.push(function);
+            }
+        }
+        let with_functions = self.kept.iter().zip(functions);
+        with_functions
+            .map(|((name, eclass), mut entered)| {
+                entered.sort_unstable();
+                entered.dedup();
+                let eclass = eclass.clone();
+                (name.clone(), KeptUse { eclass, entered })
             })
-            .collect();
-        all.sort();
-        all.dedup();
-        all
+            .collect()
     }
 
     /// Follows the fork to its end.
@@ -514,12 +580,12 @@ impl Sourcer {
 const ID: &str = "__ebd_id";
 
 /// The job that keeps an eclass in the processor.
-fn keeping(path: &Path, id: usize, split: &SplitEclass) -> Vec<u8> {
+fn keeping(name: &str, id: usize, split: &SplitEclass) -> Vec<u8> {
     let mut job = format!("#resident\n__ebd_eclass_{id}() {{\n").into_bytes();
     let own = format!("e{id}");
     job.extend(replace(&split.top_level, ID.as_bytes(), own.as_bytes()));
     job.extend_from_slice(b"\n}\n__EBD_ECLASSES[");
-    job.extend(quote(bytes(path)));
+    job.extend(quote(name.as_bytes()));
     job.extend_from_slice(format!("]=__ebd_eclass_{id}\n__EBD_BODIES+=(").as_bytes());
     for (number, function) in split.functions.iter().enumerate() {
         job.extend_from_slice(format!("[{own}.{number}]=").as_bytes());
@@ -578,12 +644,10 @@ fn job(subject: &Subject<'_>) -> Vec<u8> {
         assign(&mut text, name, value.as_bytes());
     }
     assign(&mut text, "EBUILD", bytes(subject.ebuild));
-    text.extend_from_slice(b"__EBD_ECLASS_DIRS=(");
-    for dir in subject.eclass_dirs {
-        text.extend(quote(bytes(dir)));
-        text.push(b' ');
+    if subject.whole_eclasses {
+        text.extend_from_slice(b"__EBD_ECLASSES=()\n");
     }
-    text.extend_from_slice(b")\neval \"${__EBD_METADATA}\"\n");
+    text.extend_from_slice(b"eval \"${__EBD_METADATA}\"\n");
     text
 }
 

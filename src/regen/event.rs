@@ -24,6 +24,27 @@ pub enum Event {
         /// Whether its entry had to be written.
         written: bool,
     },
+    /// An entry is right although an eclass changed: nothing of it that the ebuild executed did.
+    Kept {
+        /// `category/pf`.
+        package: String,
+    },
+    /// An entry that counts as right is not what sourcing gives (`--verify`).
+    Different {
+        /// `category/pf`.
+        package: String,
+        /// The key; empty if all values are the same and only the bytes of the file are not.
+        key: String,
+        /// What the entry says.
+        cached: String,
+        /// What sourcing gives.
+        sourced: String,
+    },
+    /// Something that does no harm to the entries.
+    Notice {
+        /// What.
+        text: String,
+    },
     /// An ebuild printed something in global scope.
     Printed {
         /// `category/pf`.
@@ -40,7 +61,7 @@ pub enum Event {
         /// What went wrong, with its causes, the outermost first.
         causes: Vec<String>,
     },
-    /// An entry is out of date (`--check`).
+    /// An entry is out of date (`--check`, `--verify`).
     Stale {
         /// `category/pf`.
         package: String,
@@ -62,12 +83,16 @@ pub enum Event {
         written: usize,
         /// Entries that were still right.
         valid: usize,
+        /// Entries that were kept because nothing that they depend on changed.
+        kept: usize,
         /// Entries that were removed.
         removed: usize,
         /// Ebuilds without an entry.
         failed: usize,
-        /// Entries that are stale (`--check`).
+        /// Entries that are stale (`--check`, `--verify`).
         stale: usize,
+        /// Entries that count as right but are not (`--verify`).
+        different: usize,
         /// Seconds that it took.
         seconds: f64,
     },

@@ -2,6 +2,7 @@
 //! sourced, which entries have no ebuild.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::metadata::{Entry, MetadataError, StaleReason};
 use crate::pms::cpv::Cpv;
 use crate::repo::{Ebuild, InvalidEbuild, RepoError, RepoSet, Repository};
-use crate::util::digest::{HashName, MultiDigest};
+use crate::util::digest::HashName;
 
 /// Why a repository could not be looked through.
 #[derive(Debug, thiserror::Error)]
@@ -43,10 +44,32 @@ pub struct Stale {
     pub md5: String,
     /// The bytes of its present entry, if it has one.
     pub present: Option<Vec<u8>>,
-    /// Whether the present entry is right, so that it is sourced for no reason of its own.
-    pub valid: bool,
     /// Why the present entry does not count.
-    pub reason: String,
+    pub reason: Reason,
+}
+
+/// Why an ebuild is to be sourced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// There is no entry.
+    Absent,
+    /// The entry cannot be read.
+    Unreadable(String),
+    /// The entry was right at another time.
+    Outdated(StaleReason),
+    /// None but that everything is to be sourced: the entry is right.
+    Everything,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent => formatter.write_str("there is no entry"),
+            Self::Unreadable(error) => formatter.write_str(error),
+            Self::Outdated(reason) => reason.fmt(formatter),
+            Self::Everything => formatter.write_str("everything is to be sourced"),
+        }
+    }
 }
 
 /// An ebuild that cannot even be read.
@@ -73,6 +96,8 @@ pub struct Survey {
     pub invalid: Vec<InvalidEbuild>,
     /// Entries without an ebuild.
     pub orphans: Vec<PathBuf>,
+    /// All ebuilds (`category/pf`), unless only some packages were looked at.
+    pub names: Option<HashSet<String>>,
 }
 
 /// What is to be looked at.
@@ -94,7 +119,7 @@ pub struct Scope<'a> {
 
 /// What one ebuild turned out to be.
 enum Found {
-    Valid,
+    Valid(Cpv),
     Stale(Box<Stale>),
     Unreadable(Box<Unreadable>),
 }
@@ -138,23 +163,31 @@ pub fn survey(scope: &Scope<'_>) -> Result<Survey, SurveyError> {
         survey.invalid.extend(invalid);
         for found in found {
             survey.ebuilds += 1;
-            match found {
-                Found::Valid => survey.valid += 1,
-                Found::Stale(stale) => survey.stale.push(*stale),
-                Found::Unreadable(unreadable) => survey.unreadable.push(*unreadable),
-            }
+            let cpv = match found {
+                Found::Valid(cpv) => {
+                    survey.valid += 1;
+                    cpv
+                }
+                Found::Stale(stale) => {
+                    let cpv = stale.ebuild.cpv.clone();
+                    survey.stale.push(*stale);
+                    cpv
+                }
+                Found::Unreadable(unreadable) => {
+                    let cpv = unreadable.ebuild.cpv.clone();
+                    survey.unreadable.push(*unreadable);
+                    cpv
+                }
+            };
+            names.insert(cpv.as_str().to_owned());
         }
     }
     survey
         .stale
         .sort_by(|a, b| a.ebuild.cpv.as_str().cmp(b.ebuild.cpv.as_str()));
     if scope.packages.is_empty() {
-        for cp in &packages {
-            for ebuild in scope.repository.ebuilds(cp)?.ebuilds {
-                names.insert(ebuild.cpv.as_str().to_owned());
-            }
-        }
         survey.orphans = orphans(scope.cache, &names)?;
+        survey.names = Some(names);
     }
     Ok(survey)
 }
@@ -184,20 +217,19 @@ fn judge(scope: &Scope<'_>, ebuild: Ebuild) -> Found {
             }));
         }
     };
-    let md5 = md5(&text);
+    let md5 = HashName::Md5.hex(&text);
     let path = scope.cache.join(ebuild.cpv.as_str());
-    let mut valid = false;
     let (present, reason) = match fs::read(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => (None, "there is no entry".into()),
-        Err(error) => (None, format!("{}: {error}", path.display())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => (None, Reason::Absent),
+        Err(error) => {
+            let error = format!("{}: {error}", path.display());
+            (None, Reason::Unreadable(error))
+        }
         Ok(bytes) => match judge_entry(scope.repositories, &ebuild, &md5, &bytes) {
-            Ok(None) if !scope.everything => return Found::Valid,
-            Ok(None) => {
-                valid = true;
-                (Some(bytes), "everything is to be sourced".into())
-            }
-            Ok(Some(reason)) => (Some(bytes), reason.to_string()),
-            Err(error) => (Some(bytes), error.to_string()),
+            Ok(None) if !scope.everything => return Found::Valid(ebuild.cpv),
+            Ok(None) => (Some(bytes), Reason::Everything),
+            Ok(Some(reason)) => (Some(bytes), Reason::Outdated(reason)),
+            Err(error) => (Some(bytes), Reason::Unreadable(error.to_string())),
         },
     };
     Found::Stale(Box::new(Stale {
@@ -205,7 +237,6 @@ fn judge(scope: &Scope<'_>, ebuild: Ebuild) -> Found {
         text,
         md5,
         present,
-        valid,
         reason,
     }))
 }
@@ -222,14 +253,6 @@ fn judge_entry(
         Ok(entry) => entry.stale_against(repositories, ebuild, md5),
         Err(error) => Ok(Some(StaleReason::Damaged(error.to_string()))),
     }
-}
-
-/// The MD5 sum in hexadecimal.
-fn md5(text: &[u8]) -> String {
-    let mut digest = MultiDigest::new(&[HashName::Md5]);
-    digest.update(text);
-    let digests = digest.finish();
-    digests.get(HashName::Md5).unwrap_or_default().to_owned()
 }
 
 /// The entries of the cache that are not of `names`.

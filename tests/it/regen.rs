@@ -15,8 +15,21 @@ use super::support::{Outcome, Trial, ebuild};
 
 mod bad_input;
 mod eclasses;
+mod memory;
 
 const CACHE: &str = "repo/metadata/md5-cache";
+
+/// How `ebd regen` is called on the trial's repository, with what it remembers in the trial's
+/// folder.
+const REGEN: [&str; 7] = [
+    "regen",
+    "--config-root",
+    "conf",
+    "--repo",
+    "repo",
+    "--memory",
+    "home/memory",
+];
 
 /// The MD5 sum that an entry has.
 fn md5(text: &str) -> String {
@@ -26,7 +39,12 @@ fn md5(text: &str) -> String {
 impl Trial {
     /// Runs `ebd regen` on the trial's repository alone.
     fn regen(&self, arguments: &[&str]) -> Outcome {
-        let mut command = self.command(&["regen", "--config-root", "conf", "--repo", "repo"]);
+        let memory = if arguments.contains(&"--memory") {
+            5
+        } else {
+            7
+        };
+        let mut command = self.command(&REGEN[..memory]);
         Outcome::of(command.args(arguments))
     }
 
@@ -427,14 +445,7 @@ fn a_run_that_is_ended_in_the_middle_is_made_up_for() {
         (Signal::SIGTERM, Some(143)),
     ] {
         let _ = fs::remove_dir_all(trial.path(CACHE));
-        let mut child = trial.start(&[
-            "regen",
-            "--config-root",
-            "conf",
-            "--repo",
-            "repo",
-            "--jobs=2",
-        ]);
+        let mut child = trial.start(&[&REGEN[..], &["--jobs=2"]].concat());
         let begin = Instant::now();
         while trial.texts(CACHE).len() < 3 {
             assert!(begin.elapsed() < Duration::from_secs(20));
@@ -477,8 +488,7 @@ fn two_runs_at_once_do_no_harm() {
     let trial = long();
     let expected = undisturbed(&trial);
     trial.put(&format!("{CACHE}/app-gone/foo-1"), "EAPI=8\n");
-    let arguments = ["regen", "--config-root", "conf", "--repo", "repo"];
-    let mut children: Vec<_> = (0..3).map(|_| trial.start(&arguments)).collect();
+    let mut children: Vec<_> = (0..3).map(|_| trial.start(&REGEN)).collect();
     for child in &mut children {
         assert_eq!(child.wait().unwrap().code(), Some(0));
     }

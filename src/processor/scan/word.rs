@@ -7,6 +7,7 @@ impl Scanner<'_> {
     /// `assignable` says that it may be an assignment to an array's element.
     pub(in super::super) fn word(&mut self, assignable: bool) -> Scan<bool> {
         let from = self.at;
+        let comments = self.comments();
         let mut plain = true;
         // The byte before was one of the unquoted ?*+@! that may begin an extended pattern.
         let mut pattern = false;
@@ -41,6 +42,7 @@ impl Scanner<'_> {
                 }
             }
         }
+        self.forget_comments(comments);
         Ok(plain)
     }
 
@@ -275,6 +277,7 @@ impl Scanner<'_> {
         }
         let before = self.at;
         let depth = self.depth;
+        let comments = self.comments();
         self.at = inside;
         let found = match self.arithmetic_end() {
             Ok(found) => found,
@@ -282,6 +285,7 @@ impl Scanner<'_> {
             Err(_) => false,
         };
         self.depth = depth;
+        self.forget_comments(comments);
         if !found {
             self.at = before;
         }

@@ -1,0 +1,128 @@
+//! Sourcing one ebuild and making its entry.
+
+use std::path::{Path, PathBuf};
+
+use super::run::Shared;
+use super::survey::Stale;
+use crate::metadata::{Entry, MetadataError};
+use crate::pms::eapi::{self, Eapi, UnsupportedEapi};
+use crate::processor::eclass;
+use crate::processor::sourcer::{KeptUse, Sourcer, SourcingError, Subject};
+use crate::repo::RepoError;
+
+/// Why one ebuild has no entry.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum EbuildError {
+    #[error("{}: is not valid UTF-8 (line {line})", path.display())]
+    NotText { path: PathBuf, line: usize },
+    #[error("{}: has carriage returns at the ends of lines (line {line}); convert it to plain newlines", path.display())]
+    CarriageReturn { path: PathBuf, line: usize },
+    #[error("{}: {source}", path.display())]
+    Eapi {
+        path: PathBuf,
+        source: UnsupportedEapi,
+    },
+    #[error(transparent)]
+    Sourcing(#[from] SourcingError),
+    #[error("{}: the value of {key} is not valid UTF-8", path.display())]
+    Value { path: PathBuf, key: String },
+    #[error("{}: its metadata is not valid", path.display())]
+    Metadata {
+        path: PathBuf,
+        #[source]
+        source: MetadataError,
+    },
+    #[error(transparent)]
+    Repository(#[from] RepoError),
+}
+
+/// What sourcing an ebuild gave.
+pub(super) struct Generated {
+    /// Its entry.
+    pub(super) entry: Entry,
+    /// The files of the eclasses that it inherited.
+    pub(super) eclasses: Vec<PathBuf>,
+    /// How it used those of them that were kept.
+    pub(super) kept: Vec<KeptUse>,
+    /// What it printed.
+    pub(super) output: Vec<String>,
+}
+
+/// Sources one ebuild and makes its entry.
+pub(super) async fn generate(
+    shared: &Shared,
+    sourcer: &mut Sourcer,
+    stale: &Stale,
+) -> Result<Generated, EbuildError> {
+    let path = || stale.ebuild.path.clone();
+    check_text(&stale.ebuild.path, &stale.text)?;
+    let eapi_error = |source| EbuildError::Eapi {
+        path: path(),
+        source,
+    };
+    let eapi = Eapi::parse(eapi::scan(&stale.text)).map_err(eapi_error)?;
+    eapi.source_support(sourcer.version()).map_err(eapi_error)?;
+    let sourced = sourcer
+        .source(&Subject {
+            cpv: &stale.ebuild.cpv,
+            ebuild: &stale.ebuild.path,
+            eapi,
+            whole_eclasses: eclass::reads_itself(&stale.text),
+            limit: shared.options.limit,
+        })
+        .await?;
+    let mut values = Vec::with_capacity(sourced.values.len());
+    for (key, value) in &sourced.values {
+        let text = std::str::from_utf8(value).map_err(|_| EbuildError::Value {
+            path: path(),
+            key: key.clone(),
+        })?;
+        values.push((key.as_str(), text));
+    }
+    let repositories = shared.config.repositories();
+    let mut eclasses = Vec::new();
+    let mut files = Vec::new();
+    let mut kept = Vec::new();
+    for name in sourced.inherited() {
+        let file = repositories.eclass(&shared.repository, &name)?;
+        // A file that changed meanwhile was another when it was kept.
+        let used = sourced.kept.get(&name);
+        kept.extend(used.filter(|used| used.eclass.md5 == file.md5).cloned());
+        files.push(file.path);
+        eclasses.push((name, file.md5));
+    }
+    eclasses.sort();
+    let entry = Entry::from_sourced(values, &stale.md5, &eclasses).map_err(|source| {
+        EbuildError::Metadata {
+            path: path(),
+            source,
+        }
+    })?;
+    Ok(Generated {
+        entry,
+        eclasses: files,
+        kept,
+        output: sourced.output,
+    })
+}
+
+/// Whether the text is one that bash and everybody else read alike (PMS 7.1).
+fn check_text(path: &Path, text: &[u8]) -> Result<(), EbuildError> {
+    let line_of = |at: usize| {
+        let before = text.get(..at).unwrap_or_default();
+        1 + before.iter().filter(|&&byte| byte == b'\n').count()
+    };
+    if let Err(error) = std::str::from_utf8(text) {
+        return Err(EbuildError::NotText {
+            path: path.to_owned(),
+            line: line_of(error.valid_up_to()),
+        });
+    }
+    if let Some(at) = text.windows(2).position(|pair| pair == b"\r\n") {
+        return Err(EbuildError::CarriageReturn {
+            path: path.to_owned(),
+            line: line_of(at),
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,177 @@
+//! One of the workers that source what is stale.
+
+use std::sync::Arc;
+
+use super::entries;
+use super::event::Event;
+use super::generate::{EbuildError, Generated, generate};
+use super::memory::Remembered;
+use super::run::{Mode, RegenError, Shared, Summary};
+use super::survey::{Reason, Stale};
+use crate::metadata::Entry;
+use crate::processor::Processor;
+use crate::processor::sourcer::{EclassStore, Sourcer};
+use crate::util::causes::causes;
+
+/// Sources ebuilds until there are none left, with `sourcer` first. A sourcer that failed is
+/// replaced.
+pub(super) async fn work(
+    shared: Arc<Shared>,
+    mut sourcer: Option<Sourcer>,
+) -> Result<Summary, RegenError> {
+    let mut summary = Summary::default();
+    while let Some(stale) = shared.next() {
+        let mut current = match sourcer.take() {
+            Some(sourcer) => sourcer,
+            None => start(&shared, shared.store.clone()).await?,
+        };
+        let predicted = shared.prediction.eclasses(
+            shared.config.repositories(),
+            &shared.repository,
+            &stale.text,
+        );
+        let mut result = match current.keep(&predicted).await {
+            Ok(()) => generate(&shared, &mut current, &stale).await,
+            Err(error) => Err(error.into()),
+        };
+        // Kept eclasses know no files and lines. Whole ones do, and theirs is the last word.
+        let again = matches!(&result, Err(EbuildError::Sourcing(error))
+            if error.may_be_anothers() || error.tells_a_place() && current.keeps_eclasses());
+        if again {
+            current.end().await;
+            current = start(&shared, None).await?;
+            result = generate(&shared, &mut current, &stale).await;
+        }
+        match result {
+            Ok(generated) => {
+                let kept = current.keep(&generated.eclasses).await;
+                accept(&shared, &stale, generated, &mut summary)?;
+                match kept {
+                    Ok(()) => sourcer = Some(current),
+                    // The next ebuild gets another.
+                    Err(_) => current.end().await,
+                }
+            }
+            Err(EbuildError::Sourcing(error)) if !error.is_the_ebuilds() => {
+                current.end().await;
+                return Err(RegenError::Sourcing(error));
+            }
+            Err(error) => {
+                if matches!(error, EbuildError::Sourcing(_)) {
+                    current.end().await;
+                } else {
+                    sourcer = Some(current);
+                }
+                refuse(&shared, &stale, &error, &mut summary)?;
+            }
+        }
+    }
+    if let Some(sourcer) = sourcer {
+        sourcer.end().await;
+    }
+    Ok(summary)
+}
+
+/// A new sourcer that keeps eclasses in `store`, if there is one.
+pub(super) async fn start(
+    shared: &Shared,
+    store: Option<Arc<EclassStore>>,
+) -> Result<Sourcer, RegenError> {
+    let processor = Processor::start(&shared.options.processors).await?;
+    Sourcer::start(processor, &shared.eclass_dirs, store)
+        .await
+        .map_err(RegenError::Sourcing)
+}
+
+/// Writes, or compares, what sourcing an ebuild gave.
+fn accept(
+    shared: &Shared,
+    stale: &Stale,
+    generated: Generated,
+    summary: &mut Summary,
+) -> Result<(), RegenError> {
+    let package = stale.ebuild.cpv.to_string();
+    if !generated.output.is_empty() {
+        shared.tell(Event::Printed {
+            package: package.clone(),
+            lines: generated.output,
+        });
+    }
+    summary.generated += 1;
+    let bytes = generated.entry.to_md5_dict().into_bytes();
+    let same = stale.present.as_ref() == Some(&bytes);
+    if shared.options.mode == Mode::Verify {
+        if !same {
+            summary.different += 1;
+            tell_differences(shared, stale, &generated.entry);
+        }
+    } else if !same {
+        summary.written += 1;
+        entries::write(&shared.cache.join(&package), &bytes)?;
+    }
+    if same || shared.options.mode == Mode::Write {
+        let remembered = Remembered::of(&bytes, generated.kept);
+        shared.memory().set(&package, remembered);
+    }
+    let written = !same && shared.options.mode == Mode::Write;
+    shared.tell(Event::Generated { package, written });
+    Ok(())
+}
+
+/// Tells in which keys an entry differs from what sourcing gave.
+fn tell_differences(shared: &Shared, stale: &Stale, sourced: &Entry) {
+    let present = stale.present.as_deref().unwrap_or_default();
+    let present = Entry::parse(&String::from_utf8_lossy(present)).unwrap_or_default();
+    let mut keys: Vec<&str> = present
+        .iter()
+        .chain(sourced.iter())
+        .map(|(key, _)| key)
+        .collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let mut told = false;
+    for key in keys {
+        let (cached, sourced) = (present.get(key), sourced.get(key));
+        if cached != sourced {
+            told = true;
+            shared.tell(Event::Different {
+                package: stale.ebuild.cpv.to_string(),
+                key: key.to_owned(),
+                cached: cached.unwrap_or_default().to_owned(),
+                sourced: sourced.unwrap_or_default().to_owned(),
+            });
+        }
+    }
+    if !told {
+        // The same values, but not the same bytes: another order, or empty lines.
+        shared.tell(Event::Different {
+            package: stale.ebuild.cpv.to_string(),
+            key: String::new(),
+            cached: String::new(),
+            sourced: String::new(),
+        });
+    }
+}
+
+/// Removes the entry of an ebuild that cannot be sourced, and tells why it cannot.
+fn refuse(
+    shared: &Shared,
+    stale: &Stale,
+    error: &EbuildError,
+    summary: &mut Summary,
+) -> Result<(), RegenError> {
+    summary.failed += 1;
+    let cpv = stale.ebuild.cpv.as_str();
+    // What another bash found out is right still.
+    let stays = stale.reason == Reason::Everything && matches!(error, EbuildError::Eapi { .. });
+    if !stays && shared.options.mode == Mode::Write {
+        entries::remove(&shared.cache.join(cpv))?;
+        shared.memory().remove(cpv);
+    }
+    shared.tell(Event::Failed {
+        package: cpv.to_owned(),
+        ebuild: stale.ebuild.path.clone(),
+        causes: causes(error),
+    });
+    Ok(())
+}
