@@ -28,6 +28,9 @@ if [[ -n ${__EBD_RESTORE} ]]; then
 	__ebd_restore_shell
 else
 	__ebd_before_source
+	[[ -z ${__EBD_EAPI[failglob]} ]] || builtin shopt -s failglob
+	# shellcheck disable=SC2034 # read by the ebuild
+	S=${WORKDIR}/${P}
 	# shellcheck disable=SC1090
 	builtin source "${EBUILD}" || die "the ebuild could not be sourced"
 	__ebd_after_source

@@ -120,16 +120,12 @@ __ebd_before_source() {
 	# shellcheck disable=SC2086 # a list
 	builtin unset -v EAPI ECLASS INHERITED INHERIT PROVIDES_EXCLUDE REQUIRES_EXCLUDE __EBD_PHASE_FUNC \
 		${__EBD_EAPI[metadata_variables]}
-	if [[ -n ${__EBD_EAPI[failglob]} ]]; then
-		builtin shopt -s failglob
-	fi
-	# shellcheck disable=SC2034 # read by the ebuild
-	builtin declare -g S="${WORKDIR}/${P}"
 }
 
 # __ebd_after_source: joins the eclasses' parts to the ebuild's and finds the defined phases.
 __ebd_after_source() {
-	builtin local var func phases=''
+	builtin local var
+	builtin local -a phases
 	builtin shopt -u failglob
 	builtin set +e +f +u
 	IFS=$' \t\n'
@@ -146,27 +142,13 @@ __ebd_after_source() {
 			builtin printf -v "${var}" '%s' "${!var}${!var:+ }${__EBD_ECLASS_VALUES[${var}]}"
 		fi
 	done
-	for func in ${__EBD_EAPI[phases]}; do
-		if builtin declare -F "${func}"; then
-			phases+=" ${func#*_}"
-		fi
-	done >/dev/null
-	DEFINED_PHASES=${phases# }
+	# Through a file: asked for one by one, they would take a good part of the whole time.
+	# shellcheck disable=SC2086 # a list
+	builtin declare -F ${__EBD_EAPI[phases]} >"${__EBD_BUILD}/phases"
+	builtin mapfile -t phases <"${__EBD_BUILD}/phases"
+	DEFINED_PHASES=${phases[*]#*_}
 	DEFINED_PHASES=${DEFINED_PHASES:--}
 	# shellcheck disable=SC2034 # read by name
 	INHERIT=${__EBD_INHERIT}
 	builtin unset -v ECLASS __EBD_ECLASS_VALUES __EBD_INHERIT __EBD_GLOBAL_SCOPE
-}
-
-# __ebd_write_metadata FILE: the metadata keys, as NUL-terminated KEY=VALUE.
-__ebd_write_metadata() {
-	builtin local var
-	builtin local -a words
-	words=()
-	for var in ${__EBD_EAPI[metadata_variables]} INHERIT __EBD_ENTERED; do
-		words+=("${var}" "${!var}")
-	done
-	# The versions that were compared, to be known to later forks too.
-	words+=(__EBD_VERSIONS "${!__EBD_VERSION_KEYS[*]}")
-	builtin printf '%s=%s\0' "${words[@]}" >"$1"
 }

@@ -5,7 +5,7 @@
 # environment must not run inside a function, where `declare` makes variables local.
 
 unalias -a
-unset BASH_ENV ENV
+unset BASH_ENV ENV GLIBC_TUNABLES
 umask 022
 # Both default to on since bash 5.2, BASH_COMPAT does not govern them, and no EAPI before 9 has them.
 shopt -u patsub_replacement globskipdots 2>/dev/null

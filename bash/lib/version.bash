@@ -179,38 +179,46 @@ __ebd_version_key() {
 	builtin printf -v piece '4%09d%s' "${#revision}" "${revision}"
 	__EBD_KEY+=${piece}
 	__EBD_VERSION_KEYS["v$1"]=${__EBD_KEY}
+	__EBD_NEW_VERSIONS+=" v$1"
 }
 
+# What ver_test returns, by the operator and how the left key compares with the right one.
+builtin declare -gA __EBD_VERDICTS
+__EBD_VERDICTS=(
+	["-eq<"]=1 ["-eq="]=0 ["-eq>"]=1
+	["-ne<"]=0 ["-ne="]=1 ["-ne>"]=0
+	["-gt<"]=1 ["-gt="]=1 ["-gt>"]=0
+	["-ge<"]=1 ["-ge="]=0 ["-ge>"]=0
+	["-lt<"]=0 ["-lt="]=1 ["-lt>"]=1
+	["-le<"]=0 ["-le="]=0 ["-le>"]=1
+)
+
 # ver_test [VERSION] OPERATOR VERSION
+#
+# Some eclasses call it hundreds of times, and bash copies a function's whole body for each call.
 ver_test() {
-	builtin local left right __EBD_KEY
-	case $# in
-		2) builtin set -- "${PVR}" "$@" ;;
-		3) ;;
-		*) die "ver_test: takes two or three arguments, not $#" ;;
-	esac
+	[[ $# -ne 2 ]] || builtin set -- "${PVR}" "$@"
+	builtin local __EBD_KEY left="${__EBD_VERSION_KEYS["v$1"]}" right="${__EBD_VERSION_KEYS["v$3"]}" order='='
+	[[ -n ${left} && -n ${right} && $# -eq 3 && -n ${__EBD_VERDICTS["${2}="]} ]] || __ebd_version_keys "$@"
+	[[ ${left} < ${right} ]] && order='<'
+	[[ ${left} > ${right} ]] && order='>'
+	builtin return "${__EBD_VERDICTS["${2}${order}"]}"
+}
+
+# __ebd_version_keys ARGUMENT…
+#
+# What ver_test does where it was not told two versions that are known already: sets its left and
+# right, or aborts.
+__ebd_version_keys() {
+	[[ $# -eq 3 ]] || die "ver_test: takes two or three arguments"
 	case $2 in
 		-eq|-ne|-gt|-ge|-lt|-le) ;;
 		*) die "ver_test: not an operator: '$2'" ;;
 	esac
-	# Looked up here, as bash copies a function's whole body for each call.
-	left=${__EBD_VERSION_KEYS["v$1"]} right=${__EBD_VERSION_KEYS["v$3"]}
-	if [[ -z ${left} ]]; then
-		__ebd_version_key "$1"
-		left=${__EBD_KEY}
-	fi
-	if [[ -z ${right} ]]; then
-		__ebd_version_key "$3"
-		right=${__EBD_KEY}
-	fi
-	case $2 in
-		-eq) [[ ${left} == "${right}" ]] ;;
-		-ne) [[ ${left} != "${right}" ]] ;;
-		-gt) [[ ${left} > ${right} ]] ;;
-		-ge) [[ ! ${left} < ${right} ]] ;;
-		-lt) [[ ${left} < ${right} ]] ;;
-		-le) [[ ! ${left} > ${right} ]] ;;
-	esac
+	__ebd_version_key "$1"
+	left=${__EBD_KEY}
+	__ebd_version_key "$3"
+	right=${__EBD_KEY}
 }
 
 # ver_replacing OPERATOR VERSION

@@ -240,12 +240,11 @@ pub fn eclass_dirs(session: &Session, repository: &str) -> Result<Vec<PathBuf>, 
 async fn source(session: &Session, ebuild: &Ebuild, eapi: Eapi) -> Result<Entry, CandidateError> {
     let repositories = session.config.repositories();
     let dirs = eclass_dirs(session, &ebuild.repository)?;
-    let mut sourcer = Sourcer::start(session.pool.take().await?, &dirs, None).await?;
+    let mut sourcer = Sourcer::start(session.pool.take().await?, eapi, &dirs, None).await?;
     let sourced = sourcer
         .source(&Subject {
             cpv: &ebuild.cpv,
             ebuild: &ebuild.path,
-            eapi,
             whole_eclasses: true,
             limit: SOURCING_LIMIT,
         })

@@ -242,11 +242,6 @@ impl Eapi {
     /// `executables` the commands that exist, `absent_functions` those that come with a later EAPI,
     /// `banned_functions` and `banned_executables` those that must abort, `variables` and `exported` the variables of PMS 11.1.
     pub fn to_bash(self) -> String {
-        self.to_bash_as("__EBD_EAPI")
-    }
-
-    /// The same in an array of another name.
-    pub fn to_bash_as(self, array: &str) -> String {
         let mut fields = vec![("name", self.name().to_owned())];
         fields.extend(self.fact_fields());
         // By name, which is the order of DEFINED_PHASES.
@@ -267,7 +262,7 @@ impl Eapi {
             .iter()
             .map(|(name, value)| format!("[{name}]='{value}'"))
             .collect();
-        format!("declare -gA {array}=({})", fields.join(" "))
+        format!("declare -gA __EBD_EAPI=({})", fields.join(" "))
     }
 }
 

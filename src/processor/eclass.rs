@@ -9,6 +9,7 @@
 //! The bodies belong to the eclass, not to the functions' names: different eclasses, and branches
 //! of one, define functions of the same name.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
@@ -20,12 +21,89 @@ use crate::util::digest::HashName;
 /// An eclass in two parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SplitEclass {
-    /// The text with stubs in the place of functions, without comments.
-    pub top_level: Vec<u8>,
-    /// The same with its comments, to be compared with.
-    commented: Vec<u8>,
     /// The functions, in the order in which they stand.
     pub functions: Vec<EclassFunction>,
+    /// What stands before each function and behind the last, without comments.
+    between: Vec<Vec<u8>>,
+    /// The same with comments, to be compared with.
+    commented: Vec<Vec<u8>>,
+}
+
+/// A function of an eclass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EclassFunction {
+    /// The name.
+    pub name: String,
+    /// The whole definition as it stands in the eclass.
+    pub definition: Vec<u8>,
+    /// Where in the definition the body begins, behind the brace.
+    body: usize,
+}
+
+impl EclassFunction {
+    /// What stands in its place until it is called; `id` is that of the eclass, `number` its
+    /// position.
+    fn stub(&self, id: &str, number: usize) -> Vec<u8> {
+        let name = &self.name;
+        format!("{name}() {{ __ebd_body {id}.{number} \"$@\"; }}").into_bytes()
+    }
+
+    /// The definition with a note that it was entered; nothing if the function would see that there
+    /// was a command before its first.
+    fn noting(&self, id: &str, number: usize) -> Option<Vec<u8>> {
+        if has(&self.definition, b"$?") || has(&self.definition, b"$_") {
+            return None;
+        }
+        let (head, body) = self.definition.split_at_checked(self.body)?;
+        let note = format!(
+            " __EBD_ENTERED+=' {id}.{number}'; [[ ${{BASHPID}} == \"${{__EBD_SHELL_PID}}\" ]] || \
+             builtin printf ' {id}.{number}' >>\"${{__EBD_BUILD}}/entered\";"
+        );
+        Some([head, note.as_bytes(), body].concat())
+    }
+}
+
+impl SplitEclass {
+    /// The top level with a stub in the place of each function but those at the positions `hot`,
+    /// which are there whole. `id` is the eclass's, made of letters, digits and underscores; the
+    /// function at position N (from 0) is known as `ID.N`.
+    #[must_use]
+    pub fn top_level(&self, id: &str, hot: &BTreeSet<usize>) -> Vec<u8> {
+        let whole = |number| hot.contains(&number);
+        self.join(&self.between, |number, function| {
+            let noting = whole(number).then(|| function.noting(id, number)).flatten();
+            noting.unwrap_or_else(|| function.stub(id, number))
+        })
+    }
+
+    /// The texts between functions, and what is made of these.
+    fn join(
+        &self,
+        between: &[Vec<u8>],
+        part: impl Fn(usize, &EclassFunction) -> Vec<u8>,
+    ) -> Vec<u8> {
+        let mut text = Vec::new();
+        for (number, before) in between.iter().enumerate() {
+            text.extend_from_slice(before);
+            if let Some(function) = self.functions.get(number) {
+                text.extend(part(number, function));
+            }
+        }
+        text
+    }
+
+    /// What can be compared of it.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint {
+            top_level: HashName::Md5.hex(&self.top_level("", &BTreeSet::new())),
+            functions: self
+                .functions
+                .iter()
+                .map(|function| HashName::Md5.hex(&function.definition))
+                .collect(),
+        }
+    }
 }
 
 /// What can be compared of an eclass: as long as the top level and a function are the same, so is
@@ -38,36 +116,10 @@ pub struct Fingerprint {
     pub functions: Vec<String>,
 }
 
-impl SplitEclass {
-    /// What can be compared of it.
-    #[must_use]
-    pub fn fingerprint(&self) -> Fingerprint {
-        Fingerprint {
-            top_level: HashName::Md5.hex(&self.top_level),
-            functions: self
-                .functions
-                .iter()
-                .map(|function| HashName::Md5.hex(&function.definition))
-                .collect(),
-        }
-    }
-}
-
-/// A function of an eclass.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EclassFunction {
-    /// The name.
-    pub name: String,
-    /// The whole definition as it stands in the eclass.
-    pub definition: Vec<u8>,
-}
-
-/// Takes the text of an eclass apart. The stub of the function at position N (from 0) names it as
-/// `ID.N`. Nothing for text that cannot be taken apart, which is to be used whole.
-///
-/// `id` must be made of letters, digits and underscores.
+/// Takes the text of an eclass apart. Nothing for text that cannot be taken apart, which is to be
+/// used whole.
 #[must_use]
-pub fn split(text: &[u8], id: &str) -> Option<SplitEclass> {
+pub fn split(text: &[u8]) -> Option<SplitEclass> {
     if text.contains(&0) || reads_itself(text) {
         return None;
     }
@@ -76,8 +128,8 @@ pub fn split(text: &[u8], id: &str) -> Option<SplitEclass> {
         text,
         comments: script.comments,
         next_comment: 0,
-        top_level: Vec::with_capacity(text.len() / 4),
-        commented: Vec::with_capacity(text.len() / 2),
+        between: vec![Vec::new()],
+        commented: vec![Vec::new()],
     };
     let mut functions = Vec::new();
     let mut at = 0;
@@ -90,53 +142,48 @@ pub fn split(text: &[u8], id: &str) -> Option<SplitEclass> {
             continue;
         }
         let definition = text.get(span.whole.clone())?;
-        if Introspection::of(definition) == Introspection::Caller {
-            parts.take_as_it_is(at..span.whole.start, span.whole.clone())?;
-            at = span.whole.end;
-            continue;
-        }
         parts.take(at..span.whole.start)?;
         at = span.whole.end;
-        let number = functions.len();
-        parts.add(format!("{name}() {{ __ebd_body {id}.{number} \"$@\"; }}").as_bytes());
+        if Introspection::of(definition) == Introspection::Caller {
+            parts.add(definition);
+            continue;
+        }
+        parts.between.push(Vec::new());
+        parts.commented.push(Vec::new());
         functions.push(EclassFunction {
             name: name.to_owned(),
             definition: definition.to_vec(),
+            body: span.brace + 1 - span.whole.start,
         });
     }
     parts.take(at..text.len())?;
     Some(SplitEclass {
-        top_level: parts.top_level,
-        commented: parts.commented,
         functions,
+        between: parts.between,
+        commented: parts.commented,
     })
 }
 
-/// The top level of an eclass while it is put together.
+/// The top level of an eclass while it is taken apart.
 struct Parts<'a> {
     text: &'a [u8],
     comments: Vec<Range<usize>>,
     next_comment: usize,
-    top_level: Vec<u8>,
-    commented: Vec<u8>,
+    between: Vec<Vec<u8>>,
+    commented: Vec<Vec<u8>>,
 }
 
 impl Parts<'_> {
-    /// Takes what stands between functions, and a function behind it that has to stay.
-    fn take_as_it_is(&mut self, between: Range<usize>, function: Range<usize>) -> Option<()> {
-        self.take(between)?;
-        let function = self.text.get(function)?;
-        self.add(function);
-        Some(())
-    }
-
     /// Takes what stands between functions. Nothing if it reads what only a function has.
     fn take(&mut self, between: Range<usize>) -> Option<()> {
         let text = self.text.get(between.clone())?;
         if has(text, b"FUNCNAME") {
             return None;
         }
-        self.commented.extend_from_slice(text);
+        if let Some(commented) = self.commented.last_mut() {
+            commented.extend_from_slice(text);
+        }
+        let top_level = self.between.last_mut()?;
         let mut at = between.start;
         while let Some(comment) = self.comments.get(self.next_comment)
             && comment.start < between.end
@@ -156,23 +203,24 @@ impl Parts<'_> {
             let above = before.get(..line)?;
             let alone = line >= at && (above.is_empty() || above.ends_with(b"\n"));
             if alone && !above.ends_with(b"\\\n") {
-                self.top_level.extend_from_slice(self.text.get(at..line)?);
+                top_level.extend_from_slice(self.text.get(at..line)?);
                 at = (comment.end + 1).min(between.end);
             } else {
-                self.top_level
-                    .extend_from_slice(self.text.get(at..comment.start)?);
+                top_level.extend_from_slice(self.text.get(at..comment.start)?);
                 at = comment.end;
             }
         }
-        self.top_level
-            .extend_from_slice(self.text.get(at..between.end)?);
+        top_level.extend_from_slice(self.text.get(at..between.end)?);
         Some(())
     }
 
-    /// Adds what is no text between functions.
+    /// Adds a function that has to stay.
     fn add(&mut self, text: &[u8]) {
-        self.top_level.extend_from_slice(text);
-        self.commented.extend_from_slice(text);
+        for parts in [&mut self.between, &mut self.commented] {
+            if let Some(last) = parts.last_mut() {
+                last.extend_from_slice(text);
+            }
+        }
     }
 }
 
@@ -277,9 +325,11 @@ pub fn check_script(split: &SplitEclass, file: &[u8]) -> Vec<u8> {
         }
     }
     // The top level must be valid with its stubs too, and the same without its comments.
-    for text in [&split.top_level, &split.commented] {
+    let stub = |number: usize, function: &EclassFunction| function.stub("", number);
+    for between in [&split.between, &split.commented] {
+        let text = split.join(between, stub);
         let mut top_level = b"__ebd_whole() {\n".to_vec();
-        top_level.extend_from_slice(text);
+        top_level.extend(text);
         top_level.extend_from_slice(b"\n}");
         script.extend_from_slice(b"unset -f __ebd_whole; eval ");
         script.extend(quote(&top_level));
@@ -338,9 +388,9 @@ mod tests {
     use super::*;
 
     fn parts(text: &str) -> (String, Vec<String>) {
-        let split = split(text.as_bytes(), "e1").unwrap();
+        let split = split(text.as_bytes()).unwrap();
         (
-            String::from_utf8(split.top_level).unwrap(),
+            String::from_utf8(split.top_level("e1", &BTreeSet::new())).unwrap(),
             split
                 .functions
                 .into_iter()
@@ -374,7 +424,7 @@ mod tests {
 
     #[test]
     fn the_fingerprint_is_of_what_matters() {
-        let print = |text: &str| split(text.as_bytes(), "e").unwrap().fingerprint();
+        let print = |text: &str| split(text.as_bytes()).unwrap().fingerprint();
         let first = print("# a\nf() { 1; }\nA=1\ng() { 2; }\n");
         assert_eq!(print("# b\n# c\nf() { 1; }\nA=1\ng() { 2; }\n"), first);
         let body = print("f() { 1; }\nA=1\ng() { 3; }\n");
@@ -400,6 +450,26 @@ mod tests {
     }
 
     #[test]
+    fn what_is_hot_stays_and_says_that_it_was_entered() {
+        let text = "f() { 1; }\ng () # x\n{\n\t2; }\nh() { echo $?; }\n";
+        let split = split(text.as_bytes()).unwrap();
+        let hot = split.top_level("e7", &BTreeSet::from([1, 2]));
+        let note = |number| {
+            format!(
+                " __EBD_ENTERED+=' e7.{number}'; [[ ${{BASHPID}} == \"${{__EBD_SHELL_PID}}\" ]] || \
+                 builtin printf ' e7.{number}' >>\"${{__EBD_BUILD}}/entered\";"
+            )
+        };
+        assert_eq!(
+            String::from_utf8(hot).unwrap(),
+            format!(
+                "f() {{ __ebd_body e7.0 \"$@\"; }}\ng () # x\n{{{}\n\t2; }}\nh() {{ __ebd_body e7.2 \"$@\"; }}\n",
+                note(1)
+            )
+        );
+    }
+
+    #[test]
     fn names_are_told_by_their_place() {
         let (top, bodies) = parts("case x in\na) f() { 1; } ;;\nb) f() { 2; } ;;\nesac\n");
         assert!(top.contains("__ebd_body e1.0") && top.contains("__ebd_body e1.1"));
@@ -414,7 +484,7 @@ mod tests {
         assert!(top.contains("b() { c=${FUNCNAME[1]}; }"), "{top}");
         let (_, bodies) = parts("a() { has x \"${FUNCNAME[@]}\"; }\nb() { d=${PIPESTATUS[0]}; }\n");
         assert!(bodies.is_empty());
-        assert!(split(b"a() { debug-print \"${LINENO}\"; }\n", "e").is_some());
+        assert!(split(b"a() { debug-print \"${LINENO}\"; }\n").is_some());
         for text in [
             "a() { b=${FUNCNAME[2]}; }\n",
             "a() { b=${#FUNCNAME[@]}; }\n",
@@ -428,25 +498,25 @@ mod tests {
             "a() { b=${LINENO}; }\n",
             "a() { b=$(caller 0); }\n",
         ] {
-            assert!(split(text.as_bytes(), "e").is_none(), "{text}");
+            assert!(split(text.as_bytes()).is_none(), "{text}");
         }
     }
 
     #[test]
     fn broken_text_is_not_taken_apart() {
-        assert!(split(b"foo() {\n", "e").is_none());
-        assert!(split(b"echo \"\n", "e").is_none());
+        assert!(split(b"foo() {\n").is_none());
+        assert!(split(b"echo \"\n").is_none());
     }
 
     proptest::proptest! {
         #[test]
         fn no_text_makes_it_panic(text: Vec<u8>) {
-            let _ = split(&text, "e");
+            let _ = split(&text);
         }
 
         #[test]
         fn what_is_taken_apart_can_be_put_together(text in "[a-z(){};\n\"'# ]{0,60}") {
-            if let Some(parts) = split(text.as_bytes(), "e") {
+            if let Some(parts) = split(text.as_bytes()) {
                 for function in &parts.functions {
                     assert!(function.definition.ends_with(b"}"));
                 }

@@ -31,6 +31,9 @@ const FILES: &[&str] = &[
 /// What a fork evaluates to build a package.
 pub const BUILD: &str = include_str!("../../bash/build.bash");
 
+/// What a processor evaluates once to source ebuilds of one EAPI.
+pub const SOURCER: &str = include_str!("../../bash/sourcer.bash");
+
 /// What a fork evaluates to source an ebuild for its metadata.
 pub const METADATA: &str = include_str!("../../bash/metadata.bash");
 
@@ -49,7 +52,7 @@ pub fn processor_text() -> String {
 /// Tells one version of the library from another.
 #[must_use]
 pub fn version() -> String {
-    HashName::Md5.hex(format!("{}{METADATA}", processor_text()).as_bytes())
+    HashName::Md5.hex(format!("{}{SOURCER}{METADATA}", processor_text()).as_bytes())
 }
 
 /// `value` as a word of shell text that stands for exactly these bytes.

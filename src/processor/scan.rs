@@ -80,6 +80,8 @@ pub(super) struct FunctionSpan {
     pub(super) name: Range<usize>,
     /// From the name to behind the closing brace.
     pub(super) whole: Range<usize>,
+    /// Where the opening brace is.
+    pub(super) brace: usize,
 }
 
 /// True for the bytes that end an unquoted word.
@@ -136,6 +138,7 @@ impl<'a> Scanner<'a> {
             self.at = before;
             return Ok(());
         }
+        let brace = self.at;
         self.at += 1;
         self.in_function += 1;
         let scanned = self.list(End::Brace);
@@ -149,6 +152,7 @@ impl<'a> Scanner<'a> {
             script.functions.push(FunctionSpan {
                 whole: name.start..end,
                 name,
+                brace,
             });
         }
         Ok(())

@@ -1,11 +1,11 @@
 //! Sourcing ebuilds for their metadata, many of them in one processor.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -19,7 +19,7 @@ use super::frame::{Death, FrameError, Message, Reader};
 use super::library::{self, quote};
 use super::process::{Processor, ProcessorError};
 use crate::pms::cpv::Cpv;
-use crate::pms::eapi::{BashVersion, Eapi};
+use crate::pms::eapi::Eapi;
 use crate::pms::version::Version;
 use crate::util::digest::HashName;
 use crate::util::tail::last_lines;
@@ -30,6 +30,9 @@ const SHOWN_LINES: usize = 10;
 
 /// The most bytes of metadata that one ebuild may have.
 const METADATA_LIMIT: u64 = 16 << 20;
+
+/// After how many ebuilds it is looked at which functions of an eclass are called often.
+const HEAT_CHECKS: [u32; 4] = [4, 16, 64, 256];
 
 /// How many versions a processor may know.
 const VERSIONS_LIMIT: usize = 2000;
@@ -140,10 +143,8 @@ fn printed(output: &[String]) -> String {
 pub struct Subject<'a> {
     /// The package.
     pub cpv: &'a Cpv,
-    /// The ebuild.
+    /// The ebuild, whose first lines name the sourcer's EAPI.
     pub ebuild: &'a Path,
-    /// The EAPI that its first lines name.
-    pub eapi: Eapi,
     /// Whether every eclass is to be sourced whole, kept or not, see [`eclass::reads_itself`].
     pub whole_eclasses: bool,
     /// How long it may take.
@@ -155,8 +156,8 @@ pub struct Subject<'a> {
 pub struct Sourced {
     /// The metadata keys as bash had them (PMS 7), `INHERIT` and `INHERITED` among them.
     pub values: Vec<(String, Vec<u8>)>,
-    /// The eclasses that were kept already, by name, so that it is known which of their functions
-    /// were called: those of the ebuild, and maybe others.
+    /// The inherited eclasses that were kept already, by name, so that it is known which of their
+    /// functions were called.
     pub kept: HashMap<String, KeptUse>,
     /// What was printed, which an ebuild should not do in global scope.
     pub output: Vec<String>,
@@ -202,6 +203,46 @@ pub struct KeptEclass {
 struct Prepared {
     split: SplitEclass,
     kept: Arc<KeptEclass>,
+    usage: Mutex<Usage>,
+}
+
+/// How an eclass was used so far.
+#[derive(Debug, Default)]
+struct Usage {
+    /// By how many ebuilds.
+    ebuilds: u32,
+    /// How often each function was entered.
+    entered: HashMap<usize, u32>,
+    /// The functions that are worth parsing once instead of at each call.
+    hot: Arc<BTreeSet<usize>>,
+}
+
+impl Prepared {
+    fn usage(&self) -> MutexGuard<'_, Usage> {
+        self.usage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes note that an ebuild inherited it and entered these functions, each as often as it
+    /// stands here.
+    fn note(&self, functions: &[usize]) {
+        let mut usage = self.usage();
+        usage.ebuilds += 1;
+        for &function in functions {
+            *usage.entered.entry(function).or_default() += 1;
+        }
+        if !HEAT_CHECKS.contains(&usage.ebuilds) {
+            return;
+        }
+        let limit = usage.ebuilds / 4;
+        let entered = usage.entered.iter();
+        let hot: BTreeSet<usize> = entered
+            .filter(|&(_, &times)| times >= limit)
+            .map(|(&function, _)| function)
+            .collect();
+        if hot != *usage.hot {
+            usage.hot = Arc::new(hot);
+        }
+    }
 }
 
 /// Eclasses that were taken apart, for all sourcers of one call; nothing for those that must be
@@ -211,15 +252,25 @@ pub struct EclassStore {
     prepared: Mutex<HashMap<PathBuf, Option<Arc<Prepared>>>>,
 }
 
+/// An eclass as a processor keeps it.
+#[derive(Debug)]
+struct Kept {
+    name: String,
+    prepared: Arc<Prepared>,
+    /// The functions that are not stubs there.
+    hot: Arc<BTreeSet<usize>>,
+}
+
 /// A processor that sources ebuilds, one at a time, each in a fork.
 #[derive(Debug)]
 pub struct Sourcer {
     processor: Processor,
+    eapi: Eapi,
     folder: tempfile::TempDir,
     up: Reader<pipe::Receiver>,
     store: Option<Arc<EclassStore>>,
-    /// The names of kept eclasses; the position is their id.
-    kept: Vec<(String, Arc<KeptEclass>)>,
+    /// Kept eclasses; the position is their id.
+    kept: Vec<Kept>,
     /// The eclasses that were looked at, kept or not.
     seen: HashSet<PathBuf>,
     /// Versions that ebuilds compared.
@@ -229,14 +280,15 @@ pub struct Sourcer {
 }
 
 impl Sourcer {
-    /// Prepares `processor` for sourcing ebuilds whose eclasses are in `eclass_dirs`, the first
-    /// directory first. With a store, eclasses are kept in two parts, see [`eclass`]; without one,
+    /// Prepares `processor` for sourcing ebuilds of one EAPI whose eclasses are in `eclass_dirs`,
+    /// the first directory first. With a store, eclasses are kept in two parts, see [`eclass`]; without one,
     /// every eclass is sourced whole.
     ///
     /// # Errors
     /// [`SourcingError::Exchange`] or [`SourcingError::Processor`].
     pub async fn start(
         mut processor: Processor,
+        eapi: Eapi,
         eclass_dirs: &[PathBuf],
         store: Option<Arc<EclassStore>>,
     ) -> Result<Self, SourcingError> {
@@ -244,11 +296,7 @@ impl Sourcer {
             let path = path.to_owned();
             move |source| SourcingError::Exchange { path, source }
         };
-        let folder = tempfile::Builder::new()
-            .prefix("ebd-source-")
-            .permissions(fs::Permissions::from_mode(0o700))
-            .tempdir()
-            .map_err(exchange(&std::env::temp_dir()))?;
+        let folder = exchange_folder().map_err(exchange(&std::env::temp_dir()))?;
         let pipe = folder.path().join("up");
         nix::unistd::mkfifo(&pipe, Mode::S_IRUSR | Mode::S_IWUSR)
             .map_err(io::Error::from)
@@ -263,20 +311,19 @@ impl Sourcer {
         assign(&mut job, "__EBD_LOG", bytes(&folder.path().join("log")));
         assign(&mut job, "__EBD_TOKEN", token.as_bytes());
         assign(&mut job, "__EBD_METADATA", library::METADATA.as_bytes());
-        for eapi in Eapi::all() {
-            job.extend_from_slice(eapi.to_bash_as(&table(eapi)).as_bytes());
-            job.push(b'\n');
-        }
-        job.extend_from_slice(b"__EBD_ECLASS_DIRS=(");
+        job.extend_from_slice(eapi.to_bash().as_bytes());
+        job.extend_from_slice(b"\n__EBD_ECLASS_DIRS=(");
         for dir in eclass_dirs {
             job.extend(quote(bytes(dir)));
             job.push(b' ');
         }
         job.extend_from_slice(b")\n");
+        job.extend_from_slice(library::SOURCER.as_bytes());
         processor.begin(&job).await?;
         processor.ended().await?;
         Ok(Self {
             processor,
+            eapi,
             folder,
             up: Reader::new(receiver, Some(token)),
             store,
@@ -287,10 +334,10 @@ impl Sourcer {
         })
     }
 
-    /// The version of the bash that sources.
+    /// The EAPI of the ebuilds that it can source.
     #[must_use]
-    pub fn version(&self) -> BashVersion {
-        self.processor.version()
+    pub fn eapi(&self) -> Eapi {
+        self.eapi
     }
 
     /// Whether any eclass is kept in two parts already.
@@ -338,7 +385,7 @@ impl Sourcer {
         entered.push(b' ');
         // Nothing was called in a subshell if there is no such file.
         entered.extend(read_bounded(&subshells).unwrap_or_default());
-        let versions = take("__EBD_VERSIONS");
+        let versions = take("__EBD_NEW_VERSIONS");
         self.note_versions(&versions);
         let output = match fs::metadata(&log) {
             Ok(found) if found.len() > 0 => {
@@ -348,14 +395,15 @@ impl Sourcer {
             }
             _ => Vec::new(),
         };
-        Ok(Sourced {
+        let mut sourced = Sourced {
             values,
-            kept: match subject.whole_eclasses {
-                true => HashMap::new(),
-                false => self.kept_uses(&entered),
-            },
+            kept: HashMap::new(),
             output,
-        })
+        };
+        if !subject.whole_eclasses {
+            sourced.kept = self.kept_uses(&entered, &sourced.inherited());
+        }
+        Ok(sourced)
     }
 
     /// Keeps the eclasses, and the versions that were compared, in this processor for later ebuilds,
@@ -374,24 +422,51 @@ impl Sourcer {
                 job.extend(quote(version.as_bytes()));
                 job.push(b'\n');
             }
+            job.extend_from_slice(b"__EBD_NEW_VERSIONS=\n");
             self.processor.begin(&job).await?;
             self.processor.ended().await?;
         }
         for path in eclasses {
-            if !self.seen.insert(path.clone()) {
-                continue;
-            }
             let Some(name) = path.file_stem().and_then(|stem| stem.to_str()) else {
                 continue;
             };
+            if !self.seen.insert(path.clone()) {
+                self.reheat(name).await?;
+                continue;
+            }
             if let Some(prepared) = self.prepared(&store, path).await? {
                 let id = self.kept.len();
-                self.kept.push((name.to_owned(), prepared.kept.clone()));
-                self.processor
-                    .begin(&keeping(name, id, &prepared.split))
-                    .await?;
+                let hot = prepared.usage().hot.clone();
+                let mut job = top_level(id, &prepared.split, &hot);
+                job.extend(tables(name, id, &prepared.split));
+                self.kept.push(Kept {
+                    name: name.to_owned(),
+                    prepared,
+                    hot,
+                });
+                self.processor.begin(&job).await?;
                 self.processor.ended().await?;
             }
+        }
+        Ok(())
+    }
+
+    /// Keeps an eclass anew, if other functions of it than before are called often.
+    async fn reheat(&mut self, name: &str) -> Result<(), SourcingError> {
+        let found = self
+            .kept
+            .iter_mut()
+            .enumerate()
+            .find(|(_, kept)| kept.name == name);
+        let Some((id, kept)) = found else {
+            return Ok(());
+        };
+        let hot = kept.prepared.usage().hot.clone();
+        if hot != kept.hot {
+            let job = top_level(id, &kept.prepared.split, &hot);
+            kept.hot = hot;
+            self.processor.begin(&job).await?;
+            self.processor.ended().await?;
         }
         Ok(())
     }
@@ -436,7 +511,7 @@ impl Sourcer {
         let Ok(text) = fs::read(path) else {
             return Ok(None);
         };
-        let Some(split) = eclass::split(&text, ID) else {
+        let Some(split) = eclass::split(&text) else {
             return Ok(None);
         };
         let file = self.folder.path().join("check");
@@ -455,6 +530,7 @@ impl Sourcer {
                 md5: HashName::Md5.hex(&text),
                 fingerprint: split.fingerprint(),
             }),
+            usage: Mutex::default(),
             split,
         }))
     }
@@ -477,7 +553,7 @@ impl Sourcer {
     }
 
     /// How kept eclasses were used, by what bash says of the functions that were entered.
-    fn kept_uses(&self, entered: &[u8]) -> HashMap<String, KeptUse> {
+    fn kept_uses(&self, entered: &[u8], inherited: &[String]) -> HashMap<String, KeptUse> {
         let mut functions = vec![Vec::new(); self.kept.len()];
         let text = String::from_utf8_lossy(entered);
         for id in text.split_whitespace() {
@@ -489,15 +565,18 @@ impl Sourcer {
                 functions.push(function);
             }
         }
-        let with_functions = self.kept.iter().zip(functions);
-        with_functions
-            .map(|((name, eclass), mut entered)| {
-                entered.sort_unstable();
-                entered.dedup();
-                let eclass = eclass.clone();
-                (name.clone(), KeptUse { eclass, entered })
-            })
-            .collect()
+        let mut uses = HashMap::new();
+        for (kept, mut entered) in self.kept.iter().zip(functions) {
+            if !inherited.contains(&kept.name) {
+                continue;
+            }
+            kept.prepared.note(&entered);
+            entered.sort_unstable();
+            entered.dedup();
+            let eclass = kept.prepared.kept.clone();
+            uses.insert(kept.name.clone(), KeptUse { eclass, entered });
+        }
+        uses
     }
 
     /// Follows the fork to its end.
@@ -576,43 +655,38 @@ impl Sourcer {
     }
 }
 
-/// The id under which eclasses are taken apart; a processor replaces it by its own.
-const ID: &str = "__ebd_id";
+/// A folder that only this user can enter; in memory where there is such a place, as each ebuild
+/// has a file or two written there.
+fn exchange_folder() -> io::Result<tempfile::TempDir> {
+    let mut builder = tempfile::Builder::new();
+    builder
+        .prefix("ebd-source-")
+        .permissions(fs::Permissions::from_mode(0o700));
+    builder
+        .tempdir_in("/dev/shm")
+        .or_else(|_| builder.tempdir())
+}
 
-/// The job that keeps an eclass in the processor.
-fn keeping(name: &str, id: usize, split: &SplitEclass) -> Vec<u8> {
+/// The job that keeps the top level of an eclass in the processor.
+fn top_level(id: usize, split: &SplitEclass, hot: &BTreeSet<usize>) -> Vec<u8> {
     let mut job = format!("#resident\n__ebd_eclass_{id}() {{\n").into_bytes();
-    let own = format!("e{id}");
-    job.extend(replace(&split.top_level, ID.as_bytes(), own.as_bytes()));
-    job.extend_from_slice(b"\n}\n__EBD_ECLASSES[");
+    job.extend(split.top_level(&format!("e{id}"), hot));
+    job.extend_from_slice(b"\n}\n");
+    job
+}
+
+/// What tells the processor of an eclass that it keeps, and of the bodies of its functions.
+fn tables(name: &str, id: usize, split: &SplitEclass) -> Vec<u8> {
+    let mut job = b"__EBD_ECLASSES[".to_vec();
     job.extend(quote(name.as_bytes()));
     job.extend_from_slice(format!("]=__ebd_eclass_{id}\n__EBD_BODIES+=(").as_bytes());
     for (number, function) in split.functions.iter().enumerate() {
-        job.extend_from_slice(format!("[{own}.{number}]=").as_bytes());
+        job.extend_from_slice(format!("[e{id}.{number}]=").as_bytes());
         job.extend(quote(&function.definition));
         job.push(b' ');
     }
     job.extend_from_slice(b")\n");
     job
-}
-
-/// `text` with every `from` replaced.
-fn replace(text: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
-    let mut result = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.windows(from.len()).position(|window| window == from) {
-        let (before, after) = rest.split_at(at);
-        result.extend_from_slice(before);
-        result.extend_from_slice(to);
-        rest = after.get(from.len()..).unwrap_or_default();
-    }
-    result.extend_from_slice(rest);
-    result
-}
-
-/// The name of the table that has the facts of an EAPI.
-fn table(eapi: Eapi) -> String {
-    format!("__EBD_EAPI_{}", eapi.name())
 }
 
 fn bytes(path: &Path) -> &[u8] {
@@ -639,7 +713,6 @@ fn job(subject: &Subject<'_>) -> Vec<u8> {
         ("PR", cpv.pr()),
         ("PVR", cpv.pvr()),
         ("EBUILD_PHASE", "depend"),
-        ("__EBD_EAPI_NAME", subject.eapi.name()),
     ] {
         assign(&mut text, name, value.as_bytes());
     }

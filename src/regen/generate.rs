@@ -48,25 +48,29 @@ pub(super) struct Generated {
     pub(super) output: Vec<String>,
 }
 
-/// Sources one ebuild and makes its entry.
+/// The EAPI of an ebuild whose text can be sourced.
+///
+/// # Errors
+/// The text is none that is read alike by everybody, or its EAPI is unknown.
+pub(super) fn eapi(stale: &Stale) -> Result<Eapi, EbuildError> {
+    check_text(&stale.ebuild.path, &stale.text)?;
+    Eapi::parse(eapi::scan(&stale.text)).map_err(|source| EbuildError::Eapi {
+        path: stale.ebuild.path.clone(),
+        source,
+    })
+}
+
+/// Sources one ebuild and makes its entry; the sourcer must be for its EAPI.
 pub(super) async fn generate(
     shared: &Shared,
     sourcer: &mut Sourcer,
     stale: &Stale,
 ) -> Result<Generated, EbuildError> {
     let path = || stale.ebuild.path.clone();
-    check_text(&stale.ebuild.path, &stale.text)?;
-    let eapi_error = |source| EbuildError::Eapi {
-        path: path(),
-        source,
-    };
-    let eapi = Eapi::parse(eapi::scan(&stale.text)).map_err(eapi_error)?;
-    eapi.source_support(sourcer.version()).map_err(eapi_error)?;
     let sourced = sourcer
         .source(&Subject {
             cpv: &stale.ebuild.cpv,
             ebuild: &stale.ebuild.path,
-            eapi,
             whole_eclasses: eclass::reads_itself(&stale.text),
             limit: shared.options.limit,
         })

@@ -40,12 +40,15 @@ pub struct Remembered {
     pub kept: Vec<KeptUse>,
 }
 
+/// An eclass by its position, and the functions of it that were called.
+type StoredUse = (usize, Vec<usize>);
+
 /// The file: eclasses stand once, entries refer to them by position.
 #[derive(Debug, Serialize, Deserialize)]
 struct File {
     version: String,
     eclasses: Vec<Arc<KeptEclass>>,
-    entries: BTreeMap<String, (String, Vec<(usize, Vec<usize>)>)>,
+    entries: BTreeMap<String, (String, Vec<StoredUse>)>,
 }
 
 impl Remembered {

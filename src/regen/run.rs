@@ -2,7 +2,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::UnboundedSender;
@@ -16,6 +16,7 @@ use super::survey::{Reason, Scope, Stale, Survey, SurveyError, survey};
 use super::unaffected::Unaffected;
 use super::worker::work;
 use crate::config::Config;
+use crate::pms::eapi::{self, BashVersion};
 use crate::processor::sourcer::{EclassStore, Sourcer, SourcingError};
 use crate::processor::{ProcessorError, Settings};
 use crate::repo::{RepoError, RepoSet, Repository};
@@ -127,6 +128,8 @@ pub(super) struct Shared {
     pub(super) cache: PathBuf,
     pub(super) store: Option<Arc<EclassStore>>,
     pub(super) prediction: Prediction,
+    /// The version of the bash that sources, once one was started.
+    pub(super) bash: OnceLock<BashVersion>,
     pub(super) options: Options,
     queue: Mutex<VecDeque<Stale>>,
     memory: Mutex<Memory>,
@@ -193,6 +196,7 @@ pub async fn regen(
         memory: Mutex::new(memory.unwrap_or_default()),
         store: (!options.whole_eclasses).then(Arc::default),
         prediction: Prediction::default(),
+        bash: OnceLock::new(),
         options,
         events,
         repository: name.clone(),
@@ -333,11 +337,13 @@ async fn spare(
 /// Sources ebuilds with as many workers as are wanted, the first of which has `sourcer`.
 async fn source(
     shared: &Arc<Shared>,
-    stale: Vec<Stale>,
+    mut stale: Vec<Stale>,
     mut sourcer: Option<Sourcer>,
     summary: &mut Summary,
 ) -> Result<(), RegenError> {
     let jobs = shared.options.jobs.min(stale.len());
+    // A processor is prepared for one EAPI.
+    stale.sort_by(|a, b| eapi::scan(&a.text).cmp(eapi::scan(&b.text)));
     *shared.queue.lock().unwrap_or_else(PoisonError::into_inner) = stale.into();
     let mut workers = JoinSet::new();
     for _ in 0..jobs {

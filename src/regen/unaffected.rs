@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::generate::eapi;
 use super::memory::Remembered;
 use super::run::{RegenError, Shared};
 use super::survey::{Reason, Stale};
@@ -66,7 +67,7 @@ impl<'a> Unaffected<'a> {
             if file.md5 == old {
                 kept.extend(uses.cloned());
             } else {
-                let Some(new) = self.now(&file.path, &file.md5).await? else {
+                let Some(new) = self.now(stale, &file.path, &file.md5).await? else {
                     return Ok(None);
                 };
                 if !remembered.is_unaffected(old, &new) {
@@ -86,11 +87,22 @@ impl<'a> Unaffected<'a> {
     }
 
     /// The eclass as it is now, if bash says that it may be kept, and if that has this MD5 sum.
-    async fn now(&mut self, path: &Path, md5: &str) -> Result<Option<Arc<KeptEclass>>, RegenError> {
+    async fn now(
+        &mut self,
+        stale: &Stale,
+        path: &Path,
+        md5: &str,
+    ) -> Result<Option<Arc<KeptEclass>>, RegenError> {
         if !self.now.contains_key(path) {
-            let mut sourcer = match self.sourcer.take() {
-                Some(sourcer) => sourcer,
-                None => worker::start(self.shared, Some(self.store.clone())).await?,
+            let mut sourcer = match (self.sourcer.take(), eapi(stale)) {
+                (Some(sourcer), _) => sourcer,
+                (None, Err(_)) => return Ok(None),
+                (None, Ok(eapi)) => {
+                    match worker::start(self.shared, eapi, Some(self.store.clone())).await? {
+                        Ok(sourcer) => sourcer,
+                        Err(_) => return Ok(None),
+                    }
+                }
             };
             let found = match sourcer.examine(&self.store, path).await {
                 Ok(found) => {

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use super::entries;
 use super::event::Event;
-use super::generate::{EbuildError, Generated, generate};
+use super::generate::{EbuildError, Generated, eapi, generate};
 use super::memory::Remembered;
 use super::run::{Mode, RegenError, Shared, Summary};
 use super::survey::{Reason, Stale};
 use crate::metadata::Entry;
+use crate::pms::eapi::{Eapi, UnsupportedEapi};
 use crate::processor::Processor;
 use crate::processor::sourcer::{EclassStore, Sourcer};
 use crate::util::causes::causes;
@@ -21,9 +22,29 @@ pub(super) async fn work(
 ) -> Result<Summary, RegenError> {
     let mut summary = Summary::default();
     while let Some(stale) = shared.next() {
+        let eapi = match eapi(&stale) {
+            Ok(eapi) => eapi,
+            Err(error) => {
+                refuse(&shared, &stale, &error, &mut summary)?;
+                continue;
+            }
+        };
         let mut current = match sourcer.take() {
-            Some(sourcer) => sourcer,
-            None => start(&shared, shared.store.clone()).await?,
+            Some(sourcer) if sourcer.eapi() == eapi => sourcer,
+            other => {
+                if let Some(other) = other {
+                    other.end().await;
+                }
+                match start(&shared, eapi, shared.store.clone()).await? {
+                    Ok(sourcer) => sourcer,
+                    Err(source) => {
+                        let path = stale.ebuild.path.clone();
+                        let error = EbuildError::Eapi { path, source };
+                        refuse(&shared, &stale, &error, &mut summary)?;
+                        continue;
+                    }
+                }
+            }
         };
         let predicted = shared.prediction.eclasses(
             shared.config.repositories(),
@@ -39,7 +60,10 @@ pub(super) async fn work(
             if error.may_be_anothers() || error.tells_a_place() && current.keeps_eclasses());
         if again {
             current.end().await;
-            current = start(&shared, None).await?;
+            let processor = Processor::start(&shared.options.processors).await?;
+            current = Sourcer::start(processor, eapi, &shared.eclass_dirs, None)
+                .await
+                .map_err(RegenError::Sourcing)?;
             result = generate(&shared, &mut current, &stale).await;
         }
         match result {
@@ -72,14 +96,25 @@ pub(super) async fn work(
     Ok(summary)
 }
 
-/// A new sourcer that keeps eclasses in `store`, if there is one.
+/// A new sourcer that keeps eclasses in `store`, if there is one; or why this bash is none for
+/// ebuilds of that EAPI.
 pub(super) async fn start(
     shared: &Shared,
+    eapi: Eapi,
     store: Option<Arc<EclassStore>>,
-) -> Result<Sourcer, RegenError> {
+) -> Result<Result<Sourcer, UnsupportedEapi>, RegenError> {
+    if let Some(Err(error)) = shared.bash.get().map(|&bash| eapi.source_support(bash)) {
+        return Ok(Err(error));
+    }
     let processor = Processor::start(&shared.options.processors).await?;
-    Sourcer::start(processor, &shared.eclass_dirs, store)
+    let bash = *shared.bash.get_or_init(|| processor.version());
+    if let Err(error) = eapi.source_support(bash) {
+        processor.end().await;
+        return Ok(Err(error));
+    }
+    Sourcer::start(processor, eapi, &shared.eclass_dirs, store)
         .await
+        .map(Ok)
         .map_err(RegenError::Sourcing)
 }
 

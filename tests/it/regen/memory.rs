@@ -209,7 +209,7 @@ fn a_shadowing_eclass_is_compared_too() {
         trial.put("overlay/eclass/tools.eclass", &text);
         trial.put(
             "conf/etc/portage/repos.conf",
-            &format!(
+            format!(
                 "[trial]\nlocation = {}\neclass-overrides = overlay\n[overlay]\nlocation = {}\n",
                 trial.path("repo").display(),
                 trial.path("overlay").display()
@@ -245,10 +245,7 @@ fn without_its_memory_everything_is_sourced() {
     // An entry that somebody else wrote is not what is remembered.
     let trial = changed;
     let entry = trial.entry("app-a/one-1").unwrap();
-    trial.put(
-        &format!("{CACHE}/app-a/one-1"),
-        &entry.replace("top", "pot"),
-    );
+    trial.put(&format!("{CACHE}/app-a/one-1"), entry.replace("top", "pot"));
     let trial = trial.eclass("tools", &TOOLS.replace("echo \"unused\"", "echo 2"));
     trial
         .regen(&["--memory", "other"])
