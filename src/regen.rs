@@ -7,8 +7,10 @@
 
 mod entries;
 pub mod event;
+mod formats;
 mod generate;
 mod inherits;
+pub mod lists;
 pub mod memory;
 pub mod run;
 pub mod survey;

@@ -132,6 +132,8 @@ const REGEN_EXAMPLES: &str = "Examples:
       Change nothing; exit status 1 if an entry is stale (for CI).
   ebd regen --verify gentoo
       Source everything and compare it with the cache; change nothing.
+  ebd regen --use-local-desc --pkg-desc-index --timestamp gentoo
+      What an rsync mirror serves, too.
   ebd regen --cache /var/cache/metadata gentoo
       Leave the repository as it is; entries go to /var/cache/metadata/gentoo.";
 
@@ -167,6 +169,18 @@ pub(super) struct Regen {
     /// Source every ebuild, even those whose entry is right
     #[arg(long)]
     pub(super) all: bool,
+
+    /// Make profiles/use.local.desc, or FILE, of the packages' metadata.xml
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    pub(super) use_local_desc: Option<Option<PathBuf>>,
+
+    /// Make metadata/pkg_desc_index, or FILE, of the cache
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    pub(super) pkg_desc_index: Option<Option<PathBuf>>,
+
+    /// Write the time into metadata/timestamp.chk when all is done
+    #[arg(long)]
+    pub(super) timestamp: bool,
 
     /// Parse every eclass whole for every ebuild (slower; to see whether it makes a difference)
     #[arg(long)]

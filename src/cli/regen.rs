@@ -1,6 +1,7 @@
 //! `ebd regen`.
 
 use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use super::signals;
 use crate::config::{Config, Options};
 use crate::processor::Settings;
 use crate::regen::event::Event;
+use crate::regen::lists::Lists;
 use crate::regen::run::{self, Mode, regen};
 
 /// Runs `ebd regen`.
@@ -84,6 +86,7 @@ async fn execute(arguments: arguments::Regen) -> Result<Exit, Failure> {
         (_, true) => Mode::Verify,
         _ => Mode::Write,
     };
+    let lists = lists(&arguments, names.len())?;
     let options = run::Options {
         jobs: arguments.jobs.map_or_else(
             || std::thread::available_parallelism().map_or(1, usize::from),
@@ -101,6 +104,7 @@ async fn execute(arguments: arguments::Regen) -> Result<Exit, Failure> {
             .or_else(|| Some(config.cache_directory()?.join("regen"))),
         packages,
         mode,
+        lists,
         everything: arguments.all,
         whole_eclasses: arguments.whole_eclasses,
         limit: Duration::from_secs(arguments.timeout),
@@ -134,6 +138,34 @@ async fn execute(arguments: arguments::Regen) -> Result<Exit, Failure> {
         None if failed => Ok(Exit::Failed),
         None => Ok(Exit::Done),
     }
+}
+
+/// What else is to be made of `repositories` repositories.
+fn lists(arguments: &arguments::Regen, repositories: usize) -> Result<Lists, Failure> {
+    let place = |option: &str, wanted: &Option<Option<PathBuf>>| {
+        let problem = match wanted {
+            Some(None) if arguments.cache.is_some() => format!(
+                "--{option}: with --cache the repository stays as it is; say which file to write, \
+                 --{option}=FILE"
+            ),
+            Some(Some(_)) if repositories > 1 => format!(
+                "--{option}=FILE: {repositories} repositories cannot be written to one file; name \
+                 one of them"
+            ),
+            _ => return Ok(wanted.as_ref().map(|file| file.as_deref().map(absolute))),
+        };
+        Err(Failure(vec![problem]))
+    };
+    if arguments.timestamp && arguments.cache.is_some() {
+        return Err(Failure(vec![
+            "--timestamp: with --cache the repository stays as it is".to_owned(),
+        ]));
+    }
+    Ok(Lists {
+        use_local_desc: place("use-local-desc", &arguments.use_local_desc)?,
+        pkg_desc_index: place("pkg-desc-index", &arguments.pkg_desc_index)?,
+        timestamp: arguments.timestamp,
+    })
 }
 
 /// Events as a person sees them, or as lines of JSON.
@@ -205,6 +237,26 @@ impl View {
                         "{bad} {package}: {key}\n  in the cache: {cached}\n  sourced:      {sourced}"
                     ),
                 });
+            }
+            Event::Copied {
+                path,
+                format,
+                written,
+                unchanged,
+                removed,
+            } => self.print(&format!(
+                "{} ({format}): {written} written, {unchanged} unchanged, {removed} removed",
+                path.display()
+            )),
+            Event::Listed { path, changed } => {
+                let what = match (self.mode, changed) {
+                    (Mode::Write, true) => "written",
+                    (_, true) => "stale",
+                    (_, false) => "the same",
+                };
+                if *changed || self.verbose {
+                    self.print(&format!("{}: {what}", path.display()));
+                }
             }
             Event::Notice { text } => {
                 self.complain(&format!("{} {text}", self.paint.warn("note:")));

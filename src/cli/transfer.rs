@@ -9,7 +9,7 @@ use super::arguments::When;
 use super::exit::Exit;
 use super::paint::Paint;
 use crate::config::{Options, repositories};
-use crate::metadata::transfer::{Summary, transfer};
+use crate::metadata::transfer::{Extent, Summary, transfer};
 use crate::metadata::{Cache, CacheFormat, MetadataError, Tree};
 use crate::repo::Repository;
 use crate::util::causes::causes;
@@ -93,7 +93,11 @@ fn work(arguments: &arguments::Transfer) -> Result<(Summary, Cache), Vec<String>
         let format = target.format();
         return Err(causes(&MetadataError::NeedsRepository { format }));
     }
-    let summary = transfer(&source, &target, tree, arguments.keep_extra);
+    let extent = match arguments.keep_extra {
+        true => Extent::KeepExtra,
+        false => Extent::Whole,
+    };
+    let summary = transfer(&source, &target, tree, extent);
     Ok((summary.map_err(|error| causes(&error))?, target))
 }
 

@@ -72,9 +72,8 @@ impl Cache {
         Ok(None)
     }
 
-    /// The cache to write into a repository: of `format` or, without one, of the first of the
-    /// repository's formats that is known, or else md5-dict. Where there are flat lists in
-    /// Portage's order already, they stay so.
+    /// The cache to write into a repository: of `format` or, without one, the first of
+    /// [`all_to_ship`](Self::all_to_ship).
     ///
     /// # Errors
     /// The format has no place in a repository, or what is there cannot be read.
@@ -82,24 +81,53 @@ impl Cache {
         repository: &Repository,
         format: Option<CacheFormat>,
     ) -> Result<Self, MetadataError> {
-        let named = repository.cache_formats();
-        let known = named.iter().find_map(|name| CacheFormat::from_name(name));
-        let chosen = format.or(known).unwrap_or(CacheFormat::Md5Dict);
-        let Some(directory) = chosen.directory_in_repository() else {
-            return Err(MetadataError::NoPlace {
-                format: chosen,
-                path: repository.location().to_owned(),
-            });
-        };
-        let directory = repository.location().join(directory);
-        if format.is_none()
-            && chosen == CacheFormat::FlatList
-            && let Some(cache) = Self::detect(&directory)?
-            && cache.format.lines().is_some()
-        {
-            return Ok(cache);
+        match format {
+            Some(format) => Self::in_repository(repository, format),
+            None => match Self::all_to_ship(repository)?.into_iter().next() {
+                Some(cache) => Ok(cache),
+                None => Self::in_repository(repository, CacheFormat::Md5Dict),
+            },
         }
-        Ok(Self::open(directory, chosen))
+    }
+
+    /// The caches that a repository is to have: of each of its formats that is known and has a
+    /// place in repositories, or else md5-dict. Where there are flat lists in Portage's order
+    /// already, they stay so.
+    ///
+    /// # Errors
+    /// What is there cannot be read.
+    pub fn all_to_ship(repository: &Repository) -> Result<Vec<Self>, MetadataError> {
+        let mut caches: Vec<Self> = Vec::new();
+        for name in repository.cache_formats() {
+            let place = CacheFormat::from_name(&name)
+                .map(|format| Self::in_repository(repository, format))
+                .and_then(Result::ok);
+            let Some(mut cache) = place.filter(|cache| !caches.contains(cache)) else {
+                continue;
+            };
+            if cache.format == CacheFormat::FlatList
+                && let Some(found) = Self::detect(&cache.directory)?
+                && found.format.lines().is_some()
+            {
+                cache = found;
+            }
+            caches.push(cache);
+        }
+        if caches.is_empty() {
+            caches.push(Self::in_repository(repository, CacheFormat::Md5Dict)?);
+        }
+        Ok(caches)
+    }
+
+    /// The cache of a format in a repository.
+    fn in_repository(repository: &Repository, format: CacheFormat) -> Result<Self, MetadataError> {
+        match format.directory_in_repository() {
+            Some(directory) => Ok(Self::open(repository.location().join(directory), format)),
+            None => Err(MetadataError::NoPlace {
+                format,
+                path: repository.location().to_owned(),
+            }),
+        }
     }
 
     /// The directory.

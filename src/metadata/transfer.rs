@@ -35,9 +35,31 @@ pub struct Fault {
     pub error: MetadataError,
 }
 
+/// How far a transfer goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent<'a> {
+    /// All entries.
+    Whole,
+    /// All entries, but those that only the target has stay.
+    KeepExtra,
+    /// The entries of these packages (`category/name`).
+    Packages(&'a [String]),
+}
+
+impl Extent<'_> {
+    fn has(self, cpv: &Cpv) -> bool {
+        match self {
+            Self::Whole | Self::KeepExtra => true,
+            Self::Packages(packages) => packages
+                .iter()
+                .any(|package| package.split_once('/') == Some((cpv.category(), cpv.pn()))),
+        }
+    }
+}
+
 /// Makes `target` hold what `source` holds, writing only what differs. Checksums that the
 /// target's format wants and the source's does not have come from `tree`. Entries that only the
-/// target has are removed unless `keep_extra`.
+/// target has are removed, as far as `extent` goes.
 ///
 /// # Errors
 /// The two are one directory, the source has no entries at all, or the target cannot be written
@@ -46,7 +68,7 @@ pub fn transfer(
     source: &Cache,
     target: &Cache,
     tree: Option<Tree<'_>>,
-    keep_extra: bool,
+    extent: Extent<'_>,
 ) -> Result<Summary, MetadataError> {
     if let (Ok(from), Ok(to)) = (
         source.directory().canonicalize(),
@@ -63,7 +85,7 @@ pub fn transfer(
         });
     }
     let mut summary = Summary::default();
-    for cpv in &names {
+    for cpv in names.iter().filter(|cpv| extent.has(cpv)) {
         match read(source, cpv, target.format(), tree) {
             Ok(Some(converted)) => store(target, cpv, converted, &mut summary)?,
             // An entry that went away meanwhile is one that the source does not have.
@@ -74,10 +96,11 @@ pub fn transfer(
             }),
         }
     }
-    if !keep_extra {
+    if extent != Extent::KeepExtra {
         let wanted: HashSet<&str> = names.iter().map(Cpv::as_str).collect();
         for cpv in target.names()? {
-            if !wanted.contains(cpv.as_str()) && target.remove(&cpv)? {
+            let gone = extent.has(&cpv) && !wanted.contains(cpv.as_str());
+            if gone && target.remove(&cpv)? {
                 summary.removed += 1;
             }
         }
@@ -150,13 +173,13 @@ mod tests {
         put(&source, "b-b/y-1", "EAPI=8\n");
         put(&target, "b-b/y-1", "EAPI=8\n");
         put(&target, "c-c/z-1", "EAPI=8\n");
-        let summary = transfer(&source, &target, None, true).unwrap();
+        let summary = transfer(&source, &target, None, Extent::KeepExtra).unwrap();
         assert_eq!(
             (summary.written, summary.unchanged, summary.removed),
             (2, 1, 0)
         );
         assert_eq!(summary.unusable["9999"], 1);
-        let summary = transfer(&source, &target, None, false).unwrap();
+        let summary = transfer(&source, &target, None, Extent::Whole).unwrap();
         assert_eq!(
             (summary.written, summary.unchanged, summary.removed),
             (0, 3, 1)
@@ -170,7 +193,7 @@ mod tests {
             found.map(|f| (f.ino(), f.ctime_nsec())).collect()
         };
         let before = state();
-        let summary = transfer(&source, &target, None, false).unwrap();
+        let summary = transfer(&source, &target, None, Extent::Whole).unwrap();
         assert_eq!(
             (summary.written, summary.unchanged, summary.removed),
             (0, 3, 0)
@@ -186,7 +209,7 @@ mod tests {
         put(&source, "a-a/x-2", "EAPI=8\n");
         put(&target, "a-a/x-1", "EAPI=7\n");
         fs::write(source.directory().join("a-a/x-1"), "what\n").unwrap();
-        let summary = transfer(&source, &target, None, false).unwrap();
+        let summary = transfer(&source, &target, None, Extent::Whole).unwrap();
         assert_eq!((summary.written, summary.faults.len()), (1, 1));
         assert_eq!(summary.faults[0].path, source.directory().join("a-a/x-1"));
         assert!(target.directory().join("a-a/x-1").exists());
@@ -197,9 +220,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (source, target) = (cache(&directory, "source"), cache(&directory, "target"));
         put(&target, "a-a/x-1", "EAPI=8\n");
-        let error = transfer(&source, &target, None, false).unwrap_err();
+        let error = transfer(&source, &target, None, Extent::Whole).unwrap_err();
         assert!(matches!(error, MetadataError::NoEntries { .. }));
-        let error = transfer(&target, &target, None, false).unwrap_err();
+        let error = transfer(&target, &target, None, Extent::Whole).unwrap_err();
         assert!(matches!(error, MetadataError::SamePlace { .. }));
         assert_eq!(target.names().unwrap().len(), 1);
     }
@@ -211,7 +234,7 @@ mod tests {
         put(&source, "a-a/x-1", "EAPI=8\n");
         fs::write(directory.path().join("file"), "").unwrap();
         let target = cache(&directory, "file/target");
-        let error = transfer(&source, &target, None, false).unwrap_err();
+        let error = transfer(&source, &target, None, Extent::Whole).unwrap_err();
         assert!(matches!(error, MetadataError::Create { .. }));
     }
 }

@@ -40,6 +40,26 @@ pub enum Event {
         /// What sourcing gives.
         sourced: String,
     },
+    /// A cache of another format is up to date.
+    Copied {
+        /// Its folder.
+        path: PathBuf,
+        /// Its format.
+        format: String,
+        /// Entries that were written.
+        written: usize,
+        /// Entries that were the same already.
+        unchanged: usize,
+        /// Entries that were removed.
+        removed: usize,
+    },
+    /// A file that is made of the whole repository, such as `use.local.desc`.
+    Listed {
+        /// The file.
+        path: PathBuf,
+        /// Whether it had to be written, or would have to be (`--check`, `--verify`).
+        changed: bool,
+    },
     /// Something that does no harm to the entries.
     Notice {
         /// What.

@@ -10,12 +10,15 @@ use tokio::task::JoinSet;
 
 use super::entries;
 use super::event::Event;
+use super::formats;
 use super::inherits::Prediction;
+use super::lists::{self, Lists};
 use super::memory::Memory;
 use super::survey::{Reason, Scope, Stale, Survey, SurveyError, survey};
 use super::unaffected::Unaffected;
 use super::worker::work;
 use crate::config::Config;
+use crate::metadata::{Cache, MetadataError};
 use crate::pms::eapi::{self, BashVersion};
 use crate::processor::sourcer::{EclassStore, Sourcer, SourcingError};
 use crate::processor::{ProcessorError, Settings};
@@ -35,6 +38,20 @@ pub enum RegenError {
     /// No ebuild can be sourced here.
     #[error(transparent)]
     Sourcing(SourcingError),
+    /// A cache of another format, or a file made of the whole repository, cannot be made or
+    /// written.
+    #[error(transparent)]
+    Metadata(#[from] MetadataError),
+    /// The repository's formats have nothing to tell what is stale.
+    #[error(
+        "{}: metadata/layout.conf has no md5-dict among its cache-formats, and the others cannot \
+         tell whether an entry is right",
+        path.display()
+    )]
+    NoChecksums {
+        /// The repository.
+        path: PathBuf,
+    },
     /// No processor could be started.
     #[error(transparent)]
     Processor(#[from] ProcessorError),
@@ -71,6 +88,8 @@ pub struct Options {
     pub packages: Vec<String>,
     /// What is to be done about what is found.
     pub mode: Mode,
+    /// What else is to be made of the repository.
+    pub lists: Lists,
     /// Source everything, right or not.
     pub everything: bool,
     /// Have bash parse every eclass whole for every ebuild.
@@ -172,10 +191,7 @@ pub async fn regen(
         .into_iter()
         .map(Repository::eclass_dir)
         .collect();
-    let cache = match &options.cache {
-        Some(folder) => folder.join(repository.name()),
-        None => repository.md5_cache_dir(),
-    };
+    let (cache, copies) = formats::caches(repository, &options)?;
     let survey = survey(&Scope {
         repositories,
         repository,
@@ -207,7 +223,7 @@ pub async fn regen(
         ebuilds: survey.ebuilds,
         stale: survey.stale.len(),
     });
-    apply(shared, survey, begin).await
+    apply(shared, survey, &copies, begin).await
 }
 
 /// The repository of that name or alias.
@@ -226,7 +242,12 @@ fn find<'a>(repositories: &'a RepoSet, name: &str) -> Result<&'a Repository, Rep
 }
 
 /// Does what the survey says is to be done.
-async fn apply(shared: Shared, survey: Survey, begin: Instant) -> Result<Summary, RegenError> {
+async fn apply(
+    shared: Shared,
+    survey: Survey,
+    copies: &[Cache],
+    begin: Instant,
+) -> Result<Summary, RegenError> {
     let mut summary = Summary {
         valid: survey.valid,
         ..Summary::default()
@@ -283,6 +304,8 @@ async fn apply(shared: Shared, survey: Survey, begin: Instant) -> Result<Summary
     let shared = Arc::new(shared);
     source(&shared, stale, sourcer, &mut summary).await?;
     remember(&shared, survey.names.as_ref());
+    formats::copy(&shared, copies, &mut summary)?;
+    lists::make(&shared, &mut summary)?;
     shared.tell(Event::Finished {
         repository: shared.repository.clone(),
         generated: summary.generated,

@@ -1,6 +1,7 @@
 //! Errors as people are told them.
 
 use std::error::Error;
+use std::path::Path;
 
 /// An error with its causes, the outermost first. A cause that says the same as the error around it
 /// is left out.
@@ -15,6 +16,16 @@ pub fn causes(error: &dyn Error) -> Vec<String> {
             causes.push(text);
         }
         next = cause.source();
+    }
+    causes
+}
+
+/// The same of an error that does not say itself which file it is about.
+#[must_use]
+pub fn located(path: &Path, error: &dyn Error) -> Vec<String> {
+    let mut causes = causes(error);
+    if let Some(first) = causes.first_mut() {
+        *first = format!("{}: {first}", path.display());
     }
     causes
 }

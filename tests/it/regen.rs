@@ -16,6 +16,7 @@ use super::support::{Outcome, Trial, ebuild};
 mod bad_input;
 mod eclasses;
 mod memory;
+mod mirror;
 
 const CACHE: &str = "repo/metadata/md5-cache";
 
