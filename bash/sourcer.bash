@@ -4,6 +4,8 @@
 #
 # Evaluated at top level, behind the assignment of __EBD_BUILD and the EAPI's facts.
 
+# Here-documents, which are files under older compatibility levels, can be nowhere else.
+TMPDIR=${__EBD_BUILD}
 # shellcheck disable=SC2123 # that nothing is found is the point
 PATH=/dev/null
 command_not_found_handle() {

@@ -21,6 +21,7 @@ use clap::Parser;
 use exit::Exit;
 
 use crate::build::helper::is_name;
+use crate::util::causes::causes;
 
 /// Runs the program with `arguments` (the program's name first) and gives its exit code: 0 done,
 /// 1 the work failed, 2 wrong usage, 128 + n ended by signal n.
@@ -30,10 +31,14 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         if let Some(name) = Path::new(program).file_name().filter(|name| is_name(name)) {
             return helper::main(name, rest);
         }
-        if let Some((first, command)) = rest.split_first()
-            && first == sandbox::warden::ARGUMENT
-        {
-            return warden(command);
+        match rest.split_first() {
+            Some((first, command)) if first == sandbox::warden::ARGUMENT => {
+                return role(sandbox::warden::run(command));
+            }
+            Some((first, command)) if first == sandbox::confinement::ARGUMENT => {
+                return role(sandbox::confinement::run(command).map(|_| 0));
+            }
+            _ => {}
         }
     }
     let arguments = match Arguments::try_parse_from(arguments) {
@@ -58,14 +63,13 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
     .into()
 }
 
-/// Serves as the warden of one processor.
-fn warden(command: &[OsString]) -> ExitCode {
-    match sandbox::warden::run(command) {
+/// How the program ends in a hidden role.
+fn role<E: std::error::Error>(result: Result<u8, E>) -> ExitCode {
+    match result {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
-            eprintln!("ebd: {error}");
-            if let Some(source) = std::error::Error::source(&error) {
-                eprintln!("  because: {source}");
+            for (at, cause) in causes(&error).iter().enumerate() {
+                eprintln!("{}{cause}", if at == 0 { "ebd: " } else { "  because: " });
             }
             ExitCode::from(127)
         }

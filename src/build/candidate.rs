@@ -12,7 +12,7 @@ use crate::pms::cpv::Cpv;
 use crate::pms::dependency::{DepSpec, DependencyError};
 use crate::pms::eapi::{self, Eapi, UnsupportedEapi};
 use crate::processor::ProcessorError;
-use crate::processor::sourcer::{Sourcer, SourcingError, Subject};
+use crate::processor::sourcer::{Exchange, Sourcer, SourcingError, Subject};
 use crate::repo::{Ebuild, RepoError};
 use crate::util::digest::{HashName, hash_file};
 
@@ -240,7 +240,14 @@ pub fn eclass_dirs(session: &Session, repository: &str) -> Result<Vec<PathBuf>, 
 async fn source(session: &Session, ebuild: &Ebuild, eapi: Eapi) -> Result<Entry, CandidateError> {
     let repositories = session.config.repositories();
     let dirs = eclass_dirs(session, &ebuild.repository)?;
-    let mut sourcer = Sourcer::start(session.pool.take().await?, eapi, &dirs, None).await?;
+    let mut sourcer = Sourcer::start(
+        session.pool.take().await?,
+        Exchange::create()?,
+        eapi,
+        &dirs,
+        None,
+    )
+    .await?;
     let sourced = sourcer
         .source(&Subject {
             cpv: &ebuild.cpv,

@@ -186,6 +186,10 @@ pub(super) struct Regen {
     #[arg(long)]
     pub(super) whole_eclasses: bool,
 
+    /// Let ebuilds write files, run programs and use the network while they are sourced
+    #[arg(long)]
+    pub(super) unconfined: bool,
+
     /// End an ebuild that takes longer than this many seconds to source
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) timeout: u64,

@@ -100,6 +100,7 @@ async fn execute(arguments: arguments::Build, events: Events) -> Result<Exit, Fa
     let processors = ProcessorSettings {
         bash: arguments.places.bash.clone(),
         program: std::env::current_exe()?,
+        confinement: None,
     };
     // Bash starts while the configuration is read.
     let starting = processors.clone();

@@ -95,6 +95,7 @@ async fn execute(arguments: arguments::Regen) -> Result<Exit, Failure> {
         processors: Settings {
             bash: arguments.places.bash.clone(),
             program: std::env::current_exe()?,
+            confinement: None,
         },
         cache: arguments.cache.as_deref().map(absolute),
         memory: arguments
@@ -108,6 +109,7 @@ async fn execute(arguments: arguments::Regen) -> Result<Exit, Failure> {
         everything: arguments.all,
         whole_eclasses: arguments.whole_eclasses,
         limit: Duration::from_secs(arguments.timeout),
+        unconfined: arguments.unconfined,
     };
     let (events, mut told) = unbounded_channel();
     let display = arguments.display.clone();

@@ -1,11 +1,13 @@
 //! One processor: a bash below its warden, with the library loaded, serving one job at a time.
 
-use std::io;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use nix::unistd::Pid;
+use sandbox::confinement::Confinement;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
@@ -35,6 +37,49 @@ pub struct Settings {
     pub bash: PathBuf,
     /// The `ebd` program, which becomes the warden.
     pub program: PathBuf,
+    /// What bash, and all that it starts, is confined to, if it is.
+    pub confinement: Option<Confinement>,
+}
+
+/// Where programs are looked for.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+impl Settings {
+    /// The bash as a path.
+    #[must_use]
+    pub fn bash_path(&self) -> PathBuf {
+        if self.bash.components().count() > 1 {
+            return std::path::absolute(&self.bash).unwrap_or_else(|_| self.bash.clone());
+        }
+        let folders = PATH.split(':').map(Path::new);
+        let mut found = folders.map(|folder| folder.join(&self.bash));
+        found
+            .find(|path| path.is_file())
+            .unwrap_or_else(|| self.bash.clone())
+    }
+
+    /// Why this bash cannot be confined here, if it cannot. The answer costs the start of a program.
+    pub async fn unconfinable(&self) -> Option<String> {
+        let path = self.bash_path();
+        let mut magic = [0; 4];
+        let read = File::open(&path).and_then(|mut file| file.read_exact(&mut magic));
+        if read.is_ok() && magic != *b"\x7fELF" {
+            return Some(format!(
+                "{} is a script, which would start another program",
+                path.display()
+            ));
+        }
+        let output = Command::new(&self.program)
+            .arg(sandbox::confinement::ARGUMENT)
+            .stdin(Stdio::null())
+            .output()
+            .await;
+        match output {
+            Ok(output) if output.status.success() => None,
+            Ok(output) => Some(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+            Err(error) => Some(error.to_string()),
+        }
+    }
 }
 
 /// Why a processor failed.
@@ -102,6 +147,7 @@ pub struct Processor {
     _stderr: ChildStderr,
     pid: Pid,
     version: BashVersion,
+    confined: bool,
 }
 
 impl Processor {
@@ -110,15 +156,20 @@ impl Processor {
     /// # Errors
     /// A [`ProcessorError`] if the programs cannot be run or bash is too old.
     pub async fn start(settings: &Settings) -> Result<Self, ProcessorError> {
+        let bash = match &settings.confinement {
+            None => vec![settings.bash.clone().into_os_string()],
+            Some(confinement) => {
+                let mut command = vec![settings.program.clone().into_os_string()];
+                command.extend(confinement.arguments(&settings.bash_path()));
+                command
+            }
+        };
         let mut warden = Command::new(&settings.program)
             .arg(sandbox::warden::ARGUMENT)
-            .arg(&settings.bash)
+            .args(bash)
             .args(["--noprofile", "--norc", "-c", BOOT, "ebd"])
             .env_clear()
-            .env(
-                "PATH",
-                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-            )
+            .env("PATH", PATH)
             // Bash allocates and frees the same small pieces all the time. It forgets this setting
             // at once, so no build sees it; another C library than glibc never does.
             .env("GLIBC_TUNABLES", "glibc.malloc.tcache_count=2000")
@@ -183,7 +234,14 @@ impl Processor {
             _stderr: stderr,
             pid: Pid::from_raw(pid),
             version,
+            confined: settings.confinement.is_some(),
         })
+    }
+
+    /// Whether it is confined, so that what it may not do fails with EACCES.
+    #[must_use]
+    pub fn is_confined(&self) -> bool {
+        self.confined
     }
 
     /// The version of the bash that runs.

@@ -60,6 +60,14 @@ pub enum SourcingError {
         /// What was printed.
         output: Vec<String>,
     },
+    /// It did what it may not, such as writing a file.
+    #[error("{}: does what may not be done in global scope (write files, run programs, use the network, or read outside of its repositories){}", ebuild.display(), printed(output))]
+    Forbidden {
+        /// The ebuild.
+        ebuild: PathBuf,
+        /// What bash said about it.
+        output: Vec<String>,
+    },
     /// Sourcing took too long.
     #[error("{}: takes longer than {} seconds to source", ebuild.display(), limit.as_secs())]
     Slow {
@@ -261,12 +269,47 @@ struct Kept {
     hot: Arc<BTreeSet<usize>>,
 }
 
+/// The folder in which a sourcer and its forks exchange files. It is removed with this.
+#[derive(Debug)]
+pub struct Exchange {
+    folder: tempfile::TempDir,
+}
+
+impl Exchange {
+    /// Makes a folder that only this user can enter; in memory where there is such a place, as each
+    /// ebuild has a file or two written there.
+    ///
+    /// # Errors
+    /// [`SourcingError::Exchange`].
+    pub fn create() -> Result<Self, SourcingError> {
+        let mut builder = tempfile::Builder::new();
+        builder
+            .prefix("ebd-source-")
+            .permissions(fs::Permissions::from_mode(0o700));
+        let folder = builder
+            .tempdir_in("/dev/shm")
+            .or_else(|_| builder.tempdir());
+        Ok(Self {
+            folder: folder.map_err(|source| SourcingError::Exchange {
+                path: std::env::temp_dir(),
+                source,
+            })?,
+        })
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
 /// A processor that sources ebuilds, one at a time, each in a fork.
 #[derive(Debug)]
 pub struct Sourcer {
     processor: Processor,
     eapi: Eapi,
-    folder: tempfile::TempDir,
+    folder: Exchange,
     up: Reader<pipe::Receiver>,
     store: Option<Arc<EclassStore>>,
     /// Kept eclasses; the position is their id.
@@ -282,12 +325,14 @@ pub struct Sourcer {
 impl Sourcer {
     /// Prepares `processor` for sourcing ebuilds of one EAPI whose eclasses are in `eclass_dirs`,
     /// the first directory first. With a store, eclasses are kept in two parts, see [`eclass`]; without one,
-    /// every eclass is sourced whole.
+    /// every eclass is sourced whole. If the processor is confined, it must be able to write into
+    /// `folder`.
     ///
     /// # Errors
     /// [`SourcingError::Exchange`] or [`SourcingError::Processor`].
     pub async fn start(
         mut processor: Processor,
+        folder: Exchange,
         eapi: Eapi,
         eclass_dirs: &[PathBuf],
         store: Option<Arc<EclassStore>>,
@@ -296,7 +341,6 @@ impl Sourcer {
             let path = path.to_owned();
             move |source| SourcingError::Exchange { path, source }
         };
-        let folder = exchange_folder().map_err(exchange(&std::env::temp_dir()))?;
         let pipe = folder.path().join("up");
         nix::unistd::mkfifo(&pipe, Mode::S_IRUSR | Mode::S_IWUSR)
             .map_err(io::Error::from)
@@ -361,7 +405,15 @@ impl Sourcer {
             source,
         };
         self.processor.begin(&job(subject)).await.map_err(lost)?;
-        self.converse(subject, &log).await?;
+        let conversation = self.converse(subject, &log).await;
+        if let Some(output) = self.refused(&log) {
+            let _ = fs::remove_file(&log);
+            return Err(SourcingError::Forbidden {
+                ebuild: subject.ebuild.to_owned(),
+                output,
+            });
+        }
+        conversation?;
         let text = match read_bounded(&metadata) {
             // The shell ended well, but before it came to the metadata.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -387,14 +439,11 @@ impl Sourcer {
         entered.extend(read_bounded(&subshells).unwrap_or_default());
         let versions = take("__EBD_NEW_VERSIONS");
         self.note_versions(&versions);
-        let output = match fs::metadata(&log) {
-            Ok(found) if found.len() > 0 => {
-                let lines = last_lines(&log, SHOWN_LINES);
-                let _ = fs::remove_file(&log);
-                lines
-            }
-            _ => Vec::new(),
-        };
+        let mut output = Vec::new();
+        if fs::metadata(&log).is_ok_and(|found| found.len() > 0) {
+            output = last_lines(&log, SHOWN_LINES);
+            let _ = fs::remove_file(&log);
+        }
         let mut sourced = Sourced {
             values,
             kept: HashMap::new(),
@@ -579,6 +628,22 @@ impl Sourcer {
         uses
     }
 
+    /// The lines in which bash says that the system refused it something, `FILE: line N: …`, if it
+    /// is confined and there are any.
+    fn refused(&self, log: &Path) -> Option<Vec<String>> {
+        let printed = fs::metadata(log).is_ok_and(|found| found.len() > 0);
+        if !printed || !self.processor.is_confined() {
+            return None;
+        }
+        let text = read_bounded(log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let lines = text
+            .lines()
+            .filter(|line| line.contains(": line ") && line.ends_with(": Permission denied"));
+        let lines: Vec<_> = lines.take(SHOWN_LINES).map(str::to_owned).collect();
+        (!lines.is_empty()).then_some(lines)
+    }
+
     /// Follows the fork to its end.
     async fn converse(&mut self, subject: &Subject<'_>, log: &Path) -> Result<(), SourcingError> {
         let ebuild = || subject.ebuild.to_owned();
@@ -653,18 +718,6 @@ impl Sourcer {
     pub async fn end(self) {
         self.processor.end().await;
     }
-}
-
-/// A folder that only this user can enter; in memory where there is such a place, as each ebuild
-/// has a file or two written there.
-fn exchange_folder() -> io::Result<tempfile::TempDir> {
-    let mut builder = tempfile::Builder::new();
-    builder
-        .prefix("ebd-source-")
-        .permissions(fs::Permissions::from_mode(0o700));
-    builder
-        .tempdir_in("/dev/shm")
-        .or_else(|_| builder.tempdir())
 }
 
 /// The job that keeps the top level of an eclass in the processor.

@@ -96,6 +96,8 @@ pub struct Options {
     pub whole_eclasses: bool,
     /// How long sourcing one ebuild may take.
     pub limit: Duration,
+    /// Let ebuilds read and write what they like.
+    pub unconfined: bool,
 }
 
 /// What is to be done about what is found.
@@ -144,6 +146,8 @@ pub(super) struct Shared {
     pub(super) config: Arc<Config>,
     pub(super) repository: String,
     pub(super) eclass_dirs: Vec<PathBuf>,
+    /// What sourcing may read; nothing if it cannot be confined to that.
+    pub(super) readable: Option<Vec<PathBuf>>,
     pub(super) cache: PathBuf,
     pub(super) store: Option<Arc<EclassStore>>,
     pub(super) prediction: Prediction,
@@ -205,8 +209,13 @@ pub async fn regen(
     let wanted = options.mode != Mode::Check && !survey.stale.is_empty();
     let folder = options.memory.as_deref().filter(|_| wanted);
     let memory = folder.map(|folder| Memory::load(Memory::path(folder, &name, &cache)));
+    let readable = match survey.stale.is_empty() || options.unconfined {
+        true => None,
+        false => readable(&options.processors, repositories, repository, &events).await?,
+    };
     let shared = Shared {
         eclass_dirs,
+        readable,
         cache,
         queue: Mutex::default(),
         memory: Mutex::new(memory.unwrap_or_default()),
@@ -224,6 +233,29 @@ pub async fn regen(
         stale: survey.stale.len(),
     });
     apply(shared, survey, &copies, begin).await
+}
+
+/// The folders that sourcing the repository's ebuilds may read. Nothing, which is said, if it cannot
+/// be confined to these.
+async fn readable(
+    processors: &Settings,
+    repositories: &RepoSet,
+    repository: &Repository,
+    events: &UnboundedSender<Event>,
+) -> Result<Option<Vec<PathBuf>>, RegenError> {
+    if let Some(why) = processors.unconfinable().await {
+        let _ = events.send(Event::Notice {
+            text: format!(
+                "ebuilds are sourced unconfined: what they write, run or fetch in global scope is \
+                 not stopped ({why})"
+            ),
+        });
+        return Ok(None);
+    }
+    let others = repositories.eclass_order(repository.name())?;
+    let masters = repositories.masters(repository.name())?;
+    let all = [repository].into_iter().chain(others).chain(masters);
+    Ok(Some(all.map(|it| it.location().to_owned()).collect()))
 }
 
 /// The repository of that name or alias.

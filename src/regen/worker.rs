@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use sandbox::confinement::Confinement;
+
 use super::entries;
 use super::event::Event;
 use super::generate::{EbuildError, Generated, eapi, generate};
@@ -11,7 +13,7 @@ use super::survey::{Reason, Stale};
 use crate::metadata::Entry;
 use crate::pms::eapi::{Eapi, UnsupportedEapi};
 use crate::processor::Processor;
-use crate::processor::sourcer::{EclassStore, Sourcer};
+use crate::processor::sourcer::{EclassStore, Exchange, Sourcer};
 use crate::util::causes::causes;
 
 /// Sources ebuilds until there are none left, with `sourcer` first. A sourcer that failed is
@@ -60,8 +62,8 @@ pub(super) async fn work(
             if error.may_be_anothers() || error.tells_a_place() && current.keeps_eclasses());
         if again {
             current.end().await;
-            let processor = Processor::start(&shared.options.processors).await?;
-            current = Sourcer::start(processor, eapi, &shared.eclass_dirs, None)
+            let (processor, exchange) = processor(&shared).await?;
+            current = Sourcer::start(processor, exchange, eapi, &shared.eclass_dirs, None)
                 .await
                 .map_err(RegenError::Sourcing)?;
             result = generate(&shared, &mut current, &stale).await;
@@ -106,16 +108,27 @@ pub(super) async fn start(
     if let Some(Err(error)) = shared.bash.get().map(|&bash| eapi.source_support(bash)) {
         return Ok(Err(error));
     }
-    let processor = Processor::start(&shared.options.processors).await?;
+    let (processor, exchange) = processor(shared).await?;
     let bash = *shared.bash.get_or_init(|| processor.version());
     if let Err(error) = eapi.source_support(bash) {
         processor.end().await;
         return Ok(Err(error));
     }
-    Sourcer::start(processor, eapi, &shared.eclass_dirs, store)
+    Sourcer::start(processor, exchange, eapi, &shared.eclass_dirs, store)
         .await
         .map(Ok)
         .map_err(RegenError::Sourcing)
+}
+
+/// A new processor, confined if it can be, and the folder into which it can write.
+async fn processor(shared: &Shared) -> Result<(Processor, Exchange), RegenError> {
+    let exchange = Exchange::create().map_err(RegenError::Sourcing)?;
+    let mut settings = shared.options.processors.clone();
+    settings.confinement = shared.readable.as_ref().map(|folders| Confinement {
+        read: folders.clone(),
+        write: vec![exchange.path().to_owned()],
+    });
+    Ok((Processor::start(&settings).await?, exchange))
 }
 
 /// Writes, or compares, what sourcing an ebuild gave.

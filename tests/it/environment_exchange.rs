@@ -104,6 +104,7 @@ async fn shell(folder: &Path, saved: PathBuf) -> Shell {
     let pool = Pool::new(Settings {
         bash: "bash".into(),
         program: env!("CARGO_BIN_EXE_ebd").into(),
+        confinement: None,
     });
     let setup = ShellSetup {
         directory: folder.join("private"),

@@ -15,6 +15,7 @@ fn pool() -> Pool {
     Pool::new(Settings {
         bash: "bash".into(),
         program: env!("CARGO_BIN_EXE_ebd").into(),
+        confinement: None,
     })
 }
 

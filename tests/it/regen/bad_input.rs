@@ -101,7 +101,8 @@ fn text_that_is_not_utf_8_or_has_carriage_returns() {
 fn shells_that_end_or_never_end() {
     assert_body_fails("exit 0", &["`exit`"]);
     assert_body_fails("exit 7", &["status 7"]);
-    assert_body_fails("exec /bin/true", &["`exec`"]);
+    let body = ebuild("exec /bin/true");
+    assert_only_bad_fails(&with_bad(body), &["--unconfined"], &["`exec`"]);
     assert_body_fails("exec true", &["`exec`"]);
     assert_body_fails("kill -9 ${BASHPID}", &["status 137"]);
     assert_body_fails(
@@ -237,4 +238,82 @@ fn one_ebuild_does_not_change_the_next() {
         "plain/plain"
     );
     assert_eq!(trial.value("app-b/clean-1", "DEFINED_PHASES").unwrap(), "-");
+}
+
+/// What only the kernel can refuse: the shell itself would do it.
+#[test]
+fn what_global_scope_may_not_do_is_refused_by_the_system() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let probe = with_bad("EAPI=8\nSLOT=0\nDESCRIPTION=x\n").regen(&[]);
+    if probe.stderr.contains("unconfined") {
+        // Said is all that can be asked for where the kernel cannot do it.
+        probe.ends(0, &["note: ebuilds are sourced unconfined"]);
+        return;
+    }
+    for (body, parts) in [
+        (
+            "echo x > \"${EBUILD%/*}/written\"",
+            "written: Permission denied",
+        ),
+        (
+            "echo x > /tmp/ebd-written-by-a-trial",
+            "by-a-trial: Permission denied",
+        ),
+        ("/bin/ls", "/bin/ls: Permission denied"),
+        ("/bin/bash -c true", "/bin/bash: Permission denied"),
+        (
+            "( exec /bin/cat </dev/null )",
+            "/bin/cat: Permission denied",
+        ),
+        ("X=$(</etc/hostname)", "/etc/hostname: Permission denied"),
+        ("source /etc/profile", "/etc/profile: Permission denied"),
+    ] {
+        assert_body_fails(body, &["may not be done in global scope", parts]);
+    }
+    for kind in ["tcp", "udp"] {
+        let body = format!("echo x > /dev/{kind}/127.0.0.1/{port}");
+        assert_body_fails(
+            &body,
+            &["may not be done in global scope", "Permission denied"],
+        );
+    }
+    assert!(!std::path::Path::new("/tmp/ebd-written-by-a-trial").exists());
+    // What it says to nobody has no effect either.
+    let trial = with_bad(
+        "EAPI=8\nSLOT=0\nDESCRIPTION=x\n{ echo x > \"${EBUILD%/*}/written\"; } 2>/dev/null\n:\n",
+    );
+    trial.regen(&[]).succeeds();
+    assert!(!trial.path("repo/app-m/bad/written").exists());
+    // Its own repository and its masters are open to it.
+    let trial = with_bad("EAPI=8\nSLOT=0\nDESCRIPTION=$(<\"${EBUILD%/*}/files/about\")\n");
+    trial.put("repo/app-m/bad/files/about", "about it\n");
+    trial.regen(&[]).succeeds();
+    assert_eq!(
+        trial.value("app-m/bad-1", "DESCRIPTION").unwrap(),
+        "about it"
+    );
+}
+
+#[test]
+fn confinement_can_be_left_out() {
+    let trial = with_bad(
+        "EAPI=8\nSLOT=0\nDESCRIPTION=x\necho x > \"${EBUILD%/*}/written\"\nX=$(</etc/passwd)\n",
+    );
+    trial.regen(&["--unconfined"]).succeeds();
+    assert!(trial.path("repo/app-m/bad/written").exists());
+}
+
+#[test]
+fn a_bash_that_is_a_script_cannot_be_confined_which_is_said() {
+    let trial = with_bad("EAPI=8\nSLOT=0\nDESCRIPTION=x\n");
+    trial.put("wrapper", "#!/bin/sh\nexec bash \"$@\"\n");
+    fs::set_permissions(
+        trial.path("wrapper"),
+        std::os::unix::fs::PermissionsExt::from_mode(0o755),
+    )
+    .unwrap();
+    trial
+        .regen(&["--bash", "./wrapper"])
+        .ends(0, &["sourced unconfined", "wrapper is a script"]);
 }
