@@ -1,5 +1,7 @@
 //! Sourcing one ebuild and making its entry.
 
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::run::Shared;
@@ -9,10 +11,13 @@ use crate::pms::eapi::{self, Eapi, UnsupportedEapi};
 use crate::processor::eclass;
 use crate::processor::sourcer::{KeptUse, Sourcer, SourcingError, Subject};
 use crate::repo::RepoError;
+use crate::util::digest::HashName;
 
 /// Why one ebuild has no entry.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum EbuildError {
+    #[error("{}: cannot be read", path.display())]
+    Read { path: PathBuf, source: io::Error },
     #[error("{}: is not valid UTF-8 (line {line})", path.display())]
     NotText { path: PathBuf, line: usize },
     #[error("{}: has carriage returns at the ends of lines (line {line}); convert it to plain newlines", path.display())]
@@ -48,16 +53,30 @@ pub(super) struct Generated {
     pub(super) output: Vec<String>,
 }
 
-/// The EAPI of an ebuild whose text can be sourced.
+/// The text of an ebuild that can be sourced.
+pub(super) struct Text {
+    /// The text.
+    pub(super) bytes: Vec<u8>,
+    /// Its EAPI.
+    pub(super) eapi: Eapi,
+}
+
+/// Reads an ebuild.
 ///
 /// # Errors
-/// The text is none that is read alike by everybody, or its EAPI is unknown.
-pub(super) fn eapi(stale: &Stale) -> Result<Eapi, EbuildError> {
-    check_text(&stale.ebuild.path, &stale.text)?;
-    Eapi::parse(eapi::scan(&stale.text)).map_err(|source| EbuildError::Eapi {
-        path: stale.ebuild.path.clone(),
+/// It cannot be read, is no text that everybody reads alike, or its EAPI is unknown.
+pub(super) fn read(path: &Path) -> Result<Text, EbuildError> {
+    let own = || path.to_owned();
+    let bytes = fs::read(path).map_err(|source| EbuildError::Read {
+        path: own(),
         source,
-    })
+    })?;
+    check_text(path, &bytes)?;
+    let eapi = Eapi::parse(eapi::scan(&bytes)).map_err(|source| EbuildError::Eapi {
+        path: own(),
+        source,
+    })?;
+    Ok(Text { bytes, eapi })
 }
 
 /// Sources one ebuild and makes its entry; the sourcer must be for its EAPI.
@@ -65,13 +84,14 @@ pub(super) async fn generate(
     shared: &Shared,
     sourcer: &mut Sourcer,
     stale: &Stale,
+    text: &Text,
 ) -> Result<Generated, EbuildError> {
     let path = || stale.ebuild.path.clone();
     let sourced = sourcer
         .source(&Subject {
             cpv: &stale.ebuild.cpv,
             ebuild: &stale.ebuild.path,
-            whole_eclasses: eclass::reads_itself(&stale.text),
+            whole_eclasses: eclass::reads_itself(&text.bytes),
             limit: shared.options.limit,
         })
         .await?;
@@ -96,12 +116,12 @@ pub(super) async fn generate(
         eclasses.push((name, file.md5));
     }
     eclasses.sort();
-    let entry = Entry::from_sourced(values, &stale.md5, &eclasses).map_err(|source| {
-        EbuildError::Metadata {
+    let md5 = HashName::Md5.hex(&text.bytes);
+    let entry =
+        Entry::from_sourced(values, &md5, &eclasses).map_err(|source| EbuildError::Metadata {
             path: path(),
             source,
-        }
-    })?;
+        })?;
     Ok(Generated {
         entry,
         eclasses: files,

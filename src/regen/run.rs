@@ -19,7 +19,7 @@ use super::unaffected::Unaffected;
 use super::worker::work;
 use crate::config::Config;
 use crate::metadata::{Cache, MetadataError};
-use crate::pms::eapi::{self, BashVersion};
+use crate::pms::eapi::BashVersion;
 use crate::processor::sourcer::{EclassStore, Sourcer, SourcingError};
 use crate::processor::{ProcessorError, Settings};
 use crate::repo::{RepoError, RepoSet, Repository};
@@ -398,7 +398,7 @@ async fn source(
 ) -> Result<(), RegenError> {
     let jobs = shared.options.jobs.min(stale.len());
     // A processor is prepared for one EAPI.
-    stale.sort_by(|a, b| eapi::scan(&a.text).cmp(eapi::scan(&b.text)));
+    stale.sort_by(|a, b| a.eapi.cmp(&b.eapi));
     *shared.queue.lock().unwrap_or_else(PoisonError::into_inner) = stale.into();
     let mut workers = JoinSet::new();
     for _ in 0..jobs {

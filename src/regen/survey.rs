@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::metadata::{Entry, MetadataError, StaleReason};
 use crate::pms::cpv::Cpv;
+use crate::pms::eapi;
 use crate::repo::{Ebuild, InvalidEbuild, RepoError, RepoSet, Repository};
 use crate::util::digest::HashName;
 
@@ -38,10 +39,9 @@ pub enum SurveyError {
 pub struct Stale {
     /// The ebuild.
     pub ebuild: Ebuild,
-    /// Its text, read once for its checksum and its EAPI.
-    pub text: Vec<u8>,
-    /// The MD5 sum of the text.
-    pub md5: String,
+    /// The EAPI that its first lines name, known or not. The text itself is read again when its turn
+    /// comes: thousands of them would fill the memory.
+    pub eapi: String,
     /// The bytes of its present entry, if it has one.
     pub present: Option<Vec<u8>>,
     /// Why the present entry does not count.
@@ -234,8 +234,7 @@ fn judge(scope: &Scope<'_>, ebuild: Ebuild) -> Found {
     };
     Found::Stale(Box::new(Stale {
         ebuild,
-        text,
-        md5,
+        eapi: eapi::scan(&text).to_owned(),
         present,
         reason,
     }))

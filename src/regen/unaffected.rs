@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::generate::eapi;
 use super::memory::Remembered;
 use super::run::{RegenError, Shared};
 use super::survey::{Reason, Stale};
 use super::worker;
 use crate::metadata::{Entry, StaleReason};
+use crate::pms::eapi::Eapi;
 use crate::processor::sourcer::{EclassStore, KeptEclass, KeptUse, Sourcer};
 
 /// Looks at eclasses as they are now. Bash is started for the first of them.
@@ -94,7 +94,7 @@ impl<'a> Unaffected<'a> {
         md5: &str,
     ) -> Result<Option<Arc<KeptEclass>>, RegenError> {
         if !self.now.contains_key(path) {
-            let mut sourcer = match (self.sourcer.take(), eapi(stale)) {
+            let mut sourcer = match (self.sourcer.take(), Eapi::parse(&stale.eapi)) {
                 (Some(sourcer), _) => sourcer,
                 (None, Err(_)) => return Ok(None),
                 (None, Ok(eapi)) => {

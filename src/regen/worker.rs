@@ -6,7 +6,7 @@ use sandbox::confinement::Confinement;
 
 use super::entries;
 use super::event::Event;
-use super::generate::{EbuildError, Generated, eapi, generate};
+use super::generate::{EbuildError, Generated, generate, read};
 use super::memory::Remembered;
 use super::run::{Mode, RegenError, Shared, Summary};
 use super::survey::{Reason, Stale};
@@ -24,13 +24,14 @@ pub(super) async fn work(
 ) -> Result<Summary, RegenError> {
     let mut summary = Summary::default();
     while let Some(stale) = shared.next() {
-        let eapi = match eapi(&stale) {
-            Ok(eapi) => eapi,
+        let text = match read(&stale.ebuild.path) {
+            Ok(text) => text,
             Err(error) => {
                 refuse(&shared, &stale, &error, &mut summary)?;
                 continue;
             }
         };
+        let eapi = text.eapi;
         let mut current = match sourcer.take() {
             Some(sourcer) if sourcer.eapi() == eapi => sourcer,
             other => {
@@ -51,10 +52,10 @@ pub(super) async fn work(
         let predicted = shared.prediction.eclasses(
             shared.config.repositories(),
             &shared.repository,
-            &stale.text,
+            &text.bytes,
         );
         let mut result = match current.keep(&predicted).await {
-            Ok(()) => generate(&shared, &mut current, &stale).await,
+            Ok(()) => generate(&shared, &mut current, &stale, &text).await,
             Err(error) => Err(error.into()),
         };
         // Kept eclasses know no files and lines. Whole ones do, and theirs is the last word.
@@ -66,7 +67,7 @@ pub(super) async fn work(
             current = Sourcer::start(processor, exchange, eapi, &shared.eclass_dirs, None)
                 .await
                 .map_err(RegenError::Sourcing)?;
-            result = generate(&shared, &mut current, &stale).await;
+            result = generate(&shared, &mut current, &stale, &text).await;
         }
         match result {
             Ok(generated) => {
