@@ -135,6 +135,7 @@ async fn measure() -> Result<(), Failure> {
         bash: std::env::var_os("EBD_BASH").map_or_else(|| "bash".into(), PathBuf::from),
         program: env!("CARGO_BIN_EXE_ebd").into(),
         confinement: None,
+        temporary: None,
     });
     let done = Message::PhaseDone("compile".to_owned());
     let done_text = b"__ebd_notify phase-done compile";

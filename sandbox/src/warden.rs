@@ -9,6 +9,7 @@
 use std::ffi::OsString;
 use std::os::fd::AsFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -21,6 +22,9 @@ use crate::process::kill_descendants;
 
 /// The hidden first argument by which the `ebd` program becomes a warden.
 pub const ARGUMENT: &str = "__warden";
+
+/// The option that names a folder to remove.
+const TEMPORARY: &str = "--temporary";
 
 /// How long the warden tries to end what is below it before it gives up.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -45,7 +49,18 @@ pub enum WardenError {
     },
 }
 
-/// Runs `command` (program and arguments) in a process group of its own, with this process's
+/// The arguments by which the `ebd` program, as a warden, runs a command. It removes `temporary`,
+/// with all that is in it, when everything has ended, however the supervisor did.
+#[must_use]
+pub fn arguments(temporary: Option<&Path>) -> Vec<OsString> {
+    let mut arguments = vec![ARGUMENT.into()];
+    if let Some(folder) = temporary {
+        arguments.extend([TEMPORARY.into(), folder.into()]);
+    }
+    arguments
+}
+
+/// Runs `command` (what [`arguments`] gave behind the first, program and arguments) in a process group of its own, with this process's
 /// standard input, output and error, and gives its exit status (128 + signal if it was killed).
 ///
 /// Standard input must be a pipe: once its last writer is gone, everything is killed. When the
@@ -54,6 +69,12 @@ pub enum WardenError {
 /// # Errors
 /// A [`WardenError`] if the program could not be run.
 pub fn run(command: &[OsString]) -> Result<u8, WardenError> {
+    let (temporary, command) = match command {
+        [option, folder, command @ ..] if option == TEMPORARY => {
+            (Some(PathBuf::from(folder)), command)
+        }
+        command => (None, command),
+    };
     let (program, arguments) = command.split_first().ok_or(WardenError::NoProgram)?;
     nix::sys::prctl::set_child_subreaper(true).map_err(WardenError::Subreaper)?;
     // Away from the terminal: ctrl-C is the supervisor's business, which ends its wardens by closing
@@ -70,13 +91,23 @@ pub fn run(command: &[OsString]) -> Result<u8, WardenError> {
             source,
         })?;
     let child = Pid::from_raw(child.id() as i32);
-    std::thread::spawn(|| {
-        wait_for_hangup();
+    let clean = move || {
         let _ = kill_descendants(Pid::this(), &[], PATIENCE);
-        std::process::exit(137);
+        if let Some(folder) = &temporary {
+            // The supervisor may have done it already.
+            let _ = std::fs::remove_dir_all(folder);
+        }
+    };
+    std::thread::spawn({
+        let clean = clean.clone();
+        move || {
+            wait_for_hangup();
+            clean();
+            std::process::exit(137);
+        }
     });
     let status = reap_until(child);
-    let _ = kill_descendants(Pid::this(), &[], PATIENCE);
+    clean();
     Ok(status)
 }
 

@@ -101,6 +101,7 @@ async fn execute(arguments: arguments::Build, events: Events) -> Result<Exit, Fa
         bash: arguments.places.bash.clone(),
         program: std::env::current_exe()?,
         confinement: None,
+        temporary: None,
     };
     // Bash starts while the configuration is read.
     let starting = processors.clone();

@@ -39,6 +39,9 @@ pub struct Settings {
     pub program: PathBuf,
     /// What bash, and all that it starts, is confined to, if it is.
     pub confinement: Option<Confinement>,
+    /// A folder of the processor's, to be removed when everything in it has ended, even if this
+    /// program is killed.
+    pub temporary: Option<PathBuf>,
 }
 
 /// Where programs are looked for.
@@ -165,7 +168,7 @@ impl Processor {
             }
         };
         let mut warden = Command::new(&settings.program)
-            .arg(sandbox::warden::ARGUMENT)
+            .args(sandbox::warden::arguments(settings.temporary.as_deref()))
             .args(bash)
             .args(["--noprofile", "--norc", "-c", BOOT, "ebd"])
             .env_clear()

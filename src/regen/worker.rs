@@ -125,6 +125,7 @@ pub(super) async fn start(
 async fn processor(shared: &Shared) -> Result<(Processor, Exchange), RegenError> {
     let exchange = Exchange::create().map_err(RegenError::Sourcing)?;
     let mut settings = shared.options.processors.clone();
+    settings.temporary = Some(exchange.path().to_owned());
     settings.confinement = shared.readable.as_ref().map(|folders| Confinement {
         read: folders.clone(),
         write: vec![exchange.path().to_owned()],

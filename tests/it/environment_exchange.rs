@@ -105,6 +105,7 @@ async fn shell(folder: &Path, saved: PathBuf) -> Shell {
         bash: "bash".into(),
         program: env!("CARGO_BIN_EXE_ebd").into(),
         confinement: None,
+        temporary: None,
     });
     let setup = ShellSetup {
         directory: folder.join("private"),

@@ -16,6 +16,7 @@ fn pool() -> Pool {
         bash: "bash".into(),
         program: env!("CARGO_BIN_EXE_ebd").into(),
         confinement: None,
+        temporary: None,
     })
 }
 

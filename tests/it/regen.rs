@@ -436,6 +436,26 @@ fn undisturbed(trial: &Trial) -> Vec<(PathBuf, String)> {
     trial.texts("undisturbed/trial")
 }
 
+/// The folders in which the sourcers of a run exchange files with it.
+fn exchange_folders(run: u32) -> Vec<PathBuf> {
+    let mut folders = Vec::new();
+    for process in fs::read_dir("/proc").unwrap().flatten() {
+        let read = |name: &str| fs::read(process.path().join(name)).unwrap_or_default();
+        let words = read("cmdline");
+        let words: Vec<_> = words.split(|&byte| byte == 0).collect();
+        let status = read("status");
+        let parent = format!("\nPPid:\t{run}\n");
+        if String::from_utf8_lossy(&status).contains(&parent)
+            && words.get(1..3) == Some(&[&b"__warden"[..], b"--temporary"])
+        {
+            let folder = PathBuf::from(String::from_utf8_lossy(words[3]).into_owned());
+            assert!(folder.is_dir(), "{}", folder.display());
+            folders.push(folder);
+        }
+    }
+    folders
+}
+
 #[test]
 fn a_run_that_is_ended_in_the_middle_is_made_up_for() {
     let trial = long();
@@ -453,6 +473,8 @@ fn a_run_that_is_ended_in_the_middle_is_made_up_for() {
             std::thread::sleep(Duration::from_millis(2));
         }
         let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
+        let folders = exchange_folders(child.id());
+        assert_eq!(folders.len(), 2, "{folders:?}");
         nix::sys::signal::kill(pid, signal).unwrap();
         let status = child.wait().unwrap();
         if let Some(code) = code {
@@ -462,6 +484,9 @@ fn a_run_that_is_ended_in_the_middle_is_made_up_for() {
             );
         }
         trial.assert_no_processes(signal.as_str());
+        for folder in folders {
+            assert!(!folder.exists(), "{}", folder.display());
+        }
         // What is there is whole.
         let left = trial.texts(CACHE);
         assert!(left.len() < 24, "the signal came too late");
