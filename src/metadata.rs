@@ -14,6 +14,7 @@ mod lookup;
 mod packages;
 mod pkg_desc_index;
 mod record;
+mod sourced;
 mod stale;
 mod timestamp;
 pub mod transfer;
@@ -27,6 +28,7 @@ pub use format::{CacheFormat, Stored};
 pub use generated::write_if_changed;
 pub use lookup::{Lookup, cache_path, lookup, store};
 pub use pkg_desc_index::{PkgDescIndex, pkg_desc_index};
+pub use sourced::from_values;
 pub use stale::StaleReason;
 pub use timestamp::timestamp_chk;
 pub use use_local_desc::{MetadataXmlError, UseLocalDesc, use_local_desc};
@@ -49,6 +51,12 @@ pub enum MetadataError {
     /// Sourcing gave a variable that no cache entry has.
     #[error("metadata: unknown key {key}")]
     UnknownKey {
+        /// The variable.
+        key: String,
+    },
+    /// Sourcing gave a value that is no text.
+    #[error("metadata: the value of {key} is not valid UTF-8")]
+    ValueEncoding {
         /// The variable.
         key: String,
     },

@@ -51,13 +51,14 @@ pub enum CandidateError {
         #[source]
         source: MetadataError,
     },
-    /// A value of its metadata is not UTF-8.
-    #[error("{}: the value of {key} is not valid UTF-8", path.display())]
-    NotText {
+    /// What sourcing it gave is no metadata.
+    #[error("{}: its metadata is not valid", path.display())]
+    Sourced {
         /// The ebuild.
         path: PathBuf,
-        /// The variable.
-        key: String,
+        /// What is wrong with it.
+        #[source]
+        source: MetadataError,
     },
     /// One of its dependency-like values is not valid.
     #[error("{cpv}: {key} is not valid")]
@@ -259,32 +260,17 @@ async fn source(session: &Session, ebuild: &Ebuild, eapi: Eapi) -> Result<Entry,
     // Not put back: it holds what sourcing left in it.
     sourcer.end().await;
     let sourced = sourced?;
-    let mut values = Vec::new();
-    for (key, value) in sourced.values {
-        let text = String::from_utf8(value).map_err(|_| CandidateError::NotText {
-            path: ebuild.path.clone(),
-            key: key.clone(),
-        })?;
-        values.push((key, text));
-    }
-    let mut eclasses = Vec::new();
-    let inherited = values.iter().find(|(key, _)| key == "INHERITED");
-    for name in inherited.map_or("", |(_, names)| names).split_whitespace() {
-        let file = repositories.eclass(&ebuild.repository, name)?;
-        eclasses.push((name.to_owned(), file.md5));
-    }
-    eclasses.sort();
-    let metadata_error = |source| CandidateError::Metadata {
-        cpv: ebuild.cpv.to_string(),
-        source,
-    };
     let digests =
         hash_file(&ebuild.path, &[HashName::Md5]).map_err(|error| CandidateError::Read {
             path: error.path,
             source: error.source,
         })?;
     let md5 = digests.get(HashName::Md5).unwrap_or_default().to_owned();
-    let entry = Entry::from_sourced(values, &md5, &eclasses).map_err(metadata_error)?;
+    let (entry, _) = metadata::from_values(repositories, &ebuild.repository, &md5, &sourced.values)
+        .map_err(|source| CandidateError::Sourced {
+            path: ebuild.path.clone(),
+            source,
+        })?;
     if let Err(error) = metadata::store(&session.metadata_cache, ebuild, &entry) {
         // The next call sources again, which costs time and nothing else.
         session.events.tell(Event::Notice {

@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 
 use super::run::Shared;
 use super::survey::Stale;
-use crate::metadata::{Entry, MetadataError};
+use crate::metadata::{Entry, MetadataError, from_values};
 use crate::pms::eapi::{self, Eapi, UnsupportedEapi};
 use crate::processor::eclass;
 use crate::processor::sourcer::{KeptUse, Sourcer, SourcingError, Subject};
-use crate::repo::RepoError;
 use crate::util::digest::HashName;
 
 /// Why one ebuild has no entry.
@@ -29,16 +28,12 @@ pub(super) enum EbuildError {
     },
     #[error(transparent)]
     Sourcing(#[from] SourcingError),
-    #[error("{}: the value of {key} is not valid UTF-8", path.display())]
-    Value { path: PathBuf, key: String },
     #[error("{}: its metadata is not valid", path.display())]
     Metadata {
         path: PathBuf,
         #[source]
         source: MetadataError,
     },
-    #[error(transparent)]
-    Repository(#[from] RepoError),
 }
 
 /// What sourcing an ebuild gave.
@@ -86,7 +81,6 @@ pub(super) async fn generate(
     stale: &Stale,
     text: &Text,
 ) -> Result<Generated, EbuildError> {
-    let path = || stale.ebuild.path.clone();
     let sourced = sourcer
         .source(&Subject {
             cpv: &stale.ebuild.cpv,
@@ -95,36 +89,27 @@ pub(super) async fn generate(
             limit: shared.options.limit,
         })
         .await?;
-    let mut values = Vec::with_capacity(sourced.values.len());
-    for (key, value) in &sourced.values {
-        let text = std::str::from_utf8(value).map_err(|_| EbuildError::Value {
-            path: path(),
-            key: key.clone(),
-        })?;
-        values.push((key.as_str(), text));
-    }
-    let repositories = shared.config.repositories();
+    let (entry, inherited) = from_values(
+        shared.config.repositories(),
+        &shared.repository,
+        &HashName::Md5.hex(&text.bytes),
+        &sourced.values,
+    )
+    .map_err(|source| EbuildError::Metadata {
+        path: stale.ebuild.path.clone(),
+        source,
+    })?;
     let mut eclasses = Vec::new();
-    let mut files = Vec::new();
     let mut kept = Vec::new();
-    for name in sourced.inherited() {
-        let file = repositories.eclass(&shared.repository, &name)?;
+    for (name, file) in inherited {
         // A file that changed meanwhile was another when it was kept.
         let used = sourced.kept.get(&name);
         kept.extend(used.filter(|used| used.eclass.md5 == file.md5).cloned());
-        files.push(file.path);
-        eclasses.push((name, file.md5));
+        eclasses.push(file.path);
     }
-    eclasses.sort();
-    let md5 = HashName::Md5.hex(&text.bytes);
-    let entry =
-        Entry::from_sourced(values, &md5, &eclasses).map_err(|source| EbuildError::Metadata {
-            path: path(),
-            source,
-        })?;
     Ok(Generated {
         entry,
-        eclasses: files,
+        eclasses,
         kept,
         output: sourced.output,
     })
