@@ -63,6 +63,7 @@ pub use self::package::{MaskReason, PackageConfig, PackageQuery};
 pub use self::profile::ProfileNode;
 pub use self::shell_vars::{Origin, Setting};
 pub use self::start::repositories;
+pub use self::state::cache_directory;
 
 /// The bashrc files of one profile directory: its profile.bashrc if there is one, and its
 /// package.bashrc with the directory that the names in it are relative to.
@@ -107,18 +108,12 @@ pub struct Config {
     profile_bashrcs: Vec<ProfileBashrcs>,
     user_mirrors: BTreeMap<String, Vec<String>>,
     provided: Vec<Cpv>,
-    cache_directory: Option<PathBuf>,
 
     warnings: Vec<String>,
     assumptions: Vec<String>,
 }
 
 impl Config {
-    /// Where ebd keeps what it can make anew; none if the user has no home directory.
-    pub fn cache_directory(&self) -> Option<&Path> {
-        self.cache_directory.as_deref()
-    }
-
     /// The repositories, in the order of their priority.
     pub fn repositories(&self) -> &RepoSet {
         &self.repositories

@@ -13,7 +13,7 @@ use super::build::{Failure, absolute, complain};
 use super::exit::Exit;
 use super::paint::Paint;
 use super::signals;
-use crate::config::{Config, Options};
+use crate::config::{Options, cache_directory, repositories};
 use crate::processor::Settings;
 use crate::regen::event::Event;
 use crate::regen::lists::Lists;
@@ -46,14 +46,16 @@ async fn execute(arguments: arguments::Regen) -> Result<Exit, Failure> {
         extra_repos: arguments.places.repos.clone(),
         ..Options::from_process()
     };
-    let config = Arc::new(Config::load(&options)?);
+    let (set, warnings) = repositories(&options)?;
+    let set = Arc::new(set);
+    let memory = cache_directory(&options)?.map(|folder| folder.join("regen"));
     let (packages, names): (Vec<String>, Vec<String>) = arguments
         .names
         .iter()
         .cloned()
         .partition(|name| name.contains('/'));
     let names = if names.is_empty() {
-        let all = config.repositories().repositories();
+        let all = set.repositories();
         all.map(|repository| repository.name().to_owned()).collect()
     } else {
         names
@@ -66,15 +68,11 @@ async fn execute(arguments: arguments::Regen) -> Result<Exit, Failure> {
     for package in &packages {
         let mut known = false;
         for name in &names {
-            let repository = config.repositories().repository(name);
+            let repository = set.repository(name);
             known |= repository.is_some_and(|it| it.location().join(package).is_dir());
         }
         // A repository that is unknown is told of below.
-        if !known
-            && names
-                .iter()
-                .all(|name| config.repositories().repository(name).is_some())
-        {
+        if !known && names.iter().all(|name| set.repository(name).is_some()) {
             return Err(Failure(vec![format!(
                 "{package}: there is no such package in {}",
                 names.join(", ")
@@ -99,11 +97,7 @@ async fn execute(arguments: arguments::Regen) -> Result<Exit, Failure> {
             temporary: None,
         },
         cache: arguments.cache.as_deref().map(absolute),
-        memory: arguments
-            .memory
-            .as_deref()
-            .map(absolute)
-            .or_else(|| Some(config.cache_directory()?.join("regen"))),
+        memory: arguments.memory.as_deref().map(absolute).or(memory),
         packages,
         mode,
         lists,
@@ -113,6 +107,9 @@ async fn execute(arguments: arguments::Regen) -> Result<Exit, Failure> {
         unconfined: arguments.unconfined,
     };
     let (events, mut told) = unbounded_channel();
+    for text in warnings {
+        let _ = events.send(Event::Notice { text });
+    }
     let display = arguments.display.clone();
     let printer = tokio::spawn(async move {
         let mut view = View::new(&display, mode);
@@ -123,7 +120,7 @@ async fn execute(arguments: arguments::Regen) -> Result<Exit, Failure> {
     let mut failed = false;
     let mut error = None;
     for name in names {
-        match regen(config.clone(), &name, options.clone(), events.clone()).await {
+        match regen(set.clone(), &name, options.clone(), events.clone()).await {
             Ok(summary) => {
                 let unclean = summary.stale > 0 || summary.removed > 0 || summary.different > 0;
                 failed |= summary.failed > 0 || (mode != Mode::Write && unclean);

@@ -284,7 +284,6 @@ impl Config {
             profile_bashrcs,
             user_mirrors: BTreeMap::new(),
             provided,
-            cache_directory: state::cache_directory(options, gentoo),
             warnings,
             assumptions,
         };

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::error::ConfigError;
+use super::locations;
 use super::options::Options;
 use super::shell_vars::{Setting, Variables};
 
@@ -92,9 +93,15 @@ fn base(options: &Options, variable: &str, home: &str) -> Option<PathBuf> {
 
 /// Where ebd keeps what it can make anew: the system's directory for root on Gentoo, the user's own
 /// otherwise. None if the home directory is needed and not known.
-pub(super) fn cache_directory(options: &Options, gentoo: bool) -> Option<PathBuf> {
+///
+/// # Errors
+/// The folder with the configuration that the caller names does not exist.
+pub fn cache_directory(options: &Options) -> Result<Option<PathBuf>, ConfigError> {
+    let gentoo = locations::config_root(options)?
+        .join("etc/portage")
+        .is_dir();
     if options.uid == 0 && gentoo {
-        return Some(PathBuf::from("/var/cache/ebd"));
+        return Ok(Some(PathBuf::from("/var/cache/ebd")));
     }
-    base(options, "XDG_CACHE_HOME", ".cache").map(|base| base.join("ebd"))
+    Ok(base(options, "XDG_CACHE_HOME", ".cache").map(|base| base.join("ebd")))
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{Entry, MetadataError};
 use crate::pms::eapi::Eapi;
-use crate::repo::{Ebuild, RepoError, RepoSet};
+use crate::repo::{Ebuild, EclassFile, RepoError, RepoSet};
 use crate::util::digest::{HashName, hash_file};
 
 /// Why an entry does not count.
@@ -70,6 +70,18 @@ impl Entry {
         ebuild: &Ebuild,
         md5: &str,
     ) -> Result<Option<StaleReason>, MetadataError> {
+        self.stale_by(md5, |name| repositories.eclass(&ebuild.repository, name))
+    }
+
+    /// As [`stale_against`](Self::stale_against), with another way to find an eclass by its name.
+    ///
+    /// # Errors
+    /// An eclass cannot be read, or the ebuild's repository is unknown.
+    pub fn stale_by(
+        &self,
+        md5: &str,
+        mut eclass: impl FnMut(&str) -> Result<EclassFile, RepoError>,
+    ) -> Result<Option<StaleReason>, MetadataError> {
         let eapi = self.get("EAPI").unwrap_or("0");
         if Eapi::parse(eapi).is_err() {
             return Ok(Some(StaleReason::Eapi(eapi.to_owned())));
@@ -84,7 +96,7 @@ impl Entry {
             Err(error) => return Ok(Some(StaleReason::Damaged(error.to_string()))),
         };
         for (name, known) in eclasses {
-            match repositories.eclass(&ebuild.repository, name) {
+            match eclass(name) {
                 Ok(file) if file.md5 == known => {}
                 Ok(_) => return Ok(Some(StaleReason::EclassChanged(name.to_owned()))),
                 Err(RepoError::MissingEclass { .. }) => {

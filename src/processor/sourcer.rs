@@ -384,6 +384,17 @@ impl Sourcer {
         self.eapi
     }
 
+    /// How many of these eclasses are kept in two parts.
+    #[must_use]
+    pub fn kept(&self, eclasses: &[PathBuf]) -> usize {
+        let names = eclasses
+            .iter()
+            .filter_map(|path| path.file_stem()?.to_str());
+        names
+            .filter(|name| self.kept.iter().any(|kept| kept.name == *name))
+            .count()
+    }
+
     /// Whether any eclass is kept in two parts already.
     #[must_use]
     pub fn keeps_eclasses(&self) -> bool {

@@ -55,7 +55,7 @@ pub(super) fn copy(
         return Ok(());
     }
     let tree = Tree {
-        repositories: shared.config.repositories(),
+        repositories: &shared.repositories,
         name: &shared.repository,
     };
     let extent = match shared.options.packages.as_slice() {

@@ -90,7 +90,7 @@ pub(super) async fn generate(
         })
         .await?;
     let (entry, inherited) = from_values(
-        shared.config.repositories(),
+        &shared.repositories,
         &shared.repository,
         &HashName::Md5.hex(&text.bytes),
         &sourced.values,

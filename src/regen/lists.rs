@@ -26,7 +26,7 @@ pub struct Lists {
 /// Makes the files that are wanted, of a cache that is up to date.
 pub(super) fn make(shared: &Shared, summary: &mut Summary) -> Result<(), RegenError> {
     let lists = &shared.options.lists;
-    let repositories = shared.config.repositories();
+    let repositories = &shared.repositories;
     let name = &shared.repository;
     let own = |place: &str| {
         let repository = repositories.repository(name);

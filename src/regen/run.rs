@@ -17,7 +17,6 @@ use super::memory::Memory;
 use super::survey::{Reason, Scope, Stale, Survey, SurveyError, survey};
 use super::unaffected::Unaffected;
 use super::worker::work;
-use crate::config::Config;
 use crate::metadata::{Cache, MetadataError};
 use crate::pms::eapi::BashVersion;
 use crate::processor::sourcer::{EclassStore, Sourcer, SourcingError};
@@ -143,7 +142,7 @@ impl Summary {
 
 /// What the workers share.
 pub(super) struct Shared {
-    pub(super) config: Arc<Config>,
+    pub(super) repositories: Arc<RepoSet>,
     pub(super) repository: String,
     pub(super) eclass_dirs: Vec<PathBuf>,
     /// What sourcing may read; nothing if it cannot be confined to that.
@@ -176,19 +175,19 @@ impl Shared {
     }
 }
 
-/// Brings the cache of the repository called `name` up to date and tells how it goes.
+/// Brings the cache of the repository of `set` that is called `name` up to date and tells how it goes.
 ///
 /// # Errors
 /// A [`RegenError`] if nothing can be done. What is wrong with one ebuild is told as an event and
 /// counted.
 pub async fn regen(
-    config: Arc<Config>,
+    set: Arc<RepoSet>,
     name: &str,
     options: Options,
     events: UnboundedSender<Event>,
 ) -> Result<Summary, RegenError> {
     let begin = Instant::now();
-    let repositories = config.repositories();
+    let repositories = set.as_ref();
     let repository = find(repositories, name)?;
     let eclass_dirs = repositories
         .eclass_order(name)?
@@ -225,7 +224,7 @@ pub async fn regen(
         options,
         events,
         repository: name.clone(),
-        config: config.clone(),
+        repositories: set.clone(),
     };
     shared.tell(Event::Surveyed {
         repository: name.clone(),

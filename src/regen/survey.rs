@@ -1,7 +1,7 @@
 //! Looking through a repository: which entries of its cache are right, which ebuilds must be
 //! sourced, which entries have no ebuild.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::fs;
 use std::io;
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::metadata::{Entry, MetadataError, StaleReason};
 use crate::pms::cpv::Cpv;
 use crate::pms::eapi;
-use crate::repo::{Ebuild, InvalidEbuild, RepoError, RepoSet, Repository};
+use crate::repo::{Ebuild, EclassFile, InvalidEbuild, RepoError, RepoSet, Repository};
 use crate::util::digest::HashName;
 
 /// Why a repository could not be looked through.
@@ -136,6 +136,8 @@ pub fn survey(scope: &Scope<'_>) -> Result<Survey, SurveyError> {
     let work = || -> Result<(Vec<Found>, Vec<InvalidEbuild>), RepoError> {
         let mut found = Vec::new();
         let mut invalid = Vec::new();
+        // Each is looked for once, not once for each entry that has it.
+        let mut eclasses = HashMap::new();
         while let Some(cp) = packages.get(next.fetch_add(1, Ordering::Relaxed)) {
             let package = scope.repository.ebuilds(cp)?;
             invalid.extend(package.invalid);
@@ -143,7 +145,7 @@ pub fn survey(scope: &Scope<'_>) -> Result<Survey, SurveyError> {
                 package
                     .ebuilds
                     .into_iter()
-                    .map(|ebuild| judge(scope, ebuild)),
+                    .map(|ebuild| judge(scope, ebuild, &mut eclasses)),
             );
         }
         Ok((found, invalid))
@@ -207,7 +209,7 @@ fn packages(scope: &Scope<'_>) -> Result<Vec<String>, RepoError> {
 }
 
 /// Whether the ebuild's entry is right.
-fn judge(scope: &Scope<'_>, ebuild: Ebuild) -> Found {
+fn judge(scope: &Scope<'_>, ebuild: Ebuild, eclasses: &mut Eclasses) -> Found {
     let text = match fs::read(&ebuild.path) {
         Ok(text) => text,
         Err(error) => {
@@ -225,7 +227,7 @@ fn judge(scope: &Scope<'_>, ebuild: Ebuild) -> Found {
             let error = format!("{}: {error}", path.display());
             (None, Reason::Unreadable(error))
         }
-        Ok(bytes) => match judge_entry(scope.repositories, &ebuild, &md5, &bytes) {
+        Ok(bytes) => match judge_entry(scope, &md5, &bytes, eclasses) {
             Ok(None) if !scope.everything => return Found::Valid(ebuild.cpv),
             Ok(None) => (Some(bytes), Reason::Everything),
             Ok(Some(reason)) => (Some(bytes), Reason::Outdated(reason)),
@@ -240,18 +242,29 @@ fn judge(scope: &Scope<'_>, ebuild: Ebuild) -> Found {
     }))
 }
 
+/// The eclasses that were found already, by name.
+type Eclasses = HashMap<String, EclassFile>;
+
 /// Why the entry in `bytes` does not count, if it does not.
 fn judge_entry(
-    repositories: &RepoSet,
-    ebuild: &Ebuild,
+    scope: &Scope<'_>,
     md5: &str,
     bytes: &[u8],
+    eclasses: &mut Eclasses,
 ) -> Result<Option<StaleReason>, MetadataError> {
-    let text = String::from_utf8_lossy(bytes);
-    match Entry::parse(&text) {
-        Ok(entry) => entry.stale_against(repositories, ebuild, md5),
-        Err(error) => Ok(Some(StaleReason::Damaged(error.to_string()))),
-    }
+    let text = std::str::from_utf8(bytes).map_err(|_| MetadataError::Encoding);
+    let entry = match text.and_then(Entry::parse) {
+        Ok(entry) => entry,
+        Err(error) => return Ok(Some(StaleReason::Damaged(error.to_string()))),
+    };
+    entry.stale_by(md5, |name| {
+        if let Some(file) = eclasses.get(name) {
+            return Ok(file.clone());
+        }
+        let file = scope.repositories.eclass(scope.repository.name(), name)?;
+        eclasses.insert(name.to_owned(), file.clone());
+        Ok(file)
+    })
 }
 
 /// The entries of the cache that are not of `names`.

@@ -13,6 +13,7 @@ use super::survey::{Reason, Stale};
 use crate::metadata::Entry;
 use crate::pms::eapi::{Eapi, UnsupportedEapi};
 use crate::processor::Processor;
+use crate::processor::eclass::reads_itself;
 use crate::processor::sourcer::{EclassStore, Exchange, Sourcer};
 use crate::util::causes::causes;
 
@@ -49,11 +50,10 @@ pub(super) async fn work(
                 }
             }
         };
-        let predicted = shared.prediction.eclasses(
-            shared.config.repositories(),
-            &shared.repository,
-            &text.bytes,
-        );
+        let predicted =
+            shared
+                .prediction
+                .eclasses(&shared.repositories, &shared.repository, &text.bytes);
         let mut result = match current.keep(&predicted).await {
             Ok(()) => generate(&shared, &mut current, &stale, &text).await,
             Err(error) => Err(error.into()),
@@ -70,8 +70,19 @@ pub(super) async fn work(
             result = generate(&shared, &mut current, &stale, &text).await;
         }
         match result {
-            Ok(generated) => {
-                let kept = current.keep(&generated.eclasses).await;
+            Ok(mut generated) => {
+                let mut kept = current.keep(&generated.eclasses).await;
+                // Some of its eclasses could not be foreseen. Sourced with these kept, it tells which
+                // of their functions it calls.
+                let more = generated.kept.len() < current.kept(&generated.eclasses);
+                if kept.is_ok() && more && !reads_itself(&text.bytes) {
+                    match generate(&shared, &mut current, &stale, &text).await {
+                        Ok(again) if again.entry == generated.entry => generated.kept = again.kept,
+                        Ok(_) => {}
+                        Err(EbuildError::Sourcing(error)) => kept = Err(error),
+                        Err(_) => {}
+                    }
+                }
                 accept(&shared, &stale, generated, &mut summary)?;
                 match kept {
                     Ok(()) => sourcer = Some(current),
