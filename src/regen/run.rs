@@ -13,7 +13,7 @@ use super::event::Event;
 use super::formats;
 use super::inherits::Prediction;
 use super::lists::{self, Lists};
-use super::memory::Memory;
+use super::memory::{Memory, Remembered};
 use super::survey::{Reason, Scope, Stale, Survey, SurveyError, survey};
 use super::unaffected::Unaffected;
 use super::worker::work;
@@ -366,6 +366,7 @@ async fn spare(
     };
     let mut unaffected = Unaffected::new(shared, store);
     let mut rest = Vec::with_capacity(stale.len());
+    let mut renewed = Vec::new();
     for mut stale in stale {
         let Some((text, remembered)) = unaffected.renewed(&stale).await? else {
             rest.push(stale);
@@ -377,15 +378,35 @@ async fn spare(
             rest.push(stale);
             continue;
         }
-        let cpv = stale.ebuild.cpv.as_str();
-        entries::write(&shared.cache.join(cpv), &text)?;
-        shared.memory().set(cpv, remembered);
+        renewed.push((stale.ebuild.cpv.to_string(), text, remembered));
+    }
+    write_all(shared, &renewed)?;
+    for (package, _, remembered) in renewed {
+        shared.memory().set(&package, remembered);
         summary.kept += 1;
-        shared.tell(Event::Kept {
-            package: cpv.to_owned(),
-        });
+        shared.tell(Event::Kept { package });
     }
     Ok((rest, unaffected.into_sourcer()))
+}
+
+/// Writes entries, which may be thousands, in threads.
+fn write_all(shared: &Shared, renewed: &[(String, Vec<u8>, Remembered)]) -> Result<(), RegenError> {
+    let share = renewed.len().div_ceil(shared.options.jobs.max(1)).max(1);
+    std::thread::scope(|threads| {
+        let running: Vec<_> = renewed
+            .chunks(share)
+            .map(|part| {
+                threads.spawn(|| {
+                    part.iter().try_for_each(|(package, text, _)| {
+                        entries::write(&shared.cache.join(package), text)
+                    })
+                })
+            })
+            .collect();
+        running
+            .into_iter()
+            .try_for_each(|thread| thread.join().map_err(|_| RegenError::Interrupted)?)
+    })
 }
 
 /// Sources ebuilds with as many workers as are wanted, the first of which has `sourcer`.
