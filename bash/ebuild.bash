@@ -95,13 +95,13 @@ __ebd_source_eclass() {
 	fi
 	for __ebd_dir in "${__EBD_ECLASS_DIRS[@]}"; do
 		__ebd_file=${__ebd_dir}/${__ebd_name}.eclass
-		if [[ -f ${__ebd_file} ]]; then
-			# shellcheck disable=SC1090
-			builtin source "${__ebd_file}"
-			builtin return
-		fi
+		[[ ! -f ${__ebd_file} ]] || builtin break
 	done
-	die "inherit: ${__ebd_name}.eclass was not found in ${__EBD_ECLASS_DIRS[*]}"
+	if [[ ! -f ${__ebd_file} ]]; then
+		die "inherit: ${__ebd_name}.eclass was not found in ${__EBD_ECLASS_DIRS[*]}"
+	fi
+	# shellcheck disable=SC1090
+	builtin source "${__ebd_file}"
 }
 
 # EXPORT_FUNCTIONS PHASE_FUNCTION…
@@ -127,7 +127,9 @@ __ebd_after_source() {
 	builtin local var
 	builtin local -a phases
 	builtin shopt -u failglob
-	builtin set +e +f +u
+	builtin set +e +f +u +C
+	# Metadata is what sourcing leaves, not what ending the shell would do.
+	builtin trap - EXIT
 	IFS=$' \t\n'
 	builtin declare -gx EAPI="${EAPI:-0}"
 	if [[ ${EAPI} != "${__EBD_EAPI[name]}" ]]; then
@@ -144,7 +146,7 @@ __ebd_after_source() {
 	done
 	# Through a file: asked for one by one, they would take a good part of the whole time.
 	# shellcheck disable=SC2086 # a list
-	builtin declare -F ${__EBD_EAPI[phases]} >"${__EBD_BUILD}/phases"
+	builtin declare -F ${__EBD_EAPI[phases]} >|"${__EBD_BUILD}/phases"
 	builtin mapfile -t phases <"${__EBD_BUILD}/phases"
 	DEFINED_PHASES=${phases[*]#*_}
 	DEFINED_PHASES=${DEFINED_PHASES:--}

@@ -16,10 +16,13 @@ __ebd_select_eapi
 __ebd_before_source
 
 # __ebd_write_metadata: the metadata keys, as NUL-terminated KEY=VALUE, with the functions that were
-# entered and the versions that were compared, to be known to later forks too.
+# entered (a question mark if the ebuild has lost them) and the versions that were compared, to be
+# known to later forks too.
 __EBD_WORDS=
-for __EBD_WORD in ${__EBD_EAPI[metadata_variables]} INHERIT __EBD_ENTERED __EBD_NEW_VERSIONS; do
+for __EBD_WORD in ${__EBD_EAPI[metadata_variables]} INHERIT __EBD_NEW_VERSIONS; do
 	__EBD_WORDS+=" ${__EBD_WORD} \"\${${__EBD_WORD}}\""
 done
-eval "__ebd_write_metadata() { builtin printf '%s=%s\\0' ${__EBD_WORDS} >\"\${__EBD_BUILD}/metadata\"; }"
+__EBD_WORDS+=' __EBD_ENTERED "${__EBD_ENTERED-?}"'
+__EBD_ENTERED=
+eval "__ebd_write_metadata() { builtin printf '%s=%s\\0' ${__EBD_WORDS} >|\"\${__EBD_BUILD}/metadata\"; }"
 unset -v __EBD_WORD __EBD_WORDS

@@ -12,6 +12,7 @@ mod generate;
 mod inherits;
 pub mod lists;
 pub mod memory;
+mod readable;
 pub mod run;
 pub mod survey;
 mod unaffected;

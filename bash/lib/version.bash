@@ -115,7 +115,7 @@ __EBD_VERSION_KEYS=()
 #   each suffix: its rank and its integer
 #   4, as no suffix ranks between rc and p, and the revision
 __ebd_version_key() {
-	__EBD_KEY=${__EBD_VERSION_KEYS["v$1"]}
+	__EBD_KEY=${__EBD_VERSION_KEYS["v$1"]:-}
 	[[ -z ${__EBD_KEY} ]] || return 0
 	builtin local rest="$1" numbers number letter suffix revision='' piece IFS=.
 
@@ -198,8 +198,8 @@ __EBD_VERDICTS=(
 # Some eclasses call it hundreds of times, and bash copies a function's whole body for each call.
 ver_test() {
 	[[ $# -ne 2 ]] || builtin set -- "${PVR}" "$@"
-	builtin local __EBD_KEY left="${__EBD_VERSION_KEYS["v$1"]}" right="${__EBD_VERSION_KEYS["v$3"]}" order='='
-	[[ -n ${left} && -n ${right} && $# -eq 3 && -n ${__EBD_VERDICTS["${2}="]} ]] || __ebd_version_keys "$@"
+	builtin local __EBD_KEY left="${__EBD_VERSION_KEYS["v$1"]:-}" right="${__EBD_VERSION_KEYS["v${3:-}"]:-}" order='='
+	[[ -n ${left} && -n ${right} && $# -eq 3 && -n ${__EBD_VERDICTS["${2:-}="]:-} ]] || __ebd_version_keys "$@"
 	[[ ${left} < ${right} ]] && order='<'
 	[[ ${left} > ${right} ]] && order='>'
 	builtin return "${__EBD_VERDICTS["${2}${order}"]}"

@@ -45,21 +45,15 @@ impl EclassFunction {
     /// position.
     fn stub(&self, id: &str, number: usize) -> Vec<u8> {
         let name = &self.name;
-        format!("{name}() {{ __ebd_body {id}.{number} \"$@\"; }}").into_bytes()
+        format!("{name}() {{ __ebd_body {id}.{number} {name} \"$@\"; }}").into_bytes()
     }
 
-    /// The definition with a note that it was entered; nothing if the function would see that there
-    /// was a command before its first.
-    fn noting(&self, id: &str, number: usize) -> Option<Vec<u8>> {
-        if has(&self.definition, b"$?") || has(&self.definition, b"$_") {
-            return None;
-        }
-        let (head, body) = self.definition.split_at_checked(self.body)?;
-        let note = format!(
-            " __EBD_ENTERED+=' {id}.{number}'; [[ ${{BASHPID}} == \"${{__EBD_SHELL_PID}}\" ]] || \
-             builtin printf ' {id}.{number}' >>\"${{__EBD_BUILD}}/entered\";"
-        );
-        Some([head, note.as_bytes(), body].concat())
+    /// The definition with a note that it was entered.
+    fn noting(&self, id: &str, number: usize) -> Vec<u8> {
+        let body = self.body.min(self.definition.len());
+        let (head, body) = self.definition.split_at(body);
+        let note = format!(" __ebd_note {id}.{number};");
+        [head, note.as_bytes(), body].concat()
     }
 }
 
@@ -69,10 +63,12 @@ impl SplitEclass {
     /// function at position N (from 0) is known as `ID.N`.
     #[must_use]
     pub fn top_level(&self, id: &str, hot: &BTreeSet<usize>) -> Vec<u8> {
-        let whole = |number| hot.contains(&number);
         self.join(&self.between, |number, function| {
-            let noting = whole(number).then(|| function.noting(id, number)).flatten();
-            noting.unwrap_or_else(|| function.stub(id, number))
+            if hot.contains(&number) {
+                function.noting(id, number)
+            } else {
+                function.stub(id, number)
+            }
         })
     }
 
@@ -135,6 +131,10 @@ pub fn split(text: &[u8]) -> Option<SplitEclass> {
     let mut at = 0;
     for span in script.functions {
         let name = std::str::from_utf8(text.get(span.name.clone())?).ok()?;
+        // Nothing could be asked of bash any more.
+        if name == "builtin" {
+            return None;
+        }
         let plain = name
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"_-.+:@".contains(&b));
@@ -245,47 +245,72 @@ enum Introspection {
 
 impl Introspection {
     fn of(text: &[u8]) -> Self {
-        let whole: [&[u8]; 7] = [
+        let mut most = Self::None;
+        for line in text.split(|&byte| byte == b'\n') {
+            if line.trim_ascii_start().first() == Some(&b'#') {
+                continue;
+            }
+            most = most.max(Self::of_line(line));
+            if most == Self::Whole {
+                return most;
+            }
+        }
+        most
+    }
+
+    fn of_line(line: &[u8]) -> Self {
+        let whole: [&[u8]; 10] = [
             b"BASH_SOURCE",
             b"BASH_LINENO",
             b"BASH_ARGV",
             b"#FUNCNAME",
+            b"FUNCNEST",
             b"extdebug",
             b"errexit",
-            b"set -e",
+            b"expand_aliases",
+            b"POSIXLY_CORRECT",
+            b"compgen",
         ];
-        let shows_functions = text.split(|&byte| byte == b'\n').any(|line| {
-            (has(line, b"declare -f ") || has(line, b"typeset -f ")) && !has(line, b"/dev/null")
-        });
-        let traps = text.split(|&byte| byte == b'\n').any(|line| {
-            let signals: [&[u8]; 3] = [b"RETURN", b"DEBUG", b"ERR"];
-            has(line, b"trap ") && signals.iter().any(|name| has(line, name))
-        });
-        // Eclasses tell their line while they are debugged, to nobody.
-        let lines = text.split(|&byte| byte == b'\n').any(|line| {
-            (has(line, b"$LINENO") || has(line, b"${LINENO")) && !has(line, b"debug-print")
-        });
-        let callers = has(text, b"$(caller") || has(text, b"caller 0") || has(text, b"caller 1");
-        if shows_functions || traps || lines || callers || whole.iter().any(|name| has(text, name))
-        {
+        if whole.iter().any(|name| has(line, name)) || has(line, b"-o posix") {
             return Self::Whole;
         }
-        let mut most = if has(text, b"PIPESTATUS") {
-            Self::Caller
-        } else {
-            Self::None
+        // What only the reader of an error sees does not count.
+        let told = [&b"debug-print"[..], b"die ", b"eerror ", b"ewarn "];
+        let told = told.iter().any(|command| has(line, command));
+        let words: Vec<&[u8]> = line
+            .split(|byte| !(byte.is_ascii_alphanumeric() || *byte == b'_'))
+            .collect();
+        let word = |wanted: &[&[u8]]| words.iter().any(|word| wanted.contains(word));
+        if !told && word(&[b"LINENO", b"caller"]) {
+            return Self::Whole;
+        }
+        let signal = |word: &&[u8]| {
+            [&b"RETURN"[..], b"DEBUG", b"ERR"]
+                .iter()
+                .any(|signal| word.eq_ignore_ascii_case(signal))
         };
+        if word(&[b"trap"]) && words.iter().any(signal) {
+            return Self::Whole;
+        }
+        if sets_errexit(line) || shows_functions(line) || reads_eclass(line) {
+            return Self::Whole;
+        }
+        let mut most = Self::None;
+        // The status of the pipeline, or the last word, before the call.
+        if has(line, b"PIPESTATUS") || has(line, b"${_}") || word(&[b"_"]) && has(line, b"$_") {
+            most = Self::Caller;
+        }
         let name = b"FUNCNAME[";
-        let places = text
+        let places = line
             .windows(name.len())
             .enumerate()
             .filter(|(_, window)| window == name);
         for (at, _) in places {
-            let rest = text.get(at + name.len()..).unwrap_or_default();
-            let all = rest.starts_with(b"@]}") || rest.starts_with(b"*]}");
+            let rest = line.get(at + name.len()..).unwrap_or_default();
+            let all = rest.starts_with(b"@]}") && has(line, b"has ");
             most = most.max(if rest.starts_with(b"0]") {
                 Self::None
-            } else if all || rest.starts_with(b"1]") {
+            } else if all || rest.starts_with(b"1]") && (told || !word(&[b"source"])) {
                 Self::Caller
             } else {
                 Self::Whole
@@ -293,6 +318,49 @@ impl Introspection {
         }
         most
     }
+}
+
+/// Whether a line has `set -e`, however it is written.
+fn sets_errexit(line: &[u8]) -> bool {
+    let words: Vec<&[u8]> = line
+        .split(|byte| byte.is_ascii_whitespace() || b";&|(){}\"'`".contains(byte))
+        .collect();
+    words.iter().enumerate().any(|(at, word)| {
+        let rest = words.get(at + 1..).unwrap_or_default();
+        let mut options = rest.iter().take(4).take_while(|word| **word != b"--");
+        *word == b"set" && options.any(|word| word.starts_with(b"-") && word.contains(&b'e'))
+    })
+}
+
+/// Whether a line prints functions, and not to nobody.
+fn shows_functions(line: &[u8]) -> bool {
+    let nobody = [
+        &b"&>/dev/null"[..],
+        b"&> /dev/null",
+        b" >/dev/null",
+        b" > /dev/null",
+    ];
+    if nobody.iter().any(|place| has(line, place)) {
+        return false;
+    }
+    let words: Vec<&[u8]> = line
+        .split(|byte| byte.is_ascii_whitespace() || b";&|(){}\"'`".contains(byte))
+        .collect();
+    let declares = words.windows(2).any(|pair| {
+        matches!(pair, [b"declare" | b"typeset", option]
+            if option.starts_with(b"-") && option.contains(&b'f'))
+    });
+    let types = has(line, b"$(type ") && !has(line, b"$(type -t") && !has(line, b"$(type -P");
+    declares || types
+}
+
+/// Whether a line seems to read the text of an eclass.
+fn reads_eclass(line: &[u8]) -> bool {
+    let at = line.iter().position(|&byte| byte == b'<');
+    at.is_some_and(|at| {
+        let rest = line.get(at..).unwrap_or_default();
+        !rest.starts_with(b"<<") && has(rest, b"eclass")
+    })
 }
 
 fn has(text: &[u8], part: &[u8]) -> bool {
@@ -303,9 +371,7 @@ fn has(text: &[u8], part: &[u8]) -> bool {
 /// another function, and alone.
 #[must_use]
 pub fn check_script(split: &SplitEclass, file: &[u8]) -> Vec<u8> {
-    let mut script = b"command exec >".to_vec();
-    script.extend(quote(file));
-    script.extend_from_slice(b" 2>/dev/null\n");
+    let mut script = b"{\n".to_vec();
     for function in &split.functions {
         let mut nested = b"__ebd_whole() {\n".to_vec();
         nested.extend_from_slice(&function.definition);
@@ -315,13 +381,13 @@ pub fn check_script(split: &SplitEclass, file: &[u8]) -> Vec<u8> {
             (&nested, &b"__ebd_whole"[..]),
             (&function.definition, &name),
         ] {
-            script.extend_from_slice(b"unset -f -- ");
+            script.extend_from_slice(b"builtin unset -f -- ");
             script.extend_from_slice(name);
-            script.extend_from_slice(b"; eval ");
+            script.extend_from_slice(b"; builtin eval ");
             script.extend(quote(definition));
-            script.extend_from_slice(b" && declare -f -- ");
+            script.extend_from_slice(b" && builtin declare -f -- ");
             script.extend_from_slice(name);
-            script.extend_from_slice(b"; printf '\\0'\n");
+            script.extend_from_slice(b"; builtin printf '\\0'\n");
         }
     }
     // The top level must be valid with its stubs too, and the same without its comments.
@@ -331,10 +397,15 @@ pub fn check_script(split: &SplitEclass, file: &[u8]) -> Vec<u8> {
         let mut top_level = b"__ebd_whole() {\n".to_vec();
         top_level.extend(text);
         top_level.extend_from_slice(b"\n}");
-        script.extend_from_slice(b"unset -f __ebd_whole; eval ");
+        script.extend_from_slice(b"builtin unset -f __ebd_whole; builtin eval ");
         script.extend(quote(&top_level));
-        script.extend_from_slice(b" && declare -f __ebd_whole && printf 'valid'; printf '\\0'\n");
+        script.extend_from_slice(
+            b" && builtin declare -f __ebd_whole && builtin printf 'valid'; builtin printf '\\0'\n",
+        );
     }
+    script.extend_from_slice(b"} >|");
+    script.extend(quote(file));
+    script.extend_from_slice(b" 2>/dev/null\n");
     script
 }
 
@@ -406,7 +477,7 @@ mod tests {
         );
         assert_eq!(
             top,
-            "A=1\nif [[ -z ${X} ]]; then\nfoo() { __ebd_body e1.0 \"$@\"; }\nfi\nB=2\nbaz () (\n:\n)\n"
+            "A=1\nif [[ -z ${X} ]]; then\nfoo() { __ebd_body e1.0 foo \"$@\"; }\nfi\nB=2\nbaz () (\n:\n)\n"
         );
         assert_eq!(bodies, ["foo() {\n\tlocal a=\"}\"\n\tbar() { :; }\n}"]);
     }
@@ -418,7 +489,7 @@ mod tests {
         );
         assert_eq!(
             top,
-            "A=1 \nB='# no' \nf() { __ebd_body e1.0 \"$@\"; } \nC=$(x # i\n)\ncase a in \na) ;; \nesac\nx \\\n\ny#z\nD=(\n# n\n)\ncat <<E \n# no\nE\n"
+            "A=1 \nB='# no' \nf() { __ebd_body e1.0 f \"$@\"; } \nC=$(x # i\n)\ncase a in \na) ;; \nesac\nx \\\n\ny#z\nD=(\n# n\n)\ncat <<E \n# no\nE\n"
         );
     }
 
@@ -451,21 +522,12 @@ mod tests {
 
     #[test]
     fn what_is_hot_stays_and_says_that_it_was_entered() {
-        let text = "f() { 1; }\ng () # x\n{\n\t2; }\nh() { echo $?; }\n";
+        let text = "f() { 1; }\ng () # x\n{\n\t2; }\n";
         let split = split(text.as_bytes()).unwrap();
-        let hot = split.top_level("e7", &BTreeSet::from([1, 2]));
-        let note = |number| {
-            format!(
-                " __EBD_ENTERED+=' e7.{number}'; [[ ${{BASHPID}} == \"${{__EBD_SHELL_PID}}\" ]] || \
-                 builtin printf ' e7.{number}' >>\"${{__EBD_BUILD}}/entered\";"
-            )
-        };
+        let hot = split.top_level("e7", &BTreeSet::from([1]));
         assert_eq!(
             String::from_utf8(hot).unwrap(),
-            format!(
-                "f() {{ __ebd_body e7.0 \"$@\"; }}\ng () # x\n{{{}\n\t2; }}\nh() {{ __ebd_body e7.2 \"$@\"; }}\n",
-                note(1)
-            )
+            "f() { __ebd_body e7.0 f \"$@\"; }\ng () # x\n{ __ebd_note e7.1;\n\t2; }\n"
         );
     }
 
@@ -484,7 +546,15 @@ mod tests {
         assert!(top.contains("b() { c=${FUNCNAME[1]}; }"), "{top}");
         let (_, bodies) = parts("a() { has x \"${FUNCNAME[@]}\"; }\nb() { d=${PIPESTATUS[0]}; }\n");
         assert!(bodies.is_empty());
-        assert!(split(b"a() { debug-print \"${LINENO}\"; }\n").is_some());
+        for text in [
+            "a() { debug-print \"${LINENO}\"; }\n",
+            "# set -e, caller, BASH_SOURCE\na() { :; }\n",
+            "a() { declare -f b >/dev/null && type c &>/dev/null; }\n",
+            "a() { LINENO_START=1; set -- -e; reset -e; }\n",
+            "a() { die \"${FUNCNAME[1]} is no source\"; }\n",
+        ] {
+            assert!(split(text.as_bytes()).is_some(), "{text}");
+        }
         for text in [
             "a() { b=${FUNCNAME[2]}; }\n",
             "a() { b=${#FUNCNAME[@]}; }\n",
@@ -496,7 +566,22 @@ mod tests {
             "a() { trap 'b' RETURN; }\n",
             "set -e\na() { b; }\n",
             "a() { b=${LINENO}; }\n",
+            "a() { b=$((LINENO)); }\n",
             "a() { b=$(caller 0); }\n",
+            "a() { while caller $i; do :; done; }\n",
+            "a() { b=$(declare -pf a); }\n",
+            "a() { b=$(declare -f a 2>/dev/null); }\n",
+            "a() { b=$(type a); }\n",
+            "a() { b=$(compgen -A function); }\n",
+            "a() { trap 'b' err; }\n",
+            "set -ue\na() { b; }\n",
+            "a() { set -o pipefail -e; }\n",
+            "a() { set -o posix; }\n",
+            "shopt -s expand_aliases\na() { b; }\n",
+            "a() { b=${FUNCNAME[*]}; }\n",
+            "a() { [[ ${FUNCNAME[1]} == source ]]; }\n",
+            "a() { read -r l < \"${D}/eclass/a.eclass\"; }\n",
+            "a() { :; }\nbuiltin() { :; }\n",
         ] {
             assert!(split(text.as_bytes()).is_none(), "{text}");
         }

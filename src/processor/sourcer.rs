@@ -12,7 +12,7 @@ use futures_util::FutureExt;
 use nix::sys::stat::Mode;
 use serde::{Deserialize, Serialize};
 use tokio::net::unix::pipe;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::eclass::{self, Fingerprint, SplitEclass};
 use super::frame::{Death, FrameError, Message, Reader};
@@ -33,6 +33,12 @@ const METADATA_LIMIT: u64 = 16 << 20;
 
 /// After how many ebuilds it is looked at which functions of an eclass are called often.
 const HEAT_CHECKS: [u32; 4] = [4, 16, 64, 256];
+
+/// How long keeping an eclass, or finding out whether it can be kept, may take.
+const KEEPING_LIMIT: Duration = Duration::from_secs(10);
+
+/// The longest version that is remembered.
+const VERSION_LENGTH: usize = 100;
 
 /// How many versions a processor may know.
 const VERSIONS_LIMIT: usize = 2000;
@@ -75,6 +81,13 @@ pub enum SourcingError {
         ebuild: PathBuf,
         /// How long it may take.
         limit: Duration,
+    },
+    /// The processor was lost, or did not come back, while it was told of eclasses.
+    #[error("the processor was lost while it kept eclasses")]
+    Keeping {
+        /// How the conversation ended; nothing if it took too long.
+        #[source]
+        source: Option<ProcessorError>,
     },
     /// The processor ended meanwhile.
     #[error("{}: the processor that sources it was lost; nothing in global scope may end processes", ebuild.display())]
@@ -128,7 +141,10 @@ impl SourcingError {
     /// background process, the system for want of memory.
     #[must_use]
     pub fn may_be_anothers(&self) -> bool {
-        matches!(self, Self::Lost { .. } | Self::Frame(_))
+        matches!(
+            self,
+            Self::Lost { .. } | Self::Frame(_) | Self::Keeping { .. }
+        )
     }
 }
 
@@ -174,6 +190,8 @@ pub struct Sourced {
 /// How an ebuild used an eclass that was kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptUse {
+    /// The eclass's name.
+    pub name: String,
     /// What can be compared of the eclass.
     pub eclass: Arc<KeptEclass>,
     /// The positions of the functions that were called, in ascending order.
@@ -253,11 +271,22 @@ impl Prepared {
     }
 }
 
-/// Eclasses that were taken apart, for all sourcers of one call; nothing for those that must be
-/// sourced whole.
+/// What was found out about an eclass.
+#[derive(Debug, Clone)]
+enum Finding {
+    /// It may be kept.
+    Keep(Arc<Prepared>),
+    /// It must be sourced whole.
+    Whole,
+    /// It must be sourced whole, and so must all that are inherited beside it, see
+    /// [`eclass::reads_itself`].
+    AllWhole,
+}
+
+/// Eclasses that were looked at, for all sourcers of one call.
 #[derive(Debug, Default)]
 pub struct EclassStore {
-    prepared: Mutex<HashMap<PathBuf, Option<Arc<Prepared>>>>,
+    findings: Mutex<HashMap<PathBuf, Finding>>,
 }
 
 /// An eclass as a processor keeps it.
@@ -316,6 +345,8 @@ pub struct Sourcer {
     kept: Vec<Kept>,
     /// The eclasses that were looked at, kept or not.
     seen: HashSet<PathBuf>,
+    /// Those of them beside which none may be kept.
+    alone: HashSet<PathBuf>,
     /// Versions that ebuilds compared.
     versions: HashSet<String>,
     /// Those of them that the processor does not know yet.
@@ -373,6 +404,7 @@ impl Sourcer {
             store,
             kept: Vec::new(),
             seen: HashSet::new(),
+            alone: HashSet::new(),
             versions: HashSet::new(),
             new_versions: Vec::new(),
         })
@@ -409,8 +441,13 @@ impl Sourcer {
         let log = self.folder.path().join("log");
         let metadata = self.folder.path().join("metadata");
         let subshells = self.folder.path().join("entered");
-        let _ = fs::remove_file(&metadata);
-        let _ = fs::remove_file(&subshells);
+        // Made here, so that no umask hides what is written into them.
+        for path in [&metadata, &subshells, &self.folder.path().join("phases")] {
+            fs::write(path, "").map_err(|source| SourcingError::Exchange {
+                path: path.clone(),
+                source,
+            })?;
+        }
         let lost = |source| SourcingError::Lost {
             ebuild: subject.ebuild.to_owned(),
             source,
@@ -425,20 +462,15 @@ impl Sourcer {
             });
         }
         conversation?;
-        let text = match read_bounded(&metadata) {
-            // The shell ended well, but before it came to the metadata.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(SourcingError::Ended {
-                    ebuild: subject.ebuild.to_owned(),
-                    status: 0,
-                    output: last_lines(&log, SHOWN_LINES),
-                });
-            }
-            result => result.map_err(|source| SourcingError::Exchange {
-                path: metadata.clone(),
-                source,
-            })?,
-        };
+        let text = read_bounded(&metadata).unwrap_or_default();
+        // The shell ended well, but before it came to the metadata, or took it away again.
+        if text.is_empty() {
+            return Err(SourcingError::Ended {
+                ebuild: subject.ebuild.to_owned(),
+                status: 0,
+                output: last_lines(&log, SHOWN_LINES),
+            });
+        }
         let mut values = pairs(&text);
         let mut take = |name: &str| {
             let at = values.iter().position(|(key, _)| key == name);
@@ -446,8 +478,8 @@ impl Sourcer {
         };
         let mut entered = take("__EBD_ENTERED");
         entered.push(b' ');
-        // Nothing was called in a subshell if there is no such file.
-        entered.extend(read_bounded(&subshells).unwrap_or_default());
+        // What cannot be read is as unknown as what the ebuild has lost.
+        entered.extend(read_bounded(&subshells).unwrap_or_else(|_| b"?".to_vec()));
         let versions = take("__EBD_NEW_VERSIONS");
         self.note_versions(&versions);
         let mut output = Vec::new();
@@ -460,7 +492,7 @@ impl Sourcer {
             kept: HashMap::new(),
             output,
         };
-        if !subject.whole_eclasses {
+        if !subject.whole_eclasses && !entered.contains(&b'?') {
             sourced.kept = self.kept_uses(&entered, &sourced.inherited());
         }
         Ok(sourced)
@@ -483,8 +515,7 @@ impl Sourcer {
                 job.push(b'\n');
             }
             job.extend_from_slice(b"__EBD_NEW_VERSIONS=\n");
-            self.processor.begin(&job).await?;
-            self.processor.ended().await?;
+            self.tell(&job).await?;
         }
         for path in eclasses {
             let Some(name) = path.file_stem().and_then(|stem| stem.to_str()) else {
@@ -494,7 +525,11 @@ impl Sourcer {
                 self.reheat(name).await?;
                 continue;
             }
-            if let Some(prepared) = self.prepared(&store, path).await? {
+            let finding = self.finding(&store, path).await?;
+            if matches!(finding, Finding::AllWhole) {
+                self.alone.insert(path.clone());
+            }
+            if let Finding::Keep(prepared) = finding {
                 let id = self.kept.len();
                 let hot = prepared.usage().hot.clone();
                 let mut job = top_level(id, &prepared.split, &hot);
@@ -504,11 +539,31 @@ impl Sourcer {
                     prepared,
                     hot,
                 });
-                self.processor.begin(&job).await?;
-                self.processor.ended().await?;
+                self.tell(&job).await?;
             }
         }
         Ok(())
+    }
+
+    /// Whether one of these eclasses must not be inherited beside kept ones.
+    #[must_use]
+    pub fn wants_whole(&self, eclasses: &[PathBuf]) -> bool {
+        eclasses.iter().any(|path| self.alone.contains(path))
+    }
+
+    /// Has the processor do something about eclasses, which it must do soon.
+    async fn tell(&mut self, job: &[u8]) -> Result<(), SourcingError> {
+        let conversation = async {
+            self.processor.begin(job).await?;
+            self.processor.ended().await
+        };
+        match timeout(KEEPING_LIMIT, conversation).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(source)) => Err(SourcingError::Keeping {
+                source: Some(source),
+            }),
+            Err(_) => Err(SourcingError::Keeping { source: None }),
+        }
     }
 
     /// Keeps an eclass anew, if other functions of it than before are called often.
@@ -525,8 +580,7 @@ impl Sourcer {
         if hot != kept.hot {
             let job = top_level(id, &kept.prepared.split, &hot);
             kept.hot = hot;
-            self.processor.begin(&job).await?;
-            self.processor.ended().await?;
+            self.tell(&job).await?;
         }
         Ok(())
     }
@@ -541,19 +595,21 @@ impl Sourcer {
         store: &EclassStore,
         eclass: &Path,
     ) -> Result<Option<Arc<KeptEclass>>, SourcingError> {
-        let prepared = self.prepared(store, eclass).await?;
-        Ok(prepared.map(|prepared| prepared.kept.clone()))
+        Ok(match self.finding(store, eclass).await? {
+            Finding::Keep(prepared) => Some(prepared.kept.clone()),
+            Finding::Whole | Finding::AllWhole => None,
+        })
     }
 
-    /// The eclass taken apart, if it may be used so.
-    async fn prepared(
+    /// What there is to know about an eclass.
+    async fn finding(
         &mut self,
         store: &EclassStore,
         path: &Path,
-    ) -> Result<Option<Arc<Prepared>>, SourcingError> {
+    ) -> Result<Finding, SourcingError> {
         let lock = || {
             store
-                .prepared
+                .findings
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
         };
@@ -561,38 +617,46 @@ impl Sourcer {
         if let Some(known) = known {
             return Ok(known);
         }
-        let prepared = self.prepare(path).await?.map(Arc::new);
-        lock().insert(path.to_owned(), prepared.clone());
-        Ok(prepared)
+        let finding = match self.find(path).await {
+            // Not once more for each ebuild that has it.
+            Err(SourcingError::Keeping { source }) => {
+                lock().insert(path.to_owned(), Finding::Whole);
+                return Err(SourcingError::Keeping { source });
+            }
+            finding => finding?,
+        };
+        lock().insert(path.to_owned(), finding.clone());
+        Ok(finding)
     }
 
     /// Takes an eclass apart and has bash say whether the parts are what the whole is.
-    async fn prepare(&mut self, path: &Path) -> Result<Option<Prepared>, SourcingError> {
+    async fn find(&mut self, path: &Path) -> Result<Finding, SourcingError> {
         let Ok(text) = fs::read(path) else {
-            return Ok(None);
+            return Ok(Finding::Whole);
         };
+        if eclass::reads_itself(&text) {
+            return Ok(Finding::AllWhole);
+        }
         let Some(split) = eclass::split(&text) else {
-            return Ok(None);
+            return Ok(Finding::Whole);
         };
         let file = self.folder.path().join("check");
-        self.processor
-            .begin(&eclass::check_script(&split, bytes(&file)))
+        self.tell(&eclass::check_script(&split, bytes(&file)))
             .await?;
-        self.processor.ended().await?;
         let answer = fs::read(&file).unwrap_or_default();
         let _ = fs::remove_file(&file);
         let _ = fs::remove_file(self.folder.path().join("log"));
         if !eclass::is_sound(&split, &answer) {
-            return Ok(None);
+            return Ok(Finding::Whole);
         }
-        Ok(Some(Prepared {
+        Ok(Finding::Keep(Arc::new(Prepared {
             kept: Arc::new(KeptEclass {
                 md5: HashName::Md5.hex(&text),
                 fingerprint: split.fingerprint(),
             }),
             usage: Mutex::default(),
             split,
-        }))
+        })))
     }
 
     /// Takes note of versions that an ebuild compared. Only what is a version, and not too many: the
@@ -603,6 +667,7 @@ impl Sourcer {
                 continue;
             };
             let wanted = self.versions.len() < VERSIONS_LIMIT
+                && version.len() <= VERSION_LENGTH
                 && !self.versions.contains(version)
                 && version.parse::<Version>().is_ok();
             if wanted {
@@ -634,7 +699,15 @@ impl Sourcer {
             entered.sort_unstable();
             entered.dedup();
             let eclass = kept.prepared.kept.clone();
-            uses.insert(kept.name.clone(), KeptUse { eclass, entered });
+            let name = kept.name.clone();
+            uses.insert(
+                name.clone(),
+                KeptUse {
+                    name,
+                    eclass,
+                    entered,
+                },
+            );
         }
         uses
     }

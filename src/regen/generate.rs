@@ -8,7 +8,6 @@ use super::run::Shared;
 use super::survey::Stale;
 use crate::metadata::{Entry, MetadataError, from_values};
 use crate::pms::eapi::{self, Eapi, UnsupportedEapi};
-use crate::processor::eclass;
 use crate::processor::sourcer::{KeptUse, Sourcer, SourcingError, Subject};
 use crate::util::digest::HashName;
 
@@ -80,12 +79,13 @@ pub(super) async fn generate(
     sourcer: &mut Sourcer,
     stale: &Stale,
     text: &Text,
+    whole_eclasses: bool,
 ) -> Result<Generated, EbuildError> {
     let sourced = sourcer
         .source(&Subject {
             cpv: &stale.ebuild.cpv,
             ebuild: &stale.ebuild.path,
-            whole_eclasses: eclass::reads_itself(&text.bytes),
+            whole_eclasses,
             limit: shared.options.limit,
         })
         .await?;

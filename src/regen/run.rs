@@ -14,6 +14,7 @@ use super::formats;
 use super::inherits::Prediction;
 use super::lists::{self, Lists};
 use super::memory::{Memory, Remembered};
+use super::readable::readable;
 use super::survey::{Reason, Scope, Stale, Survey, SurveyError, survey};
 use super::unaffected::Unaffected;
 use super::worker::work;
@@ -210,7 +211,10 @@ pub async fn regen(
     let memory = folder.map(|folder| Memory::load(Memory::path(folder, &name, &cache)));
     let readable = match survey.stale.is_empty() || options.unconfined {
         true => None,
-        false => readable(&options.processors, repositories, repository, &events).await?,
+        false => {
+            let (processors, stale) = (&options.processors, &survey.stale);
+            readable(processors, repositories, repository, stale, &events).await?
+        }
     };
     let shared = Shared {
         eclass_dirs,
@@ -232,29 +236,6 @@ pub async fn regen(
         stale: survey.stale.len(),
     });
     apply(shared, survey, &copies, begin).await
-}
-
-/// The folders that sourcing the repository's ebuilds may read. Nothing, which is said, if it cannot
-/// be confined to these.
-async fn readable(
-    processors: &Settings,
-    repositories: &RepoSet,
-    repository: &Repository,
-    events: &UnboundedSender<Event>,
-) -> Result<Option<Vec<PathBuf>>, RegenError> {
-    if let Some(why) = processors.unconfinable().await {
-        let _ = events.send(Event::Notice {
-            text: format!(
-                "ebuilds are sourced unconfined: what they write, run or fetch in global scope is \
-                 not stopped ({why})"
-            ),
-        });
-        return Ok(None);
-    }
-    let others = repositories.eclass_order(repository.name())?;
-    let masters = repositories.masters(repository.name())?;
-    let all = [repository].into_iter().chain(others).chain(masters);
-    Ok(Some(all.map(|it| it.location().to_owned()).collect()))
 }
 
 /// The repository of that name or alias.

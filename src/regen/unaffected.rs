@@ -63,17 +63,18 @@ impl<'a> Unaffected<'a> {
             let Ok(file) = repositories.eclass(&self.shared.repository, name) else {
                 return Ok(None);
             };
-            let uses = remembered.kept.iter().filter(|used| used.eclass.md5 == old);
+            let uses = remembered.uses(name, old);
             if file.md5 == old {
                 kept.extend(uses.cloned());
             } else {
                 let Some(new) = self.now(stale, &file.path, &file.md5).await? else {
                     return Ok(None);
                 };
-                if !remembered.is_unaffected(old, &new) {
+                if !remembered.is_unaffected(name, old, &new) {
                     return Ok(None);
                 }
                 kept.extend(uses.map(|used| KeptUse {
+                    name: used.name.clone(),
                     eclass: new.clone(),
                     entered: used.entered.clone(),
                 }));

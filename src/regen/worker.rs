@@ -1,12 +1,13 @@
 //! One of the workers that source what is stale.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use sandbox::confinement::Confinement;
 
 use super::entries;
 use super::event::Event;
-use super::generate::{EbuildError, Generated, generate, read};
+use super::generate::{EbuildError, Generated, Text, generate, read};
 use super::memory::Remembered;
 use super::run::{Mode, RegenError, Shared, Summary};
 use super::survey::{Reason, Stale};
@@ -54,10 +55,7 @@ pub(super) async fn work(
             shared
                 .prediction
                 .eclasses(&shared.repositories, &shared.repository, &text.bytes);
-        let mut result = match current.keep(&predicted).await {
-            Ok(()) => generate(&shared, &mut current, &stale, &text).await,
-            Err(error) => Err(error.into()),
-        };
+        let mut result = attempt(&shared, &mut current, &stale, &text, &predicted).await;
         // Kept eclasses know no files and lines. Whole ones do, and theirs is the last word.
         let again = matches!(&result, Err(EbuildError::Sourcing(error))
             if error.may_be_anothers() || error.tells_a_place() && current.keeps_eclasses());
@@ -67,28 +65,12 @@ pub(super) async fn work(
             current = Sourcer::start(processor, exchange, eapi, &shared.eclass_dirs, None)
                 .await
                 .map_err(RegenError::Sourcing)?;
-            result = generate(&shared, &mut current, &stale, &text).await;
+            result = generate(&shared, &mut current, &stale, &text, true).await;
         }
         match result {
-            Ok(mut generated) => {
-                let mut kept = current.keep(&generated.eclasses).await;
-                // Some of its eclasses could not be foreseen. Sourced with these kept, it tells which
-                // of their functions it calls.
-                let more = generated.kept.len() < current.kept(&generated.eclasses);
-                if kept.is_ok() && more && !reads_itself(&text.bytes) {
-                    match generate(&shared, &mut current, &stale, &text).await {
-                        Ok(again) if again.entry == generated.entry => generated.kept = again.kept,
-                        Ok(_) => {}
-                        Err(EbuildError::Sourcing(error)) => kept = Err(error),
-                        Err(_) => {}
-                    }
-                }
+            Ok(generated) => {
                 accept(&shared, &stale, generated, &mut summary)?;
-                match kept {
-                    Ok(()) => sourcer = Some(current),
-                    // The next ebuild gets another.
-                    Err(_) => current.end().await,
-                }
+                sourcer = Some(current);
             }
             Err(EbuildError::Sourcing(error)) if !error.is_the_ebuilds() => {
                 current.end().await;
@@ -108,6 +90,38 @@ pub(super) async fn work(
         sourcer.end().await;
     }
     Ok(summary)
+}
+
+/// Sources an ebuild, with eclasses kept as far as that makes no difference: at first those that it
+/// seems to inherit.
+async fn attempt(
+    shared: &Shared,
+    sourcer: &mut Sourcer,
+    stale: &Stale,
+    text: &Text,
+    predicted: &[PathBuf],
+) -> Result<Generated, EbuildError> {
+    sourcer.keep(predicted).await?;
+    if reads_itself(&text.bytes) || sourcer.wants_whole(predicted) {
+        let generated = generate(shared, sourcer, stale, text, true).await?;
+        sourcer.keep(&generated.eclasses).await?;
+        return Ok(generated);
+    }
+    let mut generated = generate(shared, sourcer, stale, text, false).await?;
+    sourcer.keep(&generated.eclasses).await?;
+    if sourcer.wants_whole(&generated.eclasses) {
+        return generate(shared, sourcer, stale, text, true).await;
+    }
+    // Some of its eclasses could not be foreseen. Sourced with these kept, it tells which of their
+    // functions it calls, unless it is different each time.
+    if generated.kept.len() < sourcer.kept(&generated.eclasses) {
+        let again = generate(shared, sourcer, stale, text, false).await?;
+        generated.kept = match again.entry == generated.entry {
+            true => again.kept,
+            false => Vec::new(),
+        };
+    }
+    Ok(generated)
 }
 
 /// A new sourcer that keeps eclasses in `store`, if there is one; or why this bash is none for

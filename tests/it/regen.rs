@@ -17,6 +17,7 @@ mod bad_input;
 mod eclasses;
 mod memory;
 mod mirror;
+mod nasty;
 
 const CACHE: &str = "repo/metadata/md5-cache";
 
