@@ -22,6 +22,7 @@ __EBD_WORDS=
 for __EBD_WORD in ${__EBD_EAPI[metadata_variables]} INHERIT __EBD_NEW_VERSIONS; do
 	__EBD_WORDS+=" ${__EBD_WORD} \"\${${__EBD_WORD}}\""
 done
+# shellcheck disable=SC2016 # evaluated below
 __EBD_WORDS+=' __EBD_ENTERED "${__EBD_ENTERED-?}"'
 __EBD_ENTERED=
 eval "__ebd_write_metadata() { builtin printf '%s=%s\\0' ${__EBD_WORDS} >|\"\${__EBD_BUILD}/metadata\"; }"

@@ -350,7 +350,8 @@ fn shows_functions(line: &[u8]) -> bool {
         matches!(pair, [b"declare" | b"typeset", option]
             if option.starts_with(b"-") && option.contains(&b'f'))
     });
-    let types = has(line, b"$(type ") && !has(line, b"$(type -t") && !has(line, b"$(type -P");
+    let place = [&b"$(type -t"[..], b"$(type -p", b"$(type -P"];
+    let types = has(line, b"$(type ") && !place.iter().any(|start| has(line, start));
     declares || types
 }
 
@@ -550,6 +551,7 @@ mod tests {
             "a() { debug-print \"${LINENO}\"; }\n",
             "# set -e, caller, BASH_SOURCE\na() { :; }\n",
             "a() { declare -f b >/dev/null && type c &>/dev/null; }\n",
+            "a() { b=$(type -p c) d=$(type -P e); }\n",
             "a() { LINENO_START=1; set -- -e; reset -e; }\n",
             "a() { die \"${FUNCNAME[1]} is no source\"; }\n",
         ] {
