@@ -1,38 +1,43 @@
 //! Sourcing ebuilds for their metadata, many of them in one processor.
 
+mod error;
+mod exchange;
+mod job;
+mod store;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use nix::sys::stat::Mode;
-use serde::{Deserialize, Serialize};
 use tokio::net::unix::pipe;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::eclass::{self, Fingerprint, SplitEclass};
-use super::frame::{Death, FrameError, Message, Reader};
+use self::job::{assign, bytes, tables, top_level};
+use self::store::{Finding, Prepared};
+use super::eclass;
+use super::frame::{Death, Message, Reader};
 use super::library::{self, quote};
-use super::process::{Processor, ProcessorError};
+use super::process::Processor;
 use crate::pms::cpv::Cpv;
 use crate::pms::eapi::Eapi;
 use crate::pms::version::Version;
-use crate::util::digest::HashName;
 use crate::util::tail::last_lines;
 use crate::util::token;
+
+pub use self::error::SourcingError;
+pub use self::exchange::Exchange;
+pub use self::store::{EclassStore, KeptEclass, KeptUse};
 
 /// How many lines of what an ebuild printed an error shows.
 const SHOWN_LINES: usize = 10;
 
 /// The most bytes of metadata that one ebuild may have.
 const METADATA_LIMIT: u64 = 16 << 20;
-
-/// After how many ebuilds it is looked at which functions of an eclass are called often.
-const HEAT_CHECKS: [u32; 4] = [4, 16, 64, 256];
 
 /// How long keeping an eclass, or finding out whether it can be kept, may take.
 const KEEPING_LIMIT: Duration = Duration::from_secs(10);
@@ -42,125 +47,6 @@ const VERSION_LENGTH: usize = 100;
 
 /// How many versions a processor may know.
 const VERSIONS_LIMIT: usize = 2000;
-
-/// Why an ebuild could not be sourced.
-#[derive(Debug, thiserror::Error)]
-pub enum SourcingError {
-    /// The ebuild, or an eclass, called `die` or is no valid shell text.
-    #[error("{}: cannot be sourced: {}{}{}", ebuild.display(), death.message, place(death), printed(output))]
-    Died {
-        /// The ebuild.
-        ebuild: PathBuf,
-        /// Where and why.
-        death: Box<Death>,
-        /// What was printed.
-        output: Vec<String>,
-    },
-    /// The shell ended without metadata.
-    #[error("{}: ends the shell that sources it (status {status}); nothing in global scope may `exit` or `exec`{}", ebuild.display(), printed(output))]
-    Ended {
-        /// The ebuild.
-        ebuild: PathBuf,
-        /// The status.
-        status: i32,
-        /// What was printed.
-        output: Vec<String>,
-    },
-    /// It did what it may not, such as writing a file.
-    #[error("{}: does what may not be done in global scope (write files, run programs, use the network, or read outside of its repositories){}", ebuild.display(), printed(output))]
-    Forbidden {
-        /// The ebuild.
-        ebuild: PathBuf,
-        /// What bash said about it.
-        output: Vec<String>,
-    },
-    /// Sourcing took too long.
-    #[error("{}: takes longer than {} seconds to source", ebuild.display(), limit.as_secs())]
-    Slow {
-        /// The ebuild.
-        ebuild: PathBuf,
-        /// How long it may take.
-        limit: Duration,
-    },
-    /// The processor was lost, or did not come back, while it was told of eclasses.
-    #[error("the processor was lost while it kept eclasses")]
-    Keeping {
-        /// How the conversation ended; nothing if it took too long.
-        #[source]
-        source: Option<ProcessorError>,
-    },
-    /// The processor ended meanwhile.
-    #[error("{}: the processor that sources it was lost; nothing in global scope may end processes", ebuild.display())]
-    Lost {
-        /// The ebuild.
-        ebuild: PathBuf,
-        /// How the conversation ended.
-        #[source]
-        source: ProcessorError,
-    },
-    /// A message came that has no place here.
-    #[error("{}: the shell that sources it said {message:?}", ebuild.display())]
-    Unexpected {
-        /// The ebuild.
-        ebuild: PathBuf,
-        /// The message.
-        message: Box<Message>,
-    },
-    /// The folder for the exchange with the shell cannot be used.
-    #[error("{}: cannot be used", path.display())]
-    Exchange {
-        /// The folder or a file in it.
-        path: PathBuf,
-        /// The reason.
-        #[source]
-        source: io::Error,
-    },
-    /// The processor failed.
-    #[error(transparent)]
-    Processor(#[from] ProcessorError),
-    /// The conversation broke.
-    #[error(transparent)]
-    Frame(#[from] FrameError),
-}
-
-impl SourcingError {
-    /// Whether it is the ebuild that is at fault; else nothing can be sourced here.
-    #[must_use]
-    pub fn is_the_ebuilds(&self) -> bool {
-        !matches!(self, Self::Exchange { .. } | Self::Processor(_))
-    }
-
-    /// Whether it came from within the shell text, so that it matters which files and lines bash
-    /// has for that text.
-    #[must_use]
-    pub fn tells_a_place(&self) -> bool {
-        matches!(self, Self::Died { .. } | Self::Ended { .. })
-    }
-
-    /// Whether something else than the ebuild may have ended the processor: an earlier ebuild's
-    /// background process, the system for want of memory.
-    #[must_use]
-    pub fn may_be_anothers(&self) -> bool {
-        matches!(
-            self,
-            Self::Lost { .. } | Self::Frame(_) | Self::Keeping { .. }
-        )
-    }
-}
-
-/// Where die was called, as a part of a message.
-fn place(death: &Death) -> String {
-    if death.file.is_empty() {
-        String::new()
-    } else {
-        format!(" ({}, line {})", death.file, death.line)
-    }
-}
-
-/// Lines as the end of a message.
-fn printed(output: &[String]) -> String {
-    output.iter().map(|line| format!("\n  | {line}")).collect()
-}
 
 /// What is to be sourced.
 #[derive(Debug, Clone)]
@@ -187,17 +73,6 @@ pub struct Sourced {
     pub output: Vec<String>,
 }
 
-/// How an ebuild used an eclass that was kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeptUse {
-    /// The eclass's name.
-    pub name: String,
-    /// What can be compared of the eclass.
-    pub eclass: Arc<KeptEclass>,
-    /// The positions of the functions that were called, in ascending order.
-    pub entered: Vec<usize>,
-}
-
 impl Sourced {
     /// The names of the inherited eclasses.
     #[must_use]
@@ -215,80 +90,6 @@ impl Sourced {
     }
 }
 
-/// An eclass that was taken apart, as others can compare it.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeptEclass {
-    /// The MD5 sum of the file's text.
-    pub md5: String,
-    /// What can be compared of it.
-    pub fingerprint: Fingerprint,
-}
-
-/// An eclass that was taken apart, if bash says that it may be used so.
-#[derive(Debug)]
-struct Prepared {
-    split: SplitEclass,
-    kept: Arc<KeptEclass>,
-    usage: Mutex<Usage>,
-}
-
-/// How an eclass was used so far.
-#[derive(Debug, Default)]
-struct Usage {
-    /// By how many ebuilds.
-    ebuilds: u32,
-    /// How often each function was entered.
-    entered: HashMap<usize, u32>,
-    /// The functions that are worth parsing once instead of at each call.
-    hot: Arc<BTreeSet<usize>>,
-}
-
-impl Prepared {
-    fn usage(&self) -> MutexGuard<'_, Usage> {
-        self.usage.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes note that an ebuild inherited it and entered these functions, each as often as it
-    /// stands here.
-    fn note(&self, functions: &[usize]) {
-        let mut usage = self.usage();
-        usage.ebuilds += 1;
-        for &function in functions {
-            *usage.entered.entry(function).or_default() += 1;
-        }
-        if !HEAT_CHECKS.contains(&usage.ebuilds) {
-            return;
-        }
-        let limit = usage.ebuilds / 4;
-        let entered = usage.entered.iter();
-        let hot: BTreeSet<usize> = entered
-            .filter(|&(_, &times)| times >= limit)
-            .map(|(&function, _)| function)
-            .collect();
-        if hot != *usage.hot {
-            usage.hot = Arc::new(hot);
-        }
-    }
-}
-
-/// What was found out about an eclass.
-#[derive(Debug, Clone)]
-enum Finding {
-    /// It may be kept.
-    Keep(Arc<Prepared>),
-    /// It must be sourced whole.
-    Whole,
-    /// It must be sourced whole, and so must all that are inherited beside it, see
-    /// [`eclass::reads_itself`].
-    AllWhole,
-}
-
-/// Eclasses that were looked at, for all sourcers of one call.
-#[derive(Debug, Default)]
-pub struct EclassStore {
-    findings: Mutex<HashMap<PathBuf, Finding>>,
-}
-
 /// An eclass as a processor keeps it.
 #[derive(Debug)]
 struct Kept {
@@ -296,41 +97,6 @@ struct Kept {
     prepared: Arc<Prepared>,
     /// The functions that are not stubs there.
     hot: Arc<BTreeSet<usize>>,
-}
-
-/// The folder in which a sourcer and its forks exchange files. It is removed with this.
-#[derive(Debug)]
-pub struct Exchange {
-    folder: tempfile::TempDir,
-}
-
-impl Exchange {
-    /// Makes a folder that only this user can enter; in memory where there is such a place, as each
-    /// ebuild has a file or two written there.
-    ///
-    /// # Errors
-    /// [`SourcingError::Exchange`].
-    pub fn create() -> Result<Self, SourcingError> {
-        let mut builder = tempfile::Builder::new();
-        builder
-            .prefix("ebd-source-")
-            .permissions(fs::Permissions::from_mode(0o700));
-        let folder = builder
-            .tempdir_in("/dev/shm")
-            .or_else(|_| builder.tempdir());
-        Ok(Self {
-            folder: folder.map_err(|source| SourcingError::Exchange {
-                path: std::env::temp_dir(),
-                source,
-            })?,
-        })
-    }
-
-    /// The folder.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        self.folder.path()
-    }
 }
 
 /// A processor that sources ebuilds, one at a time, each in a fork.
@@ -452,7 +218,10 @@ impl Sourcer {
             ebuild: subject.ebuild.to_owned(),
             source,
         };
-        self.processor.begin(&job(subject)).await.map_err(lost)?;
+        self.processor
+            .begin(&job::job(subject))
+            .await
+            .map_err(lost)?;
         let conversation = self.converse(subject, &log).await;
         if let Some(output) = self.refused(&log) {
             let _ = fs::remove_file(&log);
@@ -607,25 +376,18 @@ impl Sourcer {
         store: &EclassStore,
         path: &Path,
     ) -> Result<Finding, SourcingError> {
-        let lock = || {
-            store
-                .findings
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-        };
-        let known = lock().get(path).cloned();
-        if let Some(known) = known {
+        if let Some(known) = store.get(path) {
             return Ok(known);
         }
         let finding = match self.find(path).await {
             // Not once more for each ebuild that has it.
             Err(SourcingError::Keeping { source }) => {
-                lock().insert(path.to_owned(), Finding::Whole);
+                store.set(path, Finding::Whole);
                 return Err(SourcingError::Keeping { source });
             }
             finding => finding?,
         };
-        lock().insert(path.to_owned(), finding.clone());
+        store.set(path, finding.clone());
         Ok(finding)
     }
 
@@ -649,14 +411,7 @@ impl Sourcer {
         if !eclass::is_sound(&split, &answer) {
             return Ok(Finding::Whole);
         }
-        Ok(Finding::Keep(Arc::new(Prepared {
-            kept: Arc::new(KeptEclass {
-                md5: HashName::Md5.hex(&text),
-                fingerprint: split.fingerprint(),
-            }),
-            usage: Mutex::default(),
-            split,
-        })))
+        Ok(Finding::Keep(Arc::new(Prepared::new(&text, split))))
     }
 
     /// Takes note of versions that an ebuild compared. Only what is a version, and not too many: the
@@ -802,63 +557,6 @@ impl Sourcer {
     pub async fn end(self) {
         self.processor.end().await;
     }
-}
-
-/// The job that keeps the top level of an eclass in the processor.
-fn top_level(id: usize, split: &SplitEclass, hot: &BTreeSet<usize>) -> Vec<u8> {
-    let mut job = format!("#resident\n__ebd_eclass_{id}() {{\n").into_bytes();
-    job.extend(split.top_level(&format!("e{id}"), hot));
-    job.extend_from_slice(b"\n}\n");
-    job
-}
-
-/// What tells the processor of an eclass that it keeps, and of the bodies of its functions.
-fn tables(name: &str, id: usize, split: &SplitEclass) -> Vec<u8> {
-    let mut job = b"__EBD_ECLASSES[".to_vec();
-    job.extend(quote(name.as_bytes()));
-    job.extend_from_slice(format!("]=__ebd_eclass_{id}\n__EBD_BODIES+=(").as_bytes());
-    for (number, function) in split.functions.iter().enumerate() {
-        job.extend_from_slice(format!("[e{id}.{number}]=").as_bytes());
-        job.extend(quote(&function.definition));
-        job.push(b' ');
-    }
-    job.extend_from_slice(b")\n");
-    job
-}
-
-fn bytes(path: &Path) -> &[u8] {
-    path.as_os_str().as_encoded_bytes()
-}
-
-fn assign(text: &mut Vec<u8>, name: &str, value: &[u8]) {
-    text.extend_from_slice(name.as_bytes());
-    text.push(b'=');
-    text.extend(quote(value));
-    text.push(b'\n');
-}
-
-/// The job that sources an ebuild: what it may rely on in global scope (PMS 11.1), then the script.
-fn job(subject: &Subject<'_>) -> Vec<u8> {
-    let cpv = subject.cpv;
-    let mut text = Vec::new();
-    for (name, value) in [
-        ("P", cpv.p()),
-        ("PF", cpv.pf()),
-        ("PN", cpv.pn()),
-        ("CATEGORY", cpv.category()),
-        ("PV", cpv.pv()),
-        ("PR", cpv.pr()),
-        ("PVR", cpv.pvr()),
-        ("EBUILD_PHASE", "depend"),
-    ] {
-        assign(&mut text, name, value.as_bytes());
-    }
-    assign(&mut text, "EBUILD", bytes(subject.ebuild));
-    if subject.whole_eclasses {
-        text.extend_from_slice(b"__EBD_ECLASSES=()\n");
-    }
-    text.extend_from_slice(b"eval \"${__EBD_METADATA}\"\n");
-    text
 }
 
 /// Reads a file that the other side wrote.

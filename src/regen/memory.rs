@@ -279,7 +279,7 @@ mod tests {
         let text = fs::read_to_string(&path).unwrap();
         for damaged in [
             String::new(),
-            text.replace("\"1 ", "\"0 "),
+            text.replace(&format!("\"{FORMAT} "), "\"0 "),
             text.replace("[[\"x\",0,", "[[\"x\",7,"),
             text[..text.len() / 2].to_owned(),
         ] {
