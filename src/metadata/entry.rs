@@ -43,6 +43,18 @@ impl Entry {
     /// # Errors
     /// [`MetadataError::Line`] for a line without `=`.
     pub fn parse(text: &str) -> Result<Self, MetadataError> {
+        Self::parse_keys(text, |_| true)
+    }
+
+    /// The same with only what tells whether the entry is right: its EAPI and its checksums.
+    ///
+    /// # Errors
+    /// As those of [`parse`](Self::parse).
+    pub fn parse_checks(text: &str) -> Result<Self, MetadataError> {
+        Self::parse_keys(text, |key| matches!(key, "EAPI" | MD5 | ECLASSES))
+    }
+
+    fn parse_keys(text: &str, wanted: impl Fn(&str) -> bool) -> Result<Self, MetadataError> {
         let mut values = IndexMap::new();
         let text = text.strip_suffix('\n').unwrap_or(text);
         for (at, line) in text.split('\n').enumerate() {
@@ -52,7 +64,9 @@ impl Entry {
             let (key, value) = line
                 .split_once('=')
                 .ok_or(MetadataError::Line { line: at + 1 })?;
-            values.insert(key.to_owned(), value.to_owned());
+            if wanted(key) {
+                values.insert(key.to_owned(), value.to_owned());
+            }
         }
         Ok(Self { values })
     }

@@ -253,7 +253,7 @@ fn judge_entry(
     eclasses: &mut Eclasses,
 ) -> Result<Option<StaleReason>, MetadataError> {
     let text = std::str::from_utf8(bytes).map_err(|_| MetadataError::Encoding);
-    let entry = match text.and_then(Entry::parse) {
+    let entry = match text.and_then(Entry::parse_checks) {
         Ok(entry) => entry,
         Err(error) => return Ok(Some(StaleReason::Damaged(error.to_string()))),
     };
