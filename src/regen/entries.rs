@@ -5,13 +5,17 @@ use std::io;
 use std::path::Path;
 
 use super::run::RegenError;
-use crate::util::atomic;
+use crate::util::atomic::{self, AtomicError};
 
 /// Writes an entry, and the folder of its category if need be.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), RegenError> {
     let attempt = || {
         if let Some(folder) = path.parent() {
-            let _ = fs::create_dir_all(folder);
+            fs::create_dir_all(folder).map_err(|source| AtomicError {
+                path: folder.to_owned(),
+                step: "created",
+                source,
+            })?;
         }
         atomic::write_unsynced(path, bytes, 0o644)
     };

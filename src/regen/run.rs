@@ -56,7 +56,7 @@ pub enum RegenError {
     #[error(transparent)]
     Processor(#[from] ProcessorError),
     /// The cache cannot be written.
-    #[error("the cache cannot be written")]
+    #[error("the cache cannot be written; --cache DIR keeps one elsewhere")]
     Write(#[source] AtomicError),
     /// An entry cannot be removed.
     #[error("{}: cannot be removed", path.display())]
