@@ -110,6 +110,10 @@ pub(super) struct Build {
     #[command(flatten)]
     pub(super) places: Places,
 
+    /// Where the build keeps things.
+    #[command(flatten)]
+    pub(super) stores: Stores,
+
     /// What is shown.
     #[command(flatten)]
     pub(super) display: Display,
@@ -297,6 +301,15 @@ pub(super) struct Places {
     #[arg(long, value_name = "PATH")]
     pub(super) root: Option<PathBuf>,
 
+    /// The bash to run processors with
+    #[arg(long, value_name = "PATH", env = "EBD_BASH", default_value = "bash")]
+    pub(super) bash: PathBuf,
+}
+
+/// Where a build keeps what it takes and makes.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Places")]
+pub(super) struct Stores {
     /// Where binary packages go (PKGDIR)
     #[arg(long, value_name = "PATH")]
     pub(super) pkgdir: Option<PathBuf>,
@@ -308,10 +321,6 @@ pub(super) struct Places {
     /// Where builds take place (PORTAGE_TMPDIR)
     #[arg(long, value_name = "PATH")]
     pub(super) tmpdir: Option<PathBuf>,
-
-    /// The bash to run processors with
-    #[arg(long, value_name = "PATH", env = "EBD_BASH", default_value = "bash")]
-    pub(super) bash: PathBuf,
 }
 
 /// What is shown, and how.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use super::arguments::{self, Display, Places};
+use super::arguments::{self, Display, Places, Stores};
 use super::exit::Exit;
 use super::paint::Paint;
 use super::plan;
@@ -106,7 +106,12 @@ async fn execute(arguments: arguments::Build, events: Events) -> Result<Exit, Fa
     // Bash starts while the configuration is read.
     let starting = processors.clone();
     let first = tokio::spawn(async move { Processor::start(&starting).await });
-    let session = Arc::new(session(&arguments.places, processors, events)?);
+    let session = Arc::new(session(
+        &arguments.places,
+        &arguments.stores,
+        processors,
+        events,
+    )?);
     if let Ok(Ok(processor)) = first.await {
         session.pool.put_back(processor);
     }
@@ -139,6 +144,7 @@ async fn execute(arguments: arguments::Build, events: Events) -> Result<Exit, Fa
 /// What all builds share, from the command line and the configuration.
 fn session(
     places: &Places,
+    stores: &Stores,
     processors: ProcessorSettings,
     events: Events,
 ) -> Result<Session, Failure> {
@@ -146,9 +152,9 @@ fn session(
         config_root: places.config_root.clone(),
         root: places.root.clone(),
         extra_repos: places.repos.clone(),
-        pkgdir: places.pkgdir.as_deref().map(absolute),
-        distdir: places.distdir.as_deref().map(absolute),
-        tmpdir: places.tmpdir.as_deref().map(absolute),
+        pkgdir: stores.pkgdir.as_deref().map(absolute),
+        distdir: stores.distdir.as_deref().map(absolute),
+        tmpdir: stores.tmpdir.as_deref().map(absolute),
         ..Options::from_process()
     };
     let config = Config::load(&options)?;
