@@ -209,9 +209,13 @@ impl Sourcer {
         let subshells = self.folder.path().join("entered");
         // Made here, so that no umask hides what is written into them.
         for path in [&metadata, &subshells, &self.folder.path().join("phases")] {
-            fs::write(path, "").map_err(|source| SourcingError::Exchange {
-                path: path.clone(),
-                source,
+            fs::write(path, "").map_err(|source| match source.kind() {
+                // The warden removes the folder when the processor has ended.
+                io::ErrorKind::NotFound => SourcingError::LostBetween { source: None },
+                _ => SourcingError::Exchange {
+                    path: path.clone(),
+                    source,
+                },
             })?;
         }
         let lost = |source| SourcingError::Lost {
@@ -328,10 +332,10 @@ impl Sourcer {
         };
         match timeout(KEEPING_LIMIT, conversation).await {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(source)) => Err(SourcingError::Keeping {
+            Ok(Err(source)) => Err(SourcingError::LostBetween {
                 source: Some(source),
             }),
-            Err(_) => Err(SourcingError::Keeping { source: None }),
+            Err(_) => Err(SourcingError::LostBetween { source: None }),
         }
     }
 
@@ -381,9 +385,9 @@ impl Sourcer {
         }
         let finding = match self.find(path).await {
             // Not once more for each ebuild that has it.
-            Err(SourcingError::Keeping { source }) => {
+            Err(SourcingError::LostBetween { source }) => {
                 store.set(path, Finding::Whole);
-                return Err(SourcingError::Keeping { source });
+                return Err(SourcingError::LostBetween { source });
             }
             finding => finding?,
         };

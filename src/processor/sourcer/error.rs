@@ -46,9 +46,9 @@ pub enum SourcingError {
         /// How long it may take.
         limit: Duration,
     },
-    /// The processor was lost, or did not come back, while it was told of eclasses.
-    #[error("the processor was lost while it kept eclasses")]
-    Keeping {
+    /// The processor was lost, or did not come back, between two ebuilds.
+    #[error("the processor was lost between two ebuilds")]
+    LostBetween {
         /// How the conversation ended; nothing if it took too long.
         #[source]
         source: Option<ProcessorError>,
@@ -107,7 +107,7 @@ impl SourcingError {
     pub fn may_be_anothers(&self) -> bool {
         matches!(
             self,
-            Self::Lost { .. } | Self::Frame(_) | Self::Keeping { .. }
+            Self::Lost { .. } | Self::Frame(_) | Self::LostBetween { .. }
         )
     }
 }
