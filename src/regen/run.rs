@@ -205,16 +205,15 @@ pub async fn regen(
         threads: options.jobs,
     })?;
     let name = repository.name().to_owned();
-    // Read only where it is of use.
-    let wanted = options.mode != Mode::Check && !survey.stale.is_empty();
-    let folder = options.memory.as_deref().filter(|_| wanted);
+    let sources = options.mode != Mode::Check && !survey.stale.is_empty();
+    let folder = options.memory.as_deref().filter(|_| sources);
     let memory = folder.map(|folder| Memory::load(Memory::path(folder, &name, &cache)));
-    let readable = match survey.stale.is_empty() || options.unconfined {
-        true => None,
-        false => {
+    let readable = match sources && !options.unconfined {
+        true => {
             let (processors, stale) = (&options.processors, &survey.stale);
             readable(processors, repositories, repository, stale, &events).await?
         }
+        false => None,
     };
     let shared = Shared {
         eclass_dirs,

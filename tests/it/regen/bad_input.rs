@@ -313,6 +313,10 @@ fn a_bash_that_is_a_script_cannot_be_confined_which_is_said() {
         std::os::unix::fs::PermissionsExt::from_mode(0o755),
     )
     .unwrap();
+    // Where nothing is sourced there is nothing to say.
+    let check = trial.regen(&["--check", "--bash", "./wrapper"]);
+    check.fails(&["5 stale"]);
+    assert!(!check.stderr.contains("unconfined"), "{check}");
     trial
         .regen(&["--bash", "./wrapper"])
         .ends(0, &["sourced unconfined", "wrapper is a script"]);
