@@ -253,16 +253,7 @@ impl Sources<'_> {
         let mut all = Variables::default();
         let exports = self.eapi.exports_variables();
         let dirs = self.directories;
-        let cpv = self.cpv;
-        for (name, value) in [
-            ("P", cpv.p()),
-            ("PF", cpv.pf()),
-            ("PN", cpv.pn()),
-            ("CATEGORY", cpv.category()),
-            ("PV", cpv.pv()),
-            ("PR", cpv.pr()),
-            ("PVR", cpv.pvr()),
-        ] {
+        for (name, value) in self.cpv.variables() {
             all.set(name, value, exports);
         }
         all.set("A", self.distfiles.join(" "), exports);

@@ -155,6 +155,19 @@ impl Cpv {
         self.slice(self.hyphen + 1, self.text.len())
     }
 
+    /// The variables that tell ebuilds the package's name and version (PMS 11.1).
+    pub fn variables(&self) -> [(&'static str, &str); 7] {
+        [
+            ("P", self.p()),
+            ("PF", self.pf()),
+            ("PN", self.pn()),
+            ("CATEGORY", self.category()),
+            ("PV", self.pv()),
+            ("PR", self.pr()),
+            ("PVR", self.pvr()),
+        ]
+    }
+
     /// `category/PF`, the text that was read.
     pub fn as_str(&self) -> &str {
         &self.text

@@ -1,6 +1,7 @@
 //! The supervisor ends before its work: nothing keeps running, nothing half-done counts.
 
 use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
@@ -168,8 +169,8 @@ fn a_signal_ends_everything_and_is_the_exit_status() {
     }
 }
 
-#[test]
-fn a_package_that_was_being_written_is_gone_after_a_kill() {
+/// A build that has begun to write its package, and where it does.
+fn packing() -> (Trial, Child, PathBuf) {
     let trial = Trial::new().package(
         "app-misc/foo-1",
         "src_install() {\n\tinsinto /usr/share/foo\n\thead -c 20000000 /dev/urandom >noise || die\n\tdoins noise\n}",
@@ -180,6 +181,12 @@ fn a_package_that_was_being_written_is_gone_after_a_kill() {
         assert!(child.try_wait().unwrap().is_none());
         std::thread::sleep(Duration::from_millis(1));
     }
+    (trial, child, places)
+}
+
+#[test]
+fn a_package_that_was_being_written_is_gone_after_a_kill() {
+    let (trial, mut child, places) = packing();
     send(&child, Signal::SIGKILL);
     child.wait().unwrap();
     let before = trial.assert_pkgdir_valid();
@@ -230,16 +237,7 @@ fn a_build_right_behind_a_kill_has_the_directory_for_itself() {
 
 #[test]
 fn an_interruption_while_packing_leaves_nothing_half_done() {
-    let trial = Trial::new().package(
-        "app-misc/foo-1",
-        "src_install() {\n\tinsinto /usr/share/foo\n\thead -c 20000000 /dev/urandom >noise || die\n\tdoins noise\n}",
-    );
-    let places = trial.path("packages/app-misc/foo");
-    let mut child = trial.start(&["build", "app-misc/foo"]);
-    while std::fs::read_dir(&places).map_or(0, Iterator::count) == 0 {
-        assert!(child.try_wait().unwrap().is_none());
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    let (trial, mut child, _) = packing();
     send(&child, Signal::SIGINT);
     child.wait().unwrap();
     assert_eq!(trial.processes(), []);

@@ -107,15 +107,7 @@ impl Build<'_> {
         let shell = self
             .start(prepared, &sources, &token, restore.as_deref())
             .await?;
-        let mut driver = Driver::new(DriverSetup {
-            shell,
-            events: self.session.events.clone(),
-            package: self.package.clone(),
-            private: self.directories.private(),
-            visible_environment: self.directories.environment(),
-            progress,
-            phase_limit: self.settings.phase_limit,
-        });
+        let mut driver = self.driver(shell, progress);
         match self.drive(&mut driver, prepared, &sources, &token).await {
             Ok(()) => {
                 match driver.finish().await {
@@ -271,6 +263,19 @@ impl Build<'_> {
         self.directories.private().join("variables")
     }
 
+    /// What runs the phases in a shell that has finished those of `progress` already.
+    fn driver(&self, shell: Shell, progress: Progress) -> Driver {
+        Driver::new(DriverSetup {
+            shell,
+            events: self.session.events.clone(),
+            package: self.package.clone(),
+            private: self.directories.private(),
+            visible_environment: self.directories.environment(),
+            progress,
+            phase_limit: self.settings.phase_limit,
+        })
+    }
+
     /// Lets the ebuild say how its distfiles are to be had. That they are not there is told in any
     /// case, so a failure here adds nothing.
     pub(super) async fn nofetch(&self, prepared: &Prepared) {
@@ -282,19 +287,12 @@ impl Build<'_> {
         let Ok(shell) = self.start(prepared, &sources, &token, None).await else {
             return;
         };
-        let mut driver = Driver::new(DriverSetup {
-            shell,
-            events: self.session.events.clone(),
-            package: self.package.clone(),
-            private: self.directories.private(),
-            visible_environment: self.directories.environment(),
-            progress: Progress {
-                input: String::new(),
-                finished: Vec::new(),
-                image_finished: false,
-            },
-            phase_limit: self.settings.phase_limit,
-        });
+        let progress = Progress {
+            input: String::new(),
+            finished: Vec::new(),
+            image_finished: false,
+        };
+        let mut driver = self.driver(shell, progress);
         let ready = driver.ready().await.is_ok()
             && self.write_phase(&sources, &token, Phase::Nofetch).is_ok();
         if ready {

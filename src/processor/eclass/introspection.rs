@@ -93,11 +93,15 @@ impl Introspection {
     }
 }
 
+/// The words of a line, roughly as the shell has them.
+fn shell_words(line: &[u8]) -> Vec<&[u8]> {
+    let ends = |byte: &u8| byte.is_ascii_whitespace() || b";&|(){}\"'`".contains(byte);
+    line.split(ends).collect()
+}
+
 /// Whether a line has `set -e`, however it is written.
 fn sets_errexit(line: &[u8]) -> bool {
-    let words: Vec<&[u8]> = line
-        .split(|byte| byte.is_ascii_whitespace() || b";&|(){}\"'`".contains(byte))
-        .collect();
+    let words = shell_words(line);
     words.iter().enumerate().any(|(at, word)| {
         let rest = words.get(at + 1..).unwrap_or_default();
         let mut options = rest.iter().take(4).take_while(|word| **word != b"--");
@@ -116,9 +120,7 @@ fn shows_functions(line: &[u8]) -> bool {
     if nobody.iter().any(|place| has(line, place)) {
         return false;
     }
-    let words: Vec<&[u8]> = line
-        .split(|byte| byte.is_ascii_whitespace() || b";&|(){}\"'`".contains(byte))
-        .collect();
+    let words = shell_words(line);
     let declares = words.windows(2).any(|pair| {
         matches!(pair, [b"declare" | b"typeset", option]
             if option.starts_with(b"-") && option.contains(&b'f'))

@@ -42,20 +42,11 @@ pub(super) fn assign(text: &mut Vec<u8>, name: &str, value: &[u8]) {
 
 /// The job that sources an ebuild: what it may rely on in global scope (PMS 11.1), then the script.
 pub(super) fn job(subject: &Subject<'_>) -> Vec<u8> {
-    let cpv = subject.cpv;
     let mut text = Vec::new();
-    for (name, value) in [
-        ("P", cpv.p()),
-        ("PF", cpv.pf()),
-        ("PN", cpv.pn()),
-        ("CATEGORY", cpv.category()),
-        ("PV", cpv.pv()),
-        ("PR", cpv.pr()),
-        ("PVR", cpv.pvr()),
-        ("EBUILD_PHASE", "depend"),
-    ] {
+    for (name, value) in subject.cpv.variables() {
         assign(&mut text, name, value.as_bytes());
     }
+    assign(&mut text, "EBUILD_PHASE", b"depend");
     assign(&mut text, "EBUILD", bytes(subject.ebuild));
     if subject.whole_eclasses {
         text.extend_from_slice(b"__EBD_ECLASSES=()\n");
