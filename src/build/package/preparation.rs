@@ -11,6 +11,7 @@ use crate::build::candidate::eclass_dirs;
 use crate::build::directories::DirectoryError;
 use crate::build::event::Event;
 use crate::build::fetching::{Distfiles, FetchingError};
+use crate::build::isolation::Isolation;
 use crate::build::runtime;
 use crate::build::state::{self, Progress};
 use crate::build::variables::Sources;
@@ -41,6 +42,7 @@ pub(super) struct Prepared {
     pub(super) replacing: Vec<String>,
     pub(super) build_ids: (u32, u32),
     pub(super) user: (String, String),
+    pub(super) isolation: Isolation,
 }
 
 /// Values that the variables of a build borrow.
@@ -150,11 +152,22 @@ impl Build<'_> {
         let candidate = self.candidate;
         let words = |spec: DepSpec<String>| spec.leaves().cloned().collect::<Vec<_>>();
         let user = self.build_user();
+        let restrict = words(candidate.evaluated("RESTRICT", DepSpec::parse_restrict)?);
+        let properties = words(candidate.evaluated("PROPERTIES", DepSpec::parse_properties)?);
+        let eclass_dirs = eclass_dirs(self.session, &candidate.ebuild.repository)?;
         Ok(Prepared {
             distfiles: Distfiles::of(candidate)?,
-            restrict: words(candidate.evaluated("RESTRICT", DepSpec::parse_restrict)?),
-            properties: words(candidate.evaluated("PROPERTIES", DepSpec::parse_properties)?),
-            eclass_dirs: eclass_dirs(self.session, &candidate.ebuild.repository)?,
+            isolation: Isolation::new(
+                &self.session.config,
+                candidate,
+                &restrict,
+                &properties,
+                &eclass_dirs,
+                &self.directories.home(),
+            )?,
+            restrict,
+            properties,
+            eclass_dirs,
             use_flags: candidate.config.use_flags.iter().cloned().collect(),
             iuse_effective: candidate.config.iuse_effective.iter().cloned().collect(),
             features: candidate
