@@ -5,6 +5,8 @@
 //! finished when its environment is kept, so a build that is killed at any moment is taken up
 //! from a state that was whole.
 
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -332,8 +334,11 @@ impl Driver {
         }
         if !violations.is_empty() {
             // For those who read the log later; that it cannot be written changes nothing.
-            let log = std::fs::OpenOptions::new().append(true).open(&self.log);
-            let _ = log.and_then(|mut log| std::io::Write::write_all(&mut log, text.as_bytes()));
+            let log = std::fs::OpenOptions::new()
+                .append(true)
+                .custom_flags(nix::libc::O_NOFOLLOW)
+                .open(&self.log);
+            let _ = log.and_then(|mut log| log.write_all(text.as_bytes()));
         }
         violations.count()
     }
@@ -516,7 +521,14 @@ fn keep(raw: &Path, kept: &Path, visible: &Path, phase: &str) -> Result<(), Phas
         let path = path.to_owned();
         move |source| PhaseError::File { path, source }
     };
-    let text = std::fs::read(raw).map_err(failed(raw))?;
+    // What the build put in its place is not followed.
+    let mut file = std::fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK)
+        .open(raw)
+        .map_err(failed(raw))?;
+    let mut text = Vec::new();
+    file.read_to_end(&mut text).map_err(failed(raw))?;
     let mut environment = Environment::parse(&text).map_err(|source| PhaseError::Environment {
         path: raw.to_owned(),
         phase: phase.to_owned(),
@@ -524,6 +536,7 @@ fn keep(raw: &Path, kept: &Path, visible: &Path, phase: &str) -> Result<(), Phas
     })?;
     environment.filter(&Filter::for_save());
     let beside = kept.with_extension("new");
+    let _ = std::fs::remove_file(&beside);
     std::fs::write(&beside, environment.to_bash()).map_err(failed(&beside))?;
     std::fs::rename(&beside, kept).map_err(failed(kept))?;
     std::fs::remove_file(raw).map_err(failed(raw))?;

@@ -60,6 +60,7 @@ impl Build<'_> {
         }
         runtime::write_initial(&private, &initial)?;
         self.write_phase(prepared, sources, token, first)?;
+        self.hand_over(first, prepared)?;
         let setup = ShellSetup {
             directory: private.clone(),
             log: self.directories.log(),
@@ -202,8 +203,9 @@ impl Build<'_> {
                 inside = next;
             }
             let driver = place.as_mut().ok_or(BuildError::Interrupted("phases"))?;
-            self.before(phase, prepared)?;
+            self.before(phase)?;
             self.write_phase(prepared, sources, token, phase)?;
+            self.hand_over(phase, prepared)?;
             driver.confine(prepared.isolation.policy(phase), token);
             if phase == Phase::Pretend {
                 // In a fork of the shell: what pkg_pretend sets is for nobody (PMS 9.1.2).
@@ -262,7 +264,7 @@ impl Build<'_> {
     }
 
     /// What is done for a phase before it begins.
-    fn before(&self, phase: Phase, prepared: &Prepared) -> Result<(), BuildError> {
+    fn before(&self, phase: Phase) -> Result<(), BuildError> {
         match phase {
             Phase::Unpack => self.directories.empty_work()?,
             Phase::Prepare => {
@@ -276,7 +278,7 @@ impl Build<'_> {
             Phase::Install => self.directories.empty_image()?,
             _ => {}
         }
-        self.hand_over(phase, prepared)
+        Ok(())
     }
 
     /// Whether the ebuild, or a default, may have done anything in the phase, so that taking up the
