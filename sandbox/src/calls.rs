@@ -3,6 +3,8 @@
 //! One table for all machines: what a call is called, its number on each, and its shape. The filter
 //! is made from it, and what the filter hands over is taken apart by it.
 
+use std::sync::LazyLock;
+
 /// Which argument is what. A place is a directory's descriptor, if the call takes one, and a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place {
@@ -218,6 +220,23 @@ const fn row(name: &'static str, numbers: [i32; 3], shape: Shape) -> Row {
     }
 }
 
+/// The calls, each at the place of its number.
+type ByNumber = Vec<Option<&'static Row>>;
+
+fn by_number(abi: Abi) -> ByNumber {
+    let mut table = ByNumber::new();
+    for row in CALLS {
+        if let Some(number) = row.number(abi) {
+            let at = number as usize;
+            table.resize(table.len().max(at + 1), None);
+            if let Some(place) = table.get_mut(at) {
+                *place = Some(row);
+            }
+        }
+    }
+    table
+}
+
 /// Which numbers a call came by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Abi {
@@ -240,7 +259,13 @@ impl Row {
 
     /// The call with this number.
     pub(crate) fn find(abi: Abi, number: u32) -> Option<&'static Self> {
-        CALLS.iter().find(|row| row.number(abi) == Some(number))
+        static NATIVE: LazyLock<ByNumber> = LazyLock::new(|| by_number(Abi::Native));
+        static I386: LazyLock<ByNumber> = LazyLock::new(|| by_number(Abi::I386));
+        let table = match abi {
+            Abi::Native => &NATIVE,
+            Abi::I386 => &I386,
+        };
+        table.get(number as usize).copied().flatten()
     }
 }
 
@@ -435,6 +460,18 @@ pub(crate) static CALLS: &[Row] = &[
 mod tests {
     use super::*;
     use std::collections::{HashMap, HashSet};
+
+    #[test]
+    fn calls_are_found_by_their_numbers() {
+        for abi in [Abi::Native, Abi::I386] {
+            for row in CALLS {
+                if let Some(number) = row.number(abi) {
+                    assert_eq!(Row::find(abi, number).map(|row| row.name), Some(row.name));
+                }
+            }
+            assert!(Row::find(abi, 9999).is_none());
+        }
+    }
 
     #[test]
     fn no_number_stands_twice() {

@@ -29,8 +29,8 @@ pub trait Guard: Debug + Send + Sync {
     fn take_trace(&self) -> Trace;
 }
 
-/// A sandbox with its monitor. Dropping it ends the monitor: programs that still run can change
-/// nothing any more.
+/// A sandbox with its monitor, which ends with the last of its programs. Dropping it has the warden
+/// end them, if they are attached.
 #[derive(Debug)]
 pub struct Sandbox {
     monitor: Option<Monitor>,

@@ -45,6 +45,16 @@ pub(crate) fn install(program: &[sock_filter]) -> Result<OwnedFd, Errno> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
+/// The version of the kernel, its first two parts.
+fn kernel() -> (u32, u32) {
+    let release = nix::sys::utsname::uname().map(|name| name.release().to_owned());
+    let release = release.unwrap_or_default();
+    let text = release.to_string_lossy();
+    let mut parts = text.split(|c: char| !c.is_ascii_digit()).map(str::parse);
+    let mut part = || parts.next().and_then(Result::ok).unwrap_or(0);
+    (part(), part())
+}
+
 /// One call that waits for its answer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Notice {
@@ -67,14 +77,14 @@ pub(crate) enum Received {
     Notice(Notice),
     /// All programs have ended.
     Ended,
-    /// The other descriptor became readable.
-    Stopped,
 }
 
 /// The receiving end of a filter.
 #[derive(Debug)]
 pub(crate) struct Listener {
     fd: OwnedFd,
+    /// Whether waiting for a call ends with the last program, as it does since Linux 6.11.
+    ends: bool,
 }
 
 impl Listener {
@@ -89,46 +99,44 @@ impl Listener {
                 SYNC_WAKE_UP,
             )
         };
-        Self { fd }
+        Self {
+            fd,
+            ends: kernel() >= (6, 11),
+        }
     }
 
-    /// Waits for a call, or until `stop` is readable.
+    /// Waits for a call, or until all programs have ended.
     ///
     /// # Errors
     /// The kernel's, which nothing helps against.
-    pub(crate) fn receive(&self, stop: BorrowedFd<'_>) -> io::Result<Received> {
+    pub(crate) fn receive(&self) -> io::Result<Received> {
+        // Asking first whether there is something costs a call each time.
+        let mut ask = !self.ends;
         loop {
-            let mut watched = [
-                PollFd::new(self.fd.as_fd(), PollFlags::POLLIN),
-                PollFd::new(stop, PollFlags::POLLIN),
-            ];
-            match poll(&mut watched, PollTimeout::NONE) {
-                Err(Errno::EINTR) => continue,
-                Err(error) => return Err(error.into()),
-                Ok(_) => {}
-            }
-            let is = |at: usize, flags| {
-                watched
-                    .get(at)
-                    .and_then(|fd| fd.revents())
-                    .is_some_and(|seen| seen.intersects(flags))
-            };
-            if is(0, PollFlags::POLLIN) {
-                match self.take() {
-                    Ok(notice) => return Ok(Received::Notice(notice)),
-                    // The caller was killed meanwhile.
-                    Err(Errno::ENOENT | Errno::EINTR | Errno::EAGAIN) => continue,
-                    Err(error) => return Err(error.into()),
-                }
-            }
-            if is(
-                0,
-                PollFlags::POLLHUP | PollFlags::POLLERR | PollFlags::POLLNVAL,
-            ) {
+            if ask && !self.has_programs()? {
                 return Ok(Received::Ended);
             }
-            if is(1, PollFlags::all()) {
-                return Ok(Received::Stopped);
+            match self.take() {
+                Ok(notice) => return Ok(Received::Notice(notice)),
+                // The caller was killed meanwhile, or the last program has ended.
+                Err(Errno::ENOENT | Errno::EINTR | Errno::EAGAIN) => ask = true,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Waits until there is a call, which gives `true`, or there can be none any more.
+    fn has_programs(&self) -> io::Result<bool> {
+        loop {
+            let mut watched = [PollFd::new(self.fd.as_fd(), PollFlags::POLLIN)];
+            match poll(&mut watched, PollTimeout::NONE) {
+                Err(Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
+                Ok(_) => {
+                    let [seen] = watched;
+                    let seen = seen.revents().unwrap_or(PollFlags::POLLERR);
+                    return Ok(seen.contains(PollFlags::POLLIN));
+                }
             }
         }
     }

@@ -5,11 +5,13 @@
 //! everything else that is allowed is done here, on the file that was decided on.
 
 mod change;
+mod known;
 mod look;
 mod request;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -18,6 +20,7 @@ use nix::libc;
 
 pub(crate) use change::descriptor_of;
 use change::{Change, Made};
+use known::Known;
 use request::{Request, Wish};
 
 use crate::caller::Caller;
@@ -39,6 +42,8 @@ pub const CONTROL: &str = "/dev/ebd-sandbox/";
 #[derive(Debug)]
 pub(crate) struct Shared {
     policy: Mutex<Policy>,
+    /// How often the policy has changed.
+    version: AtomicU64,
     control: Mutex<Option<String>>,
     violations: Mutex<Violations>,
     trace: Mutex<Trace>,
@@ -53,6 +58,7 @@ impl Shared {
     pub(crate) fn new(policy: Policy) -> Self {
         Self {
             policy: Mutex::new(policy),
+            version: AtomicU64::new(0),
             control: Mutex::default(),
             violations: Mutex::default(),
             trace: Mutex::default(),
@@ -62,6 +68,7 @@ impl Shared {
     pub(crate) fn set_policy(&self, policy: Policy, control: Option<String>) {
         *lock(&self.control) = control;
         *lock(&self.policy) = policy;
+        self.version.fetch_add(1, Ordering::Release);
     }
 
     pub(crate) fn policy(&self) -> Policy {
@@ -95,11 +102,10 @@ pub(crate) struct Setup {
     pub(crate) identity: Option<Identity>,
 }
 
-/// A running monitor. Dropping it ends it; programs that still run can change nothing any more.
+/// A running monitor. It ends with the last of the programs.
 #[derive(Debug)]
 pub(crate) struct Monitor {
-    thread: Option<JoinHandle<()>>,
-    stop: Option<OwnedFd>,
+    thread: JoinHandle<()>,
 }
 
 impl Monitor {
@@ -108,7 +114,6 @@ impl Monitor {
     /// # Errors
     /// The rights of the programs' user cannot be had, or no thread can be started.
     pub(crate) fn start(setup: Setup, shared: Arc<Shared>) -> Result<Self, Errno> {
-        let (stopped, stop) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
         let (tell, told) = std::sync::mpsc::channel();
         let thread = std::thread::Builder::new()
             .name("sandbox".into())
@@ -121,30 +126,16 @@ impl Monitor {
                     }
                 };
                 let _ = tell.send(Ok(()));
-                decider.run(&stopped);
+                decider.run();
             })
             .map_err(|_| Errno::EAGAIN)?;
         told.recv().unwrap_or(Err(Errno::EAGAIN))?;
-        Ok(Self {
-            thread: Some(thread),
-            stop: Some(stop),
-        })
+        Ok(Self { thread })
     }
 
     /// Waits until all programs have ended.
-    pub(crate) fn join(mut self) {
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-impl Drop for Monitor {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+    pub(crate) fn join(self) {
+        let _ = self.thread.join();
     }
 }
 
@@ -171,6 +162,8 @@ struct Decider {
     identities_vary: bool,
     /// Whether all programs see the same files at the same paths as this one.
     same_root: bool,
+    /// What was looked at before, with the same result for as long as the policy is the same.
+    known: Known,
 }
 
 impl Decider {
@@ -188,14 +181,15 @@ impl Decider {
             identity: setup.identity,
             identities_vary: false,
             same_root: true,
+            known: Known::default(),
         })
     }
 
-    fn run(mut self, stop: &OwnedFd) {
+    fn run(mut self) {
         loop {
-            match self.listener.receive(stop.as_fd()) {
+            match self.listener.receive() {
                 Ok(Received::Notice(notice)) => self.handle(&notice),
-                Ok(Received::Ended | Received::Stopped) => return,
+                Ok(Received::Ended) => return,
                 Err(error) => {
                     self.shared
                         .escape(format!("calls could not be received: {error}"));
@@ -223,6 +217,9 @@ impl Decider {
             row,
             same_root: self.same_root,
         };
+        if self.watch == Watch::Everything && self.is_known(&request) {
+            return self.listener.proceed(notice);
+        }
         let answer = self.decide(&request);
         if !self.listener.is_waiting(notice) {
             return;
@@ -343,6 +340,7 @@ impl Decider {
                 use std::os::unix::ffi::OsStrExt;
                 let path = Path::new(std::ffi::OsStr::from_bytes(path));
                 lock(&self.shared.policy).add(list, path);
+                self.shared.version.fetch_add(1, Ordering::Release);
                 return true;
             }
         }

@@ -152,7 +152,7 @@ impl Paths {
 }
 
 /// Where a path leads, as far as it exists.
-fn resolved(path: &Path) -> PathBuf {
+pub(crate) fn resolved(path: &Path) -> PathBuf {
     let mut rest = Vec::new();
     let mut head = path;
     loop {

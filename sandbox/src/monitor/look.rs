@@ -18,7 +18,7 @@ use crate::resolve::{Found, Given, Object};
 use crate::trace::{Kind, Outcome};
 
 /// Where paths mean another thing to each process.
-const PERSONAL: [&[u8]; 5] = [
+pub(super) const PERSONAL: [&[u8]; 5] = [
     b"/proc/self",
     b"/proc/thread-self",
     b"/dev/fd",
