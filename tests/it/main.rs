@@ -12,6 +12,7 @@ mod instances;
 mod processors;
 mod regen;
 mod resume;
+mod sandbox;
 mod stopping;
 mod support;
 mod transfer;
