@@ -170,6 +170,8 @@ static bool at_edge;
 static char *arena;
 static size_t arena_used;
 #define ARENA_SIZE (4 << 20)
+// Whether the arguments are in their places already, where a thread changes them.
+static bool arena_filled;
 
 // The digits behind "/race" in kept strings: what `race-path` changes.
 static volatile char *racing[8];
@@ -194,7 +196,9 @@ static void *keep(const void *data, size_t size)
 		arena = need_memory(mmap(NULL, ARENA_SIZE, PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS | low, -1, 0));
 	need(arena_used + size > ARENA_SIZE ? -1 : 0, "arena");
-	void *place = memcpy(arena + arena_used, data, size);
+	void *place = arena + arena_used;
+	if (!arena_filled)
+		memcpy(place, data, size);
 	arena_used += (size + 15) & ~(size_t)15;
 	return place;
 }
@@ -1623,7 +1627,7 @@ static int in_forks(char **a)
 
 /* Races: the same thing N times while a thread changes what it means. */
 
-static volatile bool finished;
+static volatile bool begun, finished;
 
 // Does the thing in a loop and tells how often it went how.
 static int repeat(int count, char **words, void *(*disturb)(void *), void *argument);
@@ -1631,7 +1635,7 @@ static int repeat(int count, char **words, void *(*disturb)(void *), void *argum
 static void *swap_links(void *links)
 {
 	char **names = links;
-	while (!finished)
+	for (; !finished; begun = true)
 		need(syscall(SYS_renameat2, AT_FDCWD, names[0], AT_FDCWD, names[1], 2), "renameat2");
 	return NULL;
 }
@@ -1644,7 +1648,7 @@ static int race_link(char **a)
 static void *rewrite_paths(void *nothing)
 {
 	unsigned random = 1;
-	while (!finished)
+	for (; !finished; begun = true)
 		for (int i = 0; i < racing_count; i++) {
 			random = random * 1103515245 + 12345;
 			*racing[i] = random >> 16 & 1 ? '1' : '0';
@@ -1663,7 +1667,7 @@ static int race_path(char **a)
 static void *replace_descriptor(void *descriptors)
 {
 	int *both = descriptors;
-	for (int turn = 0; !finished; turn = !turn)
+	for (int turn = 0; !finished; turn = !turn, begun = true)
 		dup2(both[turn], 40);
 	return NULL;
 }
@@ -1680,7 +1684,7 @@ static int race_descriptor(char **a)
 static void *change_folder(void *paths)
 {
 	char **names = paths;
-	for (int turn = 0; !finished; turn = !turn)
+	for (int turn = 0; !finished; turn = !turn, begun = true)
 		need(chdir(names[turn]), names[turn]);
 	return NULL;
 }
@@ -1695,7 +1699,7 @@ static volatile struct how racing_how = {O_RDONLY, 0, 0};
 
 static void *change_flags(void *nothing)
 {
-	for (int turn = 0; !finished; turn = !turn) {
+	for (int turn = 0; !finished; turn = !turn, begun = true) {
 		racing_how.flags = turn ? O_WRONLY | O_TRUNC : O_RDONLY;
 		for (volatile int j = 0; j < turn * 100; j++)
 			;
@@ -1715,13 +1719,13 @@ static int race_flags(char **a)
 
 /* Processes that stay. */
 
-// Beats in one directory and tries to write in another, forever.
+// Beats in one directory and tries to write in another, until it is ended, but not forever.
 static void linger(const char *outside, const char *inside, const char *who)
 {
 	char beat[4096], forbidden[4096];
 	snprintf(beat, sizeof beat, "%s/beat-%s", inside, who);
 	snprintf(forbidden, sizeof forbidden, "%s/written-%s", outside, who);
-	for (;;) {
+	for (int i = 0; i < 30000; i++) {
 		int file = open(beat, O_WRONLY | O_CREAT | O_APPEND, 0644);
 		if (file >= 0) {
 			(void)!write(file, "x", 1);
@@ -1731,6 +1735,7 @@ static void linger(const char *outside, const char *inside, const char *who)
 		chmod(outside, 0700);
 		usleep(2000);
 	}
+	_exit(0);
 }
 
 // Starts processes that lie low in several ways, waits until all of them work, and then either stays
@@ -1966,7 +1971,10 @@ static int repeat(int count, char **words, void *(*disturb)(void *), void *argum
 	// So that there is something to change.
 	size_t begin = arena_used;
 	thing->perform(words + 1);
+	arena_filled = true;
 	pthread_create(&thread, NULL, disturb, argument);
+	while (!begun)
+		sched_yield();
 	for (int i = 0; i < count; i++) {
 		arena_used = begin;
 		if (thing->perform(words + 1) >= 0)

@@ -43,10 +43,10 @@ fn counts(stdout: &str) -> [u32; 3] {
 /// must never be. `#` is the number of attempts.
 #[track_caller]
 fn race(attempts: u32, words: &str) -> Run {
-    let free = (0..10).any(|_| {
+    let free = (0..20).any(|_| {
         let place = place();
         let before = place.seen();
-        let words = words.replace('#', "3000");
+        let words = words.replace('#', "20000");
         let outcome = place.run_free(dynamic(), &words, &place.outside());
         outcome.succeeds();
         place.seen() != before
