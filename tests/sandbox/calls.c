@@ -203,6 +203,16 @@ static void *keep(const void *data, size_t size)
 	return place;
 }
 
+// Remembers where `race-path` can change a kept string.
+static void race_within(char *string)
+{
+	char *digit = strstr(string, "/race0");
+	if (!digit || racing_count == 8)
+		return;
+	racing[racing_count] = digit + strlen("/race");
+	racing_count++;
+}
+
 // A string as an argument. While a race is on, its place is the same each time.
 static char *text(const char *string)
 {
@@ -219,15 +229,8 @@ static char *text(const char *string)
 	} else {
 		place = keep(string, strlen(string) + 1);
 	}
-	char *digit = strstr(place, "/race0");
-	if (digit && racing_count < 8) {
-		digit += strlen("/race");
-		for (int i = 0; i < racing_count; i++)
-			if (racing[i] == digit)
-				return place;
-		racing[racing_count] = digit;
-		racing_count++;
-	}
+	if (!arena_filled)
+		race_within(place);
 	return place;
 }
 
@@ -554,7 +557,10 @@ static long do_bind(char **a)
 {
 	struct sockaddr_un place = address(a[0]);
 	int socket_ = need(socket(AF_UNIX, SOCK_STREAM, 0), "socket");
-	long result = CALL(bind, 361, socket_, P(keep(&place, sizeof place)), sizeof place);
+	struct sockaddr_un *kept = keep(&place, sizeof place);
+	if (!arena_filled)
+		race_within(kept->sun_path);
+	long result = CALL(bind, 361, socket_, P(kept), sizeof place);
 	release("", socket_);
 	return result;
 }
