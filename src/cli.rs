@@ -9,6 +9,7 @@ mod paint;
 mod plan;
 mod progress;
 mod regen;
+mod sandboxed;
 mod signals;
 mod transfer;
 
@@ -57,6 +58,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Command::Build(arguments) => build::main(*arguments),
         Command::Regen(arguments) => regen::main(*arguments),
         Command::Transfer(arguments) => transfer::main(&arguments),
+        Command::Sandbox(arguments) => return sandboxed::main(&arguments),
         Command::Completions { shell } => documents::completions(shell),
         Command::Manual { folder } => documents::manual(&folder),
     }

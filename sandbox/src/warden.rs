@@ -7,7 +7,7 @@
 //! it. A process group alone would do neither: any child can leave it with `setsid`.
 
 use std::ffi::OsString;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -18,6 +18,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
+use crate::launch;
 use crate::process::kill_descendants;
 
 /// The hidden first argument by which the `ebd` program becomes a warden.
@@ -38,6 +39,12 @@ pub enum WardenError {
     /// The kernel refused to make this process a subreaper.
     #[error("warden: cannot become a child subreaper")]
     Subreaper(#[source] Errno),
+    /// What stands behind `--sandbox` is not what a supervisor writes.
+    #[error("warden: --sandbox is followed by something else than settings")]
+    Settings,
+    /// The program could not be confined; the supervisor knows why.
+    #[error("warden: {0}")]
+    Sandbox(String),
     /// The program could not be started.
     #[error("warden: cannot start {program:?}")]
     Start {
@@ -49,7 +56,8 @@ pub enum WardenError {
     },
 }
 
-/// The arguments by which the `ebd` program, as a warden, runs a command. It removes `temporary`,
+/// The arguments by which the `ebd` program, as a warden, runs a command; those of a sandbox
+/// ([`Starting::arguments`](crate::launch::Starting::arguments)) come next if there is to be one. It removes `temporary`,
 /// with all that is in it, when everything has ended, however the supervisor did.
 #[must_use]
 pub fn arguments(temporary: Option<&Path>) -> Vec<OsString> {
@@ -75,22 +83,48 @@ pub fn run(command: &[OsString]) -> Result<u8, WardenError> {
         }
         command => (None, command),
     };
+    let (sandbox, command) = match command {
+        [option, rest @ ..] if option == launch::OPTION => {
+            let (settings, channel, command) = launch::parse(rest).ok_or(WardenError::Settings)?;
+            (Some((settings, channel)), command)
+        }
+        command => (None, command),
+    };
     let (program, arguments) = command.split_first().ok_or(WardenError::NoProgram)?;
     nix::sys::prctl::set_child_subreaper(true).map_err(WardenError::Subreaper)?;
     // Away from the terminal: ctrl-C is the supervisor's business, which ends its wardens by closing
     // their control pipes; and a build that asked the terminal for a password would be stopped for
     // ever, as a background process that reads from it, where now it finds that there is none.
-    let _ = nix::unistd::setsid();
-    let child = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::inherit())
-        .process_group(0)
-        .spawn()
-        .map_err(|source| WardenError::Start {
-            program: program.clone(),
-            source,
-        })?;
-    let child = Pid::from_raw(child.id() as i32);
+    let attached = sandbox
+        .as_ref()
+        .is_some_and(|(settings, _)| settings.attached);
+    if !attached {
+        let _ = nix::unistd::setsid();
+    }
+    let mut channel = None;
+    let child = match sandbox {
+        Some((settings, number)) => {
+            let (child, ours) = launch::start(&settings, number, program, arguments)
+                .map_err(WardenError::Sandbox)?;
+            channel = Some(ours);
+            child
+        }
+        None => {
+            let child = Command::new(program)
+                .args(arguments)
+                .stdin(Stdio::inherit())
+                .process_group(0)
+                .spawn()
+                .map_err(|source| WardenError::Start {
+                    program: program.clone(),
+                    source,
+                })?;
+            Pid::from_raw(child.id() as i32)
+        }
+    };
+    if attached {
+        launch::leave_interrupts_to_program();
+    }
     let clean = move || {
         let _ = kill_descendants(Pid::this(), &[], PATIENCE);
         if let Some(folder) = &temporary {
@@ -101,7 +135,10 @@ pub fn run(command: &[OsString]) -> Result<u8, WardenError> {
     std::thread::spawn({
         let clean = clean.clone();
         move || {
-            wait_for_hangup();
+            match channel {
+                Some(channel) if attached => wait_for_hangup(channel.as_fd()),
+                _ => wait_for_hangup(std::io::stdin().as_fd()),
+            }
             clean();
             std::process::exit(137);
         }
@@ -111,11 +148,10 @@ pub fn run(command: &[OsString]) -> Result<u8, WardenError> {
     Ok(status)
 }
 
-/// Returns when the pipe on standard input has no writer any more. Nothing is read from it.
-fn wait_for_hangup() {
-    let stdin = std::io::stdin();
+/// Returns when the pipe or socket has no other end any more. Nothing is read from it.
+fn wait_for_hangup(alive: BorrowedFd<'_>) {
     loop {
-        let mut watched = [PollFd::new(stdin.as_fd(), PollFlags::empty())];
+        let mut watched = [PollFd::new(alive, PollFlags::empty())];
         match poll(&mut watched, PollTimeout::NONE) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(_) => return,
@@ -131,7 +167,7 @@ fn wait_for_hangup() {
 }
 
 /// Reaps every child until `child` has ended and gives its status.
-fn reap_until(child: Pid) -> u8 {
+pub(crate) fn reap_until(child: Pid) -> u8 {
     loop {
         match waitpid(None, None) {
             Ok(WaitStatus::Exited(pid, code)) if pid == child => {

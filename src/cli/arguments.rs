@@ -1,5 +1,6 @@
 //! The command line as it is typed.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -33,6 +34,8 @@ pub(super) enum Command {
     Regen(Box<Regen>),
     /// Copy a metadata cache, also into another format
     Transfer(Transfer),
+    /// Run a command that can change nothing but what it may, or see what it looks at
+    Sandbox(Sandbox),
     /// Print completions for a shell
     #[command(
         after_help = "Example:\n  ebd completions bash >/usr/share/bash-completion/completions/ebd"
@@ -267,6 +270,92 @@ pub(super) struct Transfer {
     /// Print the summary, and errors, as JSON, one object per line
     #[arg(long)]
     pub(super) json: bool,
+}
+
+const SANDBOX_EXAMPLES: &str = "Examples:
+  ebd sandbox --write . -- make -j2
+      Let make change what is in this folder and nothing else.
+  ebd sandbox --write . --write /tmp --net host -- pip install -e .
+      The same with a folder for temporary files and the machine's network.
+  ebd sandbox --write . --trace looked-at.json -- ./configure
+      Write down every path that configure opened, tested or looked for in vain.
+  ebd sandbox --report refused.json -- ./untrusted-script
+      Write what was refused to a file, for another program.
+
+Devices such as /dev/null and the terminal can always be written to. What is
+refused fails with EACCES.
+
+Exit status: that of the command, 128 + n if signal n ended it; 1 if it ended
+well but something was refused; 125 if there could be no sandbox, 126 and 127
+if the command could not be run or found.";
+
+/// Run a command in a sandbox.
+#[derive(Debug, Args)]
+#[command(after_help = SANDBOX_EXAMPLES)]
+pub(super) struct Sandbox {
+    /// What may be changed: a path and all that is below it (repeatable)
+    #[arg(short, long, value_name = "PATH")]
+    pub(super) write: Vec<PathBuf>,
+
+    /// What the command is known to try to change: refused, but not reported (repeatable)
+    #[arg(short, long, value_name = "PATH")]
+    pub(super) predict: Vec<PathBuf>,
+
+    /// What may be neither read nor changed, whatever else is said (repeatable)
+    #[arg(short, long, value_name = "PATH")]
+    pub(super) deny: Vec<PathBuf>,
+
+    /// What may be read, if not everything: the program and its libraries too (repeatable)
+    #[arg(short, long, value_name = "PATH")]
+    pub(super) read: Vec<PathBuf>,
+
+    /// The network: none, one that only leads to itself, or the machine's
+    #[arg(short, long, value_enum, value_name = "WHICH", default_value_t = Net::Loopback)]
+    pub(super) net: Net,
+
+    /// Write every path that was looked at, and what was found, to this file, as JSON
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) trace: Option<PathBuf>,
+
+    /// Write what was refused to this file, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(super) report: Option<PathBuf>,
+
+    /// Do without this if it cannot be had here (repeatable); --help tells the consequences
+    #[arg(long, value_name = "FEATURE", value_parser = features(), long_help = degrade_help())]
+    pub(super) degrade: Vec<sandbox::Feature>,
+
+    /// The command and its arguments
+    #[arg(required = true, value_name = "CMD", trailing_var_arg = true)]
+    pub(super) command: Vec<OsString>,
+}
+
+/// Networks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Net {
+    /// None at all, not even to itself
+    None,
+    /// One that only leads to itself
+    Loopback,
+    /// The machine's
+    Host,
+}
+
+/// Reads the name of a feature of sandboxes.
+fn features() -> impl TypedValueParser<Value = sandbox::Feature> {
+    PossibleValuesParser::new(sandbox::Feature::ALL.map(sandbox::Feature::name))
+        .try_map(|name| sandbox::Feature::named(&name).ok_or("no such feature"))
+}
+
+/// What it means to do without each of them.
+fn degrade_help() -> String {
+    let mut text = String::from(
+        "Do without this if it cannot be had here (repeatable). What it means to be without:",
+    );
+    for feature in sandbox::Feature::ALL {
+        text.push_str(&format!("\n  {feature}: {}", feature.consequence()));
+    }
+    text
 }
 
 /// Reads the name of a format of caches.

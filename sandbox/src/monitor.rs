@@ -1,0 +1,595 @@
+//! The monitor: a thread that decides on the calls of programs that run behind a filter.
+//!
+//! What a program wants is resolved to the file that it would be done to, and looked up in the
+//! policy. What is allowed behind the wall is left to the kernel, which checks the wall once more;
+//! everything else that is allowed is done here, on the file that was decided on.
+
+mod change;
+mod look;
+mod request;
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use nix::errno::Errno;
+use nix::libc;
+
+pub(crate) use change::descriptor_of;
+use change::{Change, Made};
+use request::{Request, Wish};
+
+use crate::caller::Caller;
+use crate::calls::{Abi, Row, Shape};
+use crate::filter::{self, Watch};
+use crate::identity::Identity;
+use crate::listener::{Listener, Notice, Received};
+use crate::policy::{Access, List, Policy, Verdict};
+use crate::resolve::Found;
+use crate::trace::Trace;
+use crate::violation::{COMMAND_LIMIT, Violation, Violations};
+use crate::wall::Wall;
+
+/// Opening a path that begins so, for writing, adds to the policy: the word of a control follows, then
+/// the name of a list, then the path to add.
+pub const CONTROL: &str = "/dev/ebd-sandbox/";
+
+/// What the monitor shares with the one who started it.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    policy: Mutex<Policy>,
+    control: Mutex<Option<String>>,
+    violations: Mutex<Violations>,
+    trace: Mutex<Trace>,
+}
+
+/// What holds even if a thread has panicked with the lock held: every change is one assignment.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    pub(crate) fn new(policy: Policy) -> Self {
+        Self {
+            policy: Mutex::new(policy),
+            control: Mutex::default(),
+            violations: Mutex::default(),
+            trace: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn set_policy(&self, policy: Policy, control: Option<String>) {
+        *lock(&self.control) = control;
+        *lock(&self.policy) = policy;
+    }
+
+    pub(crate) fn policy(&self) -> Policy {
+        lock(&self.policy).clone()
+    }
+
+    pub(crate) fn take_violations(&self) -> Violations {
+        std::mem::take(&mut lock(&self.violations))
+    }
+
+    pub(crate) fn take_trace(&self) -> Trace {
+        std::mem::take(&mut lock(&self.trace))
+    }
+
+    /// Notes that the trace is not the whole truth.
+    fn escape(&self, reason: String) {
+        lock(&self.trace).escape(reason);
+    }
+}
+
+/// What a monitor is made of.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    /// The filter's descriptor.
+    pub(crate) listener: OwnedFd,
+    /// What is watched.
+    pub(crate) watch: Watch,
+    /// The wall that the programs are behind, if there is one.
+    pub(crate) wall: Option<Wall>,
+    /// Whose rights the programs have, if not this process's.
+    pub(crate) identity: Option<Identity>,
+}
+
+/// A running monitor. Dropping it ends it; programs that still run can change nothing any more.
+#[derive(Debug)]
+pub(crate) struct Monitor {
+    thread: Option<JoinHandle<()>>,
+    stop: Option<OwnedFd>,
+}
+
+impl Monitor {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// The rights of the programs' user cannot be had, or no thread can be started.
+    pub(crate) fn start(setup: Setup, shared: Arc<Shared>) -> Result<Self, Errno> {
+        let (stopped, stop) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
+        let (tell, told) = std::sync::mpsc::channel();
+        let thread = std::thread::Builder::new()
+            .name("sandbox".into())
+            .spawn(move || {
+                let decider = match Decider::new(setup, shared) {
+                    Ok(decider) => decider,
+                    Err(error) => {
+                        let _ = tell.send(Err(error));
+                        return;
+                    }
+                };
+                let _ = tell.send(Ok(()));
+                decider.run(&stopped);
+            })
+            .map_err(|_| Errno::EAGAIN)?;
+        told.recv().unwrap_or(Err(Errno::EAGAIN))?;
+        Ok(Self {
+            thread: Some(thread),
+            stop: Some(stop),
+        })
+    }
+
+    /// Waits until all programs have ended.
+    pub(crate) fn join(mut self) {
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Monitor {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What is said to a call.
+#[derive(Debug)]
+enum Answer {
+    /// The kernel does it.
+    Proceed,
+    /// It fails.
+    Fail(Errno),
+    /// It is done here.
+    Make(Change),
+}
+
+/// The state of the thread.
+struct Decider {
+    listener: Arc<Listener>,
+    shared: Arc<Shared>,
+    watch: Watch,
+    wall: Option<Wall>,
+    /// Whose rights this thread has.
+    identity: Option<Identity>,
+    /// Whether a program may have become another user since.
+    identities_vary: bool,
+    /// Whether all programs see the same files at the same paths as this one.
+    same_root: bool,
+}
+
+impl Decider {
+    fn new(setup: Setup, shared: Arc<Shared>) -> Result<Self, Errno> {
+        // A mask of its own for what it makes.
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_FS)?;
+        if let Some(identity) = &setup.identity {
+            identity.adopt()?;
+        }
+        Ok(Self {
+            listener: Arc::new(Listener::new(setup.listener)),
+            shared,
+            watch: setup.watch,
+            wall: setup.wall,
+            identity: setup.identity,
+            identities_vary: false,
+            same_root: true,
+        })
+    }
+
+    fn run(mut self, stop: &OwnedFd) {
+        loop {
+            match self.listener.receive(stop.as_fd()) {
+                Ok(Received::Notice(notice)) => self.handle(&notice),
+                Ok(Received::Ended | Received::Stopped) => return,
+                Err(error) => {
+                    self.shared
+                        .escape(format!("calls could not be received: {error}"));
+                    return;
+                }
+            }
+        }
+    }
+
+    fn handle(&mut self, notice: &Notice) {
+        let abi = match filter::is_native(notice.arch) {
+            true => Abi::Native,
+            false => Abi::I386,
+        };
+        let Some(row) = Row::find(abi, notice.number) else {
+            // The filter hands over nothing else.
+            return self.listener.fail(notice, Errno::ENOSYS);
+        };
+        let request = Request {
+            notice: *notice,
+            caller: Caller {
+                thread: notice.thread,
+            },
+            abi,
+            row,
+            same_root: self.same_root,
+        };
+        let answer = self.decide(&request);
+        if !self.listener.is_waiting(notice) {
+            return;
+        }
+        match answer {
+            Answer::Proceed => self.listener.proceed(notice),
+            Answer::Fail(error) => self.listener.fail(notice, error),
+            Answer::Make(change) => self.make(&request, change),
+        }
+    }
+
+    fn decide(&mut self, request: &Request) -> Answer {
+        match request.row.shape {
+            Shape::Root => {
+                self.same_root = false;
+                Answer::Proceed
+            }
+            Shape::Identity => {
+                self.identities_vary = true;
+                Answer::Proceed
+            }
+            Shape::Refused => self.refuse(request),
+            Shape::Look { .. } | Shape::List => {
+                self.trace_look(request);
+                Answer::Proceed
+            }
+            _ if self.control(request) => Answer::Make(Change::Open {
+                found: match null() {
+                    Ok(found) => found,
+                    Err(error) => return Answer::Fail(error),
+                },
+                flags: libc::O_WRONLY,
+                mode: 0,
+            }),
+            Shape::Open { .. } | Shape::Execute { .. } if self.only_traces(request) => {
+                self.trace_look(request);
+                Answer::Proceed
+            }
+            _ => {
+                let wish = request.wish();
+                if self.watch == Watch::Everything {
+                    self.trace_wish(request, wish.as_ref());
+                }
+                match wish {
+                    Ok(Wish::Free) => Answer::Proceed,
+                    Ok(Wish::Change(change)) => self.decide_change(request, change),
+                    Ok(Wish::Read {
+                        found,
+                        flags,
+                        opens,
+                    }) => self.decide_read(request, found, flags, opens),
+                    Err(Errno::EPERM)
+                        if request.caller.path(1).is_err_and(|e| e == Errno::EPERM) =>
+                    {
+                        self.violate(request, Access::Write, Path::new("(unreadable)"));
+                        self.shared
+                            .escape("a program's memory was closed".to_owned());
+                        Answer::Fail(Errno::EACCES)
+                    }
+                    // Behind the wall the kernel says the same, or meanwhile knows better.
+                    Err(_) if self.wall.is_some() && !is_by_address(request) => Answer::Proceed,
+                    Err(error) => Answer::Fail(error),
+                }
+            }
+        }
+    }
+
+    /// Whether the call only looks, at what may be looked at.
+    fn only_traces(&self, request: &Request) -> bool {
+        let looks = match request.row.shape {
+            Shape::Open { flags, .. } => !filter::changes(request.int(flags)),
+            _ => true,
+        };
+        looks && self.watch == Watch::Everything && !lock(&self.shared.policy).restricts_reading()
+    }
+
+    /// Calls that nobody may make. Where they could not have done anything, there is nothing to
+    /// tell either.
+    fn refuse(&self, request: &Request) -> Answer {
+        if lock(&self.shared.policy).is_free() && self.wall.is_none() {
+            return Answer::Proceed;
+        }
+        if request.caller.is_mighty() {
+            self.violate(request, Access::Write, &request.raw_path());
+        }
+        Answer::Fail(Errno::EPERM)
+    }
+
+    /// Whether the call is one that adds to the policy, which has then been done.
+    fn control(&self, request: &Request) -> bool {
+        let Shape::Open { place, .. } = request.row.shape else {
+            return false;
+        };
+        let control = lock(&self.shared.control);
+        let Some(word) = control.as_deref() else {
+            return false;
+        };
+        let Ok(path) = request.text(place) else {
+            return false;
+        };
+        let Some(rest) = path
+            .to_bytes()
+            .strip_prefix(CONTROL.as_bytes())
+            .and_then(|rest| rest.strip_prefix(word.as_bytes()))
+            .and_then(|rest| rest.strip_prefix(b"/"))
+        else {
+            return false;
+        };
+        for (name, list) in [
+            ("read", List::Read),
+            ("write", List::Write),
+            ("predict", List::Predict),
+            ("deny", List::Deny),
+        ] {
+            if let Some(path) = rest.strip_prefix(name.as_bytes()) {
+                use std::os::unix::ffi::OsStrExt;
+                let path = Path::new(std::ffi::OsStr::from_bytes(path));
+                lock(&self.shared.policy).add(list, path);
+                return true;
+            }
+        }
+        false
+    }
+
+    fn decide_change(&self, request: &Request, change: Change) -> Answer {
+        let policy = lock(&self.shared.policy);
+        let paths = change.paths();
+        // Pipes, sockets and memory have no names, and nothing outside to change.
+        if paths.iter().all(|path| is_anonymous(path)) {
+            return Answer::Proceed;
+        }
+        let mut verdict = Verdict::Allowed;
+        for path in &paths {
+            match policy.decide(Access::Write, path) {
+                Verdict::Allowed => {}
+                Verdict::Predicted => verdict = Verdict::Predicted,
+                Verdict::Denied => {
+                    if let Some(error) = is_needless(&change) {
+                        return Answer::Fail(error);
+                    }
+                    let quiet = match request.row.shape {
+                        // The C library knocks at the sockets of daemons without being asked.
+                        Shape::Connect | Shape::Sendto | Shape::Socketcall => true,
+                        _ => change.replaces_device(),
+                    };
+                    let path = path.to_path_buf();
+                    drop(policy);
+                    if !quiet {
+                        self.violate(request, Access::Write, &path);
+                    }
+                    return Answer::Fail(Errno::EACCES);
+                }
+            }
+        }
+        if verdict == Verdict::Predicted {
+            return Answer::Fail(is_needless(&change).unwrap_or(Errno::EACCES));
+        }
+        if change.replaces_device() && !policy.is_free() {
+            return Answer::Fail(Errno::EACCES);
+        }
+        // A name inside for a file outside would let it be changed there. Programs copy then.
+        if let Change::Link(source, _) = &change
+            && policy.decide(Access::Write, &source.path) != Verdict::Allowed
+        {
+            return Answer::Fail(Errno::EXDEV);
+        }
+        let walled = |path: &Path| {
+            self.wall
+                .as_ref()
+                .is_some_and(|wall| wall.covers(path) && policy.is_whole_below(path))
+        };
+        let source_is_walled = match &change {
+            Change::Link(source, _) => walled(&source.path),
+            _ => true,
+        };
+        let kernel =
+            change.is_seen_by_wall() && source_is_walled && paths.iter().all(|p| walled(p));
+        if kernel || is_terminal(&change) {
+            Answer::Proceed
+        } else {
+            Answer::Make(change)
+        }
+    }
+
+    fn decide_read(&self, request: &Request, found: Found, flags: i32, opens: bool) -> Answer {
+        let path = match &found {
+            Found::Object(object) => object.path.clone(),
+            Found::Missing(entry) => entry.path.clone(),
+        };
+        let policy = lock(&self.shared.policy);
+        if !policy.restricts_reading() {
+            // What stands in memory may be other flags by the time the kernel reads them.
+            let raced = request.row.shape == Shape::Openat2 && self.wall.is_none();
+            return match raced {
+                true => Answer::Make(Change::Open {
+                    found,
+                    flags,
+                    mode: 0,
+                }),
+                false => Answer::Proceed,
+            };
+        }
+        // Descriptors of what has no name, and what the kernel makes up for each process.
+        if is_anonymous(&path) || path.starts_with("/proc") {
+            return Answer::Proceed;
+        }
+        match policy.decide(Access::Read, &path) {
+            Verdict::Allowed => {}
+            Verdict::Predicted => return Answer::Fail(Errno::EACCES),
+            Verdict::Denied => {
+                drop(policy);
+                self.violate(request, Access::Read, &path);
+                return Answer::Fail(Errno::EACCES);
+            }
+        }
+        let plain = match &found {
+            Found::Object(object) => object.kind().is_ok_and(|kind| {
+                use nix::sys::stat::SFlag;
+                kind == SFlag::S_IFREG || kind == SFlag::S_IFDIR
+            }),
+            Found::Missing(_) => false,
+        };
+        if opens && plain {
+            Answer::Make(Change::Open {
+                found,
+                flags,
+                mode: 0,
+            })
+        } else {
+            Answer::Proceed
+        }
+    }
+
+    fn violate(&self, request: &Request, access: Access, path: &Path) {
+        let violation = Violation {
+            program: request.caller.program(),
+            call: request.row.name,
+            access,
+            path: path.to_owned(),
+            command: request.caller.command(COMMAND_LIMIT),
+        };
+        if self.listener.is_waiting(&request.notice) {
+            lock(&self.shared.violations).add(violation);
+        }
+    }
+
+    /// Makes a change and answers the call.
+    fn make(&self, request: &Request, change: Change) {
+        let close_on_exec = match (&change, request.row.shape) {
+            (Change::Open { flags, .. }, _) => flags & libc::O_CLOEXEC != 0,
+            _ => false,
+        };
+        let asks = self.identities_vary || change.makes();
+        let other = match asks.then(|| request.caller.identity()) {
+            Some(None) => return self.listener.fail(&request.notice, Errno::EACCES),
+            Some(other) => other,
+            None => None,
+        };
+        if let Some((_, umask)) = &other {
+            nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(*umask));
+        }
+        let adopted = match &other {
+            Some((identity, _)) if self.identities_vary => Some(identity.adopt()),
+            _ => None,
+        };
+        if let Some(Err(error)) = adopted {
+            return self.listener.fail(&request.notice, error);
+        }
+        if change.may_wait() {
+            // It is made by a thread of its own, with the rights that this one has now.
+            let listener = Arc::clone(&self.listener);
+            let notice = request.notice;
+            let started = std::thread::Builder::new()
+                .name("sandbox-wait".into())
+                .spawn(move || answer(&listener, &notice, change.make(), close_on_exec));
+            if started.is_err() {
+                self.listener.fail(&request.notice, Errno::EAGAIN);
+            }
+        } else {
+            answer(
+                &self.listener,
+                &request.notice,
+                change.make(),
+                close_on_exec,
+            );
+        }
+        if adopted.is_some() {
+            let own = match &self.identity {
+                Some(identity) => Ok(identity.clone()),
+                None => Identity::own(),
+            };
+            // It had them before, so it can have them again.
+            if own.and_then(|identity| identity.adopt()).is_err() {
+                self.shared
+                    .escape("the monitor lost its own rights".to_owned());
+            }
+        }
+    }
+}
+
+/// Tells the program what came of a change.
+fn answer(listener: &Listener, notice: &Notice, made: Result<Made, Errno>, close_on_exec: bool) {
+    match made {
+        Ok(Made::Value(value)) => listener.give(notice, value),
+        Ok(Made::Descriptor(fd)) => listener.give_descriptor(notice, fd.as_fd(), close_on_exec),
+        Err(error) => listener.fail(notice, error),
+    }
+}
+
+/// `/dev/null`, held open.
+fn null() -> Result<Found, Errno> {
+    use crate::resolve::Object;
+    let fd = nix::fcntl::open(
+        "/dev/null",
+        nix::fcntl::OFlag::O_PATH | nix::fcntl::OFlag::O_CLOEXEC,
+        nix::sys::stat::Mode::empty(),
+    )?;
+    Ok(Found::Object(Object {
+        fd,
+        path: PathBuf::from("/dev/null"),
+    }))
+}
+
+/// Whether the kernel's name is none in any directory.
+fn is_anonymous(path: &Path) -> bool {
+    !path.is_absolute() || path.as_os_str().as_encoded_bytes().starts_with(b"/memfd:")
+}
+
+/// Whether what the call is about stands in memory that others may change, outside the wall's sight.
+fn is_by_address(request: &Request) -> bool {
+    matches!(
+        request.row.shape,
+        Shape::Connect | Shape::Sendto | Shape::Sendmsg | Shape::Sendmmsg | Shape::Socketcall
+    )
+}
+
+/// Why a change would fail even if it were allowed, as far as many programs count on it: directories
+/// are made that are there already, and what is not there is removed.
+fn is_needless(change: &Change) -> Option<Errno> {
+    match change {
+        Change::Mkdir(entry, _)
+        | Change::Mknod(entry, ..)
+        | Change::Symlink(_, entry)
+        | Change::Link(_, entry)
+            if entry.exists() =>
+        {
+            Some(Errno::EEXIST)
+        }
+        Change::Remove { entry, .. } | Change::Rename { old: entry, .. } if !entry.exists() => {
+            Some(Errno::ENOENT)
+        }
+        _ => None,
+    }
+}
+
+/// Whether a device is opened, which may mean the program's own terminal.
+fn is_terminal(change: &Change) -> bool {
+    match change {
+        Change::Open {
+            found: Found::Object(object),
+            ..
+        } => {
+            object.path.starts_with("/dev")
+                && object
+                    .kind()
+                    .is_ok_and(|kind| kind == nix::sys::stat::SFlag::S_IFCHR)
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,384 @@
+//! A change that a program wants to make, resolved, and how it is made in the program's place.
+//!
+//! Making it here works on descriptors, so what was decided on is what is changed, whatever other
+//! processes do to paths and memory meanwhile.
+
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, open, openat};
+use nix::libc;
+use nix::sys::stat::{Mode, SFlag, mkdirat, mknodat};
+use nix::unistd::{Gid, LinkatFlags, Uid, UnlinkatFlags, fchownat, linkat, symlinkat, unlinkat};
+
+use crate::resolve::{Entry, Found, Object};
+
+/// The two times of a file; none for now.
+pub(super) type TimePair = Option<[libc::timespec; 2]>;
+
+/// A change, with what it is made to held open.
+#[derive(Debug)]
+pub(super) enum Change {
+    /// Opening, for reading too where that has to be done here.
+    Open {
+        /// What is opened.
+        found: Found,
+        /// `O_` flags.
+        flags: i32,
+        /// The mode of what is made.
+        mode: u32,
+    },
+    Mkdir(Entry, u32),
+    Mknod(Entry, u32, u64),
+    Symlink(CString, Entry),
+    Remove {
+        entry: Entry,
+        directory: bool,
+    },
+    Link(Object, Entry),
+    Rename {
+        old: Entry,
+        new: Entry,
+        flags: u32,
+    },
+    Chmod(Object, u32),
+    Chown(Object, u32, u32),
+    Truncate(Object, i64),
+    Utime(Object, TimePair),
+    Setxattr {
+        object: Object,
+        name: CString,
+        value: Vec<u8>,
+        flags: i32,
+    },
+    Removexattr(Object, CString),
+    /// The kernel's own flags of an inode, set through a descriptor that is open.
+    SetFlags(Object),
+    /// A socket of the program's is given a name.
+    Bind(OwnedFd, Entry),
+    /// A socket of the program's is connected to one with a name.
+    Connect(OwnedFd, Object),
+    /// Something is sent to a socket with a name.
+    Send {
+        socket: OwnedFd,
+        data: Vec<u8>,
+        flags: i32,
+        to: Object,
+    },
+}
+
+/// What a change that was made here gives to the program.
+#[derive(Debug)]
+pub(super) enum Made {
+    /// A number.
+    Value(i64),
+    /// An open file.
+    Descriptor(OwnedFd),
+}
+
+impl Change {
+    /// The paths that are changed.
+    pub(super) fn paths(&self) -> Vec<&Path> {
+        match self {
+            Self::Open { found, .. } => vec![match found {
+                Found::Object(object) => &object.path,
+                Found::Missing(entry) => &entry.path,
+            }],
+            Self::Mkdir(entry, _)
+            | Self::Mknod(entry, ..)
+            | Self::Symlink(_, entry)
+            | Self::Remove { entry, .. }
+            | Self::Link(_, entry)
+            | Self::Bind(_, entry) => vec![&entry.path],
+            Self::Rename { old, new, .. } => vec![&old.path, &new.path],
+            Self::Chmod(object, _)
+            | Self::Chown(object, ..)
+            | Self::Truncate(object, _)
+            | Self::Utime(object, _)
+            | Self::Setxattr { object, .. }
+            | Self::Removexattr(object, _)
+            | Self::SetFlags(object)
+            | Self::Connect(_, object)
+            | Self::Send { to: object, .. } => vec![&object.path],
+        }
+    }
+
+    /// Whether a wall sees it.
+    pub(super) fn is_seen_by_wall(&self) -> bool {
+        match self {
+            Self::Open { .. }
+            | Self::Mkdir(..)
+            | Self::Mknod(..)
+            | Self::Symlink(..)
+            | Self::Remove { .. }
+            | Self::Link(..)
+            | Self::Rename { .. }
+            | Self::Truncate(..)
+            | Self::Bind(..)
+            // It is made through a descriptor, which nobody can make another meanwhile.
+            | Self::SetFlags(_) => true,
+            Self::Chmod(..)
+            | Self::Chown(..)
+            | Self::Utime(..)
+            | Self::Setxattr { .. }
+            | Self::Removexattr(..)
+            | Self::Connect(..)
+            | Self::Send { .. } => false,
+        }
+    }
+
+    /// Whether it makes something, whose mode the program's mask lessens.
+    pub(super) fn makes(&self) -> bool {
+        matches!(
+            self,
+            Self::Open {
+                found: Found::Missing(_),
+                ..
+            } | Self::Mkdir(..)
+                | Self::Mknod(..)
+                | Self::Bind(..)
+        ) || matches!(self, Self::Open { flags, .. } if flags & libc::O_TMPFILE == libc::O_TMPFILE)
+    }
+
+    /// Whether the name that is taken away or replaced is a device.
+    pub(super) fn replaces_device(&self) -> bool {
+        let is_device = |entry: &Entry| {
+            let path = &entry.path;
+            path.parent() == Some(Path::new("/dev")) && entry.exists()
+        };
+        match self {
+            Self::Remove { entry, .. } => is_device(entry),
+            Self::Rename { old, new, .. } => is_device(old) || is_device(new),
+            _ => false,
+        }
+    }
+
+    /// Whether making it may take as long as another process likes.
+    pub(super) fn may_wait(&self) -> bool {
+        match self {
+            Self::Connect(..) | Self::Send { .. } => true,
+            Self::Open {
+                found: Found::Object(object),
+                ..
+            } => object.kind().is_ok_and(|kind| kind == SFlag::S_IFIFO),
+            _ => false,
+        }
+    }
+
+    /// Makes the change.
+    ///
+    /// # Errors
+    /// What the kernel says, which is what it would tell the program.
+    pub(super) fn make(self) -> Result<Made, Errno> {
+        let no_mode = Mode::empty();
+        match self {
+            Self::Open { found, flags, mode } => return make_open(&found, flags, mode),
+            Self::Mkdir(entry, mode) => {
+                mkdirat(&entry.parent, entry.name.as_c_str(), permissions(mode))?;
+            }
+            Self::Mknod(entry, mode, device) => mknodat(
+                &entry.parent,
+                entry.name.as_c_str(),
+                SFlag::from_bits_truncate(mode) & SFlag::S_IFMT,
+                permissions(mode),
+                device,
+            )?,
+            Self::Symlink(target, entry) => {
+                symlinkat(target.as_c_str(), &entry.parent, entry.name.as_c_str())?;
+            }
+            Self::Remove { entry, directory } => {
+                let flag = match directory {
+                    true => UnlinkatFlags::RemoveDir,
+                    false => UnlinkatFlags::NoRemoveDir,
+                };
+                unlinkat(&entry.parent, entry.name.as_c_str(), flag)?;
+            }
+            Self::Link(object, entry) => {
+                // Links are made of names alone, but for those who may read everything.
+                linkat(
+                    AT_FDCWD,
+                    &object.handle(),
+                    &entry.parent,
+                    entry.name.as_c_str(),
+                    LinkatFlags::AT_SYMLINK_FOLLOW,
+                )?;
+            }
+            Self::Rename { old, new, flags } => rename(&old, &new, flags)?,
+            Self::Chmod(object, mode) => {
+                if object.kind()? == SFlag::S_IFLNK {
+                    return Err(Errno::EOPNOTSUPP);
+                }
+                let mode = permissions(mode);
+                nix::sys::stat::fchmodat(
+                    AT_FDCWD,
+                    &object.handle(),
+                    mode,
+                    nix::sys::stat::FchmodatFlags::FollowSymlink,
+                )?;
+            }
+            Self::Chown(object, uid, gid) => {
+                let some = |id: u32| (id != u32::MAX).then_some(id);
+                fchownat(
+                    &object.fd,
+                    "",
+                    some(uid).map(Uid::from_raw),
+                    some(gid).map(Gid::from_raw),
+                    AtFlags::AT_EMPTY_PATH,
+                )?;
+            }
+            Self::Truncate(object, length) => {
+                // Opened rather than truncated by its name: that is what finds out that a program runs.
+                let file = open(
+                    &object.handle(),
+                    OFlag::O_WRONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK,
+                    no_mode,
+                )?;
+                nix::unistd::ftruncate(&file, length)?;
+            }
+            Self::Utime(object, times) => set_times(&object, times)?,
+            Self::Setxattr {
+                object,
+                name,
+                value,
+                flags,
+            } => set_attribute(&object, &name, &value, flags)?,
+            Self::Removexattr(object, name) => remove_attribute(&object, &name)?,
+            // The kernel does it.
+            Self::SetFlags(_) => return Err(Errno::EPERM),
+            Self::Bind(socket, entry) => {
+                let name = [
+                    b"/proc/self/fd/",
+                    entry.parent.as_raw_fd().to_string().as_bytes(),
+                    b"/",
+                    entry.name.as_bytes(),
+                ]
+                .concat();
+                let address = nix::sys::socket::UnixAddr::new(std::ffi::OsStr::from_bytes(&name))?;
+                nix::sys::socket::bind(socket.as_raw_fd(), &address)?;
+            }
+            Self::Connect(socket, object) => {
+                let address = nix::sys::socket::UnixAddr::new(&object.handle())?;
+                nix::sys::socket::connect(socket.as_raw_fd(), &address)?;
+            }
+            Self::Send {
+                socket,
+                data,
+                flags,
+                to,
+            } => {
+                let address = nix::sys::socket::UnixAddr::new(&to.handle())?;
+                let flags = nix::sys::socket::MsgFlags::from_bits_truncate(flags);
+                let sent = nix::sys::socket::sendto(socket.as_raw_fd(), &data, &address, flags)?;
+                return Ok(Made::Value(i64::try_from(sent).unwrap_or(i64::MAX)));
+            }
+        }
+        Ok(Made::Value(0))
+    }
+}
+
+/// The bits of a mode that are no kind of file.
+fn permissions(mode: u32) -> Mode {
+    Mode::from_bits_truncate(mode & 0o7777)
+}
+
+/// Opens for the program.
+fn make_open(found: &Found, flags: i32, mode: u32) -> Result<Made, Errno> {
+    // Not the terminal of this process, and no descriptor that other programs inherit from it.
+    let mut given = OFlag::from_bits_retain(flags) | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let fd = match found {
+        Found::Missing(entry) => {
+            let name = entry.name.as_c_str();
+            given |= OFlag::O_NOFOLLOW;
+            openat(&entry.parent, name, given, permissions(mode))?
+        }
+        Found::Object(object) => {
+            if given.contains(OFlag::O_CREAT | OFlag::O_EXCL) {
+                return Err(Errno::EEXIST);
+            }
+            if object.kind()? == SFlag::S_IFLNK && !given.contains(OFlag::O_PATH) {
+                return Err(Errno::ELOOP);
+            }
+            if given.contains(OFlag::O_CREAT) && object.kind()? == SFlag::S_IFDIR {
+                return Err(Errno::EISDIR);
+            }
+            // The handle is a link, which is to be followed.
+            given &= !(OFlag::O_NOFOLLOW | OFlag::O_CREAT);
+            open(&object.handle(), given, permissions(mode))?
+        }
+    };
+    Ok(Made::Descriptor(fd))
+}
+
+fn rename(old: &Entry, new: &Entry, flags: u32) -> Result<(), Errno> {
+    // SAFETY: the names outlive the call.
+    Errno::result(unsafe {
+        libc::syscall(
+            libc::SYS_renameat2,
+            old.parent.as_raw_fd(),
+            old.name.as_ptr(),
+            new.parent.as_raw_fd(),
+            new.name.as_ptr(),
+            flags,
+        )
+    })
+    .map(drop)
+}
+
+fn set_times(object: &Object, times: TimePair) -> Result<(), Errno> {
+    let times = times.as_ref().map_or(std::ptr::null(), |t| t.as_ptr());
+    // SAFETY: the times outlive the call, and the name is empty.
+    Errno::result(unsafe {
+        libc::utimensat(
+            object.fd.as_raw_fd(),
+            c"".as_ptr(),
+            times,
+            libc::AT_EMPTY_PATH,
+        )
+    })
+    .map(drop)
+}
+
+/// The object's name here, for calls that take nothing else.
+fn handle(object: &Object) -> Result<CString, Errno> {
+    CString::new(object.handle().as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)
+}
+
+fn set_attribute(object: &Object, name: &CStr, value: &[u8], flags: i32) -> Result<(), Errno> {
+    let path = handle(object)?;
+    // SAFETY: path, name and value outlive the call.
+    Errno::result(unsafe {
+        libc::setxattr(
+            path.as_ptr(),
+            name.as_ptr(),
+            value.as_ptr().cast(),
+            value.len(),
+            flags,
+        )
+    })
+    .map(drop)
+}
+
+fn remove_attribute(object: &Object, name: &CStr) -> Result<(), Errno> {
+    let path = handle(object)?;
+    // SAFETY: path and name outlive the call.
+    Errno::result(unsafe { libc::removexattr(path.as_ptr(), name.as_ptr()) }).map(drop)
+}
+
+/// A descriptor of another process, as one of ours for the same open file.
+///
+/// # Errors
+/// `EBADF` if there is none, `EPERM` if the process is closed to us.
+pub(crate) fn descriptor_of(process: i32, number: i32) -> Result<OwnedFd, Errno> {
+    let own = |result| {
+        // SAFETY: the kernel has just made this descriptor for us.
+        Errno::result(result).map(|fd| unsafe { OwnedFd::from_raw_fd(fd as i32) })
+    };
+    // SAFETY: the call takes numbers.
+    let process = own(unsafe { libc::syscall(libc::SYS_pidfd_open, process, 0) })?;
+    let process: BorrowedFd<'_> = process.as_fd();
+    // SAFETY: as above.
+    own(unsafe { libc::syscall(libc::SYS_pidfd_getfd, process.as_raw_fd(), number, 0) })
+}

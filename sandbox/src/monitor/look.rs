@@ -1,0 +1,355 @@
+//! Telling what a program finds when it looks: the same is looked at here, the way it would be.
+
+use std::ffi::{CStr, CString, OsStr};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::readlink;
+use nix::libc;
+use nix::sys::stat::SFlag;
+
+use super::change::Change;
+use super::request::{Request, Wish};
+use super::{Decider, lock};
+use crate::calls::{Look, Place, Shape, Subject};
+use crate::resolve::{Found, Given, Object};
+use crate::trace::{Kind, Outcome};
+
+/// Where paths mean another thing to each process.
+const PERSONAL: [&[u8]; 5] = [
+    b"/proc/self",
+    b"/proc/thread-self",
+    b"/dev/fd",
+    b"/dev/std",
+    b"/proc/mounts",
+];
+
+impl Decider {
+    /// Notes a call that only looks.
+    pub(super) fn trace_look(&self, request: &Request) {
+        if !matches!(self.watch, crate::filter::Watch::Everything) {
+            return;
+        }
+        let looked = match request.row.shape {
+            Shape::Open { place, flags, .. } => {
+                let flags = request.int(flags);
+                look_at(request, place, |name| opened(name, flags))
+                    .map(|(path, outcome)| (path, Kind::Open, outcome))
+            }
+            Shape::Execute { place, flags } => {
+                let flags = flags.map_or(0, |flags| request.int(flags));
+                run(request, place, flags).map(|(path, outcome)| (path, Kind::Execute, outcome))
+            }
+            Shape::List => listed(request).map(|path| (path, Kind::List, None)),
+            Shape::Look { subject, look } => {
+                asked(request, subject, look).map(|(path, outcome)| (path, kind(look), outcome))
+            }
+            _ => return,
+        };
+        match looked {
+            Ok((path, kind, outcome)) => {
+                if self.listener.is_waiting(&request.notice) {
+                    lock(&self.shared.trace).add(&path, kind, outcome);
+                }
+            }
+            // No path was named: the descriptor itself was asked, or the address is none.
+            Err(Errno::EBADF | Errno::EFAULT | Errno::ENAMETOOLONG | Errno::ENOTSOCK) => {}
+            Err(error) => {
+                if self.listener.is_waiting(&request.notice) {
+                    self.shared.escape(format!(
+                        "{}: what {} asked cannot be seen: {error}",
+                        request.caller.program().display(),
+                        request.row.name
+                    ));
+                }
+            }
+        }
+    }
+
+    /// Notes a call that changes something, or that was resolved for another reason.
+    pub(super) fn trace_wish(&self, request: &Request, wish: Result<&Wish, &Errno>) {
+        let places: &[Place] = match request.row.shape {
+            Shape::Open { place, .. }
+            | Shape::Mkdir { place, .. }
+            | Shape::Mknod { place, .. }
+            | Shape::Symlink { place }
+            | Shape::Unlink { place, .. }
+            | Shape::Execute { place, .. } => &[place],
+            Shape::Openat2 => &[Place {
+                dir: Some(0),
+                path: 1,
+            }],
+            Shape::Creat | Shape::Rmdir | Shape::Truncate { .. } => &[Place { dir: None, path: 0 }],
+            Shape::Link { old, new, .. } | Shape::Rename { old, new, .. } => &[old, new],
+            Shape::Chmod { subject, .. }
+            | Shape::Chown { subject, .. }
+            | Shape::Utime { subject, .. }
+            | Shape::Setxattr { subject, .. }
+            | Shape::Removexattr { subject, .. } => match subject {
+                Subject::Path { place, .. } => &[place],
+                Subject::Descriptor(_) => return,
+            },
+            _ => return,
+        };
+        let kind = match (&wish, request.row.shape) {
+            (_, Shape::Execute { .. }) => Kind::Execute,
+            (Ok(Wish::Read { .. }), _) => Kind::Open,
+            _ => Kind::Change,
+        };
+        let outcome = match wish {
+            Err(&error) => Some(error),
+            Ok(Wish::Change(change)) => foreseen(change),
+            Ok(_) => None,
+        };
+        for &place in places {
+            if let Ok(text) = request.text(place)
+                && let Ok(path) = absolute(request, place, &text)
+                && self.listener.is_waiting(&request.notice)
+            {
+                lock(&self.shared.trace).add(&path, kind, outcome);
+            }
+        }
+    }
+}
+
+/// The kind of access that a way of looking is.
+fn kind(look: Look) -> Kind {
+    match look {
+        Look::Stat => Kind::Stat,
+        Look::Access => Kind::Access,
+        Look::Readlink => Kind::Readlink,
+        Look::Xattr => Kind::Xattr,
+        Look::Chdir => Kind::Chdir,
+        Look::Other => Kind::Other,
+    }
+}
+
+/// What will come of a change that is allowed.
+fn foreseen(change: &Change) -> Outcome {
+    let is_directory = |object: &Object| object.kind().is_ok_and(|kind| kind == SFlag::S_IFDIR);
+    match change {
+        Change::Open {
+            found: Found::Object(_),
+            flags,
+            ..
+        } if flags & (libc::O_CREAT | libc::O_EXCL) == libc::O_CREAT | libc::O_EXCL => {
+            Some(Errno::EEXIST)
+        }
+        Change::Mkdir(entry, _)
+        | Change::Mknod(entry, ..)
+        | Change::Symlink(_, entry)
+        | Change::Link(_, entry)
+        | Change::Bind(_, entry)
+            if entry.exists() =>
+        {
+            Some(match change {
+                Change::Bind(..) => Errno::EADDRINUSE,
+                _ => Errno::EEXIST,
+            })
+        }
+        Change::Rename { old, .. } if !old.exists() => Some(Errno::ENOENT),
+        Change::Remove { entry, directory } => {
+            let folder = entry.folder();
+            match (entry.exists(), folder, directory) {
+                (false, ..) => Some(Errno::ENOENT),
+                (true, None, true) => Some(Errno::ENOTDIR),
+                (true, Some(_), false) => Some(Errno::EISDIR),
+                (true, Some(folder), true) if !is_empty(&folder) => Some(Errno::ENOTEMPTY),
+                _ => None,
+            }
+        }
+        Change::Truncate(object, _) if is_directory(object) => Some(Errno::EISDIR),
+        _ => None,
+    }
+}
+
+fn is_empty(folder: &OwnedFd) -> bool {
+    std::fs::read_dir(format!("/proc/self/fd/{}", folder.as_raw_fd()))
+        .is_ok_and(|mut names| names.next().is_none())
+}
+
+/// The absolute path of what a program names, without looking at it.
+fn absolute(request: &Request, place: Place, text: &CStr) -> Result<PathBuf, Errno> {
+    let path = Path::new(OsStr::from_bytes(text.to_bytes()));
+    if path.is_absolute() {
+        return Ok(path.to_owned());
+    }
+    let start = readlink(&request.caller.start_name(request.dir(place)))?;
+    let mut whole = start.into_encoded_bytes();
+    if !text.is_empty() {
+        if whole.last() != Some(&b'/') {
+            whole.push(b'/');
+        }
+        whole.extend_from_slice(text.to_bytes());
+    }
+    use std::os::unix::ffi::OsStringExt;
+    Ok(std::ffi::OsString::from_vec(whole).into())
+}
+
+/// The name by which this process can look at what a program names, and the path to tell.
+fn look_at(
+    request: &Request,
+    place: Place,
+    look: impl Fn(&CStr) -> Outcome,
+) -> Result<(PathBuf, Outcome), Errno> {
+    let text = request.text(place)?;
+    let path = absolute(request, place, &text)?;
+    if text.is_empty() {
+        return Ok((path, Some(Errno::ENOENT)));
+    }
+    let bytes = text.to_bytes();
+    let personal = PERSONAL.iter().any(|prefix| bytes.starts_with(prefix));
+    if personal || !request.same_root {
+        // Found a component at a time, then looked at by its descriptor.
+        let given = request.given(place, &text);
+        return Ok(match given.object(true) {
+            Err(error) => (path, Some(error)),
+            Ok(object) => {
+                let name = CString::new(object.handle().as_os_str().as_bytes())
+                    .map_err(|_| Errno::EINVAL)?;
+                (path, look(&name))
+            }
+        });
+    }
+    if bytes.first() == Some(&b'/') {
+        return Ok((path, look(&text)));
+    }
+    let mut name = request
+        .caller
+        .start_name(request.dir(place))
+        .into_os_string()
+        .into_encoded_bytes();
+    name.push(b'/');
+    name.extend_from_slice(bytes);
+    let name = CString::new(name).map_err(|_| Errno::EINVAL)?;
+    Ok((path, look(&name)))
+}
+
+/// What comes of a call, none if it was done.
+fn outcome(result: i32) -> Outcome {
+    Errno::result(result).err()
+}
+
+/// What comes of opening for reading.
+fn opened(name: &CStr, flags: i32) -> Outcome {
+    // SAFETY: all zeroes is a value of it.
+    let mut stat: libc::stat = unsafe { std::mem::zeroed() };
+    let nofollow = match flags & libc::O_NOFOLLOW {
+        0 => 0,
+        _ => libc::AT_SYMLINK_NOFOLLOW,
+    };
+    // SAFETY: name and structure outlive the call.
+    let seen =
+        outcome(unsafe { libc::fstatat(libc::AT_FDCWD, name.as_ptr(), &raw mut stat, nofollow) });
+    if seen.is_some() {
+        return seen;
+    }
+    let is = |kind: libc::mode_t| stat.st_mode & libc::S_IFMT == kind;
+    if is(libc::S_IFLNK) && flags & libc::O_PATH == 0 {
+        return Some(Errno::ELOOP);
+    }
+    if flags & libc::O_DIRECTORY != 0 && !is(libc::S_IFDIR) {
+        return Some(Errno::ENOTDIR);
+    }
+    if flags & libc::O_PATH != 0 || nix::unistd::geteuid().is_root() {
+        return None;
+    }
+    usable(name, libc::R_OK, 0)
+}
+
+/// What comes of asking whether something may be used.
+fn usable(name: &CStr, mode: i32, flags: i32) -> Outcome {
+    // SAFETY: the name outlives the call.
+    outcome(unsafe { libc::faccessat(libc::AT_FDCWD, name.as_ptr(), mode, flags) })
+}
+
+/// A program that is to be run.
+fn run(request: &Request, place: Place, flags: i32) -> Result<(PathBuf, Outcome), Errno> {
+    if flags & libc::AT_EMPTY_PATH != 0 && request.text(place)?.is_empty() {
+        let object = Given::descriptor(request.caller, request.dir(place))?;
+        return Ok((object.path, None));
+    }
+    look_at(request, place, |name| {
+        opened(name, libc::O_PATH | libc::O_RDONLY).or_else(|| {
+            let handle = Path::new(OsStr::from_bytes(name.to_bytes()));
+            match std::fs::metadata(handle) {
+                Ok(metadata) if !metadata.is_file() => Some(Errno::EACCES),
+                _ => usable(name, libc::X_OK, 0),
+            }
+        })
+    })
+}
+
+/// The directory whose names are read.
+fn listed(request: &Request) -> Result<PathBuf, Errno> {
+    readlink(&request.caller.start_name(request.int(0))).map(PathBuf::from)
+}
+
+/// What comes of asking for metadata and the like.
+fn asked(request: &Request, subject: Subject, look: Look) -> Result<(PathBuf, Outcome), Errno> {
+    let Subject::Path {
+        place,
+        flags,
+        follow,
+    } = subject
+    else {
+        return Err(Errno::EBADF);
+    };
+    let flags = flags.map_or(0, |flags| request.int(flags));
+    if flags & libc::AT_EMPTY_PATH != 0 && request.text(place)?.is_empty() {
+        return Err(Errno::EBADF);
+    }
+    let nofollow = match follow && flags & libc::AT_SYMLINK_NOFOLLOW == 0 {
+        true => 0,
+        false => libc::AT_SYMLINK_NOFOLLOW,
+    };
+    if nofollow != 0 {
+        // The link itself: its descriptor's handle would be followed.
+        let text = request.text(place)?;
+        let personal = PERSONAL
+            .iter()
+            .any(|prefix| text.to_bytes().starts_with(prefix));
+        if personal || !request.same_root {
+            let path = absolute(request, place, &text)?;
+            return Ok(match request.given(place, &text).object(false) {
+                Err(error) => (path, Some(error)),
+                Ok(object) if look == Look::Readlink => {
+                    let link = object.kind().is_ok_and(|kind| kind == SFlag::S_IFLNK);
+                    (path, (!link).then_some(Errno::EINVAL))
+                }
+                Ok(_) => (path, None),
+            });
+        }
+    }
+    let mode = match (look, request.row.shape) {
+        (Look::Access, Shape::Look { subject, .. }) => match subject {
+            Subject::Path { place, .. } => request.int(place.path + 1),
+            Subject::Descriptor(_) => 0,
+        },
+        _ => 0,
+    };
+    look_at(request, place, |name| match look {
+        Look::Access => usable(name, mode, 0),
+        Look::Readlink => {
+            let mut buffer = [0_u8; 1];
+            // SAFETY: name and buffer outlive the call.
+            Errno::result(unsafe {
+                libc::readlink(name.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len())
+            })
+            .err()
+        }
+        Look::Chdir => {
+            opened(name, libc::O_DIRECTORY | libc::O_PATH).or_else(|| usable(name, libc::X_OK, 0))
+        }
+        Look::Xattr | Look::Stat | Look::Other => {
+            // SAFETY: all zeroes is a value of it.
+            let mut stat: libc::stat = unsafe { std::mem::zeroed() };
+            // SAFETY: name and structure outlive the call.
+            outcome(unsafe {
+                libc::fstatat(libc::AT_FDCWD, name.as_ptr(), &raw mut stat, nofollow)
+            })
+        }
+    })
+}

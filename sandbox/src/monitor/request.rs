@@ -1,0 +1,514 @@
+//! One call that was handed over, taken apart.
+
+use std::ffi::CString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, ResolveFlag};
+use nix::libc;
+
+use super::change::{Change, TimePair, descriptor_of};
+use crate::caller::Caller;
+use crate::calls::{Abi, Place, Row, Shape, Subject, Times};
+use crate::listener::Notice;
+use crate::resolve::{Entry, Found, Given, Object, follows};
+
+/// The longest value of an extended attribute (linux/limits.h).
+const XATTR_MAX: usize = 65536;
+
+/// The longest name of one.
+const XATTR_NAME_MAX: usize = 256;
+
+/// The most that is sent in a program's place; what is longer fails as if the socket took no more.
+const SEND_MAX: u64 = 1 << 20;
+
+/// The flags of an open that change something or may.
+const CHANGING: i32 = libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC;
+
+/// A call and who made it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Request {
+    /// What the kernel said.
+    pub(super) notice: Notice,
+    /// Who waits.
+    pub(super) caller: Caller,
+    /// Which numbers it came by.
+    pub(super) abi: Abi,
+    /// What it is.
+    pub(super) row: &'static Row,
+    /// Whether paths mean to the caller what they mean to us.
+    pub(super) same_root: bool,
+}
+
+/// What a call comes to.
+#[derive(Debug)]
+pub(super) enum Wish {
+    /// A change.
+    Change(Change),
+    /// Reading: what is opened or run, and with which flags.
+    Read {
+        found: Found,
+        flags: i32,
+        /// Whether it is to be opened; else it is run.
+        opens: bool,
+    },
+    /// Nothing that anybody need decide on.
+    Free,
+}
+
+/// The memory of `openat2`'s third argument (linux/openat2.h).
+struct How {
+    flags: u64,
+    mode: u64,
+    resolve: u64,
+}
+
+impl Request {
+    /// An argument, as wide as programs of this kind have it.
+    pub(super) fn argument(&self, number: usize) -> u64 {
+        let value = self.notice.arguments.get(number).copied().unwrap_or(0);
+        match self.abi {
+            Abi::Native => value,
+            Abi::I386 => value & 0xffff_ffff,
+        }
+    }
+
+    /// An argument that is an `int`.
+    pub(super) fn int(&self, number: usize) -> i32 {
+        self.argument(number) as i32
+    }
+
+    fn flags(&self, number: Option<usize>) -> i32 {
+        number.map_or(0, |number| self.int(number))
+    }
+
+    /// The size of an address or a `long`.
+    fn word(&self) -> usize {
+        match self.abi {
+            Abi::Native => 8,
+            Abi::I386 => 4,
+        }
+    }
+
+    /// The text of a place's path.
+    pub(super) fn text(&self, place: Place) -> Result<CString, Errno> {
+        self.caller.path(self.argument(place.path))
+    }
+
+    /// The descriptor that a place starts from.
+    pub(super) fn dir(&self, place: Place) -> i32 {
+        place.dir.map_or(libc::AT_FDCWD, |dir| self.int(dir))
+    }
+
+    pub(super) fn given<'a>(&self, place: Place, path: &'a CString) -> Given<'a> {
+        Given {
+            caller: self.caller,
+            dir: self.dir(place),
+            path,
+            resolve: ResolveFlag::empty(),
+            same_root: self.same_root,
+        }
+    }
+
+    /// The entry that a place names; one that names none is what the kernel calls `wrong`.
+    fn entry(&self, place: Place, wrong: Errno) -> Result<Entry, Errno> {
+        let path = self.text(place)?;
+        self.given(place, &path).entry()?.map_err(|_| wrong)
+    }
+
+    /// What a call for attributes is about.
+    pub(super) fn subject(&self, subject: Subject) -> Result<Object, Errno> {
+        match subject {
+            Subject::Descriptor(number) => Given::descriptor(self.caller, self.int(number)),
+            Subject::Path {
+                place,
+                flags,
+                follow,
+            } => {
+                let flags = self.flags(flags);
+                if self.argument(place.path) == 0 && place.dir.is_some() {
+                    // The descriptor itself, as futimens(3) says it.
+                    return Given::descriptor(self.caller, self.dir(place));
+                }
+                let path = self.text(place)?;
+                if path.is_empty() && flags & libc::AT_EMPTY_PATH != 0 {
+                    return Given::descriptor(self.caller, self.dir(place));
+                }
+                let follow = follow && flags & libc::AT_SYMLINK_NOFOLLOW == 0;
+                self.given(place, &path).object(follow)
+            }
+        }
+    }
+
+    /// What the call comes to.
+    ///
+    /// # Errors
+    /// What the kernel would tell the program.
+    pub(super) fn wish(&self) -> Result<Wish, Errno> {
+        let change = match self.row.shape {
+            Shape::Open { place, flags, mode } => {
+                let path = self.text(place)?;
+                let mode = self.argument(mode) as u32;
+                return open(self.given(place, &path), self.int(flags), mode);
+            }
+            Shape::Openat2 => return self.open_how(),
+            Shape::Creat => {
+                let place = Place { dir: None, path: 0 };
+                let path = self.text(place)?;
+                let flags = libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC;
+                let mode = self.argument(1) as u32;
+                return open(self.given(place, &path), flags, mode);
+            }
+            Shape::Execute { place, flags } => {
+                let path = self.text(place)?;
+                let flags = self.flags(flags);
+                let given = self.given(place, &path);
+                let object = if path.is_empty() && flags & libc::AT_EMPTY_PATH != 0 {
+                    Given::descriptor(self.caller, self.dir(place))?
+                } else {
+                    given.object(flags & libc::AT_SYMLINK_NOFOLLOW == 0)?
+                };
+                return Ok(Wish::Read {
+                    found: Found::Object(object),
+                    flags: 0,
+                    opens: false,
+                });
+            }
+            Shape::Mkdir { place, mode } => Change::Mkdir(
+                self.entry(place, Errno::EEXIST)?,
+                self.argument(mode) as u32,
+            ),
+            Shape::Mknod { place, mode } => Change::Mknod(
+                self.entry(place, Errno::EEXIST)?,
+                self.argument(mode) as u32,
+                self.argument(mode + 1),
+            ),
+            Shape::Symlink { place } => Change::Symlink(
+                self.caller.path(self.argument(0))?,
+                self.entry(place, Errno::EEXIST)?,
+            ),
+            Shape::Unlink { place, flags } => Change::Remove {
+                entry: self.entry(place, Errno::EBUSY)?,
+                directory: self.flags(flags) & libc::AT_REMOVEDIR != 0,
+            },
+            Shape::Rmdir => Change::Remove {
+                entry: self.entry(Place { dir: None, path: 0 }, Errno::EBUSY)?,
+                directory: true,
+            },
+            Shape::Link { old, new, flags } => {
+                let flags = self.flags(flags);
+                let path = self.text(old)?;
+                let source = if path.is_empty() && flags & libc::AT_EMPTY_PATH != 0 {
+                    Given::descriptor(self.caller, self.dir(old))?
+                } else {
+                    self.given(old, &path)
+                        .object(flags & libc::AT_SYMLINK_FOLLOW != 0)?
+                };
+                Change::Link(source, self.entry(new, Errno::EEXIST)?)
+            }
+            Shape::Rename { old, new, flags } => Change::Rename {
+                old: self.entry(old, Errno::EBUSY)?,
+                new: self.entry(new, Errno::EBUSY)?,
+                flags: self.flags(flags) as u32,
+            },
+            Shape::Chmod { subject, mode } => {
+                Change::Chmod(self.subject(subject)?, self.argument(mode) as u32)
+            }
+            Shape::Chown {
+                subject,
+                owner,
+                short,
+            } => {
+                let id = |number| match (short, self.argument(number) as u32) {
+                    (true, id) if id & 0xffff == 0xffff => u32::MAX,
+                    (true, id) => id & 0xffff,
+                    (false, id) => id,
+                };
+                Change::Chown(self.subject(subject)?, id(owner), id(owner + 1))
+            }
+            Shape::Truncate { split } => {
+                let path = self.text(Place { dir: None, path: 0 })?;
+                let length = match split {
+                    true => (self.argument(1) | self.argument(2) << 32).cast_signed(),
+                    false if self.abi == Abi::I386 => self.int(1).into(),
+                    false => self.argument(1).cast_signed(),
+                };
+                let given = self.given(Place { dir: None, path: 0 }, &path);
+                Change::Truncate(given.object(true)?, length)
+            }
+            Shape::Utime {
+                subject,
+                times,
+                kind,
+                wide,
+            } => {
+                let times = self.times(self.argument(times), kind, wide)?;
+                Change::Utime(self.subject(subject)?, times)
+            }
+            Shape::Setxattr { subject, name } => {
+                let size = usize::try_from(self.argument(name + 2)).unwrap_or(usize::MAX);
+                if size > XATTR_MAX {
+                    return Err(Errno::E2BIG);
+                }
+                let mut value = vec![0; size];
+                self.caller.read(self.argument(name + 1), &mut value)?;
+                Change::Setxattr {
+                    object: self.subject(subject)?,
+                    name: self.attribute(name)?,
+                    value,
+                    flags: self.int(name + 3),
+                }
+            }
+            Shape::Removexattr { subject, name } => {
+                Change::Removexattr(self.subject(subject)?, self.attribute(name)?)
+            }
+            Shape::SetFlags => Change::SetFlags(self.subject(Subject::Descriptor(0))?),
+            Shape::Bind => {
+                return self.socket(
+                    [self.argument(0), self.argument(1), self.argument(2)],
+                    Use::Bind,
+                );
+            }
+            Shape::Connect => {
+                return self.socket(
+                    [self.argument(0), self.argument(1), self.argument(2)],
+                    Use::Connect,
+                );
+            }
+            Shape::Sendto => return self.sendto(self.notice.arguments),
+            Shape::Sendmsg => return self.sendmsg(self.argument(1)),
+            Shape::Sendmmsg => return self.sendmsg(self.argument(1)),
+            Shape::Socketcall => return self.socketcall(),
+            Shape::Refused
+            | Shape::Missing
+            | Shape::Root
+            | Shape::Identity
+            | Shape::Prctl
+            | Shape::Look { .. }
+            | Shape::List => return Ok(Wish::Free),
+        };
+        Ok(Wish::Change(change))
+    }
+
+    /// The name of an attribute.
+    fn attribute(&self, number: usize) -> Result<CString, Errno> {
+        self.caller
+            .text(self.argument(number), XATTR_NAME_MAX)
+            .map_err(|error| match error {
+                Errno::ENAMETOOLONG => Errno::ERANGE,
+                other => other,
+            })
+    }
+
+    fn open_how(&self) -> Result<Wish, Errno> {
+        let place = Place {
+            dir: Some(0),
+            path: 1,
+        };
+        let size = self.argument(3);
+        if size < 24 {
+            return Err(Errno::EINVAL);
+        }
+        let at = self.argument(2);
+        let how = How {
+            flags: self.caller.number(at, 8)?,
+            mode: self.caller.number(at.wrapping_add(8), 8)?,
+            resolve: self.caller.number(at.wrapping_add(16), 8)?,
+        };
+        let path = self.text(place)?;
+        let mut given = self.given(place, &path);
+        // A flag that we do not know may change what the path means.
+        given.resolve = ResolveFlag::from_bits(how.resolve).ok_or(Errno::EINVAL)?;
+        let flags = i32::try_from(how.flags).map_err(|_| Errno::EINVAL)?;
+        open(given, flags, how.mode as u32)
+    }
+
+    /// The times at an address.
+    fn times(&self, at: u64, kind: Times, wide: bool) -> Result<TimePair, Errno> {
+        if at == 0 {
+            return Ok(None);
+        }
+        let size = if wide { 8 } else { self.word() };
+        let number = |index: u64| -> Result<i64, Errno> {
+            let value = self
+                .caller
+                .number(at.wrapping_add(index * size as u64), size)?;
+            Ok(match size {
+                4 => (value as i32).into(),
+                _ => value.cast_signed(),
+            })
+        };
+        let spec = |seconds, nanoseconds| libc::timespec {
+            tv_sec: seconds,
+            tv_nsec: nanoseconds,
+        };
+        Ok(Some(match kind {
+            Times::Seconds => [spec(number(0)?, 0), spec(number(1)?, 0)],
+            Times::Nano => [spec(number(0)?, number(1)?), spec(number(2)?, number(3)?)],
+            Times::Micro => {
+                let micro = |index| -> Result<i64, Errno> {
+                    match number(index)? {
+                        value @ 0..1_000_000 => Ok(value * 1000),
+                        _ => Err(Errno::EINVAL),
+                    }
+                };
+                [spec(number(0)?, micro(1)?), spec(number(2)?, micro(3)?)]
+            }
+        }))
+    }
+
+    /// The path of a socket's address, none if it has none.
+    fn socket_path(&self, at: u64, length: u64) -> Result<Option<CString>, Errno> {
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        // Family, then the path of `sockaddr_un`.
+        if at == 0 || !(3..=110).contains(&length) {
+            return Ok(None);
+        }
+        let mut bytes = vec![0; length];
+        self.caller.read(at, &mut bytes)?;
+        let Some((family, path)) = bytes.split_at_checked(2) else {
+            return Ok(None);
+        };
+        let family = family
+            .iter()
+            .rev()
+            .fold(0, |sum, &byte| sum << 8 | u16::from(byte));
+        if i32::from(u16::from_le(family)) != libc::AF_UNIX || path.first() == Some(&0) {
+            return Ok(None);
+        }
+        let end = path
+            .iter()
+            .position(|&byte| byte == 0)
+            .unwrap_or(path.len());
+        Ok(CString::new(path.get(..end).unwrap_or_default()).ok())
+    }
+
+    /// A socket and the address that it is to have or to reach.
+    fn socket(&self, arguments: [u64; 3], use_: Use) -> Result<Wish, Errno> {
+        let [number, at, length] = arguments;
+        let Some(path) = self.socket_path(at, length)? else {
+            return Ok(Wish::Free);
+        };
+        let given = self.given(Place { dir: None, path: 0 }, &path);
+        let socket = |number: u64| {
+            let process = self.caller.process(false).ok_or(Errno::ESRCH)?;
+            descriptor_of(process, number as i32)
+        };
+        Ok(Wish::Change(match use_ {
+            Use::Bind => {
+                let entry = given.entry()?.map_err(|_| Errno::EADDRINUSE)?;
+                Change::Bind(socket(number)?, entry)
+            }
+            Use::Connect => Change::Connect(socket(number)?, given.object(true)?),
+            Use::Send { data, size, flags } => {
+                if size > SEND_MAX {
+                    return Err(Errno::EMSGSIZE);
+                }
+                let mut bytes = vec![0; size as usize];
+                self.caller.read(data, &mut bytes)?;
+                Change::Send {
+                    socket: socket(number)?,
+                    data: bytes,
+                    flags,
+                    to: given.object(true)?,
+                }
+            }
+        }))
+    }
+
+    fn sendto(&self, arguments: [u64; 6]) -> Result<Wish, Errno> {
+        let [number, data, size, flags, at, length] = arguments;
+        let use_ = Use::Send {
+            data,
+            size,
+            flags: flags as i32,
+        };
+        self.socket([number, at, length], use_)
+    }
+
+    /// What is sent with further descriptors or in pieces is not sent in a program's place: it is
+    /// refused if it is for a path.
+    fn sendmsg(&self, at: u64) -> Result<Wish, Errno> {
+        let word = self.word();
+        let name = self.caller.number(at, word)?;
+        let length = self.caller.number(at.wrapping_add(word as u64), 4)?;
+        match self.socket_path(name, length)? {
+            Some(_) => Err(Errno::EACCES),
+            None => Ok(Wish::Free),
+        }
+    }
+
+    /// The calls for sockets that share a number: their arguments stand in memory.
+    fn socketcall(&self) -> Result<Wish, Errno> {
+        let mut arguments = [0; 6];
+        let count = match self.argument(0) {
+            2 | 3 => 3,
+            11 => 6,
+            _ => 3,
+        };
+        for (index, argument) in arguments.iter_mut().enumerate().take(count) {
+            let at = self.argument(1).wrapping_add(4 * index as u64);
+            *argument = self.caller.number(at, 4)?;
+        }
+        let [first, second, third, ..] = arguments;
+        match self.argument(0) {
+            2 => self.socket([first, second, third], Use::Bind),
+            3 => self.socket([first, second, third], Use::Connect),
+            11 => self.sendto(arguments),
+            _ => self.sendmsg(second),
+        }
+    }
+
+    /// The path as the program gave it, for telling people when it leads to nothing that has a name.
+    pub(super) fn raw_path(&self) -> PathBuf {
+        let place = match self.row.name {
+            "mount" => 1,
+            _ => 0,
+        };
+        self.caller
+            .path(self.argument(place))
+            .map(|text| PathBuf::from(std::ffi::OsString::from_vec(text.into_bytes())))
+            .unwrap_or_default()
+    }
+}
+
+/// What is done with a socket.
+enum Use {
+    Bind,
+    Connect,
+    Send { data: u64, size: u64, flags: i32 },
+}
+
+/// What an open comes to.
+fn open(given: Given<'_>, flags: i32, mode: u32) -> Result<Wish, Errno> {
+    // Only names it, whatever the other flags say.
+    let only_held = flags & libc::O_PATH != 0;
+    let unnamed = flags & libc::O_TMPFILE == libc::O_TMPFILE;
+    if only_held || (flags & CHANGING == 0 && !unnamed) {
+        return Ok(Wish::Read {
+            found: Found::Object(given.object(flags & libc::O_NOFOLLOW == 0)?),
+            flags,
+            opens: true,
+        });
+    }
+    let found = if flags & libc::O_CREAT != 0 && !unnamed {
+        given.found(follows(flags))?
+    } else {
+        Found::Object(given.object(follows(flags))?)
+    };
+    // Directories are not written to: the kernel says so.
+    if let Found::Object(object) = &found
+        && !unnamed
+        && flags & libc::O_ACCMODE != libc::O_RDONLY
+        && object.kind()? == nix::sys::stat::SFlag::S_IFDIR
+    {
+        return Err(if flags & libc::O_CREAT != 0 && flags & libc::O_EXCL != 0 {
+            Errno::EEXIST
+        } else {
+            Errno::EISDIR
+        });
+    }
+    debug_assert!(OFlag::from_bits_retain(flags).bits() == flags);
+    Ok(Wish::Change(Change::Open { found, flags, mode }))
+}

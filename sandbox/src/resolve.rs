@@ -1,0 +1,578 @@
+//! What a caller's path leads to, found without trusting that it stays so.
+//!
+//! The result is a descriptor, which no renaming changes, and the name that the kernel has for it.
+//! Mostly the kernel resolves a path in one go. Where the answer would be ours and not the caller's
+//! (`/proc/self`, links of `/proc` to descriptors and roots, a root of its own), it is done here, a
+//! component at a time.
+
+use std::collections::VecDeque;
+use std::ffi::{CStr, CString, OsStr, OsString};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat, openat2, readlink, readlinkat};
+use nix::libc;
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
+use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
+
+use crate::caller::Caller;
+
+/// How many links a path may lead over, as in the kernel.
+const LINKS: usize = 40;
+
+/// How something is opened only to hold it.
+const HELD: OFlag = OFlag::O_PATH.union(OFlag::O_CLOEXEC);
+
+/// Something that exists.
+#[derive(Debug)]
+pub(crate) struct Object {
+    /// Held open, for nothing but naming it.
+    pub(crate) fd: OwnedFd,
+    /// Its name; of what has none, such as a pipe, a text that is no absolute path.
+    pub(crate) path: PathBuf,
+}
+
+/// A name in a directory, whether or not it is taken.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    /// The directory, held open.
+    pub(crate) parent: OwnedFd,
+    /// The name in it.
+    pub(crate) name: CString,
+    /// Both together.
+    pub(crate) path: PathBuf,
+}
+
+/// What a path leads to when it may be missing.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// It exists.
+    Object(Object),
+    /// It could be made here.
+    Missing(Entry),
+}
+
+/// A caller's path, and how it is to be understood.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Given<'a> {
+    /// The thread.
+    pub(crate) caller: Caller,
+    /// The descriptor, or `AT_FDCWD`, that it starts from if it is relative.
+    pub(crate) dir: i32,
+    /// The text.
+    pub(crate) path: &'a CStr,
+    /// What the caller asked the kernel to mind (`openat2(2)`).
+    pub(crate) resolve: ResolveFlag,
+    /// Whether the caller sees the same files at the same paths as we do, `/proc` apart.
+    pub(crate) same_root: bool,
+}
+
+impl Object {
+    fn new(fd: OwnedFd) -> Result<Self, Errno> {
+        Ok(Self {
+            path: name_of(&fd)?,
+            fd,
+        })
+    }
+
+    /// Its metadata.
+    pub(crate) fn stat(&self) -> Result<FileStat, Errno> {
+        fstat(&self.fd)
+    }
+
+    /// What kind of file it is.
+    pub(crate) fn kind(&self) -> Result<SFlag, Errno> {
+        Ok(SFlag::from_bits_truncate(self.stat()?.st_mode) & SFlag::S_IFMT)
+    }
+
+    /// The name by which this process can open it once more.
+    pub(crate) fn handle(&self) -> PathBuf {
+        handle(&self.fd)
+    }
+}
+
+impl Entry {
+    fn new(parent: OwnedFd, name: &[u8]) -> Result<Self, Errno> {
+        let path = name_of(&parent)?.join(OsStr::from_bytes(name));
+        Ok(Self {
+            parent,
+            name: CString::new(name).map_err(|_| Errno::EINVAL)?,
+            path,
+        })
+    }
+
+    /// The directory with this name, open for reading, if there is one.
+    pub(crate) fn folder(&self) -> Option<OwnedFd> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        openat(&self.parent, self.name.as_c_str(), flags, Mode::empty()).ok()
+    }
+
+    /// Whether the name is taken, a dangling link too.
+    pub(crate) fn exists(&self) -> bool {
+        openat(
+            &self.parent,
+            self.name.as_c_str(),
+            HELD | OFlag::O_NOFOLLOW,
+            Mode::empty(),
+        )
+        .is_ok()
+    }
+}
+
+/// The name in this process of what a descriptor is open for.
+fn handle(fd: &OwnedFd) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()))
+}
+
+/// The kernel's name for what a descriptor is open for.
+fn name_of(fd: &OwnedFd) -> Result<PathBuf, Errno> {
+    readlink(&handle(fd)).map(PathBuf::from)
+}
+
+/// The path without the slashes at its end, and whether there were any.
+fn without_slashes(path: &[u8]) -> (&[u8], bool) {
+    let end = path
+        .iter()
+        .rposition(|&byte| byte != b'/')
+        .map_or(0, |at| at + 1);
+    let kept = path.get(..end).unwrap_or_default();
+    (kept, end < path.len())
+}
+
+/// The directory's part of a path and the last name, none if that is no name of an entry.
+fn split(path: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (path, _) = without_slashes(path);
+    let at = path
+        .iter()
+        .rposition(|&byte| byte == b'/')
+        .map_or(0, |at| at + 1);
+    let (parent, name) = path.split_at_checked(at)?;
+    (!matches!(name, b"" | b"." | b"..")).then_some((parent, name))
+}
+
+impl Given<'_> {
+    fn is_absolute(&self) -> bool {
+        self.path.to_bytes().first() == Some(&b'/')
+    }
+
+    /// What the path leads to.
+    ///
+    /// # Errors
+    /// What the kernel would tell the caller.
+    pub(crate) fn object(&self, follow: bool) -> Result<Object, Errno> {
+        match self.quickly(self.path.to_bytes(), follow) {
+            Some(result) => result,
+            None => match self.walk(Last::Resolve { follow })? {
+                Found::Object(object) => Ok(object),
+                Found::Missing(_) => Err(Errno::ENOENT),
+            },
+        }
+    }
+
+    /// The entry that the path names, its last component not followed. A path that ends in no name
+    /// (`..`, `/`) is told as what it leads to.
+    ///
+    /// # Errors
+    /// What the kernel would tell the caller.
+    pub(crate) fn entry(&self) -> Result<Result<Entry, Object>, Errno> {
+        let path = self.path.to_bytes();
+        if path.is_empty() {
+            return Err(Errno::ENOENT);
+        }
+        let Some((parent, name)) = split(path) else {
+            return self.object(true).map(Err);
+        };
+        let parent = if parent.is_empty() { b"." } else { parent };
+        match self.quickly(parent, true) {
+            Some(result) => Entry::new(result?.fd, name).map(Ok),
+            None => match self.walk(Last::Entry)? {
+                Found::Missing(entry) => Ok(Ok(entry)),
+                Found::Object(object) => Ok(Err(object)),
+            },
+        }
+    }
+
+    /// What an open that may make the file works on.
+    ///
+    /// # Errors
+    /// What the kernel would tell the caller.
+    pub(crate) fn found(&self, follow: bool) -> Result<Found, Errno> {
+        match self.object(follow) {
+            Ok(object) => return Ok(Found::Object(object)),
+            Err(Errno::ENOENT) => {}
+            Err(error) => return Err(error),
+        }
+        if let Ok(entry) = self.entry()?
+            && (!follow || !entry.exists())
+        {
+            return Ok(Found::Missing(entry));
+        }
+        if !self.resolve.is_empty() {
+            return Err(Errno::ENOENT);
+        }
+        // A link that leads to where nothing is.
+        self.walk(Last::Make)
+    }
+
+    /// What the descriptor that the path starts from is open for.
+    ///
+    /// # Errors
+    /// `EBADF` if it is none.
+    pub(crate) fn descriptor(caller: Caller, number: i32) -> Result<Object, Errno> {
+        Object::new(caller.start(number)?)
+    }
+
+    /// Lets the kernel resolve the path, if the answer is the caller's too.
+    fn quickly(&self, path: &[u8], follow: bool) -> Option<Result<Object, Errno>> {
+        if !self.resolve.is_empty() {
+            return Some(self.as_asked(path, follow));
+        }
+        if !self.same_root {
+            return None;
+        }
+        let mut flags = HELD;
+        if !follow {
+            flags |= OFlag::O_NOFOLLOW;
+        }
+        let how = OpenHow::new()
+            .flags(flags)
+            .resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS);
+        let opened = if self.is_absolute() {
+            openat2(AT_FDCWD, path, how)
+        } else {
+            match self.caller.start(self.dir) {
+                Ok(start) => openat2(start, path, how),
+                Err(error) => Err(error),
+            }
+        };
+        match opened {
+            // A magic link, or too many links; or a kernel before 5.6.
+            Err(Errno::ELOOP | Errno::ENOSYS) => None,
+            Err(error) => {
+                // What is not below our /proc/self may be below the caller's.
+                let elsewhere = path.starts_with(b"/proc") || path.starts_with(b"/dev");
+                (!elsewhere).then_some(Err(error))
+            }
+            Ok(fd) => match Object::new(fd) {
+                Ok(object) if object.path.starts_with("/proc") => None,
+                result => Some(result),
+            },
+        }
+    }
+
+    /// Lets the kernel resolve the path with the limits that the caller asked for.
+    fn as_asked(&self, path: &[u8], follow: bool) -> Result<Object, Errno> {
+        let below = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_BENEATH;
+        if !self.same_root && !self.resolve.intersects(below) {
+            return Err(Errno::EXDEV);
+        }
+        let mut flags = HELD;
+        if !follow {
+            flags |= OFlag::O_NOFOLLOW;
+        }
+        let how = OpenHow::new()
+            .flags(flags)
+            .resolve(self.resolve | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+        // A path that is relative to nothing needs no start, unless that is to be its root.
+        if self.is_absolute() && !self.resolve.intersects(below) {
+            return Object::new(openat2(AT_FDCWD, path, how)?);
+        }
+        Object::new(openat2(self.caller.start(self.dir)?, path, how)?)
+    }
+
+    /// Resolves the path a component at a time, as the caller would see it.
+    fn walk(&self, last: Last) -> Result<Found, Errno> {
+        let root = self.caller.root()?;
+        let start = if self.is_absolute() {
+            root.try_clone().map_err(|_| Errno::EMFILE)?
+        } else {
+            self.caller.start(self.dir)?
+        };
+        let (path, slashes) = without_slashes(self.path.to_bytes());
+        if path.is_empty() && !slashes {
+            return Err(Errno::ENOENT);
+        }
+        let mut walk = Walk {
+            caller: self.caller,
+            root,
+            here: start,
+            left: components(path),
+            links: 0,
+        };
+        walk.run(last, slashes)
+    }
+}
+
+/// The names in a path.
+fn components(path: &[u8]) -> VecDeque<OsString> {
+    path.split(|&byte| byte == b'/')
+        .filter(|name| !name.is_empty() && *name != b".")
+        .map(|name| OsString::from_vec(name.to_vec()))
+        .collect()
+}
+
+/// What is to be done about the last component.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Last {
+    /// It must exist.
+    Resolve { follow: bool },
+    /// It is an entry, whatever it is.
+    Entry,
+    /// It is made if it is missing, where a link leads.
+    Make,
+}
+
+/// A resolution on its way.
+struct Walk {
+    caller: Caller,
+    root: OwnedFd,
+    here: OwnedFd,
+    left: VecDeque<OsString>,
+    links: usize,
+}
+
+impl Walk {
+    fn run(&mut self, last: Last, slashes: bool) -> Result<Found, Errno> {
+        while let Some(name) = self.left.pop_front() {
+            let is_last = self.left.is_empty();
+            if name == ".." {
+                if !self.is_at_root()? {
+                    self.here = self.open("..", OFlag::O_DIRECTORY)?;
+                }
+                continue;
+            }
+            if is_last && last == Last::Entry {
+                let parent = self.here.try_clone().map_err(|_| Errno::EMFILE)?;
+                return Entry::new(parent, name.as_bytes()).map(Found::Missing);
+            }
+            let next = match self.open(&name, OFlag::O_NOFOLLOW) {
+                Ok(next) => next,
+                Err(Errno::ENOENT) if is_last && last == Last::Make => {
+                    let parent = self.here.try_clone().map_err(|_| Errno::EMFILE)?;
+                    return Entry::new(parent, name.as_bytes()).map(Found::Missing);
+                }
+                Err(error) => return Err(error),
+            };
+            let kind = SFlag::from_bits_truncate(fstat(&next)?.st_mode) & SFlag::S_IFMT;
+            let kept = is_last && last == Last::Resolve { follow: false } && !slashes;
+            if kind != SFlag::S_IFLNK || kept {
+                self.here = next;
+                continue;
+            }
+            self.links += 1;
+            if self.links > LINKS {
+                return Err(Errno::ELOOP);
+            }
+            self.follow(&name, &next)?;
+        }
+        let here = self.here.try_clone().map_err(|_| Errno::EMFILE)?;
+        Object::new(here).map(Found::Object)
+    }
+
+    fn open<P: AsRef<OsStr>>(&self, name: P, flags: OFlag) -> Result<OwnedFd, Errno> {
+        openat(&self.here, name.as_ref(), HELD | flags, Mode::empty())
+    }
+
+    fn is_at_root(&self) -> Result<bool, Errno> {
+        let (here, root) = (fstat(&self.here)?, fstat(&self.root)?);
+        Ok((here.st_dev, here.st_ino) == (root.st_dev, root.st_ino))
+    }
+
+    /// Goes where the link `link`, which is called `name` here, leads.
+    fn follow(&mut self, name: &OsStr, link: &OwnedFd) -> Result<(), Errno> {
+        let target = match self.below_proc(name, link)? {
+            Linked::There(there) => {
+                self.here = there;
+                return Ok(());
+            }
+            Linked::Text(text) => text,
+        };
+        if target.as_bytes().first() == Some(&b'/') {
+            self.here = self.root.try_clone().map_err(|_| Errno::EMFILE)?;
+        }
+        for name in components(target.as_bytes()).into_iter().rev() {
+            self.left.push_front(name);
+        }
+        Ok(())
+    }
+
+    /// What a link says, with regard to those of `/proc`, which mean the one who asks.
+    fn below_proc(&self, name: &OsStr, link: &OwnedFd) -> Result<Linked, Errno> {
+        let text = || readlinkat(link.as_fd(), "").map(Linked::Text);
+        if fstatfs(link)?.filesystem_type() != PROC_SUPER_MAGIC {
+            return text();
+        }
+        // The directory of the mount itself has the number 1.
+        let here = fstat(&self.here)?;
+        if here.st_ino == 1 && (name == "self" || name == "thread-self") {
+            let ours = Path::new("/proc");
+            let inner = nix::sys::stat::stat(ours)?.st_dev != here.st_dev;
+            let process = self.caller.process(inner).ok_or(Errno::ESRCH)?;
+            let mut target = process.to_string();
+            if name == "thread-self" {
+                let thread = match inner {
+                    true => self.caller.inner_thread().ok_or(Errno::ESRCH)?,
+                    false => self.caller.thread,
+                };
+                target.push_str(&format!("/task/{thread}"));
+            }
+            return Ok(Linked::Text(target.into()));
+        }
+        let how = OpenHow::new()
+            .flags(HELD)
+            .resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS);
+        match openat2(&self.here, name, how) {
+            Err(Errno::ELOOP) => self.open(name, OFlag::empty()).map(Linked::There),
+            _ => text(),
+        }
+    }
+}
+
+/// Where a link leads.
+enum Linked {
+    /// To what its text says.
+    Text(OsString),
+    /// Straight to something, whatever the text.
+    There(OwnedFd),
+}
+
+/// Whether a directory's flag is among the flags of an open that the kernel would refuse to follow.
+pub(crate) fn follows(flags: i32) -> bool {
+    let exclusive = libc::O_CREAT | libc::O_EXCL;
+    flags & libc::O_NOFOLLOW == 0 && flags & exclusive != exclusive
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    fn given(path: &CStr, same_root: bool) -> Given<'_> {
+        Given {
+            caller: Caller {
+                thread: nix::unistd::gettid().as_raw(),
+            },
+            dir: libc::AT_FDCWD,
+            path,
+            resolve: ResolveFlag::empty(),
+            same_root,
+        }
+    }
+
+    fn c(path: &Path) -> CString {
+        CString::new(path.as_os_str().as_bytes()).unwrap()
+    }
+
+    /// A path under test, whether its last link is followed, and what it must lead to.
+    type Case<'a> = (&'a str, bool, Result<&'a str, Errno>);
+
+    #[test]
+    fn both_ways_lead_to_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let top = folder.path().canonicalize().unwrap();
+        fs::create_dir_all(top.join("a/b")).unwrap();
+        fs::write(top.join("a/b/file"), "").unwrap();
+        symlink("b/file", top.join("a/link")).unwrap();
+        symlink(top.join("a"), top.join("whole")).unwrap();
+        symlink("loop", top.join("loop")).unwrap();
+        symlink("nowhere", top.join("dangling")).unwrap();
+        let cases: &[Case<'_>] = &[
+            ("a/b/file", true, Ok("a/b/file")),
+            ("a//b/./../b/file", true, Ok("a/b/file")),
+            ("a/link", true, Ok("a/b/file")),
+            ("a/link", false, Ok("a/link")),
+            ("whole/link", true, Ok("a/b/file")),
+            ("whole", false, Ok("whole")),
+            ("whole/", false, Ok("a")),
+            ("loop", true, Err(Errno::ELOOP)),
+            ("dangling", true, Err(Errno::ENOENT)),
+            ("dangling", false, Ok("dangling")),
+            ("a/b/file/x", true, Err(Errno::ENOTDIR)),
+            ("none/x", true, Err(Errno::ENOENT)),
+        ];
+        for &(path, follow, expected) in cases {
+            for same_root in [true, false] {
+                let text = c(&top.join(path));
+                // PathBuf drops a slash at the end.
+                let text = match path.ends_with('/') {
+                    true => CString::new([text.as_bytes(), b"/"].concat()).unwrap(),
+                    false => text,
+                };
+                let seen = given(&text, same_root).object(follow).map(|o| o.path);
+                let expected = expected.map(|path| top.join(path));
+                assert_eq!(seen, expected, "{path} {same_root}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_entry_is_where_the_last_name_would_stand() {
+        let folder = tempfile::tempdir().unwrap();
+        let top = folder.path().canonicalize().unwrap();
+        fs::create_dir(top.join("dir")).unwrap();
+        symlink("dir", top.join("link")).unwrap();
+        symlink("dir/made", top.join("dangling")).unwrap();
+        for same_root in [true, false] {
+            let entry = |path: &str| {
+                let text = CString::new(format!("{}/{path}", top.display())).unwrap();
+                let entry = given(&text, same_root).entry().unwrap();
+                entry.map(|entry| entry.path).map_err(|object| object.path)
+            };
+            assert_eq!(entry("link"), Ok(top.join("link")));
+            assert_eq!(entry("link/new"), Ok(top.join("dir/new")));
+            assert_eq!(entry("link/new///"), Ok(top.join("dir/new")));
+            assert_eq!(entry("link/.."), Err(top.clone()));
+            let text = c(&top.join("dangling"));
+            let Found::Missing(made) = given(&text, same_root).found(true).unwrap() else {
+                panic!("it does not exist");
+            };
+            assert_eq!(made.path, top.join("dir/made"));
+            let Found::Object(link) = given(&text, same_root).found(false).unwrap() else {
+                panic!("the link does");
+            };
+            assert_eq!(link.path, top.join("dangling"));
+            assert_eq!(
+                given(c"", same_root).object(true).unwrap_err(),
+                Errno::ENOENT
+            );
+            assert_eq!(given(c"", same_root).entry().unwrap_err(), Errno::ENOENT);
+        }
+    }
+
+    #[test]
+    fn links_of_proc_mean_the_caller() {
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
+        let caller = Caller {
+            thread: child.id().cast_signed(),
+        };
+        let sleep = caller.program();
+        for (path, expected) in [
+            (c"/proc/self/exe", sleep.clone()),
+            (c"/proc/thread-self/exe", sleep),
+            (c"/proc/self/root/etc/passwd", "/etc/passwd".into()),
+            (c"/proc/self/cwd/../../../../../../etc", "/etc".into()),
+            (
+                c"/proc/self/comm",
+                format!("/proc/{}/comm", caller.thread).into(),
+            ),
+        ] {
+            let given = Given {
+                caller,
+                dir: libc::AT_FDCWD,
+                path,
+                resolve: ResolveFlag::empty(),
+                same_root: true,
+            };
+            let seen = given.object(true).unwrap().path;
+            assert_eq!(seen, expected, "{path:?}");
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}

@@ -1,0 +1,132 @@
+//! What programs looked at, and what they found.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+
+/// How many different accesses are kept, beyond which a trace is not complete.
+const KEPT: usize = 4_000_000;
+
+/// What was done with a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// Opened for reading, or only held.
+    Open,
+    /// The names in the directory were read.
+    List,
+    /// Run as a program.
+    Execute,
+    /// Its metadata were asked for.
+    Stat,
+    /// Whether it may be used was asked.
+    Access,
+    /// Where the link leads was asked.
+    Readlink,
+    /// Extended attributes were read.
+    Xattr,
+    /// It became the working directory.
+    Chdir,
+    /// Its file system was asked for, or it was watched.
+    Other,
+    /// Opened for writing, made, removed, renamed, or given other attributes.
+    Change,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::Open,
+        Self::List,
+        Self::Execute,
+        Self::Stat,
+        Self::Access,
+        Self::Readlink,
+        Self::Xattr,
+        Self::Chdir,
+        Self::Other,
+        Self::Change,
+    ];
+
+    /// The word for it in files.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::List => "list",
+            Self::Execute => "execute",
+            Self::Stat => "stat",
+            Self::Access => "access",
+            Self::Readlink => "readlink",
+            Self::Xattr => "xattr",
+            Self::Chdir => "chdir",
+            Self::Other => "other",
+            Self::Change => "change",
+        }
+    }
+}
+
+/// What came of it: none if it was done, else why not (`ENOENT` if nothing was there).
+pub type Outcome = Option<Errno>;
+
+/// Every access to a path, once for each kind and outcome.
+///
+/// Paths are absolute and as the programs gave them, behind the working directory of the moment:
+/// links are not resolved, as whether there is one is part of what was found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Trace {
+    accesses: BTreeMap<PathBuf, Vec<(Kind, Outcome)>>,
+    count: usize,
+    escapes: BTreeSet<String>,
+}
+
+impl Trace {
+    pub(crate) fn add(&mut self, path: &Path, kind: Kind, outcome: Outcome) {
+        // Mostly it is there already, so no key is made before that is known.
+        if let Some(known) = self.accesses.get_mut(path) {
+            if !known.contains(&(kind, outcome)) {
+                known.push((kind, outcome));
+                self.count += 1;
+            }
+            return;
+        }
+        if self.count >= KEPT {
+            self.escape(format!("more than {KEPT} different accesses"));
+            return;
+        }
+        self.count += 1;
+        self.accesses.insert(path.to_owned(), vec![(kind, outcome)]);
+    }
+
+    /// Notes why something may be missing.
+    pub(crate) fn escape(&mut self, reason: String) {
+        self.escapes.insert(reason);
+    }
+
+    /// All accesses, by path.
+    pub fn accesses(&self) -> impl Iterator<Item = (&Path, Kind, Outcome)> {
+        self.accesses.iter().flat_map(|(path, all)| {
+            all.iter()
+                .map(move |&(kind, outcome)| (path.as_path(), kind, outcome))
+        })
+    }
+
+    /// The programs that were run.
+    pub fn programs(&self) -> impl Iterator<Item = &Path> {
+        self.accesses()
+            .filter(|&(_, kind, outcome)| kind == Kind::Execute && outcome.is_none())
+            .map(|(path, ..)| path)
+    }
+
+    /// Why the trace may lack something; if there is any reason, nothing may be concluded from what
+    /// is not in it.
+    pub fn escapes(&self) -> impl Iterator<Item = &str> {
+        self.escapes.iter().map(String::as_str)
+    }
+
+    /// Whether everything is in it.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.escapes.is_empty()
+    }
+}
