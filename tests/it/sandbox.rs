@@ -107,14 +107,42 @@ fn dynamic() -> &'static Path {
     calls(Linked::Dynamic).unwrap()
 }
 
+/// A path or word in the report, which need not be text.
+#[derive(Debug, Clone, serde::Deserialize)]
+#[serde(untagged)]
+enum Word {
+    Text(String),
+    Other { bytes: Vec<u8> },
+}
+
+impl Word {
+    fn path(&self) -> PathBuf {
+        match self {
+            Self::Text(text) => PathBuf::from(text),
+            Self::Other { bytes } => OsStr::from_bytes(bytes).into(),
+        }
+    }
+}
+
 /// One refused change in the report.
 #[derive(Debug, serde::Deserialize)]
 struct Violation {
     call: String,
     access: String,
-    path: String,
-    program: String,
-    command: Vec<String>,
+    path: Word,
+    program: Word,
+    command: Vec<Word>,
+}
+
+impl Violation {
+    fn path(&self) -> PathBuf {
+        self.path.path()
+    }
+
+    fn command(&self) -> Vec<OsString> {
+        let words = self.command.iter();
+        words.map(|word| word.path().into_os_string()).collect()
+    }
 }
 
 /// What `--report` writes.
@@ -181,16 +209,17 @@ impl Run {
         self
     }
 
-    /// Asserts that there was a violation with this path, which is the status and is told.
+    /// Asserts that there was a violation with this path, which is told and is no success.
     #[track_caller]
     fn violates(&self, access: &str, path: &Path) -> &Self {
-        let path = path.to_str().unwrap();
         let found = self.report().violations.iter();
         let named = found
-            .filter(|violation| violation.path == path && violation.access == access)
+            .filter(|violation| violation.path() == path && violation.access == access)
             .count();
+        let path = path.to_str().unwrap();
         assert!(named > 0, "{path} in {:#?}\n{}", self.report, self.outcome);
-        self.outcome.ends(1, &[path]);
+        assert_ne!(self.outcome.code(), 0, "{}", self.outcome);
+        self.outcome.ends(self.outcome.code(), &[path]);
         self
     }
 }

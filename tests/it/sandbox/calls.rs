@@ -1,5 +1,6 @@
 //! Each call that changes something, alone.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
@@ -280,13 +281,9 @@ impl Case {
         let Some(report) = &run.report else {
             return Err(format!("there is no report: {outcome}"));
         };
-        let command: Vec<_> = place
-            .words(self.words, &outside)
-            .into_iter()
-            .map(|word| word.into_string().unwrap())
-            .collect();
+        let command = place.words(self.words, &outside);
         let named = report.violations.iter().find(|violation| {
-            let path = Path::new(&violation.path);
+            let (path, words) = (violation.path(), violation.command());
             self.calls.contains(&plain(&violation.call))
                 && violation.access == "write"
                 && self.paths.iter().any(|allowed| match *allowed {
@@ -294,19 +291,21 @@ impl Case {
                     "" => path == outside,
                     name => path == outside.join(name),
                 })
-                && Path::new(&violation.program) == program
-                && violation.command.first().map(Path::new) == Some(program)
-                && violation.command.ends_with(&command)
+                && violation.program.path() == program
+                && words.first().map(Path::new) == Some(program)
+                && words.ends_with(&command)
         });
         let Some(named) = named else {
             return Err(format!("it is not reported: {:#?}", report.violations));
         };
+        let (path, told) = (named.path(), command.join(OsStr::new(" ")));
         for part in [
-            &named.call,
-            &named.path,
-            &named.program,
-            self.words.split(' ').next().unwrap(),
+            named.call.as_ref(),
+            path.as_os_str(),
+            program.as_os_str(),
+            &told,
         ] {
+            let part = part.to_str().unwrap();
             if !outcome.stderr.contains(part) {
                 return Err(format!("{part} is not told: {outcome}"));
             }
