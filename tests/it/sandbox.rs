@@ -251,6 +251,8 @@ impl Place {
         }
         symlink(place.inside(), place.inside().join("to-inside")).unwrap();
         symlink(place.outside(), place.inside().join("to-outside")).unwrap();
+        symlink("/proc/self/fd/40", place.inside().join("to-descriptor")).unwrap();
+        symlink("/proc/self/cwd", place.inside().join("to-cwd")).unwrap();
         place
     }
 
@@ -328,10 +330,17 @@ impl Place {
 
     /// The same with another program and another folder.
     fn run_linked(&self, program: &Path, call: &str, at: &Path) -> Run {
+        self.run_also(&[], program, call, at)
+    }
+
+    /// The same with more options.
+    fn run_also(&self, options: &[&str], program: &Path, call: &str, at: &Path) -> Run {
         let mut words = self.words(call, at);
         words.insert(0, program.into());
         let inside = self.inside();
-        self.run_with(&["--write".as_ref(), inside.as_os_str()], &words)
+        let mut given = vec![OsStr::new("--write"), inside.as_os_str()];
+        given.extend(options.iter().map(OsStr::new));
+        self.run_with(&given, &words)
     }
 
     /// Has the C program do something unconfined.

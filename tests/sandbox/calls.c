@@ -574,6 +574,50 @@ static long do_connect(char **a)
 	return result;
 }
 
+// Sends a text to the socket at a path.
+static long do_sendto(char **a)
+{
+	struct sockaddr_un place = address(a[0]);
+	int socket_ = need(socket(AF_UNIX, SOCK_DGRAM, 0), "socket");
+	long result = CALL(sendto, 369, socket_, P(text("changed\n")), 8, MSG_DONTWAIT,
+		P(keep(&place, sizeof place)), sizeof place);
+	release("", socket_);
+	return result;
+}
+
+static long do_sendmsg(char **a)
+{
+	struct sockaddr_un place = address(a[0]);
+	struct iovec data = {"changed\n", 8};
+	struct msghdr message = {
+		.msg_name = &place, .msg_namelen = sizeof place, .msg_iov = &data, .msg_iovlen = 1};
+	int socket_ = need(socket(AF_UNIX, SOCK_DGRAM, 0), "socket");
+	long result = CALL(sendmsg, NONE, socket_, P(&message), MSG_DONTWAIT);
+	release("", socket_);
+	return result;
+}
+
+// Sends two at once, of which the first goes to itself.
+static long do_sendmmsg(char **a)
+{
+	struct sockaddr_un own = {.sun_family = AF_UNIX}, place = address(a[0]);
+	socklen_t size = sizeof own;
+	struct iovec data = {"changed\n", 8};
+	int socket_ = need(socket(AF_UNIX, SOCK_DGRAM, 0), "socket");
+	// The kernel chooses a name that is in no directory.
+	need(bind(socket_, (struct sockaddr *)&own, sizeof own.sun_family), "bind");
+	need(getsockname(socket_, (struct sockaddr *)&own, &size), "getsockname");
+	struct mmsghdr messages[2] = {
+		{.msg_hdr = {.msg_name = &own, .msg_namelen = size, .msg_iov = &data, .msg_iovlen = 1}},
+		{.msg_hdr = {.msg_name = &place, .msg_namelen = sizeof place, .msg_iov = &data,
+			.msg_iovlen = 1}}};
+	long sent = CALL(sendmmsg, NONE, socket_, P(messages), 2, MSG_DONTWAIT);
+	release("", socket_);
+	if (sent == 1)
+		errno = EACCES;
+	return sent == 2 ? 0 : -1;
+}
+
 /* What a file is. */
 
 #define MODE 0750
@@ -1190,33 +1234,53 @@ static long do_fill(char **a)
 
 static void interrupt(int number) { (void)number; }
 
+static int interruptions;
+
+// Whether a call succeeded; one that was interrupted before it was made is made again.
+static bool succeeds(long result, bool *again)
+{
+	*again = result < 0 && errno == EINTR;
+	interruptions += *again;
+	return result >= 0;
+}
+
+#define TRY(step, call) \
+	do { \
+		bool again; \
+		do { \
+			if (!succeeds(call, &again) && !again) { \
+				int before = errno; \
+				say("interrupted: %s failed in round %d\n", step, i); \
+				errno = before; \
+				return -1; \
+			} \
+		} while (again); \
+	} while (0)
+
 // Makes and removes things while a timer interrupts: nothing is done twice, nothing is left out.
+// Tells how many calls failed for that, which calls that do not wait never do.
 static long do_interrupted(char **a)
 {
 	char path[4096], other[4096];
-	int count = atoi(a[0]);
-	where = a[1];
-	struct sigaction action = {.sa_handler = interrupt};
+	int count = atoi(a[1]), file;
+	where = a[2];
+	struct sigaction action = {
+		.sa_handler = interrupt, .sa_flags = strcmp(a[0], "restart") ? 0 : SA_RESTART};
 	sigaction(SIGALRM, &action, NULL);
-	struct itimerval timer = {{0, 100}, {0, 100}};
+	struct itimerval timer = {{0, 300}, {0, 300}};
 	setitimer(ITIMER_REAL, &timer, NULL);
 	below(path, "made");
 	below(other, "moved");
 	for (int i = 0; i < count; i++) {
-		int file;
-		const char *step;
-		if ((step = "mkdir", syscall(SYS_mkdirat, AT_FDCWD, path, 0755)) < 0
-			|| (step = "rename", syscall(SYS_renameat2, AT_FDCWD, path, AT_FDCWD, other, 0)) < 0
-			|| (step = "rmdir", syscall(SYS_unlinkat, AT_FDCWD, other, AT_REMOVEDIR)) < 0
-			|| (step = "open", file = open(path, O_WRONLY | O_CREAT | O_EXCL, 0644)) < 0
-			|| (step = "chmod", chmod(path, MODE)) < 0 || (step = "unlink", unlink(path)) < 0) {
-			int before = errno;
-			say("interrupted: %s failed in round %d\n", step, i);
-			errno = before;
-			return -1;
-		}
+		TRY("mkdir", syscall(SYS_mkdirat, AT_FDCWD, path, 0755));
+		TRY("rename", syscall(SYS_renameat2, AT_FDCWD, path, AT_FDCWD, other, 0));
+		TRY("rmdir", syscall(SYS_unlinkat, AT_FDCWD, other, AT_REMOVEDIR));
+		TRY("open", file = open(path, O_WRONLY | O_CREAT | O_EXCL, 0644));
 		close(file);
+		TRY("chmod", chmod(path, MODE));
+		TRY("unlink", unlink(path));
 	}
+	say("interrupted: %d times\n", interruptions);
 	return 0;
 }
 
@@ -1343,17 +1407,7 @@ static long pid_in(int at, const char *path, int flags)
 static void *own_proc(void *result)
 {
 	int proc = open("/proc", O_PATH | O_DIRECTORY);
-	char path[80], name[16] = "";
 	long own = syscall(SYS_gettid);
-	snprintf(path, sizeof path, "/proc/self/task/%ld/comm", own);
-	// What the library does to name another thread.
-	int comm = open(path, O_WRONLY);
-	if (comm >= 0) {
-		(void)!write(comm, "renamed", 7);
-		close(comm);
-		prctl(PR_GET_NAME, name, 0, 0, 0);
-	}
-	say("own-proc: comm %s\n", comm < 0 ? "refused" : name);
 	*(long *)result = pid_in(AT_FDCWD, "/proc/self/stat", O_RDONLY) == getpid()
 			&& pid_in(AT_FDCWD, "/proc/thread-self/stat", O_RDONLY) == own
 			&& pid_in(proc, "self/stat", O_RDONLY) == getpid()
@@ -1373,6 +1427,24 @@ static long do_own_proc(char **a)
 	pthread_join(thread, NULL);
 	errno = ESRCH;
 	return first || second ? -1 : 0;
+}
+
+// What the library does to name another thread.
+static long do_comm(char **a)
+{
+	char path[80];
+	(void)a;
+	snprintf(path, sizeof path, "/proc/self/task/%d/comm", (int)syscall(SYS_gettid));
+	return use(open(path, O_RDWR), O_RDWR);
+}
+
+// Gives the machine the name that it has.
+static long do_sethostname(char **a)
+{
+	char name[65];
+	(void)a;
+	need(gethostname(name, sizeof name), "gethostname");
+	return sethostname(name, strlen(name));
 }
 
 static long do_terminal(char **a)
@@ -1678,11 +1750,13 @@ static void *replace_descriptor(void *descriptors)
 	return NULL;
 }
 
+// Either of the two may be "memfd", which has no path.
 static int race_descriptor(char **a)
 {
 	int descriptors[2];
 	for (int i = 0; i < 2; i++)
-		descriptors[i] = need(open(a[1 + i], O_RDONLY), a[1 + i]);
+		descriptors[i] = need(strcmp(a[1 + i], "memfd") ? open(a[1 + i], O_RDONLY)
+			: memfd_create("nameless", 0), a[1 + i]);
 	need(dup2(descriptors[0], 40), "dup2");
 	return repeat(atoi(a[0]), a + 3, replace_descriptor, descriptors);
 }
@@ -1721,6 +1795,65 @@ static long do_racing_openat2(char **a)
 static int race_flags(char **a)
 {
 	return repeat(atoi(a[0]), a + 1, change_flags, NULL);
+}
+
+// An address that is a path or none, and a message that has it or none.
+static struct sockaddr_un racing_address = {.sun_family = AF_UNIX};
+static struct sockaddr_un whole_address = {.sun_family = AF_UNIX};
+static struct iovec racing_data = {"changed\n", 8};
+static struct msghdr racing_message = {.msg_iov = &racing_data, .msg_iovlen = 1};
+
+static void *change_address(void *nothing)
+{
+	volatile char *first = racing_address.sun_path;
+	void *volatile *name = &racing_message.msg_name;
+	for (int turn = 0; !finished; turn = !turn, begun = true) {
+		*first = turn ? '/' : 0;
+		*name = turn ? &whole_address : NULL;
+		for (volatile int j = 0; j < 500; j++)
+			;
+	}
+	return nothing;
+}
+
+static int race_address(char **a)
+{
+	return repeat(atoi(a[0]), a + 1, change_address, NULL);
+}
+
+static socklen_t race_for_address(const char *path)
+{
+	if (!whole_address.sun_path[0])
+		racing_address = whole_address = address(path);
+	// Not a byte more: all of them are the name of an abstract one.
+	return racing_message.msg_namelen = offsetof(struct sockaddr_un, sun_path) + strlen(path);
+}
+
+static long do_racing_connect(char **a)
+{
+	socklen_t size = race_for_address(a[0]);
+	int socket_ = need(socket(AF_UNIX, SOCK_DGRAM, 0), "socket");
+	long result = syscall(SYS_connect, socket_, &racing_address, size);
+	release("", socket_);
+	return result;
+}
+
+static long do_racing_sendto(char **a)
+{
+	socklen_t size = race_for_address(a[0]);
+	int socket_ = need(socket(AF_UNIX, SOCK_DGRAM, 0), "socket");
+	long result = syscall(SYS_sendto, socket_, "changed\n", 8, MSG_DONTWAIT, &racing_address, size);
+	release("", socket_);
+	return result;
+}
+
+static long do_racing_sendmsg(char **a)
+{
+	race_for_address(a[0]);
+	int socket_ = need(socket(AF_UNIX, SOCK_DGRAM, 0), "socket");
+	long result = syscall(SYS_sendmsg, socket_, &racing_message, MSG_DONTWAIT);
+	release("", socket_);
+	return result;
 }
 
 /* Processes that stay. */
@@ -1809,6 +1942,9 @@ static const struct thing things[] = {
 	{"mknodat", 3, do_mknodat},
 	{"bind", 1, do_bind},
 	{"connect", 1, do_connect},
+	{"sendto", 1, do_sendto},
+	{"sendmsg", 1, do_sendmsg},
+	{"sendmmsg", 1, do_sendmmsg},
 	{"chmod", 1, do_chmod},
 	{"fchmod", 1, do_fchmod},
 	{"fchmodat", 2, do_fchmodat},
@@ -1872,17 +2008,22 @@ static const struct thing things[] = {
 	{"abstract-connect", 1, do_abstract_connect},
 	{"opens", 3, do_opens},
 	{"fill", 1, do_fill},
-	{"interrupted", 2, do_interrupted},
+	{"interrupted", 3, do_interrupted},
 	{"threads", 2, do_threads},
 	{"fifo-both", 1, do_fifo_both},
 	{"fifo-killed", 1, do_fifo_killed},
 	{"details", 1, do_details},
 	{"own-proc", 0, do_own_proc},
+	{"comm", 0, do_comm},
+	{"sethostname", 0, do_sethostname},
 	{"terminal", 0, do_terminal},
 	{"unlinked", 1, do_unlinked},
 	{"nameless", 0, do_nameless},
 	{"bad-pointers", 0, do_bad_pointers},
 	{"racing-openat2", 1, do_racing_openat2},
+	{"racing-connect", 1, do_racing_connect},
+	{"racing-sendto", 1, do_racing_sendto},
+	{"racing-sendmsg", 1, do_racing_sendmsg},
 };
 
 // With at least so many arguments, the things that follow among them.
@@ -1940,6 +2081,7 @@ static const struct way ways[] = {
 	{"race-descriptor", 4, race_descriptor},
 	{"race-folder", 4, race_folder},
 	{"race-flags", 2, race_flags},
+	{"race-address", 2, race_address},
 	{"linger", 3, lingering},
 	{"kill-parents", 1, kill_parents},
 	{"exit", 1, end_with},

@@ -339,10 +339,10 @@ fn a_trace_names_what_was_done() {
     let trace = fs::read(place.outside().join("trace")).unwrap();
     let trace: serde_json::Value = serde_json::from_slice(&trace).unwrap();
     for (path, access) in [
-        (place.inside().join("new"), "write"),
-        (place.inside().join("other"), "write"),
-        (place.outside().join("new"), "write"),
-        (place.outside().join("file"), "read"),
+        (place.inside().join("new"), "change"),
+        (place.inside().join("other"), "change"),
+        (place.outside().join("new"), "change"),
+        (place.outside().join("file"), "open"),
     ] {
         let named = trace["accesses"]
             .as_array()

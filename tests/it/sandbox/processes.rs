@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -287,20 +288,56 @@ fn lingering(place: &Place) -> Beside {
     child
 }
 
+/// Waits for the end of what was killed, which has to come as soon as that of all else.
+#[track_caller]
+fn ends(child: &mut Beside, when: &str) {
+    let begin = Instant::now();
+    while child.0.try_wait().unwrap().is_none() {
+        assert!(
+            begin.elapsed() < Duration::from_secs(2),
+            "{when}: it goes on"
+        );
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Ctrl-C is the command's, which may have its own way to end.
+#[test]
+fn an_interrupt_at_the_terminal_ends_the_command() {
+    let place = Place::new();
+    let mut command = place.sandbox(&["--write".as_ref(), place.inside().as_os_str()]);
+    let text = "touch there; trap 'echo caught >caught; exit 5' INT; sleep 300 & wait";
+    let child = command
+        .current_dir(place.inside())
+        .args(["sh", "-c", text])
+        .stdin(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    let mut child = Beside(child);
+    let begin = Instant::now();
+    while !place.inside().join("there").exists() {
+        assert!(begin.elapsed() < Duration::from_secs(20));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::thread::sleep(Duration::from_millis(100));
+    let group = Pid::from_raw(i32::try_from(child.0.id()).unwrap());
+    nix::sys::signal::killpg(group, Signal::SIGINT).unwrap();
+    ends(&mut child, "after an interrupt");
+    assert_eq!(child.0.wait().unwrap().code(), Some(5));
+    assert!(place.inside().join("caught").exists());
+    place.trial.assert_no_processes("after an interrupt");
+}
+
 #[test]
 fn nothing_outlives_its_supervisor() {
-    for signal in [
-        Signal::SIGKILL,
-        Signal::SIGTERM,
-        Signal::SIGINT,
-        Signal::SIGHUP,
-    ] {
+    for signal in [Signal::SIGKILL, Signal::SIGTERM, Signal::SIGHUP] {
         let place = Place::new();
         let before = place.seen();
         let mut child = lingering(&place);
         let pid = Pid::from_raw(i32::try_from(child.0.id()).unwrap());
         kill(pid, signal).unwrap();
-        child.0.wait().unwrap();
+        ends(&mut child, signal.as_str());
         place.trial.assert_no_processes(signal.as_str());
         assert_still(&place, signal.as_str());
         before.assert_unchanged(&place.outside(), signal.as_str());
@@ -333,7 +370,7 @@ fn nothing_outlives_any_of_its_supervisors() {
         kill(*pid, Signal::SIGKILL).unwrap();
         let when = format!("supervisor {round} of {}", supervisors.len());
         let mut child = child;
-        child.0.wait().unwrap();
+        ends(&mut child, &when);
         place.trial.assert_no_processes(&when);
         assert_still(&place, &when);
         before.assert_unchanged(&place.outside(), &when);
