@@ -82,7 +82,7 @@ impl Place {
             restore: restore.map(Path::to_owned),
             script: library::BUILD,
         };
-        let processor = pool.take().await?;
+        let processor = pool.take(&Default::default()).await?;
         let begin = Instant::now();
         let mut shell = Shell::start(processor, &setup, "token").await?;
         wait(&mut shell, &Message::ReadyForPhases).await?;
@@ -135,6 +135,7 @@ async fn measure() -> Result<(), Failure> {
         bash: std::env::var_os("EBD_BASH").map_or_else(|| "bash".into(), PathBuf::from),
         program: env!("CARGO_BIN_EXE_ebd").into(),
         confinement: None,
+        sandbox: Default::default(),
         temporary: None,
     });
     let done = Message::PhaseDone("compile".to_owned());

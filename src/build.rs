@@ -10,6 +10,7 @@ pub mod fetching;
 pub mod helper;
 pub mod host;
 pub mod image;
+pub mod isolation;
 pub mod log;
 pub mod package;
 pub mod packaging;

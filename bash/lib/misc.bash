@@ -28,7 +28,8 @@ debug-print-section() {
 
 # __ebd_sandbox_add COMMAND PATH
 #
-# Appends to the sandbox's list of the same name, which is an exported variable.
+# Appends to the sandbox's list of the same name, which is an exported variable, and has it hold from
+# now on, for programs that run already too. A colon of the path is escaped in the variable.
 __ebd_sandbox_add() {
 	builtin local command="$1" list
 	list="SANDBOX_${command#add}"
@@ -36,8 +37,42 @@ __ebd_sandbox_add() {
 	shift
 	__ebd_scope "${command}"
 	(( $# == 1 )) || die "${command}: takes exactly one path, not $#"
-	[[ $1 != *:* ]] || die "${command}: the path must not hold a colon: '$1'"
-	builtin declare -gx "${list}=${!list:+${!list}:}$1"
+	builtin export "${list}=${!list:+${!list}:}${1//:/\\:}"
+	__ebd_sandbox_tell "${command#add}" "$1"
+}
+
+# __ebd_sandbox_tell LIST PATH
+#
+# Tells the supervisor by opening a path that is none: whoever watches the system calls sees it.
+__ebd_sandbox_tell() {
+	[[ -n ${__EBD_CONTROL} && -n $2 ]] || return 0
+	builtin local path=$2
+	[[ ${path} == /* ]] || path=${PWD}/${path}
+	{ : >| "${__EBD_CONTROL}$1${path}"; } 2>/dev/null \
+		|| die "add$1: the sandbox did not take the path '$2'"
+}
+
+# __ebd_sandbox_announce
+#
+# Tells the supervisor what earlier phases have added to the lists.
+__ebd_sandbox_announce() {
+	[[ -n ${__EBD_CONTROL} ]] || return 0
+	builtin local - list name base value path mark=$'\001'
+	builtin set -f
+	for list in read write predict deny; do
+		name=SANDBOX_${list^^}
+		base=__EBD_${name}
+		[[ ${!name} != "${!base}" ]] || continue
+		value=${!name}
+		# What the build began with is known.
+		[[ -z ${!base} ]] || value=${value#"${!base}"}
+		value=${value//\\:/${mark}}
+		builtin local IFS=:
+		for path in ${value}; do
+			__ebd_sandbox_tell "${list}" "${path//${mark}/:}"
+		done
+		builtin unset -v IFS
+	done
 }
 
 addread() {

@@ -223,6 +223,11 @@ impl Caller {
             && space("self") == space(&self.thread.to_string())
     }
 
+    /// The variables that the program was started with, each `NAME=VALUE`.
+    pub(crate) fn variables(self) -> Vec<u8> {
+        std::fs::read(self.proc("environ")).unwrap_or_default()
+    }
+
     /// The program that it runs.
     pub(crate) fn program(self) -> PathBuf {
         readlink(&self.proc("exe")).map_or_else(|_| PathBuf::new(), PathBuf::from)

@@ -142,6 +142,14 @@ fn answer(row: &Row, watch: Watch) -> Option<Answer> {
             look: crate::calls::Look::Stat,
         } if watch == Watch::Everything => NamesPath(flags),
         Shape::Look { .. } if watch == Watch::Everything => Always(NOTIFY),
+        Shape::Look {
+            subject: Subject::Path { place, .. },
+            look: crate::calls::Look::Access,
+        } if watch == Watch::Changes => Bits(place.path + 1, libc::W_OK as u32),
+        Shape::Look {
+            look: crate::calls::Look::Access,
+            ..
+        } => Always(NOTIFY),
         Shape::Execute { .. } | Shape::List | Shape::Look { .. } => return None,
         _ => Always(NOTIFY),
     })

@@ -383,8 +383,8 @@ pub(crate) fn start(
     let words = words(program, arguments).ok_or("a NUL in an argument")?;
     settings.namespaces.enter().map_err(told)?;
     // SAFETY: this process has one thread.
-    match unsafe { fork() } {
-        Err(errno) => Err(format!("fork: {errno}")),
+    match unsafe { settings.namespaces.fork() } {
+        Err(refusal) => Err(told(refusal)),
         Ok(ForkResult::Parent { child }) => Ok((child, channel)),
         Ok(ForkResult::Child) => {
             let code = match child(settings, &channel, told) {

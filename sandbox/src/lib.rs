@@ -37,7 +37,7 @@ pub use guard::{Guard, Recorder, Sandbox};
 pub use identity::Identity;
 pub use monitor::CONTROL;
 pub use namespaces::{Feature, Namespaces, Network};
-pub use policy::{Access, List, Policy, Verdict};
+pub use policy::{Access, DEVICES, List, Policy, Verdict, escape, split};
 pub use trace::{Kind, Outcome, Trace};
 pub use violation::{Violation, Violations};
 pub use wall::Wall;

@@ -21,7 +21,7 @@ use change::{Change, Made};
 use request::{Request, Wish};
 
 use crate::caller::Caller;
-use crate::calls::{Abi, Row, Shape};
+use crate::calls::{Abi, Look, Row, Shape, Subject};
 use crate::filter::{self, Watch};
 use crate::identity::Identity;
 use crate::listener::{Listener, Notice, Received};
@@ -245,7 +245,14 @@ impl Decider {
                 Answer::Proceed
             }
             Shape::Refused => self.refuse(request),
-            Shape::Look { .. } | Shape::List => {
+            Shape::Look { subject, look } => {
+                self.trace_look(request);
+                match look {
+                    Look::Access => self.decide_access(request, subject),
+                    _ => Answer::Proceed,
+                }
+            }
+            Shape::List => {
                 self.trace_look(request);
                 Answer::Proceed
             }
@@ -331,13 +338,8 @@ impl Decider {
         else {
             return false;
         };
-        for (name, list) in [
-            ("read", List::Read),
-            ("write", List::Write),
-            ("predict", List::Predict),
-            ("deny", List::Deny),
-        ] {
-            if let Some(path) = rest.strip_prefix(name.as_bytes()) {
+        for list in List::ALL {
+            if let Some(path) = rest.strip_prefix(list.name().as_bytes()) {
                 use std::os::unix::ffi::OsStrExt;
                 let path = Path::new(std::ffi::OsStr::from_bytes(path));
                 lock(&self.shared.policy).add(list, path);
@@ -348,12 +350,24 @@ impl Decider {
     }
 
     fn decide_change(&self, request: &Request, change: Change) -> Answer {
-        let policy = lock(&self.shared.policy);
-        let paths = change.paths();
         // Pipes, sockets and memory have no names, and nothing outside to change.
-        if paths.iter().all(|path| is_anonymous(path)) {
+        if change.paths().iter().all(|path| is_anonymous(path)) {
             return Answer::Proceed;
         }
+        let policy = lock(&self.shared.policy);
+        let refused = |path: &&Path| policy.decide(Access::Write, path) != Verdict::Allowed;
+        if policy.minds_environment() && change.paths().iter().any(refused) {
+            let variables = request.caller.variables();
+            let own = policy.in_environment(variables.split(|&byte| byte == 0));
+            drop(policy);
+            return self.change_by(&own, request, change);
+        }
+        self.change_by(&policy, request, change)
+    }
+
+    /// What is said to a change by this policy.
+    fn change_by(&self, policy: &Policy, request: &Request, change: Change) -> Answer {
+        let paths = change.paths();
         let mut verdict = Verdict::Allowed;
         for path in &paths {
             match policy.decide(Access::Write, path) {
@@ -368,10 +382,8 @@ impl Decider {
                         Shape::Connect | Shape::Sendto | Shape::Socketcall => true,
                         _ => change.replaces_device(),
                     };
-                    let path = path.to_path_buf();
-                    drop(policy);
                     if !quiet {
-                        self.violate(request, Access::Write, &path);
+                        self.violate(request, Access::Write, path);
                     }
                     return Answer::Fail(Errno::EACCES);
                 }
@@ -407,6 +419,34 @@ impl Decider {
         }
     }
 
+    /// Whether something may be used is answered as using it would be, but is no violation.
+    fn decide_access(&self, request: &Request, subject: Subject) -> Answer {
+        let Subject::Path { place, .. } = subject else {
+            return Answer::Proceed;
+        };
+        let mode = request.int(place.path + 1);
+        let wanted = match (mode & libc::W_OK != 0, mode & libc::R_OK != 0) {
+            (true, _) => Access::Write,
+            (_, true) => Access::Read,
+            _ => return Answer::Proceed,
+        };
+        let policy = lock(&self.shared.policy);
+        if policy.is_free() || (wanted == Access::Read && !policy.restricts_reading()) {
+            return Answer::Proceed;
+        }
+        match request.subject(subject) {
+            Ok(object) if is_anonymous(&object.path) => Answer::Proceed,
+            Ok(object) if wanted == Access::Read && object.path.starts_with("/proc") => {
+                Answer::Proceed
+            }
+            Ok(object) if policy.decide(wanted, &object.path) != Verdict::Allowed => {
+                Answer::Fail(Errno::EACCES)
+            }
+            // What is not there is told so by the kernel.
+            _ => Answer::Proceed,
+        }
+    }
+
     fn decide_read(&self, request: &Request, found: Found, flags: i32, opens: bool) -> Answer {
         let path = match &found {
             Found::Object(object) => object.path.clone(),
@@ -414,8 +454,11 @@ impl Decider {
         };
         let policy = lock(&self.shared.policy);
         if !policy.restricts_reading() {
-            // What stands in memory may be other flags by the time the kernel reads them.
-            let raced = request.row.shape == Shape::Openat2 && self.wall.is_none();
+            // What stands in memory may be other flags by the time the kernel reads them, and a file
+            // may be gone that would then be made.
+            let makes = matches!(request.row.shape, Shape::Open { flags, .. }
+                if request.int(flags) & libc::O_CREAT != 0);
+            let raced = (request.row.shape == Shape::Openat2 || makes) && self.wall.is_none();
             return match raced {
                 true => Answer::Make(Change::Open {
                     found,

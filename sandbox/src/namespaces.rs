@@ -10,6 +10,7 @@ use nix::libc;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+use nix::unistd::{ForkResult, Pid};
 
 /// Which network a program has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -137,8 +138,8 @@ impl Namespaces {
         self
     }
 
-    /// Puts this process into them; its next child is the first of the process numbers. It must
-    /// have one thread only.
+    /// Puts this process into them, but for the process numbers, which begin with a child
+    /// ([`fork`](Self::fork)). It must have one thread only.
     pub(crate) fn enter(&self) -> Result<(), Refusal> {
         if self.is_empty() {
             return Ok(());
@@ -154,7 +155,6 @@ impl Namespaces {
                 Feature::Network,
             ),
             (self.ipc, CloneFlags::CLONE_NEWIPC, Feature::Ipc),
-            (self.pid, CloneFlags::CLONE_NEWPID, Feature::Pid),
             (self.mount, CloneFlags::CLONE_NEWNS, Feature::Mount),
         ] {
             if wanted {
@@ -172,6 +172,35 @@ impl Namespaces {
             follow_host("/").map_err(refused(Feature::Mount))?;
         }
         Ok(())
+    }
+
+    /// Forks; the child is the first of its own process numbers, if it is to have them.
+    ///
+    /// # Safety
+    /// This process must have one thread only, as for any fork after which more is done than to
+    /// become another program.
+    pub(crate) unsafe fn fork(&self) -> Result<ForkResult, Refusal> {
+        if !self.pid {
+            // SAFETY: the caller has one thread.
+            return unsafe { nix::unistd::fork() }.map_err(|errno| Refusal {
+                feature: Feature::Calls,
+                errno,
+            });
+        }
+        // unshare(2) would keep this process from having threads of its own.
+        let flags = libc::CLONE_NEWPID | libc::SIGCHLD;
+        // SAFETY: without a stack of its own the child goes on here, with a copy of the memory.
+        let child = Errno::result(unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) });
+        match child {
+            Ok(0) => Ok(ForkResult::Child),
+            Ok(child) => Ok(ForkResult::Parent {
+                child: Pid::from_raw(child as i32),
+            }),
+            Err(errno) => Err(Refusal {
+                feature: Feature::Pid,
+                errno,
+            }),
+        }
     }
 
     /// What the first process of the new numbers does: a `/proc` of its own.

@@ -1,5 +1,7 @@
 //! What programs may do to which paths: the four lists of Gentoo's sandbox.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 /// One of the lists.
@@ -16,6 +18,88 @@ pub enum List {
     /// `adddeny`).
     Deny,
 }
+
+impl List {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Read, Self::Write, Self::Predict, Self::Deny];
+
+    /// Its name, as the commands of ebuilds have it behind `add`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Predict => "predict",
+            Self::Deny => "deny",
+        }
+    }
+
+    /// Its name at the end of its variable's.
+    fn variable_end(self) -> &'static str {
+        match self {
+            Self::Read => "READ",
+            Self::Write => "WRITE",
+            Self::Predict => "PREDICT",
+            Self::Deny => "DENY",
+        }
+    }
+
+    /// The variable that holds it.
+    #[must_use]
+    pub fn variable(self) -> String {
+        format!("SANDBOX_{}", self.variable_end())
+    }
+}
+
+/// A path as it stands in a list's variable.
+#[must_use]
+pub fn escape(path: &Path) -> Vec<u8> {
+    let mut text = Vec::new();
+    for &byte in path.as_os_str().as_bytes() {
+        if byte == b':' {
+            text.push(b'\\');
+        }
+        text.push(byte);
+    }
+    text
+}
+
+/// The paths in the value of a list's variable: between colons, where a colon that belongs to a path
+/// has a backslash before it.
+pub fn split(value: &[u8]) -> Vec<PathBuf> {
+    let mut paths = Vec::new();
+    let mut path = Vec::new();
+    let mut bytes = value.iter().copied().peekable();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'\\' if bytes.peek() == Some(&b':') => path.extend(bytes.next()),
+            b':' => paths.push(std::mem::take(&mut path)),
+            byte => path.push(byte),
+        }
+    }
+    paths.push(path);
+    paths
+        .into_iter()
+        .filter(|path| !path.is_empty())
+        .map(|path| PathBuf::from(OsString::from_vec(path)))
+        .collect()
+}
+
+/// Where every program may write, as in Gentoo's sandbox.
+pub const DEVICES: [&str; 12] = [
+    "/dev/zero",
+    "/dev/null",
+    "/dev/full",
+    "/dev/console",
+    "/dev/tty",
+    "/dev/vc",
+    "/dev/pty",
+    "/dev/tts",
+    "/dev/ptmx",
+    "/dev/pts",
+    "/dev/fd",
+    "/dev/shm",
+];
 
 /// What a program wants of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -90,6 +174,7 @@ fn resolved(path: &Path) -> PathBuf {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     free: bool,
+    minds_environment: bool,
     read: Paths,
     write: Paths,
     predict: Paths,
@@ -111,11 +196,49 @@ impl Policy {
     pub fn confined() -> Self {
         Self {
             free: false,
+            minds_environment: false,
             read: Paths::default(),
             write: Paths::default(),
             predict: Paths::default(),
             deny: Paths::default(),
         }
+    }
+
+    /// The same where a program's own variables count, as ebuilds know it of Gentoo's sandbox: one
+    /// started with `SANDBOX_ON=0` is free, and `SANDBOX_WRITE` and the others add to the lists.
+    #[must_use]
+    pub fn minding_environment(mut self) -> Self {
+        self.minds_environment = true;
+        self
+    }
+
+    /// Whether a program's own variables count.
+    pub(crate) fn minds_environment(&self) -> bool {
+        self.minds_environment && !self.free
+    }
+
+    /// The policy for a program with these variables, each `NAME=VALUE`.
+    pub(crate) fn in_environment<'a>(&self, variables: impl Iterator<Item = &'a [u8]>) -> Self {
+        let mut policy = self.clone();
+        for variable in variables {
+            let Some(rest) = variable.strip_prefix(b"SANDBOX_") else {
+                continue;
+            };
+            if rest == b"ON=0" {
+                policy.free = true;
+            }
+            for list in List::ALL {
+                let value = rest
+                    .strip_prefix(list.variable_end().as_bytes())
+                    .and_then(|rest| rest.strip_prefix(b"="));
+                for path in value.into_iter().flat_map(split) {
+                    if path.is_absolute() {
+                        policy.add(list, &path);
+                    }
+                }
+            }
+        }
+        policy
     }
 
     /// The same with a path, and all below it, in one of the lists.
@@ -198,6 +321,28 @@ mod tests {
             Verdict::Allowed
         );
         assert!(!Policy::confined().with(List::Read, "/").restricts_reading());
+    }
+
+    #[test]
+    fn lists_in_variables_are_read() {
+        let paths = |value: &[u8]| split(value);
+        assert_eq!(paths(b"/a:/b"), [Path::new("/a"), Path::new("/b")]);
+        assert_eq!(paths(b":/a::"), [Path::new("/a")]);
+        assert_eq!(
+            paths(b"/a\\:b:/c\\d"),
+            [Path::new("/a:b"), Path::new("/c\\d")]
+        );
+        assert_eq!(escape(Path::new("/a:b")), b"/a\\:b");
+        let policy = Policy::confined().minding_environment();
+        let variables: [&[u8]; 2] = [b"SANDBOX_WRITE=/x:/y", b"SANDBOX_ONE=0"];
+        let seen = policy.in_environment(variables.into_iter());
+        assert_eq!(
+            seen.decide(Access::Write, Path::new("/y")),
+            Verdict::Allowed
+        );
+        assert_eq!(seen.decide(Access::Write, Path::new("/z")), Verdict::Denied);
+        let off: [&[u8]; 1] = [b"SANDBOX_ON=0"];
+        assert!(policy.in_environment(off.into_iter()).is_free());
     }
 
     #[test]

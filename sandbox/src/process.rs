@@ -70,6 +70,32 @@ pub fn start_time(pid: Pid) -> Option<u64> {
     fields.nth(18)?.parse().ok()
 }
 
+/// The process below `root` that the one namespace of process numbers below this one knows by
+/// `number`.
+#[must_use]
+pub fn known_as(root: Pid, number: i32) -> Option<Pid> {
+    let numbers = |pid: Pid| -> Option<Vec<i32>> {
+        let status = fs::read(format!("/proc/{pid}/status")).ok()?;
+        let status = String::from_utf8_lossy(&status).into_owned();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("NSpid:"))?;
+        line.split_ascii_whitespace()
+            .map(|word| word.parse().ok())
+            .collect()
+    };
+    let depth = numbers(Pid::this())?.len() + 1;
+    descendants(root).into_iter().find(|&pid| {
+        numbers(pid).is_some_and(|all| all.len() == depth && all.last() == Some(&number))
+    })
+}
+
+/// The parent of `pid`.
+#[must_use]
+pub fn parent(pid: Pid) -> Option<Pid> {
+    parent_of(pid.as_raw()).map(|(parent, _)| Pid::from_raw(parent))
+}
+
 /// Whether `pid` exists and is no zombie.
 #[must_use]
 pub fn is_alive(pid: Pid) -> bool {

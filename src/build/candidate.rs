@@ -242,7 +242,10 @@ async fn source(session: &Session, ebuild: &Ebuild, eapi: Eapi) -> Result<Entry,
     let repositories = session.config.repositories();
     let dirs = eclass_dirs(session, &ebuild.repository)?;
     let mut sourcer = Sourcer::start(
-        session.pool.take().await?,
+        session
+            .pool
+            .take(&sandbox::launch::Settings::default())
+            .await?,
         Exchange::create()?,
         eapi,
         &dirs,

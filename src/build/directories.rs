@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::Pid;
+use sandbox::Identity;
 
 /// A directory or link of the build could not be made, emptied or removed.
 #[derive(Debug, thiserror::Error)]
@@ -179,6 +180,37 @@ impl Directories {
     pub fn link_files(&self, files: &Path) -> Result<(), DirectoryError> {
         remove_tree(&self.files())?;
         link(files, &self.files())
+    }
+
+    /// Gives everything that phases write to `user`: the directories, what is in those for the
+    /// phases' own files, and what supervisor and shell share.
+    ///
+    /// # Errors
+    /// A [`DirectoryError`] that names the path.
+    pub fn give_to(&self, user: &Identity) -> Result<(), DirectoryError> {
+        let give = |path: &Path| {
+            std::os::unix::fs::lchown(path, Some(user.uid), Some(user.gid)).map_err(|source| {
+                DirectoryError {
+                    path: path.to_owned(),
+                    what: "cannot be given to the user of builds",
+                    source,
+                }
+            })
+        };
+        for path in [&self.root, &self.work(), &self.build_info()] {
+            give(path)?;
+        }
+        for folder in [self.temp(), self.home(), self.private()] {
+            for entry in walkdir::WalkDir::new(&folder) {
+                let entry = entry.map_err(|error| DirectoryError {
+                    path: error.path().unwrap_or(&folder).to_owned(),
+                    what: "cannot be read",
+                    source: error.into(),
+                })?;
+                give(entry.path())?;
+            }
+        }
+        Ok(())
     }
 
     /// Notes which warden the processes of this build are below.

@@ -5,12 +5,16 @@
 //! finished when its environment is kept, so a build that is killed at any moment is taken up
 //! from a state that was whole.
 
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
+
+use sandbox::Policy;
 
 use super::event::{Event, Events};
 use super::state::{Progress, StateError};
@@ -49,6 +53,9 @@ pub enum PhaseError {
     /// The conversation with the shell broke.
     #[error(transparent)]
     Shell(#[from] ShellError),
+    /// The sandbox refused something, each of which was told as an event.
+    #[error("the sandbox refused {}, listed above and in the log; what a build changes outside of its own folders is lost or harms the system: {CURE}", accesses(*.0))]
+    Refused(u64),
     /// A message came that has no place here.
     #[error("the shell said {0:?}, which has no place here")]
     Unexpected(Box<Message>),
@@ -85,6 +92,17 @@ fn signal_name(number: i32) -> String {
     Signal::try_from(number).map_or_else(|_| format!("signal {number}"), |s| s.to_string())
 }
 
+/// What to do about what the sandbox refused.
+const CURE: &str = "correct the ebuild, or have it say addwrite or addpredict where that is right";
+
+/// A number of accesses in words.
+fn accesses(count: u64) -> String {
+    match count {
+        1 => "an access".to_owned(),
+        count => format!("{count} accesses"),
+    }
+}
+
 /// The shell of one package, and how far it has come.
 #[derive(Debug)]
 pub struct Driver {
@@ -93,6 +111,7 @@ pub struct Driver {
     package: String,
     private: PathBuf,
     visible_environment: PathBuf,
+    log: PathBuf,
     progress: Progress,
     phase_limit: Option<Duration>,
     /// The phases since the last one whose environment was asked for.
@@ -116,10 +135,58 @@ pub struct DriverSetup {
     pub private: PathBuf,
     /// Where people look for the environment (`${T}/environment`).
     pub visible_environment: PathBuf,
+    /// The file that everything the build prints is appended to.
+    pub log: PathBuf,
     /// What is finished already.
     pub progress: Progress,
     /// How long one phase may take.
     pub phase_limit: Option<Duration>,
+}
+
+/// A build between two shells.
+#[derive(Debug)]
+pub struct Pause {
+    events: Events,
+    package: String,
+    private: PathBuf,
+    visible_environment: PathBuf,
+    log: PathBuf,
+    progress: Progress,
+    phase_limit: Option<Duration>,
+    passed: Vec<String>,
+}
+
+impl Pause {
+    /// The last phase whose environment is kept, if there is one.
+    #[must_use]
+    pub fn last_environment(&self) -> Option<String> {
+        last_environment(&self.private, &self.progress)
+    }
+
+    /// Goes on in `shell`, which was started from that environment.
+    #[must_use]
+    pub fn go_on(self, shell: Shell) -> Driver {
+        let mut driver = Driver::new(DriverSetup {
+            shell,
+            events: self.events,
+            package: self.package,
+            private: self.private,
+            visible_environment: self.visible_environment,
+            log: self.log,
+            progress: self.progress,
+            phase_limit: self.phase_limit,
+        });
+        driver.passed = self.passed;
+        driver
+    }
+}
+
+/// The last phase whose environment is kept: those that had nothing to do have none of their own.
+#[must_use]
+pub fn last_environment(private: &Path, progress: &Progress) -> Option<String> {
+    let mut kept = progress.finished.iter();
+    kept.rfind(|phase| kept_environment(private, phase).exists())
+        .cloned()
 }
 
 /// The file that keeps the environment after `phase`.
@@ -138,6 +205,7 @@ impl Driver {
             package,
             private,
             visible_environment,
+            log,
             progress,
             phase_limit,
         } = setup;
@@ -147,6 +215,7 @@ impl Driver {
             package,
             private,
             visible_environment,
+            log,
             progress,
             phase_limit,
             passed: Vec::new(),
@@ -200,9 +269,13 @@ impl Driver {
                 ),
             });
         }
+        self.shell.kill_leftovers();
+        let refused = self.tell_violations(phase);
         result?;
         settled?;
-        self.shell.kill_leftovers();
+        if refused > 0 {
+            return Err(PhaseError::Refused(refused));
+        }
         if checkpoint {
             let raw = self.private.join("environment.raw");
             // A child of a child, so that neither `wait` and `jobs` in a phase nor the shell's own
@@ -216,6 +289,78 @@ impl Driver {
             self.passed.push(phase.to_owned());
         }
         Ok(())
+    }
+
+    /// Says what the shell, and all that it started, may do from now on; `token` is the word by which
+    /// the shell adds to that.
+    pub fn confine(&self, policy: Policy, token: &str) {
+        if let Some(guard) = self.shell.guard() {
+            let control = (!policy.is_free()).then(|| token.to_owned());
+            guard.set_policy(policy, control);
+        }
+    }
+
+    /// Tells what the sandbox refused since the last call, here and in the log, and gives how much
+    /// it was.
+    fn tell_violations(&self, phase: &str) -> u64 {
+        let Some(guard) = self.shell.guard() else {
+            return 0;
+        };
+        let violations = guard.take_violations();
+        let mut text = String::new();
+        for violation in violations.kept() {
+            let command: Vec<String> = violation
+                .command
+                .iter()
+                .map(|word| word.to_string_lossy().into_owned())
+                .collect();
+            text.push_str(&format!(
+                " * sandbox: {} ({}) of {}\n *   by {}: {}\n",
+                violation.call,
+                violation.access.word(),
+                violation.path.display(),
+                violation.program.display(),
+                command.join(" "),
+            ));
+            self.events.tell(Event::Violation {
+                package: self.package.clone(),
+                phase: phase.to_owned(),
+                call: violation.call,
+                access: violation.access.word(),
+                path: violation.path.clone(),
+                program: violation.program.clone(),
+                command,
+            });
+        }
+        if !violations.is_empty() {
+            // For those who read the log later; that it cannot be written changes nothing.
+            let log = std::fs::OpenOptions::new()
+                .append(true)
+                .custom_flags(nix::libc::O_NOFOLLOW)
+                .open(&self.log);
+            let _ = log.and_then(|mut log| log.write_all(text.as_bytes()));
+        }
+        violations.count()
+    }
+
+    /// Ends the shell in good order so that another can go on. Gives its processor.
+    ///
+    /// # Errors
+    /// A [`PhaseError`] if the last environment could not be kept.
+    pub async fn pause(mut self) -> Result<(Option<processor::Processor>, Pause), PhaseError> {
+        self.settle().await?;
+        let processor = self.shell.finish().await?;
+        let pause = Pause {
+            events: self.events,
+            package: self.package,
+            private: self.private,
+            visible_environment: self.visible_environment,
+            log: self.log,
+            progress: self.progress,
+            phase_limit: self.phase_limit,
+            passed: self.passed,
+        };
+        Ok((processor, pause))
     }
 
     /// Waits until the environment of the last phase is kept.
@@ -376,7 +521,14 @@ fn keep(raw: &Path, kept: &Path, visible: &Path, phase: &str) -> Result<(), Phas
         let path = path.to_owned();
         move |source| PhaseError::File { path, source }
     };
-    let text = std::fs::read(raw).map_err(failed(raw))?;
+    // What the build put in its place is not followed.
+    let mut file = std::fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK)
+        .open(raw)
+        .map_err(failed(raw))?;
+    let mut text = Vec::new();
+    file.read_to_end(&mut text).map_err(failed(raw))?;
     let mut environment = Environment::parse(&text).map_err(|source| PhaseError::Environment {
         path: raw.to_owned(),
         phase: phase.to_owned(),
@@ -384,6 +536,7 @@ fn keep(raw: &Path, kept: &Path, visible: &Path, phase: &str) -> Result<(), Phas
     })?;
     environment.filter(&Filter::for_save());
     let beside = kept.with_extension("new");
+    let _ = std::fs::remove_file(&beside);
     std::fs::write(&beside, environment.to_bash()).map_err(failed(&beside))?;
     std::fs::rename(&beside, kept).map_err(failed(kept))?;
     std::fs::remove_file(raw).map_err(failed(raw))?;

@@ -68,6 +68,23 @@ pub enum Event {
         /// The text.
         text: String,
     },
+    /// The sandbox refused something, for which the phase fails.
+    Violation {
+        /// `category/pf`.
+        package: String,
+        /// The phase.
+        phase: String,
+        /// The system call.
+        call: &'static str,
+        /// `read` or `write`.
+        access: &'static str,
+        /// What it was for, free of links.
+        path: PathBuf,
+        /// The program that made it.
+        program: PathBuf,
+        /// The words that the program was started with.
+        command: Vec<String>,
+    },
     /// A line of the build's log; only if the caller wants the log.
     Output {
         /// `category/pf`.

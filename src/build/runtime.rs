@@ -104,8 +104,10 @@ pub fn write_initial(private: &Path, variables: &Variables) -> Result<(), Runtim
 
 /// Writes a file that only this user reads.
 fn write(path: &Path, content: &[u8]) -> Result<(), RuntimeError> {
+    // Made anew: what the build may have put in its place is not followed.
+    let _ = fs::remove_file(path);
     let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
+    options.write(true).create_new(true).mode(0o600);
     options
         .open(path)
         .and_then(|mut file| file.write_all(content))

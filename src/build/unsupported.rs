@@ -2,20 +2,8 @@
 
 use crate::config::Config;
 
-/// FEATURES without which a build is confined less than the user asked for.
-const CONFINEMENT: &[&str] = &[
-    "sandbox",
-    "usersandbox",
-    "userpriv",
-    "network-sandbox",
-    "ipc-sandbox",
-    "pid-sandbox",
-    "mount-sandbox",
-    "network-sandbox-proxy",
-    "fakeroot",
-    "suidctl",
-    "selinux",
-];
+/// FEATURES without which a build is confined less, or otherwise, than the user asked for.
+const CONFINEMENT: &[&str] = &["network-sandbox-proxy", "fakeroot", "suidctl", "selinux"];
 
 /// FEATURES whose absence changes how something is done, but not what comes of it.
 const WITHOUT_EFFECT: &[&str] = &[
@@ -96,7 +84,7 @@ pub fn notices(config: &Config) -> Result<Vec<String>, UnsupportedError> {
     let confinement = present(CONFINEMENT);
     if !confinement.is_empty() {
         notices.push(format!(
-            "builds are not confined yet: no effect have FEATURES=\"{confinement}\""
+            "builds are confined without these yet: FEATURES=\"{confinement}\""
         ));
     }
     let without = present(WITHOUT_EFFECT);

@@ -93,6 +93,11 @@ pub(super) struct Build {
     #[arg(long)]
     pub(super) nodeps: bool,
 
+    /// Build without this if it cannot be had here (repeatable), as EBD_DEGRADE in make.conf does;
+    /// --help tells the consequences
+    #[arg(long, value_name = "FEATURE", value_parser = features(), long_help = degrade_help())]
+    pub(super) degrade: Vec<sandbox::Feature>,
+
     /// How many packages to build at once
     #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(super) jobs: u16,

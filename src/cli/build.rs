@@ -2,10 +2,11 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use sandbox::Feature;
 
 use super::arguments::{self, Display, Places, Stores};
 use super::exit::Exit;
@@ -101,17 +102,15 @@ async fn execute(arguments: arguments::Build, events: Events) -> Result<Exit, Fa
         bash: arguments.places.bash.clone(),
         program: std::env::current_exe()?,
         confinement: None,
+        sandbox: sandbox::launch::Settings::default(),
         temporary: None,
     };
     // Bash starts while the configuration is read.
     let starting = processors.clone();
     let first = tokio::spawn(async move { Processor::start(&starting).await });
-    let session = Arc::new(session(
-        &arguments.places,
-        &arguments.stores,
-        processors,
-        events,
-    )?);
+    let mut session = session(&arguments.places, &arguments.stores, processors, events)?;
+    session.degrade.extend(&arguments.degrade);
+    let session = Arc::new(session);
     if let Ok(Ok(processor)) = first.await {
         session.pool.put_back(processor);
     }
@@ -171,6 +170,23 @@ fn session(
         .map(PathBuf::from)
         .collect();
     fetch.locks = config.features().contains("distlocks");
+    let mut degrade = Vec::new();
+    for word in config
+        .get("EBD_DEGRADE")
+        .unwrap_or_default()
+        .split_whitespace()
+    {
+        match Feature::named(word) {
+            Some(feature) => degrade.push(feature),
+            None => {
+                let known = Feature::ALL.map(Feature::name).join(", ");
+                return Err(Failure(vec![
+                    format!("EBD_DEGRADE: there is nothing called {word:?}"),
+                    format!("it takes words from: {known}"),
+                ]));
+            }
+        }
+    }
     let installed = Host::open(config.eroot(), config.provided())?;
     Ok(Session {
         program: processors.program.clone(),
@@ -178,6 +194,8 @@ fn session(
         events,
         fetcher: Fetcher::new(fetch),
         installed: Arc::new(installed),
+        degrade,
+        missing: Mutex::default(),
         metadata_cache: metadata_cache(&config),
         config,
     })

@@ -60,6 +60,23 @@ impl Progress {
             Event::Notice { text } => {
                 self.print(&format!("{} {text}", self.paint.bold("note:")));
             }
+            Event::Violation {
+                package,
+                call,
+                access,
+                path,
+                program,
+                command,
+                ..
+            } => {
+                self.print(&format!(
+                    "{} {package}: {call} ({access}) of {}\n    by {}: {}",
+                    self.paint.bad("sandbox:"),
+                    path.display(),
+                    program.display(),
+                    command.join(" ")
+                ));
+            }
             Event::Started { package, .. } => self.start(package),
             Event::Waiting { package, path } => {
                 self.step(package, "waits", "");

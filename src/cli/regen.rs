@@ -94,6 +94,7 @@ async fn execute(arguments: arguments::Regen) -> Result<Exit, Failure> {
             bash: arguments.places.bash.clone(),
             program: std::env::current_exe()?,
             confinement: None,
+            sandbox: sandbox::launch::Settings::default(),
             temporary: None,
         },
         cache: arguments.cache.as_deref().map(absolute),

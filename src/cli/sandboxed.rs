@@ -6,7 +6,8 @@ use std::process::{Command, ExitCode};
 
 use sandbox::launch::{SandboxError, Settings, Starting, leave_interrupts_to_program};
 use sandbox::{
-    Feature, List, Namespaces, Network, Policy, Sandbox, Trace, Violations, Wall, Watch, warden,
+    DEVICES, Feature, List, Namespaces, Network, Policy, Sandbox, Trace, Violations, Wall, Watch,
+    warden,
 };
 use serde_json::{Value, json};
 
@@ -17,22 +18,6 @@ use crate::util::causes::causes;
 
 /// The status when there could be no sandbox, as `env` and `timeout` have it.
 const NO_SANDBOX: u8 = 125;
-
-/// Where every program may write, as in Gentoo's sandbox.
-const DEVICES: [&str; 12] = [
-    "/dev/zero",
-    "/dev/null",
-    "/dev/full",
-    "/dev/console",
-    "/dev/tty",
-    "/dev/vc",
-    "/dev/pty",
-    "/dev/tts",
-    "/dev/ptmx",
-    "/dev/pts",
-    "/dev/fd",
-    "/dev/shm",
-];
 
 /// Runs `ebd sandbox`.
 pub(super) fn main(arguments: &arguments::Sandbox) -> ExitCode {
@@ -100,6 +85,13 @@ fn hopeless(error: &SandboxError, feature: Option<Feature>) -> Vec<String> {
         let mut help = format!("say --degrade {feature} to run the command without");
         if matches!(feature, Feature::Network | Feature::User) {
             help.push_str(", or --net host");
+        }
+        if let SandboxError::Refused { errno, .. } = error
+            && feature == Feature::Calls
+            && *errno == nix::errno::Errno::EBUSY
+        {
+            help = "this runs in another sandbox already, and the kernel allows one of its kind"
+                .into();
         }
         told.push(help);
     }

@@ -2,7 +2,11 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use sandbox::launch;
+
 use super::process::{Processor, ProcessorError, Settings};
+
+use crate::pms::eapi::BashVersion;
 
 /// Keeps processors between jobs. A processor that took part in a failure is not put back.
 #[derive(Debug)]
@@ -21,20 +25,33 @@ impl Pool {
         }
     }
 
-    /// An idle processor, or a new one.
+    /// An idle processor in such a sandbox, or a new one.
     ///
     /// # Errors
     /// As [`Processor::start`].
-    pub async fn take(&self) -> Result<Processor, ProcessorError> {
-        let idle = self
-            .idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop();
+    pub async fn take(&self, sandbox: &launch::Settings) -> Result<Processor, ProcessorError> {
+        let idle = {
+            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            let fitting = idle.iter().rposition(|one| one.sandbox() == sandbox);
+            fitting.map(|at| idle.swap_remove(at))
+        };
         match idle {
             Some(processor) => Ok(processor),
-            None => Processor::start(&self.settings).await,
+            None => {
+                let settings = Settings {
+                    sandbox: sandbox.clone(),
+                    ..self.settings.clone()
+                };
+                Processor::start(&settings).await
+            }
         }
+    }
+
+    /// The version of the bash that an idle processor runs.
+    #[must_use]
+    pub fn known_version(&self) -> Option<BashVersion> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.first().map(Processor::version)
     }
 
     /// Takes back a processor whose last job ended well.

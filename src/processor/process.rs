@@ -4,10 +4,13 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::unistd::Pid;
 use sandbox::confinement::Confinement;
+use sandbox::launch::{self, SandboxError, Starting};
+use sandbox::{Guard, Policy};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
@@ -39,6 +42,8 @@ pub struct Settings {
     pub program: PathBuf,
     /// What bash, and all that it starts, is confined to, if it is.
     pub confinement: Option<Confinement>,
+    /// The sandbox around bash and all that it starts.
+    pub sandbox: launch::Settings,
     /// A folder of the processor's, to be removed when everything in it has ended, even if this
     /// program is killed.
     pub temporary: Option<PathBuf>,
@@ -125,6 +130,9 @@ pub enum ProcessorError {
     /// A job could not be handed over.
     #[error("processor: cannot hand over a job")]
     Write(#[source] io::Error),
+    /// There is no sandbox around it.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
     /// What came back was not what the protocol allows.
     #[error(transparent)]
     Frame(#[from] FrameError),
@@ -148,9 +156,14 @@ pub struct Processor {
     commands: ChildStdin,
     replies: Reader<ChildStdout>,
     _stderr: ChildStderr,
+    /// Bash itself.
     pid: Pid,
+    /// Bash, and the first process of its own process numbers if it has them.
+    residents: Vec<Pid>,
     version: BashVersion,
     confined: bool,
+    sandbox: launch::Settings,
+    guard: Option<Arc<dyn Guard>>,
 }
 
 impl Processor {
@@ -167,8 +180,17 @@ impl Processor {
                 command
             }
         };
-        let mut warden = Command::new(&settings.program)
-            .args(sandbox::warden::arguments(settings.temporary.as_deref()))
+        let starting = match settings.sandbox.is_empty() {
+            true => None,
+            false => Some(Starting::new(settings.sandbox.clone())?),
+        };
+        let mut command = std::process::Command::new(&settings.program);
+        command.args(sandbox::warden::arguments(settings.temporary.as_deref()));
+        if let Some(starting) = &starting {
+            command.args(starting.arguments());
+            starting.prepare(&mut command);
+        }
+        let mut warden = Command::from(command)
             .args(bash)
             .args(["--noprofile", "--norc", "-c", BOOT, "ebd"])
             .env_clear()
@@ -190,6 +212,16 @@ impl Processor {
             warden.stderr.take(),
         ) else {
             return Err(ProcessorError::Frame(FrameError::Closed));
+        };
+        let guard: Option<Arc<dyn Guard>> = match starting {
+            None => None,
+            Some(starting) => {
+                let begun = tokio::task::spawn_blocking(|| starting.finish(Policy::free()));
+                match begun.await {
+                    Ok(sandbox) => Some(Arc::new(sandbox?)),
+                    Err(_) => return Err(ProcessorError::Frame(FrameError::Closed)),
+                }
+            }
         };
         let library = counted(library::processor_text().as_bytes());
         let mut replies = Reader::new(stdout, None);
@@ -230,15 +262,54 @@ impl Processor {
                 version,
             });
         };
-        Ok(Self {
+        let mut started = Self {
             warden,
             commands,
             replies,
             _stderr: stderr,
             pid: Pid::from_raw(pid),
+            residents: Vec::new(),
             version,
             confined: settings.confinement.is_some(),
-        })
+            sandbox: settings.sandbox.clone(),
+            guard,
+        };
+        started.pid = started.here(pid);
+        started.residents = vec![started.pid];
+        if settings.sandbox.namespaces.pid {
+            started
+                .residents
+                .extend(sandbox::process::parent(started.pid));
+        }
+        Ok(started)
+    }
+
+    /// The sandbox that it was started in.
+    #[must_use]
+    pub fn sandbox(&self) -> &launch::Settings {
+        &self.sandbox
+    }
+
+    /// The sandbox at work, if there is one.
+    #[must_use]
+    pub fn guard(&self) -> Option<&Arc<dyn Guard>> {
+        self.guard.as_ref()
+    }
+
+    /// The process that bash knows by this number.
+    #[must_use]
+    pub fn here(&self, number: i32) -> Pid {
+        let inner = || sandbox::process::known_as(self.warden()?, number);
+        match self.sandbox.namespaces.pid {
+            true => inner().unwrap_or(Pid::from_raw(number)),
+            false => Pid::from_raw(number),
+        }
+    }
+
+    /// Its own processes, and the spared ones.
+    fn spared(&self, spare: &[Pid]) -> Vec<Pid> {
+        let residents = self.residents.iter();
+        residents.chain(spare).copied().collect()
     }
 
     /// Whether it is confined, so that what it may not do fails with EACCES.
@@ -262,7 +333,7 @@ impl Processor {
     /// Whether processes are below the warden besides bash itself and `spare`.
     #[must_use]
     pub fn has_leftovers(&self, spare: &[Pid]) -> bool {
-        let spared: Vec<Pid> = spare.iter().copied().chain([self.pid]).collect();
+        let spared = self.spared(spare);
         self.warden().is_some_and(|warden| {
             let below = sandbox::process::descendants(warden);
             below.iter().any(|pid| !spared.contains(pid))
@@ -298,8 +369,7 @@ impl Processor {
         let Some(warden) = self.warden() else {
             return;
         };
-        let mut spared = vec![self.pid];
-        spared.extend_from_slice(spare);
+        let spared = self.spared(spare);
         if sandbox::process::has_only(warden, &spared) {
             return;
         }

@@ -3,10 +3,12 @@
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use futures_util::FutureExt;
 use nix::sys::stat::Mode;
 use nix::unistd::Pid;
+use sandbox::Guard;
 use tokio::io::AsyncWriteExt;
 use tokio::net::unix::pipe;
 
@@ -97,8 +99,17 @@ impl Shell {
     ) -> Result<Self, ShellError> {
         let up = setup.directory.join("up");
         let down = setup.directory.join("down");
-        make_pipe(&up)?;
-        make_pipe(&down)?;
+        for pipe in [&up, &down] {
+            make_pipe(pipe)?;
+            if let Some(user) = &processor.sandbox().identity {
+                std::os::unix::fs::chown(pipe, Some(user.uid), Some(user.gid)).map_err(
+                    |source| ShellError::Pipe {
+                        path: pipe.clone(),
+                        source,
+                    },
+                )?;
+            }
+        }
         // Opened for both ways, so that there is no end of file while the shell has it closed.
         let receiver = pipe::OpenOptions::new()
             .read_write(true)
@@ -156,9 +167,15 @@ impl Shell {
             }
         };
         if let Message::Hello(pid) = message {
-            self.pid = Some(Pid::from_raw(pid));
+            self.pid = Some(self.processor.here(pid));
         }
         Ok(Event::Message(message))
+    }
+
+    /// The sandbox around it, if there is one.
+    #[must_use]
+    pub fn guard(&self) -> Option<&Arc<dyn Guard>> {
+        self.processor.guard()
     }
 
     /// Whether the shell has ended.

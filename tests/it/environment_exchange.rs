@@ -82,6 +82,7 @@ async fn postinst_of(contents: &[u8]) -> String {
         package: "app-misc/state-1".into(),
         private: path("private"),
         visible_environment: path("temp/environment"),
+        log: path("temp/environment"),
         progress: Progress {
             input: String::new(),
             finished: Vec::new(),
@@ -105,6 +106,7 @@ async fn shell(folder: &Path, saved: PathBuf) -> Shell {
         bash: "bash".into(),
         program: env!("CARGO_BIN_EXE_ebd").into(),
         confinement: None,
+        sandbox: sandbox::launch::Settings::default(),
         temporary: None,
     });
     let setup = ShellSetup {
@@ -115,9 +117,13 @@ async fn shell(folder: &Path, saved: PathBuf) -> Shell {
         restore: Some(saved),
         script: library::BUILD,
     };
-    Shell::start(pool.take().await.unwrap(), &setup, "token")
-        .await
-        .unwrap()
+    Shell::start(
+        pool.take(&Default::default()).await.unwrap(),
+        &setup,
+        "token",
+    )
+    .await
+    .unwrap()
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ mod conformance;
 mod crash;
 mod environment_exchange;
 mod instances;
+mod isolation;
 mod processors;
 mod regen;
 mod resume;

@@ -16,6 +16,7 @@ fn pool() -> Pool {
         bash: "bash".into(),
         program: env!("CARGO_BIN_EXE_ebd").into(),
         confinement: None,
+        sandbox: sandbox::launch::Settings::default(),
         temporary: None,
     })
 }
@@ -72,6 +73,7 @@ impl Trial {
             package: "app-misc/foo-1".into(),
             private: self.path("private"),
             visible_environment: self.path("temp/environment"),
+            log: self.path("temp/environment"),
             progress: Progress {
                 input: String::new(),
                 finished: Vec::new(),
@@ -103,7 +105,9 @@ async fn nothing_of_one_ebuild_is_seen_by_the_next() {
          exec 7>/dev/null; alias ll=ls; enable -n printf; ulimit -n 64; hash -p /nowhere ls\n\
          LEAK2=1; OPTIND=9; TZ=Mars; sleep 300 & disown; }\n",
     );
-    let mut driver = first.driver(pool.take().await.unwrap(), None).await;
+    let mut driver = first
+        .driver(pool.take(&Default::default()).await.unwrap(), None)
+        .await;
     driver.ready().await.unwrap();
     driver
         .run("compile", &phase("compile"), true)
@@ -121,7 +125,9 @@ async fn nothing_of_one_ebuild_is_seen_by_the_next() {
          [[ ! -e /proc/self/fd/7 ]] || die 'descriptor 7'; [[ $(type -t printf) == builtin ]] || die printf\n\
          [[ $OPTIND == 1 ]] || die OPTIND; readonly STAYS=2; [[ $STAYS == 2 ]] || die STAYS; }\n",
     );
-    let mut driver = second.driver(pool.take().await.unwrap(), None).await;
+    let mut driver = second
+        .driver(pool.take(&Default::default()).await.unwrap(), None)
+        .await;
     driver.ready().await.unwrap();
     driver
         .run("compile", &phase("compile"), true)
@@ -139,7 +145,9 @@ async fn nothing_of_one_phase_but_its_environment_is_seen_by_the_next() {
          src_compile() { [[ $- != *e* && $IFS == $' \\t\\n' && $(umask) == 0022 && $KEPT == 1 && ! -v gone ]] || die state\n\
          shopt -q nocasematch && die nocasematch; [[ -e /proc/self/fd/9 ]] && die 'descriptor 9'; [[ -z $(trap -p ERR) ]] || die trap; [[ $PWD == \"$WORKDIR/$P\" ]] || die cwd; }\n",
     );
-    let mut driver = trial.driver(pool().take().await.unwrap(), None).await;
+    let mut driver = trial
+        .driver(pool().take(&Default::default()).await.unwrap(), None)
+        .await;
     driver.ready().await.unwrap();
     driver
         .run("prepare", &phase("prepare"), true)
@@ -158,7 +166,9 @@ async fn a_phase_without_environment_counts_as_finished_when_the_next_has_one() 
         "EAPI=8\nSLOT=0\nhelper() { :; }\nsrc_install() { shopt -s nullglob; shopt -u sourcepath; }\n",
     );
     let private = trial.path("private");
-    let mut driver = trial.driver(pool().take().await.unwrap(), None).await;
+    let mut driver = trial
+        .driver(pool().take(&Default::default()).await.unwrap(), None)
+        .await;
     driver.ready().await.unwrap();
     driver
         .run("compile", &phase("compile"), false)
@@ -191,7 +201,9 @@ async fn die_ends_the_build_from_any_depth() {
         "f() { die deep; }; for i in 1 2; do f; done; echo never",
     ] {
         let trial = Trial::new(&format!("EAPI=8\nSLOT=0\nsrc_compile() {{\n{code}\n}}\n"));
-        let mut driver = trial.driver(pool().take().await.unwrap(), None).await;
+        let mut driver = trial
+            .driver(pool().take(&Default::default()).await.unwrap(), None)
+            .await;
         driver.ready().await.unwrap();
         let error = driver
             .run("compile", &phase("compile"), true)
@@ -216,7 +228,9 @@ async fn die_ends_the_build_from_any_depth() {
 async fn a_phase_that_exits_or_is_killed_or_is_slow_is_told_as_such() {
     let run = |code: &'static str, limit| async move {
         let trial = Trial::new(&format!("EAPI=8\nSLOT=0\nsrc_compile() {{ {code}; }}\n"));
-        let mut driver = trial.driver(pool().take().await.unwrap(), None).await;
+        let mut driver = trial
+            .driver(pool().take(&Default::default()).await.unwrap(), None)
+            .await;
         driver.ready().await.unwrap();
         let _ = limit;
         let error = driver
@@ -239,7 +253,9 @@ async fn writing_to_every_descriptor_forges_nothing() {
          for fd in {3..300}; do printf 'token\\0phase-done\\0compile\\0' >&$fd; done 2>/dev/null\n\
          MARK=1; }\nsrc_install() { [[ $MARK == 1 ]] || die forged; }\n",
     );
-    let mut driver = trial.driver(pool().take().await.unwrap(), None).await;
+    let mut driver = trial
+        .driver(pool().take(&Default::default()).await.unwrap(), None)
+        .await;
     driver.ready().await.unwrap();
     driver
         .run("compile", &phase("compile"), true)
@@ -270,7 +286,9 @@ async fn phases_run_from_the_saved_environment_alone() {
         "bar_hello() {\n\tcat <<-'EOF'\n\thello $x\n\tEOF\n}\n",
     )
     .unwrap();
-    let mut driver = trial.driver(pool().take().await.unwrap(), None).await;
+    let mut driver = trial
+        .driver(pool().take(&Default::default()).await.unwrap(), None)
+        .await;
     driver.ready().await.unwrap();
     driver
         .run("configure", &phase("configure"), true)
@@ -281,7 +299,9 @@ async fn phases_run_from_the_saved_environment_alone() {
     fs::remove_file(trial.path("foo-1.ebuild")).unwrap();
     fs::remove_file(trial.path("eclass/bar.eclass")).unwrap();
     let kept = kept_environment(&trial.path("private"), "configure");
-    let mut driver = trial.driver(pool().take().await.unwrap(), Some(kept)).await;
+    let mut driver = trial
+        .driver(pool().take(&Default::default()).await.unwrap(), Some(kept))
+        .await;
     driver
         .ready()
         .await
@@ -297,7 +317,9 @@ async fn phases_run_from_the_saved_environment_alone() {
 async fn elog_reaches_the_user() {
     let mut trial =
         Trial::new("EAPI=8\nSLOT=0\nsrc_compile() { elog 'mind the gap'; ( ewarn twice ); }\n");
-    let mut driver = trial.driver(pool().take().await.unwrap(), None).await;
+    let mut driver = trial
+        .driver(pool().take(&Default::default()).await.unwrap(), None)
+        .await;
     driver.ready().await.unwrap();
     driver
         .run("compile", &phase("compile"), true)
@@ -325,7 +347,9 @@ async fn ending_a_processor_ends_even_what_left_its_session() {
         "EAPI=8\nSLOT=0\nsrc_compile() {\n\
          setsid bash -c 'setsid sleep 3131 & sleep 3131' & sleep 0.2; echo $BASHPID > \"$T\"/pid; sleep 3131; }\n",
     );
-    let mut driver = trial.driver(pool().take().await.unwrap(), None).await;
+    let mut driver = trial
+        .driver(pool().take(&Default::default()).await.unwrap(), None)
+        .await;
     driver.ready().await.unwrap();
     let command = phase("compile");
     let run = driver.run("compile", &command, true);

@@ -497,6 +497,17 @@ fn open(given: Given<'_>, flags: i32, mode: u32) -> Result<Wish, Errno> {
     } else {
         Found::Object(given.object(follows(flags))?)
     };
+    if let Found::Object(_) = &found
+        && !unnamed
+        && flags & (libc::O_ACCMODE | libc::O_TRUNC | libc::O_EXCL) == libc::O_RDONLY
+    {
+        // What would be made is there already, so that it is only looked at, as flock(1) does.
+        return Ok(Wish::Read {
+            found,
+            flags: flags & !libc::O_CREAT,
+            opens: true,
+        });
+    }
     // Directories are not written to: the kernel says so.
     if let Found::Object(object) = &found
         && !unnamed

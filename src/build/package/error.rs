@@ -9,6 +9,7 @@ use crate::build::fetching::FetchingError;
 use crate::build::packaging::PackagingError;
 use crate::build::runtime::RuntimeError;
 use crate::build::state::StateError;
+use crate::config::ConfigError;
 use crate::pms::phase::Phase;
 use crate::processor::frame::Death;
 use crate::processor::{ProcessorError, ShellError};
@@ -18,6 +19,9 @@ use crate::util::lock::LockError;
 /// Why a package could not be built.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
+    /// The configuration of the sandbox cannot be read.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// Its metadata is not valid.
     #[error(transparent)]
     Candidate(#[from] CandidateError),

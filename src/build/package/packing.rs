@@ -147,7 +147,7 @@ impl Build<'_> {
             use_flags: candidate.config.use_flags.clone(),
             conditional: packaging::conditional_values(|key| candidate.value(key).to_owned()),
             build_ids: prepared.build_ids,
-            installed_ids: self.installed_ids(prepared),
+            installed_ids: self.installed_ids(),
             unprivileged: !nix::unistd::geteuid().is_root(),
             bash: self.settings.bash.clone(),
             library_paths: Vec::new(),

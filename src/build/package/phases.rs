@@ -6,7 +6,7 @@ use super::preparation::Prepared;
 use super::{Build, BuildError, SHOWN_LINES};
 use crate::binpkg::pkgdir::Written;
 use crate::build::directories::DirectoryError;
-use crate::build::driver::{Driver, DriverSetup, kept_environment};
+use crate::build::driver::{Driver, DriverSetup, kept_environment, last_environment};
 use crate::build::event::Event;
 use crate::build::packaging::wanted_variables;
 use crate::build::runtime::{self, RuntimeError};
@@ -39,18 +39,28 @@ pub const PHASES: &[Phase] = &[
 ];
 
 impl Build<'_> {
-    /// Starts the shell, from the environment after `restore` if there is such a phase.
+    /// Starts the shell in the sandbox of the phase that comes `first`, from the environment after
+    /// `restore` if there is such a phase.
     pub(super) async fn start(
         &self,
         prepared: &Prepared,
         sources: &Sources<'_>,
         token: &str,
+        first: Phase,
         restore: Option<&str>,
     ) -> Result<Shell, BuildError> {
         let private = self.directories.private();
         runtime::link_helpers(&private, self.candidate.eapi, &self.session.program)?;
-        runtime::write_initial(&private, &sources.initial(restore.is_some()))?;
-        self.write_phase(sources, token, Phase::Setup)?;
+        let mut initial = sources.initial(restore.is_some());
+        for (name, value) in prepared.isolation.variables() {
+            if name != "SANDBOX_ON" {
+                initial.set(&format!("__EBD_{name}"), &value, false);
+            }
+            initial.set(&name, &value, true);
+        }
+        runtime::write_initial(&private, &initial)?;
+        self.write_phase(prepared, sources, token, first)?;
+        self.hand_over(first, prepared)?;
         let setup = ShellSetup {
             directory: private.clone(),
             log: self.directories.log(),
@@ -59,7 +69,8 @@ impl Build<'_> {
             restore: restore.map(|phase| kept_environment(&private, phase)),
             script: library::BUILD,
         };
-        let processor = self.session.pool.take().await?;
+        let settings = prepared.isolation.settings(first);
+        let processor = self.session.processor(&settings).await?;
         if let Some(warden) = processor.warden() {
             self.directories
                 .remember_warden(warden)
@@ -73,14 +84,25 @@ impl Build<'_> {
 
     pub(super) fn write_phase(
         &self,
+        prepared: &Prepared,
         sources: &Sources<'_>,
         token: &str,
         phase: Phase,
     ) -> Result<(), BuildError> {
+        let mut variables = sources.for_phase(phase);
+        if prepared.isolation.has_sandbox() {
+            let watched = prepared.isolation.is_watched(phase);
+            variables.set("SANDBOX_ON", if watched { "1" } else { "0" }, true);
+            let control = match watched {
+                true => format!("{}{token}/", sandbox::CONTROL),
+                false => String::new(),
+            };
+            variables.set("__EBD_CONTROL", control, false);
+        }
         Ok(runtime::write_phase(
             &self.directories.private(),
             token,
-            &sources.for_phase(phase),
+            &variables,
             &sources.absent_in(phase),
             &sources.for_helpers(phase),
         )?)
@@ -96,19 +118,21 @@ impl Build<'_> {
         let places = self.places(prepared);
         let sources = self.sources(prepared, &places)?;
         let token = token::fresh();
-        // Phases that had nothing to do have no environment of their own.
-        let private = self.directories.private();
-        let restore = progress
-            .finished
-            .iter()
-            .rfind(|phase| kept_environment(&private, phase).exists())
-            .cloned();
+        let restore = last_environment(&self.directories.private(), &progress);
         let input = progress.input.clone();
+        let wanted = self.wanted(prepared, &progress);
+        let first = self.deciding(prepared, &wanted);
         let shell = self
-            .start(prepared, &sources, &token, restore.as_deref())
+            .start(prepared, &sources, &token, first, restore.as_deref())
             .await?;
-        let mut driver = self.driver(shell, progress);
-        match self.drive(&mut driver, prepared, &sources, &token).await {
+        let mut driver = Some(self.driver(shell, progress));
+        let result = self
+            .drive(&mut driver, prepared, &sources, &token, &wanted)
+            .await;
+        let Some(driver) = driver else {
+            return Err(result.err().unwrap_or(BuildError::Interrupted("phases")));
+        };
+        match result {
             Ok(()) => {
                 match driver.finish().await {
                     Ok(Some(processor)) => {
@@ -132,53 +156,129 @@ impl Build<'_> {
         }
     }
 
-    /// Runs the phases.
-    pub(super) async fn drive(
+    /// The phases that are to be run, in order.
+    fn wanted(&self, prepared: &Prepared, progress: &Progress) -> Vec<Phase> {
+        let eapi = self.candidate.eapi;
+        let last = self.settings.stop_after.unwrap_or(Phase::Install);
+        let pretend = Some(Phase::Pretend)
+            .filter(|phase| eapi.has_phase(*phase) && !progress.has(Phase::Setup.name()));
+        let others = PHASES
+            .iter()
+            .copied()
+            .filter(|phase| *phase <= last && eapi.has_phase(*phase))
+            .filter(|phase| !progress.has(phase.name()))
+            .filter(|phase| *phase != Phase::Test || self.tests(prepared));
+        pretend.into_iter().chain(others).collect()
+    }
+
+    /// The phase whose sandbox the first of these phases run in: those that have nothing to do run
+    /// in any.
+    fn deciding(&self, prepared: &Prepared, wanted: &[Phase]) -> Phase {
+        let decides = |phase: &&Phase| self.leaves_something(**phase, prepared);
+        let found = wanted.iter().find(decides).or_else(|| wanted.last());
+        found.copied().unwrap_or(Phase::Install)
+    }
+
+    /// Runs the phases; the driver is gone only if there was an error between two shells.
+    async fn drive(
         &self,
-        driver: &mut Driver,
+        place: &mut Option<Driver>,
         prepared: &Prepared,
         sources: &Sources<'_>,
         token: &str,
+        wanted: &[Phase],
     ) -> Result<(), BuildError> {
-        driver.ready().await.map_err(BuildError::Sourcing)?;
-        let eapi = self.candidate.eapi;
-        if eapi.has_phase(Phase::Pretend) && !driver.has_finished(Phase::Setup.name()) {
-            self.write_phase(sources, token, Phase::Pretend)?;
-            // In a fork of the shell: what pkg_pretend sets is for nobody (PMS 9.1.2).
-            let mut text = b"( ".to_vec();
-            text.extend(self.phase_call(Phase::Pretend));
-            text.extend_from_slice(b" ) || builtin exit\n");
-            text.extend(phase_end(Phase::Pretend));
-            self.run_phase(driver, Phase::Pretend, &text, false).await?;
+        let mut inside = self.deciding(prepared, wanted);
+        if let Some(driver) = place.as_mut() {
+            self.source(driver, prepared, token).await?;
         }
-        let last = self.settings.stop_after.unwrap_or(Phase::Install);
-        for &phase in PHASES.iter().filter(|phase| **phase <= last) {
-            let wanted = eapi.has_phase(phase)
-                && !driver.has_finished(phase.name())
-                && (phase != Phase::Test || self.tests(prepared));
-            if !wanted {
+        let last = wanted.last().copied();
+        for (at, &phase) in wanted.iter().enumerate() {
+            let next = self.deciding(prepared, wanted.get(at..).unwrap_or_default());
+            let settings = |phase| prepared.isolation.settings(phase);
+            if self.leaves_something(phase, prepared) && settings(next) != settings(inside) {
+                let driver = place.take().ok_or(BuildError::Interrupted("phases"))?;
+                let moved = self.move_on(driver, prepared, sources, token, next).await?;
+                self.source(place.insert(moved), prepared, token).await?;
+                inside = next;
+            }
+            let driver = place.as_mut().ok_or(BuildError::Interrupted("phases"))?;
+            self.before(phase)?;
+            self.write_phase(prepared, sources, token, phase)?;
+            self.hand_over(phase, prepared)?;
+            driver.confine(prepared.isolation.policy(phase), token);
+            if phase == Phase::Pretend {
+                // In a fork of the shell: what pkg_pretend sets is for nobody (PMS 9.1.2).
+                let mut text = b"( ".to_vec();
+                text.extend(self.phase_call(Phase::Pretend));
+                text.extend_from_slice(b" ) || builtin exit\n");
+                text.extend(phase_end(Phase::Pretend));
+                self.run_phase(driver, Phase::Pretend, &text, false).await?;
                 continue;
             }
-            match phase {
-                Phase::Unpack => self.directories.empty_work()?,
-                Phase::Prepare => {
-                    let path = self.prepare_mark();
-                    std::fs::write(&path, "").map_err(|source| DirectoryError {
-                        path,
-                        what: "cannot be written",
-                        source,
-                    })?;
-                }
-                Phase::Install => self.directories.empty_image()?,
-                _ => {}
-            }
-            self.write_phase(sources, token, phase)?;
             let text = self.phase_text(phase);
             // The last one's environment is the package's, or for whoever looks at the build.
-            let checkpoint = phase == last || self.leaves_something(phase, prepared);
+            let checkpoint = Some(phase) == last || self.leaves_something(phase, prepared);
             self.run_phase(driver, phase, &text, checkpoint).await?;
         }
-        driver.settle().await.map_err(BuildError::Between)
+        match place {
+            Some(driver) => driver.settle().await.map_err(BuildError::Between),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until the shell has sourced the ebuild or loaded its environment, in which it may do
+    /// what a phase of the build may.
+    async fn source(
+        &self,
+        driver: &mut Driver,
+        prepared: &Prepared,
+        token: &str,
+    ) -> Result<(), BuildError> {
+        driver.confine(prepared.isolation.policy(Phase::Prepare), token);
+        driver.ready().await.map_err(BuildError::Sourcing)
+    }
+
+    /// Goes on in a shell in the sandbox of `phase`, with the environment of the last.
+    async fn move_on(
+        &self,
+        mut driver: Driver,
+        prepared: &Prepared,
+        sources: &Sources<'_>,
+        token: &str,
+        phase: Phase,
+    ) -> Result<Driver, BuildError> {
+        if let Err(error) = driver.settle().await {
+            driver.end().await;
+            return Err(BuildError::Between(error));
+        }
+        let (processor, pause) = driver.pause().await.map_err(BuildError::Between)?;
+        if let Some(processor) = processor {
+            self.session.pool.put_back(processor);
+        }
+        let restore = pause.last_environment();
+        let shell = self
+            .start(prepared, sources, token, phase, restore.as_deref())
+            .await?;
+        Ok(pause.go_on(shell))
+    }
+
+    /// What is done for a phase before it begins.
+    fn before(&self, phase: Phase) -> Result<(), BuildError> {
+        match phase {
+            Phase::Unpack => self.directories.empty_work()?,
+            Phase::Prepare => {
+                let path = self.prepare_mark();
+                std::fs::write(&path, "").map_err(|source| DirectoryError {
+                    path,
+                    what: "cannot be written",
+                    source,
+                })?;
+            }
+            Phase::Install => self.directories.empty_image()?,
+            _ => {}
+        }
+        Ok(())
     }
 
     /// Whether the ebuild, or a default, may have done anything in the phase, so that taking up the
@@ -207,6 +307,14 @@ impl Build<'_> {
             && (allowed || !prepared.restrict.iter().any(|word| word == "test"))
     }
 
+    /// Gives the build's directories to whom the phase runs as.
+    fn hand_over(&self, phase: Phase, prepared: &Prepared) -> Result<(), BuildError> {
+        match prepared.isolation.user(phase) {
+            Some(user) => Ok(self.directories.give_to(user)?),
+            None => Ok(()),
+        }
+    }
+
     pub(super) async fn run_phase(
         &self,
         driver: &mut Driver,
@@ -233,7 +341,8 @@ impl Build<'_> {
 
     /// The command without the message that the phase is done.
     pub(super) fn phase_call(&self, phase: Phase) -> Vec<u8> {
-        let mut text = b"builtin source \"${__EBD_BUILD}/phase.env\"\n".to_vec();
+        let mut text =
+            b"builtin source \"${__EBD_BUILD}/phase.env\"\n__ebd_sandbox_announce\n".to_vec();
         for bashrc in &self.candidate.config.bashrcs {
             let file = quote(bashrc.as_os_str().as_encoded_bytes());
             text.extend_from_slice(b"builtin source ");
@@ -271,6 +380,7 @@ impl Build<'_> {
             package: self.package.clone(),
             private: self.directories.private(),
             visible_environment: self.directories.environment(),
+            log: self.directories.log(),
             progress,
             phase_limit: self.settings.phase_limit,
         })
@@ -284,7 +394,8 @@ impl Build<'_> {
             return;
         };
         let token = token::fresh();
-        let Ok(shell) = self.start(prepared, &sources, &token, None).await else {
+        let started = self.start(prepared, &sources, &token, Phase::Nofetch, None);
+        let Ok(shell) = started.await else {
             return;
         };
         let progress = Progress {
@@ -293,8 +404,10 @@ impl Build<'_> {
             image_finished: false,
         };
         let mut driver = self.driver(shell, progress);
-        let ready = driver.ready().await.is_ok()
-            && self.write_phase(&sources, &token, Phase::Nofetch).is_ok();
+        let ready = self.source(&mut driver, prepared, &token).await.is_ok()
+            && self
+                .write_phase(prepared, &sources, &token, Phase::Nofetch)
+                .is_ok();
         if ready {
             let text = self.phase_text(Phase::Nofetch);
             let _ = driver.run(Phase::Nofetch.name(), &text, false).await;

@@ -5,12 +5,15 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use nix::unistd::{Gid, Uid};
+
 use super::{Build, BuildError};
 use crate::build::build_info::InstalledPackages;
 use crate::build::candidate::eclass_dirs;
 use crate::build::directories::DirectoryError;
 use crate::build::event::Event;
 use crate::build::fetching::{Distfiles, FetchingError};
+use crate::build::isolation::Isolation;
 use crate::build::runtime;
 use crate::build::state::{self, Progress};
 use crate::build::variables::Sources;
@@ -41,6 +44,7 @@ pub(super) struct Prepared {
     pub(super) replacing: Vec<String>,
     pub(super) build_ids: (u32, u32),
     pub(super) user: (String, String),
+    pub(super) isolation: Isolation,
 }
 
 /// Values that the variables of a build borrow.
@@ -149,12 +153,24 @@ impl Build<'_> {
     pub(super) fn prepare(&self) -> Result<Prepared, BuildError> {
         let candidate = self.candidate;
         let words = |spec: DepSpec<String>| spec.leaves().cloned().collect::<Vec<_>>();
-        let user = self.build_user();
+        let restrict = words(candidate.evaluated("RESTRICT", DepSpec::parse_restrict)?);
+        let properties = words(candidate.evaluated("PROPERTIES", DepSpec::parse_properties)?);
+        let eclass_dirs = eclass_dirs(self.session, &candidate.ebuild.repository)?;
+        let isolation = Isolation::new(
+            &self.session.config,
+            candidate,
+            &restrict,
+            &properties,
+            &eclass_dirs,
+            &self.directories.home(),
+        )?;
+        let user = build_user(&isolation);
         Ok(Prepared {
             distfiles: Distfiles::of(candidate)?,
-            restrict: words(candidate.evaluated("RESTRICT", DepSpec::parse_restrict)?),
-            properties: words(candidate.evaluated("PROPERTIES", DepSpec::parse_properties)?),
-            eclass_dirs: eclass_dirs(self.session, &candidate.ebuild.repository)?,
+            isolation,
+            restrict,
+            properties,
+            eclass_dirs,
             use_flags: candidate.config.use_flags.iter().cloned().collect(),
             iuse_effective: candidate.config.iuse_effective.iter().cloned().collect(),
             features: candidate
@@ -170,27 +186,14 @@ impl Build<'_> {
         })
     }
 
-    /// Uid and gid that phases run as, with their names.
-    pub(super) fn build_user(&self) -> ((u32, u32), (String, String)) {
-        let uid = nix::unistd::geteuid();
-        let gid = nix::unistd::getegid();
-        let user = nix::unistd::User::from_uid(uid).ok().flatten();
-        let group = nix::unistd::Group::from_gid(gid).ok().flatten();
-        (
-            (uid.as_raw(), gid.as_raw()),
-            (
-                user.map_or_else(|| uid.to_string(), |user| user.name),
-                group.map_or_else(|| gid.to_string(), |group| group.name),
-            ),
-        )
-    }
-
     /// Uid and gid that installed files get.
-    pub(super) fn installed_ids(&self, prepared: &Prepared) -> (u32, u32) {
+    pub(super) fn installed_ids(&self) -> (u32, u32) {
         let configured = |name: &str| self.session.config.get(name)?.parse().ok();
+        let uid = || nix::unistd::geteuid().as_raw();
+        let gid = || nix::unistd::getegid().as_raw();
         (
-            configured("PORTAGE_INST_UID").unwrap_or(prepared.build_ids.0),
-            configured("PORTAGE_INST_GID").unwrap_or(prepared.build_ids.1),
+            configured("PORTAGE_INST_UID").unwrap_or_else(uid),
+            configured("PORTAGE_INST_GID").unwrap_or_else(gid),
         )
     }
 
@@ -298,7 +301,7 @@ impl Build<'_> {
             tmpdir: &places.tmpdir,
             helpers: &places.helpers,
             user: (&prepared.user.0, &prepared.user.1),
-            installed_ids: self.installed_ids(prepared),
+            installed_ids: self.installed_ids(),
             replacing_versions: &prepared.replacing,
         })
     }
@@ -314,4 +317,21 @@ impl Build<'_> {
             helpers: runtime::helper_folder(&self.directories.private()),
         }
     }
+}
+
+/// Uid and gid that the phases which compile run as, with their names.
+fn build_user(isolation: &Isolation) -> ((u32, u32), (String, String)) {
+    let (uid, gid) = match isolation.user(Phase::Compile) {
+        Some(user) => (Uid::from_raw(user.uid), Gid::from_raw(user.gid)),
+        None => (nix::unistd::geteuid(), nix::unistd::getegid()),
+    };
+    let user = nix::unistd::User::from_uid(uid).ok().flatten();
+    let group = nix::unistd::Group::from_gid(gid).ok().flatten();
+    (
+        (uid.as_raw(), gid.as_raw()),
+        (
+            user.map_or_else(|| uid.to_string(), |user| user.name),
+            group.map_or_else(|| gid.to_string(), |group| group.name),
+        ),
+    )
 }

@@ -1,0 +1,316 @@
+//! Builds in the sandbox that FEATURES ask for: what they may change, reach and see.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::PathBuf;
+
+use crate::support::{Outcome, Trial, text};
+
+/// Gentoo's own defaults for builds, but for `/tmp`, which trials are in.
+const SANDBOX_CONF: &str =
+    "SANDBOX_WRITE=\"/dev/null:/dev/zero:/dev/full:/dev/tty:/dev/pts:/dev/shm\"\n";
+
+/// All that confines.
+const FEATURES: &str =
+    "sandbox usersandbox userpriv network-sandbox ipc-sandbox pid-sandbox mount-sandbox";
+
+/// An ebuild with these phases, below a configuration with these FEATURES.
+fn trial(features: &str, body: &str) -> Trial {
+    let trial = Trial::new()
+        .package("app-misc/foo-1", body)
+        .file("conf/etc/sandbox.conf", SANDBOX_CONF)
+        .make_conf(&format!("FEATURES=\"-* {features}\"\n"));
+    fs::create_dir(trial.path("outside")).unwrap();
+    let outside = text(&trial.path("outside"));
+    trial.variable("OUTSIDE", &outside)
+}
+
+/// The same where phases run as the user nobody if they need not be root.
+fn nobodys(features: &str, body: &str) -> Trial {
+    let trial = trial(features, body).make_conf(&format!(
+        "FEATURES=\"-* {features}\"\nPORTAGE_USERNAME=nobody\nPORTAGE_GRPNAME=nogroup\n"
+    ));
+    for folder in [".", "outside"] {
+        fs::set_permissions(trial.path(folder), fs::Permissions::from_mode(0o777)).unwrap();
+    }
+    trial
+}
+
+fn build(trial: &Trial) -> Outcome {
+    trial.run(&["build", "--keep", "app-misc/foo"])
+}
+
+fn work(trial: &Trial, file: &str) -> String {
+    let path = trial.builddir("app-misc/foo-1").join("work").join(file);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Whether the phases can be another user here.
+fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+#[test]
+fn what_a_build_changes_elsewhere_fails_it_even_if_it_does_not_mind() {
+    let trial = trial(
+        FEATURES,
+        "src_compile() { touch \"${OUTSIDE}\"/new 2>/dev/null; mkdir -p \"${OUTSIDE}\"; true; }",
+    );
+    let outside = trial.path("outside");
+    build(&trial).fails(&[
+        &format!("of {}/new", outside.display()),
+        "touch",
+        "compile phase",
+        "the sandbox refused an access",
+    ]);
+    assert!(!outside.join("new").exists());
+    let log = trial.builddir("app-misc/foo-1").join("temp/build.log");
+    let log = fs::read_to_string(log).unwrap();
+    assert!(
+        log.contains(&format!("of {}/new", outside.display())),
+        "{log}"
+    );
+    // It can fail: without the sandbox the file is made.
+    let free = trial.make_conf("FEATURES=\"-*\"\n");
+    build(&free).succeeds();
+    assert!(free.path("outside/new").exists());
+}
+
+#[test]
+fn violations_are_events() {
+    let trial = trial(FEATURES, "src_compile() { : > \"${OUTSIDE}\"/new; true; }");
+    let events = trial.run(&["build", "--json", "app-misc/foo"]).events();
+    let mut violations = events.iter().filter(|event| event["event"] == "violation");
+    let violation = violations.next().unwrap();
+    assert_eq!(violation["phase"], "compile");
+    assert_eq!(violation["access"], "write");
+    assert_eq!(violation["path"], text(&trial.path("outside/new")));
+}
+
+#[test]
+fn what_is_added_holds_for_programs_that_run_already_and_in_later_phases() {
+    let trial = trial(
+        FEATURES,
+        "src_compile() {
+            mkfifo go
+            sh -c 'read x < go; touch \"${OUTSIDE}\"/a:b/early' &
+            addwrite \"${OUTSIDE}/a:b\"
+            echo > go
+            wait $! || die early
+            addpredict \"${OUTSIDE}/predicted\"
+            touch \"${OUTSIDE}\"/predicted 2>/dev/null && die predicted
+        }
+        src_install() { touch \"${OUTSIDE}\"/a:b/late || die late; }",
+    );
+    fs::create_dir(trial.path("outside/a:b")).unwrap();
+    build(&trial).succeeds();
+    for name in ["early", "late"] {
+        assert!(trial.path("outside/a:b").join(name).exists(), "{name}");
+    }
+    assert!(!trial.path("outside/predicted").exists());
+}
+
+#[test]
+fn denied_paths_cannot_be_read() {
+    let trial = trial(
+        FEATURES,
+        "src_compile() {
+            cat \"${OUTSIDE}\"/secret || die 'before'
+            adddeny \"${OUTSIDE}\"
+            cat \"${OUTSIDE}\"/secret 2>/dev/null
+            true
+        }",
+    )
+    .file("outside/secret", "x");
+    build(&trial).fails(&[&format!(
+        "(read) of {}",
+        trial.path("outside/secret").display()
+    )]);
+}
+
+#[test]
+fn tests_that_try_the_system_are_refused_and_that_is_all() {
+    let trial = trial(
+        &format!("{FEATURES} test"),
+        "src_test() { touch \"${OUTSIDE}\"/new && die 'not refused'; true; }",
+    );
+    build(&trial).succeeds();
+    assert!(!trial.path("outside/new").exists());
+}
+
+#[test]
+fn the_setup_of_a_package_may_change_the_system() {
+    let trial = trial(
+        FEATURES,
+        "pkg_setup() { mkdir \"${OUTSIDE}\"/d && echo x > \"${OUTSIDE}\"/d/f || die; addwrite \"${OUTSIDE}/kept\"; }
+        src_compile() { : > \"${OUTSIDE}\"/kept || die; }",
+    );
+    build(&trial).succeeds();
+    assert_eq!(
+        fs::read_to_string(trial.path("outside/d/f")).unwrap(),
+        "x\n"
+    );
+    assert!(trial.path("outside/kept").exists());
+}
+
+#[test]
+fn a_program_may_be_started_without_the_sandbox() {
+    let trial = trial(
+        FEATURES,
+        "src_compile() {
+            SANDBOX_ON=0 touch \"${OUTSIDE}\"/free || die
+            SANDBOX_WRITE=\"${SANDBOX_WRITE}:${OUTSIDE}/own\" touch \"${OUTSIDE}\"/own || die
+        }",
+    );
+    build(&trial).succeeds();
+    assert!(trial.path("outside/free").exists() && trial.path("outside/own").exists());
+}
+
+/// What a build finds of network, processes and semaphores.
+const FOUND: &str = "found() {
+        wc -l < /proc/net/dev > \"${WORKDIR}/$1.devices\"
+        readlink /proc/self/ns/net > \"${WORKDIR}/$1.net\"
+        readlink /proc/self/ns/ipc > \"${WORKDIR}/$1.ipc\"
+        readlink /proc/self/ns/pid > \"${WORKDIR}/$1.pid\"
+        readlink /proc/self/ns/mnt > \"${WORKDIR}/$1.mnt\"
+    }
+    ";
+
+/// The name of one of this process's namespaces.
+fn own(kind: &str) -> String {
+    let link = fs::read_link(format!("/proc/self/ns/{kind}")).unwrap();
+    format!("{}\n", link.display())
+}
+
+#[test]
+fn each_feature_keeps_something_apart() {
+    let body = format!("{FOUND}\nsrc_compile() {{ found compile; }}");
+    for (features, apart) in [
+        ("", &[][..]),
+        ("network-sandbox", &["net"]),
+        ("ipc-sandbox", &["ipc"]),
+        ("pid-sandbox", &["pid", "mnt"]),
+        ("mount-sandbox", &["mnt"]),
+        (FEATURES, &["net", "ipc", "pid", "mnt"]),
+    ] {
+        let trial = trial(features, &body);
+        build(&trial).succeeds();
+        for kind in ["net", "ipc", "pid", "mnt"] {
+            let seen = work(&trial, &format!("compile.{kind}"));
+            assert_eq!(
+                seen != own(kind),
+                apart.contains(&kind),
+                "{features}: {kind} is {seen}"
+            );
+        }
+    }
+}
+
+#[test]
+fn some_phases_keep_the_network() {
+    let phases = "src_unpack() { found unpack; }
+        src_compile() { found compile; }
+        src_test() { found test; }";
+    for (more, unpack, compile, test) in [
+        ("", false, false, false),
+        ("PROPERTIES=\"live\"", true, false, false),
+        ("PROPERTIES=\"test_network\"", false, false, true),
+        ("RESTRICT=\"network-sandbox\"", true, true, true),
+    ] {
+        let trial = trial(
+            &format!("{FEATURES} test"),
+            &format!("{more}\n{FOUND}\n{phases}"),
+        );
+        build(&trial).succeeds();
+        for (phase, networked) in [("unpack", unpack), ("compile", compile), ("test", test)] {
+            let seen = work(&trial, &format!("{phase}.net"));
+            assert_eq!(seen == own("net"), networked, "{more}: {phase}");
+        }
+    }
+}
+
+#[test]
+fn a_build_reaches_itself_over_the_network() {
+    let script = "import socket\n\
+                  server = socket.create_server((\"127.0.0.1\", 0))\n\
+                  client = socket.create_connection(server.getsockname(), timeout=5)\n\
+                  client.sendall(b\"x\")\n\
+                  assert server.accept()[0].recv(1) == b\"x\"\n";
+    let trial = trial(
+        FEATURES,
+        "src_compile() { python3 \"${FILESDIR}\"/talk.py || die; [[ $(hostname) == localhost ]] || die name; }",
+    )
+    .file("repo/app-misc/foo/files/talk.py", script);
+    build(&trial).succeeds();
+}
+
+#[test]
+fn what_a_phase_leaves_running_is_gone() {
+    let trial = trial(
+        FEATURES,
+        "src_compile() { ( setsid sh -c 'exec >/dev/null 2>&1; while sleep 0.1; do date >> \"${WORKDIR}\"/beat; done' & ); sleep 0.5; }
+        src_install() { cp \"${WORKDIR}\"/beat \"${WORKDIR}\"/first; sleep 1; cmp \"${WORKDIR}\"/beat \"${WORKDIR}\"/first || die alive; }",
+    );
+    build(&trial).succeeds();
+}
+
+#[test]
+fn sources_are_compiled_by_another_user_and_installed_by_root() {
+    if !is_root() {
+        eprintln!("not tried: only root can run builds as another user");
+        return;
+    }
+    let body = "pkg_setup() { id -u > \"${T}\"/setup; }
+        src_unpack() { id -u > unpack; }
+        src_compile() { id -u > compile; variable=kept; id -G > groups; }
+        src_install() {
+            id -u > \"${WORKDIR}\"/install
+            [[ ${variable} == kept ]] || die
+            insinto /usr/share/foo
+            doins compile
+            cp -p compile \"${ED}\"/usr/share/foo/copied || die
+        }";
+    let dropped = nobodys(FEATURES, body);
+    build(&dropped).succeeds();
+    for (file, uid) in [
+        ("unpack", "65534\n"),
+        ("compile", "65534\n"),
+        ("install", "0\n"),
+    ] {
+        assert_eq!(work(&dropped, file), uid, "{file}");
+    }
+    let setup = dropped.builddir("app-misc/foo-1").join("temp/setup");
+    assert_eq!(fs::read_to_string(setup).unwrap(), "0\n");
+    let image: PathBuf = dropped
+        .builddir("app-misc/foo-1")
+        .join("image/usr/share/foo");
+    for name in ["compile", "copied"] {
+        let metadata = fs::metadata(image.join(name)).unwrap();
+        assert_eq!((metadata.uid(), metadata.gid()), (0, 0), "{name}");
+    }
+    let kept = nobodys(FEATURES, &format!("RESTRICT=\"userpriv\"\n{body}"));
+    build(&kept).succeeds();
+    assert_eq!(work(&kept, "compile"), "0\n");
+}
+
+#[test]
+fn another_users_build_is_watched_too() {
+    if !is_root() {
+        eprintln!("not tried: only root can run builds as another user");
+        return;
+    }
+    let trial = nobodys(
+        FEATURES,
+        "src_compile() { addwrite \"${OUTSIDE}\"/mine; : > \"${OUTSIDE}\"/mine || die; : > \"${OUTSIDE}\"/new; true; }",
+    );
+    build(&trial).fails(&[&format!("of {}", trial.path("outside/new").display())]);
+    // What the supervisor makes in the build's place is the build's.
+    let mine = fs::metadata(trial.path("outside/mine")).unwrap();
+    assert_eq!(mine.uid(), 65534);
+}
+
+#[test]
+fn the_word_that_is_no_feature_is_named() {
+    let trial = trial(FEATURES, "").make_conf("EBD_DEGRADE=\"network-sandbox landlok\"\n");
+    build(&trial).fails(&["landlok", "landlock"]);
+}
