@@ -865,8 +865,15 @@ static long do_libc_mkdtemp(char **a)
 // Goes where mounts are seen by nobody else, if that is possible.
 static void leave_mounts(void)
 {
-	if (unshare(CLONE_NEWNS) < 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
-		return;
+	int user = getuid();
+	if (unshare(CLONE_NEWNS) < 0) {
+		if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
+			return;
+		// Files can be made there by those who have a name there.
+		int map = open("/proc/self/uid_map", O_WRONLY);
+		dprintf(map, "0 %d 1", user);
+		close(map);
+	}
 	(void)!mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL);
 }
 

@@ -62,8 +62,11 @@ fn the_status_is_the_commands() {
 #[test]
 fn a_command_that_cannot_be_run_is_named() {
     let place = Place::new();
-    let missing = place.run_with(&[], &["no-such-program-anywhere"]);
-    missing.outcome.ends(127, &["no-such-program-anywhere"]);
+    let mut command = place.sandbox(&[]);
+    // A folder of PATH that this user may not enter would be told instead.
+    command.env("PATH", "/usr/bin:/bin").arg("no-such-program");
+    let missing = place.finish(&mut command);
+    missing.outcome.ends(127, &["no-such-program"]);
     let missing = place.run_with(&[], &["/no/such/program"]);
     missing.outcome.ends(127, &["/no/such/program"]);
     let file = place.outside().join("file");
