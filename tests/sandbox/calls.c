@@ -862,17 +862,28 @@ static long do_libc_mkdtemp(char **a)
 
 /* What is never allowed. */
 
+// Writes a file that is there, if that is possible.
+static void fill(const char *path, const char *format, ...)
+{
+	va_list arguments;
+	int file = open(path, O_WRONLY);
+	va_start(arguments, format);
+	vdprintf(file, format, arguments);
+	va_end(arguments);
+	close(file);
+}
+
 // Goes where mounts are seen by nobody else, if that is possible.
 static void leave_mounts(void)
 {
-	int user = getuid();
+	int user = getuid(), group = getgid();
 	if (unshare(CLONE_NEWNS) < 0) {
 		if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
 			return;
 		// Files can be made there by those who have a name there.
-		int map = open("/proc/self/uid_map", O_WRONLY);
-		dprintf(map, "0 %d 1", user);
-		close(map);
+		fill("/proc/self/setgroups", "deny");
+		fill("/proc/self/uid_map", "0 %d 1", user);
+		fill("/proc/self/gid_map", "0 %d 1", group);
 	}
 	(void)!mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL);
 }
