@@ -223,6 +223,17 @@ impl Caller {
             && space("self") == space(&self.thread.to_string())
     }
 
+    /// Whether its session has a terminal.
+    pub(crate) fn has_terminal(self) -> bool {
+        let stat = std::fs::read(self.proc("stat")).unwrap_or_default();
+        // The program's name, between parentheses, may hold any byte; the number of the terminal is
+        // the fifth field behind it.
+        let end = stat.iter().rposition(|&byte| byte == b')').unwrap_or(0);
+        let rest = String::from_utf8_lossy(stat.get(end..).unwrap_or_default()).into_owned();
+        let number = rest.split_ascii_whitespace().nth(5);
+        number.is_some_and(|number| number != "0")
+    }
+
     /// The variables that the program was started with, each `NAME=VALUE`.
     pub(crate) fn variables(self) -> Vec<u8> {
         std::fs::read(self.proc("environ")).unwrap_or_default()

@@ -309,7 +309,7 @@ impl Decider {
     /// Calls that nobody may make. Where they could not have done anything, there is nothing to
     /// tell either.
     fn refuse(&self, request: &Request) -> Answer {
-        if lock(&self.shared.policy).is_free() && self.wall.is_none() {
+        if lock(&self.shared.policy).is_free() {
             return Answer::Proceed;
         }
         if request.caller.is_mighty() {

@@ -1,7 +1,8 @@
 //! What programs looked at, and what they found.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::ffi::OsString;
+use std::path::Path;
 
 use nix::errno::Errno;
 
@@ -75,7 +76,8 @@ pub type Outcome = Option<Errno>;
 /// links are not resolved, as whether there is one is part of what was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Trace {
-    accesses: BTreeMap<PathBuf, Vec<(Kind, Outcome)>>,
+    /// By the bytes of the path: a slash at the end makes another question of it.
+    accesses: BTreeMap<OsString, Vec<(Kind, Outcome)>>,
     count: usize,
     escapes: BTreeSet<String>,
 }
@@ -83,7 +85,7 @@ pub struct Trace {
 impl Trace {
     pub(crate) fn add(&mut self, path: &Path, kind: Kind, outcome: Outcome) {
         // Mostly it is there already, so no key is made before that is known.
-        if let Some(known) = self.accesses.get_mut(path) {
+        if let Some(known) = self.accesses.get_mut(path.as_os_str()) {
             if !known.contains(&(kind, outcome)) {
                 known.push((kind, outcome));
                 self.count += 1;
@@ -95,7 +97,7 @@ impl Trace {
             return;
         }
         self.count += 1;
-        self.accesses.insert(path.to_owned(), vec![(kind, outcome)]);
+        self.accesses.insert(path.into(), vec![(kind, outcome)]);
     }
 
     /// Notes why something may be missing.
@@ -107,7 +109,7 @@ impl Trace {
     pub fn accesses(&self) -> impl Iterator<Item = (&Path, Kind, Outcome)> {
         self.accesses.iter().flat_map(|(path, all)| {
             all.iter()
-                .map(move |&(kind, outcome)| (path.as_path(), kind, outcome))
+                .map(move |&(kind, outcome)| (Path::new(path), kind, outcome))
         })
     }
 
@@ -128,5 +130,26 @@ impl Trace {
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.escapes.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accesses_are_kept_once_and_by_the_bytes_of_their_paths() {
+        let mut trace = Trace::default();
+        for path in ["/a", "/a/", "/a/.", "/a"] {
+            trace.add(Path::new(path), Kind::Stat, None);
+        }
+        trace.add(Path::new("/a"), Kind::Stat, Some(Errno::ENOENT));
+        trace.add(Path::new("/bin/x"), Kind::Execute, None);
+        trace.add(Path::new("/sbin/x"), Kind::Execute, Some(Errno::ENOENT));
+        assert_eq!(trace.accesses().count(), 6);
+        assert_eq!(trace.programs().collect::<Vec<_>>(), [Path::new("/bin/x")]);
+        assert!(trace.is_complete());
+        trace.escape("why".into());
+        assert_eq!(trace.escapes().collect::<Vec<_>>(), ["why"]);
     }
 }

@@ -8,13 +8,14 @@
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
-use sandbox::Policy;
+use sandbox::{Guard, Policy};
 
 use super::event::{Event, Events};
 use super::state::{Progress, StateError};
@@ -107,6 +108,7 @@ fn accesses(count: u64) -> String {
 #[derive(Debug)]
 pub struct Driver {
     shell: Shell,
+    guard: Option<Arc<dyn Guard>>,
     events: Events,
     package: String,
     private: PathBuf,
@@ -127,6 +129,8 @@ pub struct Driver {
 pub struct DriverSetup {
     /// The started shell.
     pub shell: Shell,
+    /// The sandbox around it, if there is one.
+    pub guard: Option<Arc<dyn Guard>>,
     /// Where to tell what happens.
     pub events: Events,
     /// `category/pf`.
@@ -167,6 +171,7 @@ impl Pause {
     #[must_use]
     pub fn go_on(self, shell: Shell) -> Driver {
         let mut driver = Driver::new(DriverSetup {
+            guard: shell.guard().cloned(),
             shell,
             events: self.events,
             package: self.package,
@@ -201,6 +206,7 @@ impl Driver {
     pub fn new(setup: DriverSetup) -> Self {
         let DriverSetup {
             shell,
+            guard,
             events,
             package,
             private,
@@ -211,6 +217,7 @@ impl Driver {
         } = setup;
         Self {
             shell,
+            guard,
             events,
             package,
             private,
@@ -294,7 +301,7 @@ impl Driver {
     /// Says what the shell, and all that it started, may do from now on; `token` is the word by which
     /// the shell adds to that.
     pub fn confine(&self, policy: Policy, token: &str) {
-        if let Some(guard) = self.shell.guard() {
+        if let Some(guard) = &self.guard {
             let control = (!policy.is_free()).then(|| token.to_owned());
             guard.set_policy(policy, control);
         }
@@ -303,7 +310,7 @@ impl Driver {
     /// Tells what the sandbox refused since the last call, here and in the log, and gives how much
     /// it was.
     fn tell_violations(&self, phase: &str) -> u64 {
-        let Some(guard) = self.shell.guard() else {
+        let Some(guard) = &self.guard else {
             return 0;
         };
         let violations = guard.take_violations();

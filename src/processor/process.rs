@@ -382,13 +382,18 @@ impl Processor {
             mut warden,
             commands,
             pid,
+            residents,
             ..
         } = self;
         drop(commands);
         let ended = timeout(END_LIMIT, warden.wait()).await;
         if !ended.is_ok_and(|status| status.is_ok_and(|status| status.code().is_some())) {
             // A build that kills its own warden has nobody who ends it but this process, which
-            // reaches what has stayed in the processor's group.
+            // reaches the first of its own process numbers, with whom all of them end, or else what
+            // has stayed in the processor's group.
+            for resident in residents {
+                let _ = nix::sys::signal::kill(resident, nix::sys::signal::Signal::SIGKILL);
+            }
             let _ = nix::sys::signal::killpg(pid, nix::sys::signal::Signal::SIGKILL);
         }
     }

@@ -78,11 +78,12 @@ async fn postinst_of(contents: &[u8]) -> String {
     let (events, _told) = Events::new();
     let mut driver = Driver::new(DriverSetup {
         shell,
+        guard: None,
         events,
         package: "app-misc/state-1".into(),
         private: path("private"),
         visible_environment: path("temp/environment"),
-        log: path("temp/environment"),
+        log: path("temp/build.log"),
         progress: Progress {
             input: String::new(),
             finished: Vec::new(),

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ebd::build::driver::{Driver, DriverSetup, PhaseError, kept_environment};
@@ -9,6 +10,7 @@ use ebd::build::event::{Event, Events};
 use ebd::build::state::Progress;
 use ebd::pms::eapi::Eapi;
 use ebd::processor::{Pool, Processor, Settings, Shell, ShellSetup, library};
+use sandbox::{Guard, List, Policy, Recorder};
 
 /// A pool of real processors.
 fn pool() -> Pool {
@@ -58,6 +60,16 @@ impl Trial {
     }
 
     async fn driver(&self, processor: Processor, restore: Option<PathBuf>) -> Driver {
+        self.guarded(processor, restore, None).await
+    }
+
+    /// A driver that is told by `guard` what a sandbox refused.
+    async fn guarded(
+        &self,
+        processor: Processor,
+        restore: Option<PathBuf>,
+        guard: Option<Arc<dyn Guard>>,
+    ) -> Driver {
         let setup = ShellSetup {
             directory: self.path("private"),
             log: self.path("temp/build.log"),
@@ -69,11 +81,12 @@ impl Trial {
         let shell = Shell::start(processor, &setup, "token").await.unwrap();
         Driver::new(DriverSetup {
             shell,
+            guard,
             events: self.teller.clone(),
             package: "app-misc/foo-1".into(),
             private: self.path("private"),
             visible_environment: self.path("temp/environment"),
-            log: self.path("temp/environment"),
+            log: self.path("temp/build.log"),
             progress: Progress {
                 input: String::new(),
                 finished: Vec::new(),
@@ -94,6 +107,27 @@ fn phase(name: &str) -> Vec<u8> {
         "export EBUILD_PHASE={name}; __ebd_phase {name} src_{name}; __ebd_notify phase-done {name} || exit 97"
     )
     .into_bytes()
+}
+
+#[tokio::test]
+async fn a_phase_fails_for_what_its_sandbox_refused() {
+    let mut trial = Trial::new("EAPI=8\nSLOT=0\nsrc_compile() { :; }\nsrc_test() { :; }\n");
+    let guard = Arc::new(Recorder::new(Recorder::violation("/usr/share/x")));
+    let processor = pool().take(&Default::default()).await.unwrap();
+    let mut driver = trial.guarded(processor, None, Some(guard.clone())).await;
+    let policy = Policy::confined().with(List::Write, "/build");
+    driver.confine(policy.clone(), "word");
+    assert_eq!(guard.policies(), [policy]);
+    driver.ready().await.unwrap();
+    let failed = driver.run("compile", &phase("compile"), true).await;
+    assert!(matches!(failed, Err(PhaseError::Refused(1))), "{failed:?}");
+    driver.end().await;
+    let mut told = false;
+    while let Ok(event) = trial.events.try_recv() {
+        told |= matches!(event, Event::Violation { path, .. } if path == Path::new("/usr/share/x"));
+    }
+    assert!(told);
+    assert!(trial.log().contains("/usr/share/x"), "{}", trial.log());
 }
 
 #[tokio::test]

@@ -100,7 +100,11 @@ impl Decider {
         };
         let outcome = match wish {
             Err(&error) => Some(error),
-            Ok(Wish::Change(change)) => foreseen(change),
+            Ok(Wish::Change(change)) => foreseen(change).or_else(|| {
+                // A program without a terminal has none by that name either.
+                let terminal = change.paths().contains(&Path::new("/dev/tty"));
+                (terminal && !request.caller.has_terminal()).then_some(Errno::ENXIO)
+            }),
             Ok(_) => None,
         };
         for &place in places {
@@ -150,6 +154,25 @@ fn foreseen(change: &Change) -> Outcome {
             })
         }
         Change::Rename { old, .. } if !old.exists() => Some(Errno::ENOENT),
+        Change::Rename { new, flags, .. }
+            if flags & libc::RENAME_NOREPLACE != 0 && new.exists() =>
+        {
+            Some(Errno::EEXIST)
+        }
+        Change::Rename { new, flags, .. }
+            if flags & libc::RENAME_EXCHANGE != 0 && !new.exists() =>
+        {
+            Some(Errno::ENOENT)
+        }
+        Change::Open {
+            found: Found::Object(object),
+            flags,
+            ..
+        } if flags & libc::O_PATH == 0
+            && object.kind().is_ok_and(|kind| kind == SFlag::S_IFLNK) =>
+        {
+            Some(Errno::ELOOP)
+        }
         Change::Remove { entry, directory } => {
             let folder = entry.folder();
             match (entry.exists(), folder, directory) {

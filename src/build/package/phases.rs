@@ -375,6 +375,7 @@ impl Build<'_> {
     /// What runs the phases in a shell that has finished those of `progress` already.
     fn driver(&self, shell: Shell, progress: Progress) -> Driver {
         Driver::new(DriverSetup {
+            guard: shell.guard().cloned(),
             shell,
             events: self.session.events.clone(),
             package: self.package.clone(),
