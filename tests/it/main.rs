@@ -13,6 +13,7 @@ mod isolation;
 mod processors;
 mod regen;
 mod resume;
+mod sandbox;
 mod stopping;
 mod support;
 mod transfer;
