@@ -5,5 +5,6 @@ pub mod bzip2;
 pub mod causes;
 pub mod digest;
 pub mod lock;
+pub mod printable;
 pub mod tail;
 pub mod token;

@@ -18,6 +18,7 @@ use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use nix::unistd::Pid;
 
 use crate::identity::Identity;
+use crate::resolve::Object;
 
 /// The longest path, with its end (linux/limits.h).
 const PATH_MAX: usize = 4096;
@@ -177,6 +178,14 @@ impl Caller {
         Some(number)
     }
 
+    /// Its process's directory of the `/proc` that `object` is in, by the name that the object's
+    /// path has it.
+    pub(crate) fn own_directory(self, object: &Object) -> Option<PathBuf> {
+        let ours = nix::sys::stat::stat("/proc").ok()?.st_dev;
+        let inner = object.stat().ok()?.st_dev != ours;
+        Some(PathBuf::from(format!("/proc/{}", self.process(inner)?)))
+    }
+
     /// The number that it has in its own namespace.
     pub(crate) fn inner_thread(self) -> Option<i32> {
         let status = Status::of(self)?;
@@ -221,6 +230,13 @@ impl Caller {
             .and_then(|status| u64::from_str_radix(status.field("CapEff:")?.trim(), 16).ok());
         effective.is_some_and(|all| all & ADMINISTRATE != 0)
             && space("self") == space(&self.thread.to_string())
+    }
+
+    /// Whether its network is another than this process's.
+    pub(crate) fn has_own_network(self) -> bool {
+        let space = |pid: &str| readlink(&PathBuf::from(format!("/proc/{pid}/ns/net"))).ok();
+        let own = space(&self.thread.to_string());
+        own.is_some() && own != space("thread-self")
     }
 
     /// Whether its session has a terminal.

@@ -392,6 +392,9 @@ pub(crate) static CALLS: &[Row] = &[
     row("settimeofday", [164, 79, 170], Refused),
     row("clock_settime", [227, 264, 112], Refused),
     row("clock_settime64", [-1, 404, -1], Refused),
+    row("sethostname", [170, 74, 161], Refused),
+    row("setdomainname", [171, 121, 162], Refused),
+    row("bpf", [321, 357, 280], Refused),
     row("iopl", [172, 110, -1], Refused),
     row("ioperm", [173, 101, -1], Refused),
     // Newer than what programs can do without, and their arguments stand in memory.

@@ -58,6 +58,27 @@ impl Identity {
         Ok(())
     }
 
+    /// Lets this thread, and no other, be this user in all that it does, with the way back to root
+    /// open.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub(crate) fn adopt_whole(&self) -> Result<(), Errno> {
+        let (uid, gid) = (self.uid, self.gid);
+        // The C library's functions would change all threads.
+        // SAFETY: the list outlives the calls, and the others take numbers.
+        unsafe {
+            Errno::result(libc::syscall(
+                libc::SYS_setgroups,
+                self.groups.len(),
+                self.groups.as_ptr(),
+            ))?;
+            Errno::result(libc::syscall(libc::SYS_setresgid, gid, gid, 0))?;
+            Errno::result(libc::syscall(libc::SYS_setresuid, uid, uid, 0))?;
+        }
+        Ok(())
+    }
+
     /// Becomes this user, for good and as a whole.
     ///
     /// # Errors

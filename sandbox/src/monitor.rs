@@ -11,7 +11,7 @@ mod request;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -37,6 +37,9 @@ use crate::wall::Wall;
 /// Opening a path that begins so, for writing, adds to the policy: the word of a control follows, then
 /// the name of a list, then the path to add.
 pub const CONTROL: &str = "/dev/ebd-sandbox/";
+
+/// How many changes may wait for others at once.
+const WAITING: usize = 256;
 
 /// What the monitor shares with the one who started it.
 #[derive(Debug)]
@@ -162,6 +165,8 @@ struct Decider {
     identities_vary: bool,
     /// Whether all programs see the same files at the same paths as this one.
     same_root: bool,
+    /// How many threads make changes that take as long as others like.
+    waiting: Arc<AtomicUsize>,
     /// What was looked at before, with the same result for as long as the policy is the same.
     known: Known,
 }
@@ -171,7 +176,7 @@ impl Decider {
         // A mask of its own for what it makes.
         nix::sched::unshare(nix::sched::CloneFlags::CLONE_FS)?;
         if let Some(identity) = &setup.identity {
-            identity.adopt()?;
+            identity.adopt_whole()?;
         }
         Ok(Self {
             listener: Arc::new(Listener::new(setup.listener)),
@@ -181,6 +186,7 @@ impl Decider {
             identity: setup.identity,
             identities_vary: false,
             same_root: true,
+            waiting: Arc::default(),
             known: Known::default(),
         })
     }
@@ -238,7 +244,8 @@ impl Decider {
                 Answer::Proceed
             }
             Shape::Identity => {
-                self.identities_vary = true;
+                // Those that never were root have no other rights to get.
+                self.identities_vary |= self.identity.is_none();
                 Answer::Proceed
             }
             Shape::Refused => self.refuse(request),
@@ -287,11 +294,40 @@ impl Decider {
                         Answer::Fail(Errno::EACCES)
                     }
                     // Behind the wall the kernel says the same, or meanwhile knows better.
-                    Err(_) if self.wall.is_some() && !is_by_address(request) => Answer::Proceed,
+                    Err(_) if self.is_walled(request) => Answer::Proceed,
                     Err(error) => Answer::Fail(error),
                 }
             }
         }
+    }
+
+    /// Whether the wall sees all that the call may come to, whatever its paths are by then.
+    fn is_walled(&self, request: &Request) -> bool {
+        let seen = match request.row.shape {
+            Shape::Open { .. }
+            | Shape::Openat2
+            | Shape::Creat
+            | Shape::Mkdir { .. }
+            | Shape::Mknod { .. }
+            | Shape::Symlink { .. }
+            | Shape::Unlink { .. }
+            | Shape::Rmdir
+            | Shape::Link { .. }
+            | Shape::Rename { .. }
+            | Shape::Truncate { .. }
+            | Shape::Bind => true,
+            // It runs or it does not.
+            Shape::Execute { .. } => return true,
+            _ => false,
+        };
+        seen && self.wall.is_some() && !self.reads_are_decided_here()
+    }
+
+    /// Whether reading is refused that the wall lets pass.
+    fn reads_are_decided_here(&self) -> bool {
+        let policy = lock(&self.shared.policy);
+        policy.restricts_reading()
+            && (policy.denies() || self.wall.as_ref().is_none_or(|wall| wall.read.is_none()))
     }
 
     /// Whether the call only looks, at what may be looked at.
@@ -348,9 +384,28 @@ impl Decider {
     }
 
     fn decide_change(&self, request: &Request, change: Change) -> Answer {
-        // Pipes, sockets and memory have no names, and nothing outside to change.
+        // Pipes, sockets and memory have no names, and nothing outside to change. What the wall does
+        // not see is done here, as the descriptor may be another's by now.
         if change.paths().iter().all(|path| is_anonymous(path)) {
-            return Answer::Proceed;
+            return match change.is_seen_by_wall() && self.wall.is_some() {
+                true => Answer::Proceed,
+                false => Answer::Make(change),
+            };
+        }
+        if is_own(request, &change) {
+            return Answer::Make(change);
+        }
+        if let Change::Mknod(_, mode, device) = &change
+            && is_dangerous(*mode, *device)
+            && !lock(&self.shared.policy).is_free()
+        {
+            let paths = change.paths();
+            self.violate(
+                request,
+                Access::Write,
+                paths.first().unwrap_or(&Path::new("")),
+            );
+            return Answer::Fail(Errno::EPERM);
         }
         let policy = lock(&self.shared.policy);
         let refused = |path: &&Path| policy.decide(Access::Write, path) != Verdict::Allowed;
@@ -377,7 +432,11 @@ impl Decider {
                     }
                     let quiet = match request.row.shape {
                         // The C library knocks at the sockets of daemons without being asked.
-                        Shape::Connect | Shape::Sendto | Shape::Socketcall => true,
+                        Shape::Connect
+                        | Shape::Sendto
+                        | Shape::Sendmsg
+                        | Shape::Sendmmsg
+                        | Shape::Socketcall => true,
                         _ => change.replaces_device(),
                     };
                     if !quiet {
@@ -466,12 +525,16 @@ impl Decider {
                 false => Answer::Proceed,
             };
         }
-        // Descriptors of what has no name, and what the kernel makes up for each process.
-        if is_anonymous(&path) || path.starts_with("/proc") {
-            return Answer::Proceed;
+        let holds = flags & libc::O_PATH != 0;
+        if holds && request.row.shape == Shape::Openat2 {
+            // It cannot be handed over, and its flags stand in memory: programs do without.
+            return Answer::Fail(Errno::ENOSYS);
         }
+        // Descriptors of what has no name, and what the kernel makes up for each process.
+        let made_up = is_anonymous(&path) || path.starts_with("/proc");
         match policy.decide(Access::Read, &path) {
             Verdict::Allowed => {}
+            _ if made_up => {}
             Verdict::Predicted => return Answer::Fail(Errno::EACCES),
             Verdict::Denied => {
                 drop(policy);
@@ -479,22 +542,29 @@ impl Decider {
                 return Answer::Fail(Errno::EACCES);
             }
         }
-        let plain = match &found {
-            Found::Object(object) => object.kind().is_ok_and(|kind| {
-                use nix::sys::stat::SFlag;
-                kind == SFlag::S_IFREG || kind == SFlag::S_IFDIR
-            }),
-            Found::Missing(_) => false,
-        };
-        if opens && plain {
-            Answer::Make(Change::Open {
-                found,
-                flags,
-                mode: 0,
-            })
-        } else {
-            Answer::Proceed
+        drop(policy);
+        // Holding gives nothing away, and what is run is not opened.
+        if holds || !opens || !self.reads_are_decided_here() {
+            return Answer::Proceed;
         }
+        if path == Path::new("/dev/tty") && !request.caller.has_terminal() {
+            return Answer::Fail(Errno::ENXIO);
+        }
+        // What the kernel tells of other processes it would tell this one, not the program.
+        if let Found::Object(object) = &found
+            && is_of_process(&path)
+            && request
+                .caller
+                .own_directory(object)
+                .is_none_or(|own| !path.starts_with(own))
+        {
+            return Answer::Fail(Errno::EACCES);
+        }
+        Answer::Make(Change::Open {
+            found,
+            flags,
+            mode: 0,
+        })
     }
 
     fn violate(&self, request: &Request, access: Access, path: &Path) {
@@ -532,14 +602,22 @@ impl Decider {
         if let Some(Err(error)) = adopted {
             return self.listener.fail(&request.notice, error);
         }
-        if change.may_wait() {
+        if change.may_wait() && self.waiting.load(Ordering::Acquire) >= WAITING {
+            self.listener.fail(&request.notice, Errno::EAGAIN);
+        } else if change.may_wait() {
             // It is made by a thread of its own, with the rights that this one has now.
             let listener = Arc::clone(&self.listener);
+            let waiting = Arc::clone(&self.waiting);
             let notice = request.notice;
+            waiting.fetch_add(1, Ordering::AcqRel);
             let started = std::thread::Builder::new()
                 .name("sandbox-wait".into())
-                .spawn(move || answer(&listener, &notice, change.make(), close_on_exec));
+                .spawn(move || {
+                    answer(&listener, &notice, change.make(), close_on_exec);
+                    waiting.fetch_sub(1, Ordering::AcqRel);
+                });
             if started.is_err() {
+                self.waiting.fetch_sub(1, Ordering::AcqRel);
                 self.listener.fail(&request.notice, Errno::EAGAIN);
             }
         } else {
@@ -587,17 +665,19 @@ fn null() -> Result<Found, Errno> {
     }))
 }
 
+/// Whether a path is in a process's directory of `/proc`.
+fn is_of_process(path: &Path) -> bool {
+    let mut parts = path.iter().skip(1);
+    parts.next().is_some_and(|name| name == "proc")
+        && parts
+            .next()
+            .and_then(|name| name.to_str())
+            .is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 /// Whether the kernel's name is none in any directory.
 fn is_anonymous(path: &Path) -> bool {
     !path.is_absolute() || path.as_os_str().as_encoded_bytes().starts_with(b"/memfd:")
-}
-
-/// Whether what the call is about stands in memory that others may change, outside the wall's sight.
-fn is_by_address(request: &Request) -> bool {
-    matches!(
-        request.row.shape,
-        Shape::Connect | Shape::Sendto | Shape::Sendmsg | Shape::Sendmmsg | Shape::Socketcall
-    )
 }
 
 /// Why a change would fail even if it were allowed, as far as many programs count on it: directories
@@ -612,11 +692,55 @@ fn is_needless(change: &Change) -> Option<Errno> {
         {
             Some(Errno::EEXIST)
         }
+        Change::Open {
+            found: Found::Object(_),
+            flags,
+            ..
+        } if flags & (libc::O_CREAT | libc::O_EXCL) == libc::O_CREAT | libc::O_EXCL => {
+            Some(Errno::EEXIST)
+        }
         Change::Remove { entry, .. } | Change::Rename { old: entry, .. } if !entry.exists() => {
             Some(Errno::ENOENT)
         }
         _ => None,
     }
+}
+
+/// Whether a node for this device would lead past all that is decided on paths: those that everybody
+/// may use do not.
+fn is_dangerous(mode: u32, device: u64) -> bool {
+    const HARMLESS: [(u64, u64); 7] = [(0, 0), (1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0)];
+    let number = (nix::sys::stat::major(device), nix::sys::stat::minor(device));
+    match mode & libc::S_IFMT {
+        libc::S_IFBLK => true,
+        libc::S_IFCHR => !HARMLESS.contains(&number),
+        _ => false,
+    }
+}
+
+/// Files of a process's own directory of `/proc` that it may write: names and hints, nothing that
+/// anybody else goes by.
+const OWN: [&str; 4] = ["comm", "oom_score_adj", "coredump_filter", "timerslack_ns"];
+
+/// Whether a program opens one of its own files of `/proc`.
+fn is_own(request: &Request, change: &Change) -> bool {
+    let Change::Open {
+        found: Found::Object(object),
+        ..
+    } = change
+    else {
+        return false;
+    };
+    let named = object
+        .path
+        .file_name()
+        .is_some_and(|name| OWN.iter().any(|own| name == *own));
+    named
+        && object.path.starts_with("/proc")
+        && request
+            .caller
+            .own_directory(object)
+            .is_some_and(|own| object.path.starts_with(own))
 }
 
 /// Whether a device is opened, which may mean the program's own terminal.

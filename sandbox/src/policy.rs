@@ -264,6 +264,11 @@ impl Policy {
         self.free
     }
 
+    /// Whether anything is denied.
+    pub(crate) fn denies(&self) -> bool {
+        !self.free && !self.deny.0.is_empty()
+    }
+
     /// Whether some reading is refused.
     #[must_use]
     pub fn restricts_reading(&self) -> bool {

@@ -70,7 +70,7 @@ pub(crate) struct Given<'a> {
 }
 
 impl Object {
-    fn new(fd: OwnedFd) -> Result<Self, Errno> {
+    pub(crate) fn new(fd: OwnedFd) -> Result<Self, Errno> {
         Ok(Self {
             path: name_of(&fd)?,
             fd,
@@ -248,13 +248,8 @@ impl Given<'_> {
             }
         };
         match opened {
-            // A magic link, or too many links; or a kernel before 5.6.
-            Err(Errno::ELOOP | Errno::ENOSYS) => None,
-            Err(error) => {
-                // What is not below our /proc/self may be below the caller's.
-                let elsewhere = path.starts_with(b"/proc") || path.starts_with(b"/dev");
-                (!elsewhere).then_some(Err(error))
-            }
+            // A magic link, or what is not below our /proc/self but below the caller's.
+            Err(_) => None,
             Ok(fd) => match Object::new(fd) {
                 Ok(object) if object.path.starts_with("/proc") => None,
                 result => Some(result),

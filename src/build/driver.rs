@@ -24,6 +24,7 @@ use crate::processor::frame::{Death, Message};
 use crate::processor::library::quote;
 use crate::processor::{self, Shell, ShellError};
 use crate::util::causes::causes;
+use crate::util::printable::printable;
 
 /// How long the shell may take for what it does between phases.
 const HOUSEKEEPING: Duration = Duration::from_secs(60);
@@ -319,14 +320,14 @@ impl Driver {
             let command: Vec<String> = violation
                 .command
                 .iter()
-                .map(|word| word.to_string_lossy().into_owned())
+                .map(|word| printable(word))
                 .collect();
             text.push_str(&format!(
                 " * sandbox: {} ({}) of {}\n *   by {}: {}\n",
                 violation.call,
                 violation.access.word(),
-                violation.path.display(),
-                violation.program.display(),
+                printable(violation.path.as_os_str()),
+                printable(violation.program.as_os_str()),
                 command.join(" "),
             ));
             self.events.tell(Event::Violation {

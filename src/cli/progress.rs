@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::build::event::Event;
+use crate::util::printable::printable;
 
 use super::paint::Paint;
 
@@ -72,8 +73,8 @@ impl Progress {
                 self.print(&format!(
                     "{} {package}: {call} ({access}) of {}\n    by {}: {}",
                     self.paint.bad("sandbox:"),
-                    path.display(),
-                    program.display(),
+                    printable(path.as_os_str()),
+                    printable(program.as_os_str()),
                     command.join(" ")
                 ));
             }

@@ -3,7 +3,9 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::time::Duration;
 
+use nix::unistd::Pid;
 use sandbox::launch::{SandboxError, Settings, Starting, leave_interrupts_to_program};
 use sandbox::{
     DEVICES, Feature, List, Namespaces, Network, Policy, Sandbox, Trace, Violations, Wall, Watch,
@@ -15,9 +17,13 @@ use super::arguments;
 use super::arguments::Net;
 use crate::util::atomic;
 use crate::util::causes::causes;
+use crate::util::printable::printable;
 
 /// The status when there could be no sandbox, as `env` and `timeout` have it.
 const NO_SANDBOX: u8 = 125;
+
+/// How long it is tried to end what a lost warden has left.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Runs `ebd sandbox`.
 pub(super) fn main(arguments: &arguments::Sandbox) -> ExitCode {
@@ -185,6 +191,8 @@ fn run(
             errno: nix::errno::Errno::from_raw(error.raw_os_error().unwrap_or(0)),
         }
     };
+    // If the warden is lost, what it watched over comes to this process.
+    let _ = nix::sys::prctl::set_child_subreaper(true);
     let starting = Starting::new(settings.clone())?;
     let program = std::env::current_exe().map_err(system("the program ebd is gone"))?;
     let mut command = Command::new(program);
@@ -205,6 +213,7 @@ fn run(
     };
     leave_interrupts_to_program();
     let status = child.wait().map_err(system("the warden is lost"))?;
+    let _ = sandbox::process::kill_descendants(Pid::this(), &[], PATIENCE);
     let status = u8::try_from(warden::shell_status(status)).unwrap_or(255);
     Ok((status, sandbox))
 }
@@ -219,16 +228,16 @@ fn show(violations: &Violations) {
             "  {} {} of {}",
             violation.call,
             violation.access.word(),
-            violation.path.display()
+            printable(violation.path.as_os_str())
         ));
         let words: Vec<String> = violation
             .command
             .iter()
-            .map(|word| word.to_string_lossy().into_owned())
+            .map(|word| printable(word))
             .collect();
         say(&format!(
             "    by {}: {}",
-            violation.program.display(),
+            printable(violation.program.as_os_str()),
             words.join(" ")
         ));
     }

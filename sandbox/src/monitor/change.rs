@@ -55,19 +55,57 @@ pub(super) enum Change {
         flags: i32,
     },
     Removexattr(Object, CString),
-    /// The kernel's own flags of an inode, set through a descriptor that is open.
-    SetFlags(Object),
-    /// A socket of the program's is given a name.
+    /// The kernel's own flags of an inode, set by a request with this memory on a descriptor of the
+    /// program's.
+    SetFlags {
+        object: Object,
+        request: u64,
+        memory: Vec<u8>,
+    },
+    /// A socket of the program's is given a path.
     Bind(OwnedFd, Entry),
-    /// A socket of the program's is connected to one with a name.
-    Connect(OwnedFd, Object),
-    /// Something is sent to a socket with a name.
+    /// A socket of the program's is given another address.
+    BindAddress(OwnedFd, Peer),
+    /// A socket of the program's is connected.
+    Connect(OwnedFd, Peer),
+    /// Something is sent to an address.
     Send {
         socket: OwnedFd,
         data: Vec<u8>,
         flags: i32,
-        to: Object,
+        to: Peer,
     },
+}
+
+/// Whom a socket is to reach.
+#[derive(Debug)]
+pub(super) enum Peer {
+    /// A socket with a path.
+    Object(Object),
+    /// What an address says that is no path.
+    Address(Vec<u8>),
+}
+
+impl Peer {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Object(object) => &object.path,
+            Self::Address(_) => Path::new("address"),
+        }
+    }
+
+    /// The address as the kernel takes it. What it names must stay open meanwhile.
+    fn bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Address(bytes) => bytes.clone(),
+            Self::Object(object) => {
+                let mut bytes = (libc::AF_UNIX as u16).to_ne_bytes().to_vec();
+                bytes.extend_from_slice(object.handle().as_os_str().as_bytes());
+                bytes.push(0);
+                bytes
+            }
+        }
+    }
 }
 
 /// What a change that was made here gives to the program.
@@ -100,9 +138,10 @@ impl Change {
             | Self::Utime(object, _)
             | Self::Setxattr { object, .. }
             | Self::Removexattr(object, _)
-            | Self::SetFlags(object)
-            | Self::Connect(_, object)
-            | Self::Send { to: object, .. } => vec![&object.path],
+            | Self::SetFlags { object, .. } => vec![&object.path],
+            Self::BindAddress(_, peer) | Self::Connect(_, peer) | Self::Send { to: peer, .. } => {
+                vec![peer.path()]
+            }
         }
     }
 
@@ -118,13 +157,13 @@ impl Change {
             | Self::Rename { .. }
             | Self::Truncate(..)
             | Self::Bind(..)
-            // It is made through a descriptor, which nobody can make another meanwhile.
-            | Self::SetFlags(_) => true,
+            | Self::BindAddress(..) => true,
             Self::Chmod(..)
             | Self::Chown(..)
             | Self::Utime(..)
             | Self::Setxattr { .. }
             | Self::Removexattr(..)
+            | Self::SetFlags { .. }
             | Self::Connect(..)
             | Self::Send { .. } => false,
         }
@@ -246,8 +285,16 @@ impl Change {
                 flags,
             } => set_attribute(&object, &name, &value, flags)?,
             Self::Removexattr(object, name) => remove_attribute(&object, &name)?,
-            // The kernel does it.
-            Self::SetFlags(_) => return Err(Errno::EPERM),
+            Self::SetFlags {
+                object,
+                request,
+                mut memory,
+            } => {
+                // SAFETY: the memory is as long as the request's number says.
+                Errno::result(unsafe {
+                    libc::ioctl(object.fd.as_raw_fd(), request, memory.as_mut_ptr())
+                })?;
+            }
             Self::Bind(socket, entry) => {
                 let name = [
                     b"/proc/self/fd/",
@@ -259,9 +306,27 @@ impl Change {
                 let address = nix::sys::socket::UnixAddr::new(std::ffi::OsStr::from_bytes(&name))?;
                 nix::sys::socket::bind(socket.as_raw_fd(), &address)?;
             }
-            Self::Connect(socket, object) => {
-                let address = nix::sys::socket::UnixAddr::new(&object.handle())?;
-                nix::sys::socket::connect(socket.as_raw_fd(), &address)?;
+            Self::BindAddress(socket, peer) => {
+                let address = peer.bytes();
+                // SAFETY: the address outlives the call.
+                Errno::result(unsafe {
+                    libc::bind(
+                        socket.as_raw_fd(),
+                        address.as_ptr().cast(),
+                        address.len() as libc::socklen_t,
+                    )
+                })?;
+            }
+            Self::Connect(socket, peer) => {
+                let address = peer.bytes();
+                // SAFETY: the address outlives the call.
+                Errno::result(unsafe {
+                    libc::connect(
+                        socket.as_raw_fd(),
+                        address.as_ptr().cast(),
+                        address.len() as libc::socklen_t,
+                    )
+                })?;
             }
             Self::Send {
                 socket,
@@ -269,10 +334,19 @@ impl Change {
                 flags,
                 to,
             } => {
-                let address = nix::sys::socket::UnixAddr::new(&to.handle())?;
-                let flags = nix::sys::socket::MsgFlags::from_bits_truncate(flags);
-                let sent = nix::sys::socket::sendto(socket.as_raw_fd(), &data, &address, flags)?;
-                return Ok(Made::Value(i64::try_from(sent).unwrap_or(i64::MAX)));
+                let address = to.bytes();
+                // SAFETY: data and address outlive the call.
+                let sent = Errno::result(unsafe {
+                    libc::sendto(
+                        socket.as_raw_fd(),
+                        data.as_ptr().cast(),
+                        data.len(),
+                        flags | libc::MSG_NOSIGNAL,
+                        address.as_ptr().cast(),
+                        address.len() as libc::socklen_t,
+                    )
+                })?;
+                return Ok(Made::Value(sent as i64));
             }
         }
         Ok(Made::Value(0))

@@ -223,7 +223,8 @@ fn look_at(
         return Ok((path, Some(Errno::ENOENT)));
     }
     let bytes = text.to_bytes();
-    let personal = PERSONAL.iter().any(|prefix| bytes.starts_with(prefix));
+    let whole = path.as_os_str().as_bytes();
+    let personal = PERSONAL.iter().any(|prefix| whole.starts_with(prefix));
     if personal || !request.same_root {
         // Found a component at a time, then looked at by its descriptor.
         let given = request.given(place, &text);

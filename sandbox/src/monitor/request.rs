@@ -1,6 +1,7 @@
 //! One call that was handed over, taken apart.
 
 use std::ffi::CString;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
@@ -8,7 +9,7 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, ResolveFlag};
 use nix::libc;
 
-use super::change::{Change, TimePair, descriptor_of};
+use super::change::{Change, Peer, TimePair, descriptor_of};
 use crate::caller::Caller;
 use crate::calls::{Abi, Place, Row, Shape, Subject, Times};
 use crate::listener::Notice;
@@ -263,7 +264,21 @@ impl Request {
             Shape::Removexattr { subject, name } => {
                 Change::Removexattr(self.subject(subject)?, self.attribute(name)?)
             }
-            Shape::SetFlags => Change::SetFlags(self.subject(Subject::Descriptor(0))?),
+            Shape::SetFlags => {
+                // The size of the memory is part of the request's number (asm-generic/ioctl.h); the
+                // kernel reads an int all the same where it says long.
+                let request = self.argument(1);
+                let size = usize::try_from(request >> 16 & 0x3fff).unwrap_or(0);
+                let mut memory = vec![0; size.max(8)];
+                let read = if size > 8 { size } else { 4 };
+                let part = memory.get_mut(..read).ok_or(Errno::EINVAL)?;
+                self.caller.read(self.argument(2), part)?;
+                Change::SetFlags {
+                    object: Object::new(self.own_descriptor(self.int(0))?)?,
+                    request,
+                    memory,
+                }
+            }
             Shape::Bind => {
                 return self.socket(
                     [self.argument(0), self.argument(1), self.argument(2)],
@@ -277,8 +292,10 @@ impl Request {
                 );
             }
             Shape::Sendto => return self.sendto(self.notice.arguments),
-            Shape::Sendmsg => return self.sendmsg(self.argument(1)),
-            Shape::Sendmmsg => return self.sendmsg(self.argument(1)),
+            Shape::Sendmsg => {
+                return self.sendmsg(self.argument(0), self.argument(1), self.int(2));
+            }
+            Shape::Sendmmsg => return self.sendmmsg(),
             Shape::Socketcall => return self.socketcall(),
             Shape::Refused
             | Shape::Missing
@@ -358,85 +375,152 @@ impl Request {
         }))
     }
 
-    /// The path of a socket's address, none if it has none.
-    fn socket_path(&self, at: u64, length: u64) -> Result<Option<CString>, Errno> {
-        let length = usize::try_from(length).unwrap_or(usize::MAX);
-        // Family, then the path of `sockaddr_un`.
-        if at == 0 || !(3..=110).contains(&length) {
-            return Ok(None);
+    /// A descriptor of the program's, as one of ours for the same open file.
+    fn own_descriptor(&self, number: i32) -> Result<OwnedFd, Errno> {
+        let process = self.caller.process(false).ok_or(Errno::ESRCH)?;
+        descriptor_of(process, number)
+    }
+
+    /// The address of a socket.
+    fn address(&self, at: u64, length: u64) -> Result<Address, Errno> {
+        let length = usize::try_from(length).map_err(|_| Errno::EINVAL)?;
+        if at == 0 || length == 0 {
+            return Ok(Address::None);
+        }
+        // sizeof(struct sockaddr_storage)
+        if length > 128 {
+            return Err(Errno::EINVAL);
         }
         let mut bytes = vec![0; length];
         self.caller.read(at, &mut bytes)?;
-        let Some((family, path)) = bytes.split_at_checked(2) else {
-            return Ok(None);
+        let family = match bytes.first_chunk() {
+            Some(family) => i32::from(u16::from_ne_bytes(*family)),
+            None => return Err(Errno::EINVAL),
         };
-        let family = family
-            .iter()
-            .rev()
-            .fold(0, |sum, &byte| sum << 8 | u16::from(byte));
-        if i32::from(u16::from_le(family)) != libc::AF_UNIX || path.first() == Some(&0) {
-            return Ok(None);
-        }
-        let end = path
-            .iter()
-            .position(|&byte| byte == 0)
-            .unwrap_or(path.len());
-        Ok(CString::new(path.get(..end).unwrap_or_default()).ok())
+        let path = bytes.get(2..).unwrap_or_default();
+        Ok(match path.first() {
+            Some(&first) if family == libc::AF_UNIX && first != 0 => {
+                let end = path.iter().position(|&byte| byte == 0);
+                let path = path.get(..end.unwrap_or(path.len())).unwrap_or_default();
+                Address::Path(CString::new(path).map_err(|_| Errno::EINVAL)?)
+            }
+            Some(_) if family == libc::AF_UNIX => Address::Abstract(bytes),
+            _ => Address::Other(bytes),
+        })
     }
 
-    /// A socket and the address that it is to have or to reach.
+    /// A socket and the address that it is to have or to reach. All of it is done in the program's
+    /// place, as descriptor and address may be others by the time the kernel looks.
     fn socket(&self, arguments: [u64; 3], use_: Use) -> Result<Wish, Errno> {
         let [number, at, length] = arguments;
-        let Some(path) = self.socket_path(at, length)? else {
-            return Ok(Wish::Free);
-        };
-        let given = self.given(Place { dir: None, path: 0 }, &path);
-        let socket = |number: u64| {
-            let process = self.caller.process(false).ok_or(Errno::ESRCH)?;
-            descriptor_of(process, number as i32)
+        let socket = self.own_descriptor(number as i32)?;
+        let place = Place { dir: None, path: 0 };
+        let peer = match self.address(at, length)? {
+            Address::None => return Err(Errno::EINVAL),
+            Address::Path(path) => match use_ {
+                Use::Bind => {
+                    let entry = self.given(place, &path).entry()?;
+                    return Ok(Wish::Change(Change::Bind(
+                        socket,
+                        entry.map_err(|_| Errno::EADDRINUSE)?,
+                    )));
+                }
+                _ => Peer::Object(self.given(place, &path).object(true)?),
+            },
+            // Abstract names are the network's: in a program's own there is nobody else.
+            Address::Abstract(bytes) => match self.caller.has_own_network() {
+                false if !matches!(use_, Use::Bind) => return Err(Errno::EPERM),
+                _ => Peer::Address(bytes),
+            },
+            Address::Other(bytes) => Peer::Address(bytes),
         };
         Ok(Wish::Change(match use_ {
-            Use::Bind => {
-                let entry = given.entry()?.map_err(|_| Errno::EADDRINUSE)?;
-                Change::Bind(socket(number)?, entry)
-            }
-            Use::Connect => Change::Connect(socket(number)?, given.object(true)?),
-            Use::Send { data, size, flags } => {
-                if size > SEND_MAX {
-                    return Err(Errno::EMSGSIZE);
-                }
-                let mut bytes = vec![0; size as usize];
-                self.caller.read(data, &mut bytes)?;
-                Change::Send {
-                    socket: socket(number)?,
-                    data: bytes,
-                    flags,
-                    to: given.object(true)?,
-                }
-            }
+            Use::Bind => Change::BindAddress(socket, peer),
+            Use::Connect => Change::Connect(socket, peer),
+            Use::Send { data, flags } => Change::Send {
+                socket,
+                data,
+                flags,
+                to: peer,
+            },
         }))
     }
 
     fn sendto(&self, arguments: [u64; 6]) -> Result<Wish, Errno> {
         let [number, data, size, flags, at, length] = arguments;
-        let use_ = Use::Send {
-            data,
-            size,
-            flags: flags as i32,
-        };
-        self.socket([number, at, length], use_)
+        if size > SEND_MAX {
+            return Err(Errno::EMSGSIZE);
+        }
+        let mut bytes = vec![0; size as usize];
+        self.caller.read(data, &mut bytes)?;
+        let flags = flags as i32;
+        self.socket([number, at, length], Use::Send { data: bytes, flags })
     }
 
-    /// What is sent with further descriptors or in pieces is not sent in a program's place: it is
-    /// refused if it is for a path.
-    fn sendmsg(&self, at: u64) -> Result<Wish, Errno> {
-        let word = self.word();
-        let name = self.caller.number(at, word)?;
-        let length = self.caller.number(at.wrapping_add(word as u64), 4)?;
-        match self.socket_path(name, length)? {
-            Some(_) => Err(Errno::EACCES),
-            None => Ok(Wish::Free),
+    /// The header of a message: name, its length, and the data, unless something is sent along.
+    fn message(&self, at: u64) -> Result<Message, Errno> {
+        let word = self.word() as u64;
+        let field = |index: u64| {
+            self.caller
+                .number(at.wrapping_add(index * word), word as usize)
+        };
+        Ok(Message {
+            name: field(0)?,
+            // An `int`, with nothing behind it up to the next address.
+            length: self.caller.number(at.wrapping_add(word), 4)?,
+            pieces: field(2)?,
+            count: field(3)?,
+            control: field(5)?,
+        })
+    }
+
+    fn sendmsg(&self, number: u64, at: u64, flags: i32) -> Result<Wish, Errno> {
+        let message = self.message(at)?;
+        if message.name == 0 || message.length == 0 {
+            return Ok(Wish::Free);
         }
+        if message.control != 0 {
+            // Descriptors cannot be sent along in a program's place.
+            return match self.address(message.name, message.length)? {
+                Address::Path(_) => Err(Errno::EACCES),
+                _ => Ok(Wish::Free),
+            };
+        }
+        let word = self.word() as u64;
+        let mut data = Vec::new();
+        for piece in 0..message.count.min(1024) {
+            let at = message.pieces.wrapping_add(2 * piece * word);
+            let from = self.caller.number(at, word as usize)?;
+            let size = self.caller.number(at.wrapping_add(word), word as usize)?;
+            if size > SEND_MAX || data.len() as u64 + size > SEND_MAX {
+                return Err(Errno::EMSGSIZE);
+            }
+            let mut bytes = vec![0; size as usize];
+            self.caller.read(from, &mut bytes)?;
+            data.extend(bytes);
+        }
+        self.socket(
+            [number, message.name, message.length],
+            Use::Send { data, flags },
+        )
+    }
+
+    /// Several messages at once: those with paths are to be sent one by one.
+    fn sendmmsg(&self) -> Result<Wish, Errno> {
+        // A header of eight words, one of them empty, and how much was sent.
+        let size = match self.abi {
+            Abi::Native => 64,
+            Abi::I386 => 32,
+        };
+        for index in 0..self.argument(2).min(1024) {
+            let message = self.message(self.argument(1).wrapping_add(index * size))?;
+            if message.name != 0
+                && let Address::Path(_) = self.address(message.name, message.length)?
+            {
+                return Err(Errno::EACCES);
+            }
+        }
+        Ok(Wish::Free)
     }
 
     /// The calls for sockets that share a number: their arguments stand in memory.
@@ -456,7 +540,9 @@ impl Request {
             2 => self.socket([first, second, third], Use::Bind),
             3 => self.socket([first, second, third], Use::Connect),
             11 => self.sendto(arguments),
-            _ => self.sendmsg(second),
+            16 => self.sendmsg(first, second, third as i32),
+            // Several messages at once; who is told that it is not there sends one by one.
+            _ => Err(Errno::ENOSYS),
         }
     }
 
@@ -477,7 +563,26 @@ impl Request {
 enum Use {
     Bind,
     Connect,
-    Send { data: u64, size: u64, flags: i32 },
+    Send { data: Vec<u8>, flags: i32 },
+}
+
+/// What a socket's address says.
+enum Address {
+    None,
+    Path(CString),
+    /// A name that is no path.
+    Abstract(Vec<u8>),
+    /// Another kind of network.
+    Other(Vec<u8>),
+}
+
+/// A message's header (`struct msghdr`).
+struct Message {
+    name: u64,
+    length: u64,
+    pieces: u64,
+    count: u64,
+    control: u64,
 }
 
 /// What an open comes to.
