@@ -9,6 +9,7 @@ mod known;
 mod look;
 mod request;
 
+use std::collections::HashSet;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -165,6 +166,8 @@ struct Decider {
     identities_vary: bool,
     /// Whether all programs see the same files at the same paths as this one.
     same_root: bool,
+    /// The abstract names that programs gave their sockets.
+    named: HashSet<Vec<u8>>,
     /// How many threads make changes that take as long as others like.
     waiting: Arc<AtomicUsize>,
     /// What was looked at before, with the same result for as long as the policy is the same.
@@ -186,6 +189,7 @@ impl Decider {
             identity: setup.identity,
             identities_vary: false,
             same_root: true,
+            named: HashSet::new(),
             waiting: Arc::default(),
             known: Known::default(),
         })
@@ -386,6 +390,18 @@ impl Decider {
     fn decide_change(&self, request: &Request, change: Change) -> Answer {
         // Pipes, sockets and memory have no names, and nothing outside to change. What the wall does
         // not see is done here, as the descriptor may be another's by now.
+        if change.abstract_name().is_some() {
+            return Answer::Make(change);
+        }
+        // Abstract names are the network's. In a network of their own programs are among themselves;
+        // in the machine's they reach only what one of them has named.
+        if let Some(name) = change.abstract_peer()
+            && !lock(&self.shared.policy).is_free()
+            && !request.caller.has_own_network()
+            && !self.named.contains(name)
+        {
+            return Answer::Fail(Errno::EPERM);
+        }
         if change.paths().iter().all(|path| is_anonymous(path)) {
             return match change.is_seen_by_wall() && self.wall.is_some() {
                 true => Answer::Proceed,
@@ -581,7 +597,7 @@ impl Decider {
     }
 
     /// Makes a change and answers the call.
-    fn make(&self, request: &Request, change: Change) {
+    fn make(&mut self, request: &Request, change: Change) {
         let close_on_exec = match (&change, request.row.shape) {
             (Change::Open { flags, .. }, _) => flags & libc::O_CLOEXEC != 0,
             _ => false,
@@ -621,12 +637,12 @@ impl Decider {
                 self.listener.fail(&request.notice, Errno::EAGAIN);
             }
         } else {
-            answer(
-                &self.listener,
-                &request.notice,
-                change.make(),
-                close_on_exec,
-            );
+            let name = change.abstract_name().map(<[u8]>::to_vec);
+            let made = change.make();
+            if made.is_ok() {
+                self.named.extend(name);
+            }
+            answer(&self.listener, &request.notice, made, close_on_exec);
         }
         if adopted.is_some() {
             let own = match &self.identity {

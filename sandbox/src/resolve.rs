@@ -71,10 +71,11 @@ pub(crate) struct Given<'a> {
 
 impl Object {
     pub(crate) fn new(fd: OwnedFd) -> Result<Self, Errno> {
-        Ok(Self {
-            path: name_of(&fd)?,
-            fd,
-        })
+        let path = match name_of(&fd) {
+            Err(Errno::ENAMETOOLONG) if kind_of(&fd)? == SFlag::S_IFDIR => name_of_folder(&fd),
+            result => result,
+        };
+        Ok(Self { path: path?, fd })
     }
 
     /// Its metadata.
@@ -84,7 +85,7 @@ impl Object {
 
     /// What kind of file it is.
     pub(crate) fn kind(&self) -> Result<SFlag, Errno> {
-        Ok(SFlag::from_bits_truncate(self.stat()?.st_mode) & SFlag::S_IFMT)
+        kind_of(&self.fd)
     }
 
     /// The name by which this process can open it once more.
@@ -95,7 +96,10 @@ impl Object {
 
 impl Entry {
     fn new(parent: OwnedFd, name: &[u8]) -> Result<Self, Errno> {
-        let path = name_of(&parent)?.join(OsStr::from_bytes(name));
+        if kind_of(&parent)? != SFlag::S_IFDIR {
+            return Err(Errno::ENOTDIR);
+        }
+        let path = name_of_folder(&parent)?.join(OsStr::from_bytes(name));
         Ok(Self {
             parent,
             name: CString::new(name).map_err(|_| Errno::EINVAL)?,
@@ -126,9 +130,31 @@ fn handle(fd: &OwnedFd) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()))
 }
 
+/// What kind of file a descriptor is open for.
+fn kind_of(fd: &OwnedFd) -> Result<SFlag, Errno> {
+    Ok(SFlag::from_bits_truncate(fstat(fd)?.st_mode) & SFlag::S_IFMT)
+}
+
 /// The kernel's name for what a descriptor is open for.
 fn name_of(fd: &OwnedFd) -> Result<PathBuf, Errno> {
     readlink(&handle(fd)).map(PathBuf::from)
+}
+
+/// The kernel's name for a directory. One whose name is longer than the kernel tells is called by what
+/// is above it and a name that nothing has.
+fn name_of_folder(folder: &OwnedFd) -> Result<PathBuf, Errno> {
+    let mut here = match name_of(folder) {
+        Err(Errno::ENAMETOOLONG) => openat(folder, "..", HELD | OFlag::O_DIRECTORY, Mode::empty())?,
+        result => return result,
+    };
+    loop {
+        here = match name_of(&here) {
+            Err(Errno::ENAMETOOLONG) => {
+                openat(&here, "..", HELD | OFlag::O_DIRECTORY, Mode::empty())?
+            }
+            result => return result.map(|path| path.join("\u{2026}")),
+        };
+    }
 }
 
 /// The path without the slashes at its end, and whether there were any.
@@ -162,12 +188,37 @@ impl Given<'_> {
     /// # Errors
     /// What the kernel would tell the caller.
     pub(crate) fn object(&self, follow: bool) -> Result<Object, Errno> {
-        match self.quickly(self.path.to_bytes(), follow) {
+        let found = match self.quickly(self.path.to_bytes(), follow) {
             Some(result) => result,
-            None => match self.walk(Last::Resolve { follow })? {
-                Found::Object(object) => Ok(object),
-                Found::Missing(_) => Err(Errno::ENOENT),
-            },
+            None => self
+                .walk(Last::Resolve { follow })
+                .and_then(|found| match found {
+                    Found::Object(object) => Ok(object),
+                    Found::Missing(_) => Err(Errno::ENOENT),
+                }),
+        };
+        match found {
+            // The path is no longer than it may be, but what it leads to is called by a longer one.
+            Err(Errno::ENAMETOOLONG) if self.path.to_bytes().len() < 4096 => self.deep(),
+            found => found,
+        }
+    }
+
+    /// An object in a directory whose name is longer than the kernel tells. A link is told as such.
+    fn deep(&self) -> Result<Object, Errno> {
+        let entry = match self.entry()? {
+            Ok(entry) => entry,
+            // A path that ends in no name, such as `.`.
+            Err(object) => return Ok(object),
+        };
+        let flags = HELD | OFlag::O_NOFOLLOW;
+        let fd = openat(&entry.parent, entry.name.as_c_str(), flags, Mode::empty())?;
+        match kind_of(&fd)? {
+            SFlag::S_IFLNK => Err(Errno::EACCES),
+            _ => Ok(Object {
+                fd,
+                path: entry.path,
+            }),
         }
     }
 
@@ -350,7 +401,7 @@ impl Walk {
                 }
                 Err(error) => return Err(error),
             };
-            let kind = SFlag::from_bits_truncate(fstat(&next)?.st_mode) & SFlag::S_IFMT;
+            let kind = kind_of(&next)?;
             let kept = is_last && last == Last::Resolve { follow: false } && !slashes;
             if kind != SFlag::S_IFLNK || kept {
                 self.here = next;

@@ -82,7 +82,9 @@ pub(super) enum Change {
 pub(super) enum Peer {
     /// A socket with a path.
     Object(Object),
-    /// What an address says that is no path.
+    /// A name that is no path, which all of a network can see.
+    Abstract(Vec<u8>),
+    /// Another address; none for whom the socket is connected to.
     Address(Vec<u8>),
 }
 
@@ -90,14 +92,14 @@ impl Peer {
     fn path(&self) -> &Path {
         match self {
             Self::Object(object) => &object.path,
-            Self::Address(_) => Path::new("address"),
+            Self::Abstract(_) | Self::Address(_) => Path::new("address"),
         }
     }
 
     /// The address as the kernel takes it. What it names must stay open meanwhile.
     fn bytes(&self) -> Vec<u8> {
         match self {
-            Self::Address(bytes) => bytes.clone(),
+            Self::Abstract(bytes) | Self::Address(bytes) => bytes.clone(),
             Self::Object(object) => {
                 let mut bytes = (libc::AF_UNIX as u16).to_ne_bytes().to_vec();
                 bytes.extend_from_slice(object.handle().as_os_str().as_bytes());
@@ -192,6 +194,26 @@ impl Change {
             Self::Remove { entry, .. } => is_device(entry),
             Self::Rename { old, new, .. } => is_device(old) || is_device(new),
             _ => false,
+        }
+    }
+
+    /// The name of its own that a program gives a socket, if it is no path.
+    pub(super) fn abstract_name(&self) -> Option<&[u8]> {
+        match self {
+            Self::BindAddress(_, Peer::Abstract(name)) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// The name that is no path of whom a program wants to reach.
+    pub(super) fn abstract_peer(&self) -> Option<&[u8]> {
+        match self {
+            Self::Connect(_, Peer::Abstract(name))
+            | Self::Send {
+                to: Peer::Abstract(name),
+                ..
+            } => Some(name),
+            _ => None,
         }
     }
 
@@ -335,6 +357,10 @@ impl Change {
                 to,
             } => {
                 let address = to.bytes();
+                let name = match address.as_slice() {
+                    [] => std::ptr::null(),
+                    some => some.as_ptr().cast(),
+                };
                 // SAFETY: data and address outlive the call.
                 let sent = Errno::result(unsafe {
                     libc::sendto(
@@ -342,7 +368,7 @@ impl Change {
                         data.as_ptr().cast(),
                         data.len(),
                         flags | libc::MSG_NOSIGNAL,
-                        address.as_ptr().cast(),
+                        name,
                         address.len() as libc::socklen_t,
                     )
                 })?;

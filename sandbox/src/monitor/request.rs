@@ -1,7 +1,7 @@
 //! One call that was handed over, taken apart.
 
 use std::ffi::CString;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
@@ -128,7 +128,9 @@ impl Request {
                 follow,
             } => {
                 let flags = self.flags(flags);
-                if self.argument(place.path) == 0 && place.dir.is_some() {
+                let times = matches!(self.row.shape, Shape::Utime { .. });
+                let none = times || flags & libc::AT_EMPTY_PATH != 0;
+                if self.argument(place.path) == 0 && none && self.dir(place) != libc::AT_FDCWD {
                     // The descriptor itself, as futimens(3) says it.
                     return Given::descriptor(self.caller, self.dir(place));
                 }
@@ -267,7 +269,11 @@ impl Request {
             Shape::SetFlags => {
                 // The size of the memory is part of the request's number (asm-generic/ioctl.h); the
                 // kernel reads an int all the same where it says long.
-                let request = self.argument(1);
+                let request = match self.argument(1) {
+                    // The 32-bit name of the first of them.
+                    0x4004_6602 => 0x4008_6602,
+                    request => request,
+                };
                 let size = usize::try_from(request >> 16 & 0x3fff).unwrap_or(0);
                 let mut memory = vec![0; size.max(8)];
                 let read = if size > 8 { size } else { 4 };
@@ -427,11 +433,7 @@ impl Request {
                 }
                 _ => Peer::Object(self.given(place, &path).object(true)?),
             },
-            // Abstract names are the network's: in a program's own there is nobody else.
-            Address::Abstract(bytes) => match self.caller.has_own_network() {
-                false if !matches!(use_, Use::Bind) => return Err(Errno::EPERM),
-                _ => Peer::Address(bytes),
-            },
+            Address::Abstract(bytes) => Peer::Abstract(bytes),
             Address::Other(bytes) => Peer::Address(bytes),
         };
         Ok(Wish::Change(match use_ {
@@ -476,15 +478,14 @@ impl Request {
 
     fn sendmsg(&self, number: u64, at: u64, flags: i32) -> Result<Wish, Errno> {
         let message = self.message(at)?;
-        if message.name == 0 || message.length == 0 {
+        let socket = self.own_descriptor(number as i32)?;
+        let unnamed = message.name == 0 || message.length == 0;
+        if !takes_paths(&socket)? {
             return Ok(Wish::Free);
         }
         if message.control != 0 {
             // Descriptors cannot be sent along in a program's place.
-            return match self.address(message.name, message.length)? {
-                Address::Path(_) => Err(Errno::EACCES),
-                _ => Ok(Wish::Free),
-            };
+            return Err(Errno::EACCES);
         }
         let word = self.word() as u64;
         let mut data = Vec::new();
@@ -499,28 +500,26 @@ impl Request {
             self.caller.read(from, &mut bytes)?;
             data.extend(bytes);
         }
+        if unnamed {
+            return Ok(Wish::Change(Change::Send {
+                socket,
+                data,
+                flags,
+                to: Peer::Address(Vec::new()),
+            }));
+        }
         self.socket(
             [number, message.name, message.length],
             Use::Send { data, flags },
         )
     }
 
-    /// Several messages at once: those with paths are to be sent one by one.
+    /// Several messages at once: those that could have paths are to be sent one by one.
     fn sendmmsg(&self) -> Result<Wish, Errno> {
-        // A header of eight words, one of them empty, and how much was sent.
-        let size = match self.abi {
-            Abi::Native => 64,
-            Abi::I386 => 32,
-        };
-        for index in 0..self.argument(2).min(1024) {
-            let message = self.message(self.argument(1).wrapping_add(index * size))?;
-            if message.name != 0
-                && let Address::Path(_) = self.address(message.name, message.length)?
-            {
-                return Err(Errno::EACCES);
-            }
+        match takes_paths(&self.own_descriptor(self.int(0))?)? {
+            true => Err(Errno::ENOSYS),
+            false => Ok(Wish::Free),
         }
-        Ok(Wish::Free)
     }
 
     /// The calls for sockets that share a number: their arguments stand in memory.
@@ -557,6 +556,26 @@ impl Request {
             .map(|text| PathBuf::from(std::ffi::OsString::from_vec(text.into_bytes())))
             .unwrap_or_default()
     }
+}
+
+/// Whether what is sent on a socket may go to a path that is named beside it.
+fn takes_paths(socket: &OwnedFd) -> Result<bool, Errno> {
+    let option = |name| -> Result<i32, Errno> {
+        let mut value: i32 = 0;
+        let mut size = size_of::<i32>() as libc::socklen_t;
+        // SAFETY: value and size outlive the call.
+        Errno::result(unsafe {
+            libc::getsockopt(
+                socket.as_raw_fd(),
+                libc::SOL_SOCKET,
+                name,
+                (&raw mut value).cast(),
+                &raw mut size,
+            )
+        })?;
+        Ok(value)
+    };
+    Ok(option(libc::SO_DOMAIN)? == libc::AF_UNIX && option(libc::SO_TYPE)? == libc::SOCK_DGRAM)
 }
 
 /// What is done with a socket.
