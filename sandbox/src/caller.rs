@@ -3,7 +3,7 @@
 //! Everything read here may be somebody else's if the thread was killed meanwhile and its number
 //! given away: the monitor asks the kernel whether the call still waits before it trusts it.
 
-use std::ffi::{CString, OsString};
+use std::ffi::{CStr, CString, OsString};
 use std::fs::File;
 use std::io::{IoSliceMut, Read};
 use std::os::fd::OwnedFd;
@@ -85,25 +85,24 @@ impl Caller {
     /// `ENAMETOOLONG` if it has `limit` bytes without an end; else as [`read`](Self::read).
     pub(crate) fn text(self, address: u64, limit: usize) -> Result<CString, Errno> {
         let mut found = Vec::new();
-        let mut buffer = [0_u8; PATH_MAX];
-        let mut want = SHORT;
+        let mut buffer = [0_u8; SHORT];
         while found.len() < limit {
             let at = address.wrapping_add(found.len() as u64);
             // Not across a page's end, behind which nothing need be.
             let page = (PAGE - at % PAGE) as usize;
-            let length = want.min(page).min(limit - found.len());
+            let length = SHORT.min(page).min(limit - found.len());
             let part = buffer.get_mut(..length).ok_or(Errno::EINVAL)?;
             let read = self.read_some(at, part)?;
             let part = part.get(..read).unwrap_or_default();
-            if let Some(end) = part.iter().position(|&byte| byte == 0) {
-                found.extend_from_slice(part.get(..end).unwrap_or_default());
+            let end = CStr::from_bytes_until_nul(part);
+            if let Ok(end) = end {
+                found.extend_from_slice(end.to_bytes());
                 return CString::new(found).map_err(|_| Errno::EINVAL);
             }
             if read == 0 {
                 return Err(Errno::EFAULT);
             }
             found.extend_from_slice(part);
-            want = PATH_MAX;
         }
         Err(Errno::ENAMETOOLONG)
     }

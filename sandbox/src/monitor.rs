@@ -9,6 +9,7 @@ mod known;
 mod look;
 mod request;
 
+use std::cell::OnceCell;
 use std::collections::HashSet;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -226,18 +227,19 @@ impl Decider {
             abi,
             row,
             same_root: self.same_root,
+            first: OnceCell::new(),
         };
         if self.watch == Watch::Everything && self.is_known(&request) {
             return self.listener.proceed(notice);
         }
-        let answer = self.decide(&request);
-        if !self.listener.is_waiting(notice) {
-            return;
-        }
-        match answer {
+        match self.decide(&request) {
+            // Answers to who does not wait any more go nowhere.
             Answer::Proceed => self.listener.proceed(notice),
             Answer::Fail(error) => self.listener.fail(notice, error),
-            Answer::Make(change) => self.make(&request, change),
+            Answer::Make(change) if self.listener.is_waiting(notice) => {
+                self.make(&request, change);
+            }
+            Answer::Make(_) => {}
         }
     }
 
@@ -249,7 +251,7 @@ impl Decider {
             }
             Shape::Identity => {
                 // Those that never were root have no other rights to get.
-                self.identities_vary |= self.identity.is_none();
+                self.identities_vary |= self.identity.is_none() && !request.stays_root();
                 Answer::Proceed
             }
             Shape::Refused => self.refuse(request),

@@ -63,9 +63,13 @@ impl Decider {
         }
         let policy = lock(&self.shared.policy);
         let path = Path::new(OsStr::from_bytes(path));
+        let changes = |path: &Path| policy.decide(Access::Write, path) != Verdict::Denied;
+        if changes(path) {
+            return false;
+        }
+        // Asked last, as it costs as much as the look itself.
         let place = resolved(path);
-        let changes = policy.decide(Access::Write, &place) != Verdict::Denied;
-        if !changes && !place.starts_with("/proc") && !policy.restricts_reading() {
+        if !changes(&place) && !place.starts_with("/proc") && !policy.restricts_reading() {
             paths.insert(text.into_bytes());
             self.known.count += 1;
         }

@@ -1,5 +1,6 @@
 //! One call that was handed over, taken apart.
 
+use std::cell::OnceCell;
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
@@ -28,7 +29,7 @@ const SEND_MAX: u64 = 1 << 20;
 const CHANGING: i32 = libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC;
 
 /// A call and who made it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Request {
     /// What the kernel said.
     pub(super) notice: Notice,
@@ -40,6 +41,8 @@ pub(super) struct Request {
     pub(super) row: &'static Row,
     /// Whether paths mean to the caller what they mean to us.
     pub(super) same_root: bool,
+    /// The text that was read first, and where.
+    pub(super) first: OnceCell<(u64, CString)>,
 }
 
 /// What a call comes to.
@@ -93,8 +96,30 @@ impl Request {
     }
 
     /// The text of a place's path.
+    ///
+    /// It is read once: a second look could find another.
     pub(super) fn text(&self, place: Place) -> Result<CString, Errno> {
-        self.caller.path(self.argument(place.path))
+        let at = self.argument(place.path);
+        if let Some((known, text)) = self.first.get()
+            && *known == at
+        {
+            return Ok(text.clone());
+        }
+        let text = self.caller.path(at)?;
+        let _ = self.first.set((at, text.clone()));
+        Ok(text)
+    }
+
+    /// Whether all numbers of users and groups that the call names are root's, or none.
+    pub(super) fn stays_root(&self) -> bool {
+        let count = match self.row.name {
+            name if name.starts_with("setres") => 3,
+            name if name.starts_with("setre") => 2,
+            _ => 1,
+        };
+        // 16 bits are all that the older calls of 32-bit machines look at.
+        let none = |number: u32| number == u32::MAX || number == 0xffff;
+        (0..count).all(|at| matches!(self.argument(at) as u32, 0) || none(self.argument(at) as u32))
     }
 
     /// The descriptor that a place starts from.
