@@ -52,8 +52,11 @@ const CHANGING: u32 =
     (libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC | (libc::O_TMPFILE & !libc::O_DIRECTORY))
         as u32;
 
-/// `FS_IOC_SETFLAGS`, `FS_IOC32_SETFLAGS` and `FS_IOC_FSSETXATTR` (linux/fs.h).
-const SET_FLAGS: [u32; 3] = [0x4008_6602, 0x4004_6602, 0x401c_5820];
+/// `TIOCSTI` and `TIOCLINUX` (asm-generic/ioctls.h): typing into a terminal in its user's place.
+pub(crate) const TYPING: [u32; 2] = [0x5412, 0x541c];
+
+/// `FS_IOC_SETFLAGS`, `FS_IOC32_SETFLAGS` and `FS_IOC_FSSETXATTR` (linux/fs.h), and typing.
+const REQUESTS: [u32; 5] = [0x4008_6602, 0x4004_6602, 0x401c_5820, TYPING[0], TYPING[1]];
 
 /// One argument or other of `socketcall` (linux/net.h): bind, connect, sendto, sendmsg, sendmmsg.
 const SOCKET_CALLS: [u32; 5] = [2, 3, 11, 16, 20];
@@ -131,7 +134,7 @@ fn answer(row: &Row, watch: Watch) -> Option<Answer> {
         Shape::Open { flags, .. } => Bits(flags, CHANGING),
         Shape::Sendto => NotZero(4),
         Shape::Socketcall => OneOf(0, &SOCKET_CALLS),
-        Shape::SetFlags => OneOf(1, &SET_FLAGS),
+        Shape::SetFlags => OneOf(1, &REQUESTS),
         Shape::Missing => Always(GONE),
         Shape::Prctl => Pretended(libc::PR_SET_DUMPABLE as u32),
         Shape::Execute { .. } | Shape::List if watch >= Watch::Reads => Always(NOTIFY),

@@ -30,7 +30,7 @@ use crate::monitor::{Monitor, Setup, Shared, descriptor_of};
 use crate::namespaces::{Feature, Namespaces, Network, Refusal};
 use crate::policy::Policy;
 use crate::wall::Wall;
-use crate::warden::reap_until;
+use crate::warden::{self, reap_until};
 
 /// The option behind which the settings stand, ended by [`END`].
 pub(crate) const OPTION: &str = "--sandbox";
@@ -179,7 +179,7 @@ pub(crate) fn parse(words: &[OsString]) -> Option<Parsed<'_>> {
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
     /// The kernel, or a container around us, refuses something.
-    #[error("{feature}: cannot be had here; without, {}", feature.consequence())]
+    #[error("{feature}: cannot be had here; --degrade {feature} does without, but then {}", feature.consequence())]
     Refused {
         /// What.
         feature: Feature,
@@ -188,7 +188,7 @@ pub enum SandboxError {
         errno: Errno,
     },
     /// It is too old.
-    #[error("{feature}: this kernel has none that is good enough; without, {}", feature.consequence())]
+    #[error("{feature}: this kernel has none that is good enough; --degrade {feature} does without, but then {}", feature.consequence())]
     Missing {
         /// What.
         feature: Feature,
@@ -276,6 +276,45 @@ impl Starting {
         unsafe { command.pre_exec(inherit) };
     }
 
+    /// Starts the warden as a fork of this process, which is faster than starting a program that
+    /// becomes it. The warden runs `command` and never comes back from here.
+    ///
+    /// # Errors
+    /// This process has other threads, which a fork would lose, or no more processes can be made.
+    pub fn fork(&self, command: &[OsString]) -> Result<Pid, SandboxError> {
+        let system = |what| move |errno| SandboxError::System { what, errno };
+        let threads = std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count);
+        if threads != 1 {
+            let errno = Errno::EDEADLK;
+            return Err(system("a process with threads cannot become a warden")(
+                errno,
+            ));
+        }
+        let theirs = self.theirs.try_clone().map_err(|_| SandboxError::System {
+            what: "no descriptors are left",
+            errno: Errno::EMFILE,
+        })?;
+        // SAFETY: this process has one thread.
+        match unsafe { fork() }.map_err(system("no processes can be made"))? {
+            ForkResult::Parent { child } => Ok(child),
+            ForkResult::Child => {
+                // The supervisor's ends are the supervisor's alone, or its end would not be seen.
+                let _ = nix::unistd::close(self.ours.as_raw_fd());
+                let _ = nix::unistd::close(self.theirs.as_raw_fd());
+                let sandbox = Some((self.settings.clone(), theirs));
+                let status = warden::watch(None, sandbox, command).unwrap_or_else(|error| {
+                    // What was refused the supervisor tells itself.
+                    if !matches!(error, warden::WardenError::Sandbox(_)) {
+                        eprintln!("ebd: {error}");
+                    }
+                    127
+                });
+                // SAFETY: it takes a number.
+                unsafe { nix::libc::_exit(status.into()) }
+            }
+        }
+    }
+
     /// Waits until the started command has closed the doors, then watches it by `policy`. This
     /// blocks for some milliseconds.
     ///
@@ -339,6 +378,15 @@ impl Starting {
     }
 }
 
+/// The warden's end of the channel, by the number that the supervisor gave it.
+pub(crate) fn inherited(channel: RawFd) -> OwnedFd {
+    // SAFETY: the number was given by the supervisor for a descriptor that this process inherited
+    // and nothing else here owns.
+    let channel = unsafe { <OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(channel) };
+    let _ = fcntl(&channel, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC));
+    channel
+}
+
 /// Reads one message, as text.
 fn receive(channel: &OwnedFd) -> Result<String, Errno> {
     use std::os::fd::AsFd;
@@ -361,23 +409,19 @@ fn receive(channel: &OwnedFd) -> Result<String, Errno> {
 }
 
 /// The child's side: confines this process and its next child, and gives the first process below
-/// the calling warden, and the channel that ends with the supervisor. Only one thread may run.
+/// the calling warden. Only one thread may run.
 ///
 /// # Errors
 /// What could not be done, as the message that the supervisor was sent too.
 pub(crate) fn start(
     settings: &Settings,
-    channel: RawFd,
+    channel: &OwnedFd,
     program: &OsStr,
     arguments: &[OsString],
-) -> Result<(Pid, OwnedFd), String> {
-    // SAFETY: the number was given by the supervisor for a descriptor that this process inherited
-    // and nothing else here owns.
-    let channel = unsafe { <OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(channel) };
-    let _ = fcntl(&channel, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC));
+) -> Result<Pid, String> {
     let told = |refusal: Refusal| {
         let text = format!("refused {} {}", refusal.feature, refusal.errno as i32);
-        let _ = nix::unistd::write(&channel, text.as_bytes());
+        let _ = nix::unistd::write(channel, text.as_bytes());
         text
     };
     let words = words(program, arguments).ok_or("a NUL in an argument")?;
@@ -385,10 +429,10 @@ pub(crate) fn start(
     // SAFETY: this process has one thread.
     match unsafe { settings.namespaces.fork() } {
         Err(refusal) => Err(told(refusal)),
-        Ok(ForkResult::Parent { child }) => Ok((child, channel)),
+        Ok(ForkResult::Parent { child }) => Ok(child),
         Ok(ForkResult::Child) => {
-            let code = match child(settings, &channel, told) {
-                Ok(()) if settings.namespaces.pid => first(&words, settings.attached, channel),
+            let code = match child(settings, channel, told) {
+                Ok(()) if settings.namespaces.pid => first(&words, settings.attached),
                 Ok(()) => become_program(&words, settings.attached),
                 Err(_) => 126,
             };
@@ -461,8 +505,7 @@ fn child(
 }
 
 /// The first process of its own numbers: it only waits for the program.
-fn first(words: &[CString], attached: bool, channel: OwnedFd) -> i32 {
-    drop(channel);
+fn first(words: &[CString], attached: bool) -> i32 {
     // SAFETY: this process has one thread.
     match unsafe { fork() } {
         Err(_) => 126,

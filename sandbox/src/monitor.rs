@@ -162,7 +162,9 @@ struct Decider {
     watch: Watch,
     wall: Option<Wall>,
     /// Whose rights this thread has.
-    identity: Option<Identity>,
+    own: Identity,
+    /// Whether these are the programs', who can have no others.
+    is_theirs: bool,
     /// Whether a program may have become another user since.
     identities_vary: bool,
     /// Whether all programs see the same files at the same paths as this one.
@@ -179,15 +181,21 @@ impl Decider {
     fn new(setup: Setup, shared: Arc<Shared>) -> Result<Self, Errno> {
         // A mask of its own for what it makes.
         nix::sched::unshare(nix::sched::CloneFlags::CLONE_FS)?;
-        if let Some(identity) = &setup.identity {
-            identity.adopt_whole()?;
-        }
+        let is_theirs = setup.identity.is_some();
+        let own = match setup.identity {
+            Some(identity) => {
+                identity.adopt()?;
+                identity
+            }
+            None => Identity::own()?,
+        };
         Ok(Self {
             listener: Arc::new(Listener::new(setup.listener)),
             shared,
             watch: setup.watch,
             wall: setup.wall,
-            identity: setup.identity,
+            own,
+            is_theirs,
             identities_vary: false,
             same_root: true,
             named: HashSet::new(),
@@ -232,12 +240,34 @@ impl Decider {
         if self.watch == Watch::Everything && self.is_known(&request) {
             return self.listener.proceed(notice);
         }
-        match self.decide(&request) {
+        if !self.identities_vary {
+            return self.settle(&request);
+        }
+        // The way to a file is looked for with the program's rights, too.
+        let adopted = match request.caller.identity() {
+            Some((identity, _)) => identity.adopt(),
+            None => Err(Errno::EACCES),
+        };
+        match adopted {
+            Ok(()) => self.settle(&request),
+            Err(error) => self.listener.fail(notice, error),
+        }
+        // It had its own before, so it can have them again.
+        if self.own.adopt().is_err() {
+            self.shared
+                .escape("the monitor lost its own rights".to_owned());
+        }
+    }
+
+    /// Decides on a call and answers it.
+    fn settle(&mut self, request: &Request) {
+        let notice = &request.notice;
+        match self.decide(request) {
             // Answers to who does not wait any more go nowhere.
             Answer::Proceed => self.listener.proceed(notice),
             Answer::Fail(error) => self.listener.fail(notice, error),
             Answer::Make(change) if self.listener.is_waiting(notice) => {
-                self.make(&request, change);
+                self.make(request, change);
             }
             Answer::Make(_) => {}
         }
@@ -250,8 +280,7 @@ impl Decider {
                 Answer::Proceed
             }
             Shape::Identity => {
-                // Those that never were root have no other rights to get.
-                self.identities_vary |= self.identity.is_none() && !request.stays_root();
+                self.identities_vary |= !self.is_theirs && !request.stays_root();
                 Answer::Proceed
             }
             Shape::Refused => self.refuse(request),
@@ -310,9 +339,11 @@ impl Decider {
     /// Whether the wall sees all that the call may come to, whatever its paths are by then.
     fn is_walled(&self, request: &Request) -> bool {
         let seen = match request.row.shape {
-            Shape::Open { .. }
-            | Shape::Openat2
-            | Shape::Creat
+            Shape::Open { flags, .. } => {
+                let flags = request.int(flags);
+                flags & libc::O_TRUNC == 0 || flags & libc::O_ACCMODE != libc::O_RDONLY
+            }
+            Shape::Creat
             | Shape::Mkdir { .. }
             | Shape::Mknod { .. }
             | Shape::Symlink { .. }
@@ -320,7 +351,6 @@ impl Decider {
             | Shape::Rmdir
             | Shape::Link { .. }
             | Shape::Rename { .. }
-            | Shape::Truncate { .. }
             | Shape::Bind => true,
             // It runs or it does not.
             Shape::Execute { .. } => return true,
@@ -390,8 +420,6 @@ impl Decider {
     }
 
     fn decide_change(&self, request: &Request, change: Change) -> Answer {
-        // Pipes, sockets and memory have no names, and nothing outside to change. What the wall does
-        // not see is done here, as the descriptor may be another's by now.
         if change.abstract_name().is_some() {
             return Answer::Make(change);
         }
@@ -404,6 +432,8 @@ impl Decider {
         {
             return Answer::Fail(Errno::EPERM);
         }
+        // Pipes, sockets and memory have no names, and nothing outside to change. What the wall does
+        // not see is done here, as the descriptor may be another's by now.
         if change.paths().iter().all(|path| is_anonymous(path)) {
             return match change.is_seen_by_wall() && self.wall.is_some() {
                 true => Answer::Proceed,
@@ -485,8 +515,12 @@ impl Decider {
             Change::Link(source, _) => walled(&source.path),
             _ => true,
         };
-        let kernel =
-            change.is_seen_by_wall() && source_is_walled && paths.iter().all(|p| walled(p));
+        // Its flags stand in memory: by the time the kernel reads them they may be others.
+        let certain = request.row.shape != Shape::Openat2;
+        let kernel = certain
+            && change.is_seen_by_wall()
+            && source_is_walled
+            && paths.iter().all(|path| walled(path));
         if kernel || is_terminal(&change) {
             Answer::Proceed
         } else {
@@ -527,13 +561,18 @@ impl Decider {
             Found::Object(object) => object.path.clone(),
             Found::Missing(entry) => entry.path.clone(),
         };
+        let holds = flags & libc::O_PATH != 0;
+        if holds && request.row.shape == Shape::Openat2 {
+            // It cannot be handed over, and its flags stand in memory: programs do without.
+            return Answer::Fail(Errno::ENOSYS);
+        }
         let policy = lock(&self.shared.policy);
         if !policy.restricts_reading() {
             // What stands in memory may be other flags by the time the kernel reads them, and a file
             // may be gone that would then be made.
             let makes = matches!(request.row.shape, Shape::Open { flags, .. }
                 if request.int(flags) & libc::O_CREAT != 0);
-            let raced = (request.row.shape == Shape::Openat2 || makes) && self.wall.is_none();
+            let raced = request.row.shape == Shape::Openat2 || (makes && self.wall.is_none());
             return match raced {
                 true => Answer::Make(Change::Open {
                     found,
@@ -542,11 +581,6 @@ impl Decider {
                 }),
                 false => Answer::Proceed,
             };
-        }
-        let holds = flags & libc::O_PATH != 0;
-        if holds && request.row.shape == Shape::Openat2 {
-            // It cannot be handed over, and its flags stand in memory: programs do without.
-            return Answer::Fail(Errno::ENOSYS);
         }
         // Descriptors of what has no name, and what the kernel makes up for each process.
         let made_up = is_anonymous(&path) || path.starts_with("/proc");
@@ -604,26 +638,22 @@ impl Decider {
             (Change::Open { flags, .. }, _) => flags & libc::O_CLOEXEC != 0,
             _ => false,
         };
-        let asks = self.identities_vary || change.makes();
-        let other = match asks.then(|| request.caller.identity()) {
-            Some(None) => return self.listener.fail(&request.notice, Errno::EACCES),
-            Some(other) => other,
-            None => None,
-        };
-        if let Some((_, umask)) = &other {
-            nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(*umask));
-        }
-        let adopted = match &other {
-            Some((identity, _)) if self.identities_vary => Some(identity.adopt()),
-            _ => None,
-        };
-        if let Some(Err(error)) = adopted {
-            return self.listener.fail(&request.notice, error);
+        if change.makes() {
+            let Some((_, umask)) = request.caller.identity() else {
+                return self.listener.fail(&request.notice, Errno::EACCES);
+            };
+            nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(umask));
         }
         if change.may_wait() && self.waiting.load(Ordering::Acquire) >= WAITING {
             self.listener.fail(&request.notice, Errno::EAGAIN);
         } else if change.may_wait() {
-            // It is made by a thread of its own, with the rights that this one has now.
+            // It is made by a thread of its own, which is the program's user in all that it does: who is
+            // spoken to asks the kernel who speaks.
+            let rights = match (self.is_theirs, self.identities_vary) {
+                (true, _) => Some(self.own.clone()),
+                (false, true) => request.caller.identity().map(|(identity, _)| identity),
+                (false, false) => None,
+            };
             let listener = Arc::clone(&self.listener);
             let waiting = Arc::clone(&self.waiting);
             let notice = request.notice;
@@ -631,7 +661,9 @@ impl Decider {
             let started = std::thread::Builder::new()
                 .name("sandbox-wait".into())
                 .spawn(move || {
-                    answer(&listener, &notice, change.make(), close_on_exec);
+                    let become_it = rights.map_or(Ok(()), |rights| rights.adopt_whole());
+                    let made = become_it.and_then(|()| change.make());
+                    answer(&listener, &notice, made, close_on_exec);
                     waiting.fetch_sub(1, Ordering::AcqRel);
                 });
             if started.is_err() {
@@ -645,17 +677,6 @@ impl Decider {
                 self.named.extend(name);
             }
             answer(&self.listener, &request.notice, made, close_on_exec);
-        }
-        if adopted.is_some() {
-            let own = match &self.identity {
-                Some(identity) => Ok(identity.clone()),
-                None => Identity::own(),
-            };
-            // It had them before, so it can have them again.
-            if own.and_then(|identity| identity.adopt()).is_err() {
-                self.shared
-                    .escape("the monitor lost its own rights".to_owned());
-            }
         }
     }
 }

@@ -121,6 +121,10 @@ pub fn has_only(root: Pid, expected: &[Pid]) -> bool {
 /// Every process is stopped before any is killed, so that none can start another in between.
 #[must_use]
 pub fn kill_descendants(root: Pid, spare: &[Pid], patience: Duration) -> usize {
+    // Mostly there is nobody, which is told faster than by looking at all processes.
+    if spare.is_empty() && has_only(root, &[]) {
+        return 0;
+    }
     let deadline = Instant::now() + patience;
     let mut signalled = HashSet::new();
     loop {

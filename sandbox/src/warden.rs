@@ -7,7 +7,7 @@
 //! it. A process group alone would do neither: any child can leave it with `setsid`.
 
 use std::ffi::OsString;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -90,6 +90,16 @@ pub fn run(command: &[OsString]) -> Result<u8, WardenError> {
         }
         command => (None, command),
     };
+    let sandbox = sandbox.map(|(settings, number)| (settings, launch::inherited(number)));
+    watch(temporary, sandbox, command)
+}
+
+/// Is the warden of a command, in a sandbox if there are settings of one.
+pub(crate) fn watch(
+    temporary: Option<PathBuf>,
+    sandbox: Option<(launch::Settings, OwnedFd)>,
+    command: &[OsString],
+) -> Result<u8, WardenError> {
     let (program, arguments) = command.split_first().ok_or(WardenError::NoProgram)?;
     nix::sys::prctl::set_child_subreaper(true).map_err(WardenError::Subreaper)?;
     // Away from the terminal: ctrl-C is the supervisor's business, which ends its wardens by closing
@@ -103,8 +113,8 @@ pub fn run(command: &[OsString]) -> Result<u8, WardenError> {
     }
     let mut channel = None;
     let child = match sandbox {
-        Some((settings, number)) => {
-            let (child, ours) = launch::start(&settings, number, program, arguments)
+        Some((settings, ours)) => {
+            let child = launch::start(&settings, &ours, program, arguments)
                 .map_err(WardenError::Sandbox)?;
             channel = Some(ours);
             child

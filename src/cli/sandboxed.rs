@@ -2,14 +2,15 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::Duration;
 
+use nix::errno::Errno;
+use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 use sandbox::launch::{SandboxError, Settings, Starting, leave_interrupts_to_program};
 use sandbox::{
     DEVICES, Feature, List, Namespaces, Network, Policy, Sandbox, Trace, Violations, Wall, Watch,
-    warden,
 };
 use serde_json::{Value, json};
 
@@ -84,22 +85,16 @@ fn work(arguments: &arguments::Sandbox) -> Result<u8, Vec<String>> {
     })
 }
 
-/// Why there is no sandbox, and what to do about it.
+/// Why there is no sandbox, and what else to do about it.
 fn hopeless(error: &SandboxError, feature: Option<Feature>) -> Vec<String> {
     let mut told = causes(error);
-    if let Some(feature) = feature {
-        let mut help = format!("say --degrade {feature} to run the command without");
-        if matches!(feature, Feature::Network | Feature::User) {
-            help.push_str(", or --net host");
-        }
-        if let SandboxError::Refused { errno, .. } = error
-            && feature == Feature::Calls
-            && *errno == nix::errno::Errno::EBUSY
-        {
-            help = "this runs in another sandbox already, and the kernel allows one of its kind"
-                .into();
-        }
-        told.push(help);
+    let nested = matches!(error, SandboxError::Refused { feature: Feature::Calls, errno }
+        if *errno == Errno::EBUSY);
+    if nested {
+        told.push("this runs in a sandbox already, and the kernel allows one of its kind".into());
+    }
+    if matches!(feature, Some(Feature::Network | Feature::User)) {
+        told.push("--net host needs no network of its own".into());
     }
     told
 }
@@ -185,36 +180,32 @@ fn run(
     policy: Policy,
     words: &[std::ffi::OsString],
 ) -> Result<(u8, Sandbox), SandboxError> {
-    let system = |what| {
-        move |error: std::io::Error| SandboxError::System {
-            what,
-            errno: nix::errno::Errno::from_raw(error.raw_os_error().unwrap_or(0)),
-        }
-    };
     // If the warden is lost, what it watched over comes to this process.
     let _ = nix::sys::prctl::set_child_subreaper(true);
     let starting = Starting::new(settings.clone())?;
-    let program = std::env::current_exe().map_err(system("the program ebd is gone"))?;
-    let mut command = Command::new(program);
-    command
-        .args(warden::arguments(None))
-        .args(starting.arguments())
-        .args(words);
-    starting.prepare(&mut command);
-    let mut child = command
-        .spawn()
-        .map_err(system("the warden cannot be started"))?;
+    let warden = starting.fork(words)?;
     let sandbox = match starting.finish(policy) {
         Ok(sandbox) => sandbox,
         Err(error) => {
-            let _ = child.wait();
+            let _ = waitpid(warden, None);
             return Err(error);
         }
     };
     leave_interrupts_to_program();
-    let status = child.wait().map_err(system("the warden is lost"))?;
+    let status = loop {
+        match waitpid(warden, None) {
+            Ok(WaitStatus::Exited(_, code)) => break u8::try_from(code & 0xff).unwrap_or(255),
+            Ok(WaitStatus::Signaled(_, signal, _)) => break 128_u8.saturating_add(signal as u8),
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => {
+                return Err(SandboxError::System {
+                    what: "the warden is lost",
+                    errno,
+                });
+            }
+        }
+    };
     let _ = sandbox::process::kill_descendants(Pid::this(), &[], PATIENCE);
-    let status = u8::try_from(warden::shell_status(status)).unwrap_or(255);
     Ok((status, sandbox))
 }
 

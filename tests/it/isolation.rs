@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 use crate::support::{Outcome, Trial, text};
 
@@ -281,7 +281,7 @@ fn sources_are_compiled_by_another_user_and_installed_by_root() {
     }
     let setup = dropped.builddir("app-misc/foo-1").join("temp/setup");
     assert_eq!(fs::read_to_string(setup).unwrap(), "0\n");
-    let image: PathBuf = dropped
+    let image = dropped
         .builddir("app-misc/foo-1")
         .join("image/usr/share/foo");
     for name in ["compile", "copied"] {
@@ -313,4 +313,161 @@ fn another_users_build_is_watched_too() {
 fn the_word_that_is_no_feature_is_named() {
     let trial = trial(FEATURES, "").make_conf("EBD_DEGRADE=\"network-sandbox landlok\"\n");
     build(&trial).fails(&["landlok", "landlock"]);
+}
+
+/// Runs `command` where no further networks can be made, in a user namespace; none if there can be no
+/// such place here.
+fn without_networks(command: &Command) -> Option<Command> {
+    let script = "echo 0 > /proc/sys/user/max_net_namespaces && exec \"$@\"";
+    let mut place = Command::new("unshare");
+    place.args(["--user", "--map-root-user", "sh", "-c", script, "sh"]);
+    let works = Command::new("unshare")
+        .args([
+            "--user",
+            "--map-root-user",
+            "sh",
+            "-c",
+            script,
+            "sh",
+            "true",
+        ])
+        .stderr(Stdio::null())
+        .status();
+    if !works.is_ok_and(|status| status.success()) {
+        eprintln!("not tried: there can be no user namespace here");
+        return None;
+    }
+    place.arg(command.get_program()).args(command.get_args());
+    place.env_clear();
+    for (name, value) in command.get_envs() {
+        place.env(name, value.unwrap_or_default());
+    }
+    if let Some(folder) = command.get_current_dir() {
+        place.current_dir(folder);
+    }
+    Some(place)
+}
+
+#[test]
+fn what_cannot_be_had_is_named_and_can_be_done_without() {
+    let trial = trial("sandbox network-sandbox", "src_compile() { touch done; }");
+    let build = trial.command(&["build", "--keep", "app-misc/foo"]);
+    let Some(mut command) = without_networks(&build) else {
+        return;
+    };
+    Outcome::of(&mut command).fails(&[
+        "network-sandbox: cannot be had here",
+        "--degrade network-sandbox",
+        "programs reach the network",
+    ]);
+    let build = trial.command(&["build", "--degrade", "network-sandbox", "app-misc/foo"]);
+    if let Some(mut command) = without_networks(&build) {
+        let done = Outcome::of(&mut command);
+        done.succeeds();
+        assert!(
+            done.stderr.contains("network-sandbox cannot be had here"),
+            "{done}"
+        );
+    }
+    let alone = trial.command(&["sandbox", "--", "true"]);
+    if let Some(mut command) = without_networks(&alone) {
+        Outcome::of(&mut command).ends(125, &["network-sandbox", "--net host"]);
+    }
+}
+
+#[test]
+fn a_trace_has_what_was_found_and_what_was_not() {
+    let trial = Trial::new();
+    fs::create_dir(trial.path("work")).unwrap();
+    let (file, work) = (trial.path("trace.json"), trial.path("work"));
+    let script = "cat /etc/passwd >copy; [ -e /nowhere ]; ls /etc >/dev/null; readlink /proc/self/exe; mkdir a; \
+                  mkdir a; rm -f none; cd a; [ -e ../copy ]; ./missing";
+    trial
+        .run(&[
+            "sandbox",
+            "--net",
+            "host",
+            "--write",
+            &text(&work),
+            "--trace",
+            &text(&file),
+            "--",
+            "bash",
+            "-c",
+            &format!("cd {}; {script}", work.display()),
+        ])
+        .ends(127, &[]);
+    let trace: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    assert_eq!(trace["complete"], true, "{}", trace["escapes"]);
+    let has = |path: &str, access: &str, outcome: &str| {
+        trace["accesses"].as_array().unwrap().iter().any(|seen| {
+            seen["path"] == path && seen["access"] == access && seen["outcome"] == outcome
+        })
+    };
+    let inside = |name: &str| text(&work.join(name));
+    for (path, access, outcome) in [
+        ("/etc/passwd", "open", "ok"),
+        ("/nowhere", "stat", "ENOENT"),
+        ("/etc", "list", "ok"),
+        ("/proc/self/exe", "readlink", "ok"),
+        (&inside("copy"), "change", "ok"),
+        (&inside("a"), "change", "ok"),
+        (&inside("a"), "change", "EEXIST"),
+        (&inside("none"), "change", "ENOENT"),
+        (&inside("a/../copy"), "stat", "ok"),
+        (&inside("a/./missing"), "execute", "ENOENT"),
+        (&inside("a"), "chdir", "ok"),
+    ] {
+        assert!(has(path, access, outcome), "{access} {outcome} {path}");
+    }
+    let programs = trace["programs"].to_string();
+    assert!(
+        programs.contains("cat") && programs.contains("bash"),
+        "{programs}"
+    );
+}
+
+#[test]
+fn what_is_done_in_a_programs_place_is_done_with_its_rights() {
+    if !is_root() {
+        eprintln!("not tried: only root's programs can become another user");
+        return;
+    }
+    let trial = Trial::new();
+    for folder in [".", "top"] {
+        fs::create_dir_all(trial.path(folder)).unwrap();
+        fs::set_permissions(trial.path(folder), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    // It does not exist when the wall is built, so everything in it is made by the monitor.
+    let new = trial.path("top/new");
+    let script = "umask 027; mkdir $0 $0/open $0/shut; true > $0/shut/file; chmod 777 $0/open $0/shut/file; \
+        chmod 755 $0; chmod 700 $0/shut; \
+        setpriv --reuid 65534 --regid 65534 --clear-groups sh -c '
+            true > $0/open/mine; { true > $0/root; } 2>/dev/null && exit 3; \
+            { true >> $0/shut/file; } 2>/dev/null && exit 4; mkdir $0/open/made' $0 || exit; true > $0/again";
+    trial
+        .run(&[
+            "sandbox",
+            "--net",
+            "host",
+            "--write",
+            &text(&new),
+            "--",
+            "sh",
+            "-c",
+            script,
+            &text(&new),
+        ])
+        .succeeds();
+    for (name, owner, mode) in [
+        ("open/mine", 65534, 0o640),
+        ("open/made", 65534, 0o750),
+        ("again", 0, 0o640),
+    ] {
+        let metadata = fs::metadata(new.join(name)).unwrap();
+        assert_eq!(metadata.uid(), owner, "{name}");
+        assert_eq!(metadata.mode() & 0o777, mode, "{name}");
+    }
+    assert!(!new.join("root").exists());
 }

@@ -150,18 +150,21 @@ impl Change {
     /// Whether a wall sees it.
     pub(super) fn is_seen_by_wall(&self) -> bool {
         match self {
-            Self::Open { .. }
-            | Self::Mkdir(..)
+            // Truncating is none of the wall's business, but where writing is.
+            Self::Open { flags, .. } => {
+                flags & libc::O_TRUNC == 0 || flags & libc::O_ACCMODE != libc::O_RDONLY
+            }
+            Self::Mkdir(..)
             | Self::Mknod(..)
             | Self::Symlink(..)
             | Self::Remove { .. }
             | Self::Link(..)
             | Self::Rename { .. }
-            | Self::Truncate(..)
             | Self::Bind(..)
             | Self::BindAddress(..) => true,
             Self::Chmod(..)
             | Self::Chown(..)
+            | Self::Truncate(..)
             | Self::Utime(..)
             | Self::Setxattr { .. }
             | Self::Removexattr(..)

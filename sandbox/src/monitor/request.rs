@@ -13,6 +13,7 @@ use nix::libc;
 use super::change::{Change, Peer, TimePair, descriptor_of};
 use crate::caller::Caller;
 use crate::calls::{Abi, Place, Row, Shape, Subject, Times};
+use crate::filter;
 use crate::listener::Notice;
 use crate::resolve::{Entry, Found, Given, Object, follows};
 
@@ -290,6 +291,9 @@ impl Request {
             }
             Shape::Removexattr { subject, name } => {
                 Change::Removexattr(self.subject(subject)?, self.attribute(name)?)
+            }
+            Shape::SetFlags if filter::TYPING.contains(&(self.argument(1) as u32)) => {
+                return Err(Errno::EPERM);
             }
             Shape::SetFlags => {
                 // The size of the memory is part of the request's number (asm-generic/ioctl.h); the
