@@ -39,9 +39,9 @@ pub(crate) struct Object {
 pub(crate) struct Entry {
     /// The directory, held open.
     pub(crate) parent: OwnedFd,
-    /// The name in it.
+    /// The name in it, with a slash if the caller's path ends with one: it must be a directory then.
     pub(crate) name: CString,
-    /// Both together.
+    /// Both together, without that.
     pub(crate) path: PathBuf,
 }
 
@@ -95,11 +95,15 @@ impl Object {
 }
 
 impl Entry {
-    fn new(parent: OwnedFd, name: &[u8]) -> Result<Self, Errno> {
+    fn new(parent: OwnedFd, name: &[u8], slash: bool) -> Result<Self, Errno> {
         if kind_of(&parent)? != SFlag::S_IFDIR {
             return Err(Errno::ENOTDIR);
         }
         let path = name_of_folder(&parent)?.join(OsStr::from_bytes(name));
+        let name = match slash {
+            true => [name, b"/"].concat(),
+            false => name.to_vec(),
+        };
         Ok(Self {
             parent,
             name: CString::new(name).map_err(|_| Errno::EINVAL)?,
@@ -115,13 +119,23 @@ impl Entry {
 
     /// Whether the name is taken, a dangling link too.
     pub(crate) fn exists(&self) -> bool {
-        openat(
-            &self.parent,
-            self.name.as_c_str(),
-            HELD | OFlag::O_NOFOLLOW,
-            Mode::empty(),
-        )
-        .is_ok()
+        self.held().is_ok()
+    }
+
+    /// Whether the path ends with a slash although no directory has the name.
+    pub(crate) fn is_wrongly_slashed(&self) -> bool {
+        self.name.as_bytes().ends_with(b"/")
+            && self
+                .held()
+                .and_then(|fd| kind_of(&fd))
+                .is_ok_and(|kind| kind != SFlag::S_IFDIR)
+    }
+
+    /// What has the name, a link as such.
+    fn held(&self) -> Result<OwnedFd, Errno> {
+        let name = self.path.file_name().unwrap_or_default();
+        let flags = HELD | OFlag::O_NOFOLLOW;
+        openat(&self.parent, name, flags, Mode::empty())
     }
 }
 
@@ -237,7 +251,10 @@ impl Given<'_> {
         };
         let parent = if parent.is_empty() { b"." } else { parent };
         match self.quickly(parent, true) {
-            Some(result) => Entry::new(result?.fd, name).map(Ok),
+            Some(result) => {
+                let (_, slash) = without_slashes(path);
+                Entry::new(result?.fd, name, slash).map(Ok)
+            }
             None => match self.walk(Last::Entry)? {
                 Found::Missing(entry) => Ok(Ok(entry)),
                 Found::Object(object) => Ok(Err(object)),
@@ -391,13 +408,13 @@ impl Walk {
             }
             if is_last && last == Last::Entry {
                 let parent = self.here.try_clone().map_err(|_| Errno::EMFILE)?;
-                return Entry::new(parent, name.as_bytes()).map(Found::Missing);
+                return Entry::new(parent, name.as_bytes(), slashes).map(Found::Missing);
             }
             let next = match self.open(&name, OFlag::O_NOFOLLOW) {
                 Ok(next) => next,
                 Err(Errno::ENOENT) if is_last && last == Last::Make => {
                     let parent = self.here.try_clone().map_err(|_| Errno::EMFILE)?;
-                    return Entry::new(parent, name.as_bytes()).map(Found::Missing);
+                    return Entry::new(parent, name.as_bytes(), slashes).map(Found::Missing);
                 }
                 Err(error) => return Err(error),
             };

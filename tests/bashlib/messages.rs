@@ -125,7 +125,10 @@ fn sandbox_lists_grow() {
         ),
         "SANDBOX_DENY=/d\nSANDBOX_PREDICT=/p\nSANDBOX_READ=/r\nSANDBOX_WRITE=/a:/b c\n"
     );
-    stage.dies("addwrite /a:/b");
+    assert_eq!(
+        stage.prints("addwrite '/c:d'; env | grep ^SANDBOX_"),
+        "SANDBOX_WRITE=/a:/c\\:d\n"
+    );
     stage.dies("addwrite /a /b");
     stage.dies("addwrite");
 }

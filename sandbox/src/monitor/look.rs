@@ -154,6 +154,7 @@ fn foreseen(change: &Change) -> Outcome {
             })
         }
         Change::Rename { old, .. } if !old.exists() => Some(Errno::ENOENT),
+        Change::Rename { old, .. } if old.is_wrongly_slashed() => Some(Errno::ENOTDIR),
         Change::Rename { new, flags, .. }
             if flags & libc::RENAME_NOREPLACE != 0 && new.exists() =>
         {
@@ -177,6 +178,7 @@ fn foreseen(change: &Change) -> Outcome {
             let folder = entry.folder();
             match (entry.exists(), folder, directory) {
                 (false, ..) => Some(Errno::ENOENT),
+                _ if entry.is_wrongly_slashed() => Some(Errno::ENOTDIR),
                 (true, None, true) => Some(Errno::ENOTDIR),
                 (true, Some(_), false) => Some(Errno::EISDIR),
                 (true, Some(folder), true) if !is_empty(&folder) => Some(Errno::ENOTEMPTY),

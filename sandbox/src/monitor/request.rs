@@ -144,6 +144,26 @@ impl Request {
         self.given(place, &path).entry()?.map_err(|_| wrong)
     }
 
+    /// The entry that is to be removed.
+    fn doomed(&self, place: Place, directory: bool) -> Result<Change, Errno> {
+        let path = self.text(place)?;
+        let end = path.as_bytes().iter().rposition(|&byte| byte != b'/');
+        let kept = path
+            .as_bytes()
+            .get(..end.map_or(0, |at| at + 1))
+            .unwrap_or_default();
+        let wrong = match kept.rsplit(|&byte| byte == b'/').next() {
+            _ if !directory => Errno::EISDIR,
+            Some(b".") => Errno::EINVAL,
+            Some(b"..") => Errno::ENOTEMPTY,
+            _ => Errno::EBUSY,
+        };
+        Ok(Change::Remove {
+            entry: self.entry(place, wrong)?,
+            directory,
+        })
+    }
+
     /// What a call for attributes is about.
     pub(super) fn subject(&self, subject: Subject) -> Result<Object, Errno> {
         match subject {
@@ -217,14 +237,10 @@ impl Request {
                 self.caller.path(self.argument(0))?,
                 self.entry(place, Errno::EEXIST)?,
             ),
-            Shape::Unlink { place, flags } => Change::Remove {
-                entry: self.entry(place, Errno::EBUSY)?,
-                directory: self.flags(flags) & libc::AT_REMOVEDIR != 0,
-            },
-            Shape::Rmdir => Change::Remove {
-                entry: self.entry(Place { dir: None, path: 0 }, Errno::EBUSY)?,
-                directory: true,
-            },
+            Shape::Unlink { place, flags } => {
+                self.doomed(place, self.flags(flags) & libc::AT_REMOVEDIR != 0)?
+            }
+            Shape::Rmdir => self.doomed(Place { dir: None, path: 0 }, true)?,
             Shape::Link { old, new, flags } => {
                 let flags = self.flags(flags);
                 let path = self.text(old)?;
@@ -644,6 +660,9 @@ fn open(given: Given<'_>, flags: i32, mode: u32) -> Result<Wish, Errno> {
             flags,
             opens: true,
         });
+    }
+    if flags & libc::O_CREAT != 0 && given.path.to_bytes().ends_with(b"/") && !unnamed {
+        return Err(Errno::EISDIR);
     }
     let found = if flags & libc::O_CREAT != 0 && !unnamed {
         given.found(follows(flags))?
