@@ -13,6 +13,7 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -526,6 +527,31 @@ fn first(words: &[CString], attached: bool) -> i32 {
             reap_until(child).into()
         }
     }
+}
+
+/// The number of the signal that is to end this process.
+static ENDING: AtomicI32 = AtomicI32::new(0);
+
+extern "C" fn note_ending(number: nix::libc::c_int) {
+    ENDING.store(number, Ordering::Release);
+}
+
+/// Has SIGTERM and SIGHUP interrupt what this process waits for, instead of ending it:
+/// [`ending`] tells.
+pub fn put_off_ending() {
+    use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, sigaction};
+    let handler = SigHandler::Handler(note_ending);
+    let action = SigAction::new(handler, SaFlags::empty(), SigSet::empty());
+    for number in [Signal::SIGTERM, Signal::SIGHUP] {
+        // SAFETY: the handler stores one number.
+        let _ = unsafe { sigaction(number, &action) };
+    }
+}
+
+/// The signal that was put off since the last call, if there was one.
+#[must_use]
+pub fn ending() -> Option<Signal> {
+    Signal::try_from(ENDING.swap(0, Ordering::AcqRel)).ok()
 }
 
 /// Lets ctrl-C at the terminal end the program, and this process only in its wake.

@@ -309,30 +309,36 @@ impl Decider {
             }
             _ => {
                 let wish = request.wish();
-                if self.watch == Watch::Everything {
-                    self.trace_wish(request, wish.as_ref());
-                }
-                match wish {
-                    Ok(Wish::Free) => Answer::Proceed,
-                    Ok(Wish::Change(change)) => self.decide_change(request, change),
-                    Ok(Wish::Read {
-                        found,
-                        flags,
-                        opens,
-                    }) => self.decide_read(request, found, flags, opens),
-                    Err(Errno::EPERM)
-                        if request.caller.path(1).is_err_and(|e| e == Errno::EPERM) =>
-                    {
-                        self.violate(request, Access::Write, Path::new("(unreadable)"));
-                        self.shared
-                            .escape("a program's memory was closed".to_owned());
-                        Answer::Fail(Errno::EACCES)
-                    }
-                    // Behind the wall the kernel says the same, or meanwhile knows better.
-                    Err(_) if self.is_walled(request) => Answer::Proceed,
-                    Err(error) => Answer::Fail(error),
-                }
+                let seen = match self.watch {
+                    Watch::Everything => look::seen(request, wish.as_ref()),
+                    _ => Vec::new(),
+                };
+                let answer = self.decide_wish(request, wish);
+                self.trace_seen(request, seen, &answer);
+                answer
             }
+        }
+    }
+
+    /// What is said to a call that was taken apart.
+    fn decide_wish(&self, request: &Request, wish: Result<Wish, Errno>) -> Answer {
+        match wish {
+            Ok(Wish::Free) => Answer::Proceed,
+            Ok(Wish::Change(change)) => self.decide_change(request, change),
+            Ok(Wish::Read {
+                found,
+                flags,
+                opens,
+            }) => self.decide_read(request, found, flags, opens),
+            Err(Errno::EPERM) if request.caller.path(1).is_err_and(|e| e == Errno::EPERM) => {
+                self.violate(request, Access::Write, Path::new("(unreadable)"));
+                self.shared
+                    .escape("a program's memory was closed".to_owned());
+                Answer::Fail(Errno::EACCES)
+            }
+            // Behind the wall the kernel says the same, or meanwhile knows better.
+            Err(_) if self.is_walled(request) => Answer::Proceed,
+            Err(error) => Answer::Fail(error),
         }
     }
 
@@ -520,7 +526,7 @@ impl Decider {
         let kernel = certain
             && change.is_seen_by_wall()
             && source_is_walled
-            && paths.iter().all(|path| walled(path));
+            && change.walled_paths().iter().all(|path| walled(path));
         if kernel || is_terminal(&change) {
             Answer::Proceed
         } else {

@@ -134,6 +134,8 @@ pub(crate) fn watch(
     };
     if attached {
         launch::leave_interrupts_to_program();
+        // Its supervisor has the program end, and then ends itself.
+        launch::put_off_ending();
     }
     let clean = move || {
         let _ = kill_descendants(Pid::this(), &[], PATIENCE);

@@ -317,11 +317,15 @@ impl Driver {
         let violations = guard.take_violations();
         let mut text = String::new();
         for violation in violations.kept() {
-            let command: Vec<String> = violation
-                .command
-                .iter()
-                .map(|word| printable(word))
-                .collect();
+            let own = violation.command.iter().take(3);
+            let command: Vec<String> = match own.eq(["bash", "--noprofile", "--norc"].iter()) {
+                true => vec!["(shell code of the ebuild or an eclass)".into()],
+                false => violation
+                    .command
+                    .iter()
+                    .map(|word| printable(word))
+                    .collect(),
+            };
             text.push_str(&format!(
                 " * sandbox: {} ({}) of {}\n *   by {}: {}\n",
                 violation.call,

@@ -3,12 +3,15 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
-use sandbox::launch::{SandboxError, Settings, Starting, leave_interrupts_to_program};
+use sandbox::launch::{
+    SandboxError, Settings, Starting, ending, leave_interrupts_to_program, put_off_ending,
+};
 use sandbox::{
     DEVICES, Feature, List, Namespaces, Network, Policy, Sandbox, Trace, Violations, Wall, Watch,
 };
@@ -25,6 +28,9 @@ const NO_SANDBOX: u8 = 125;
 
 /// How long it is tried to end what a lost warden has left.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long programs have to end when they are told to.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// Runs `ebd sandbox`.
 pub(super) fn main(arguments: &arguments::Sandbox) -> ExitCode {
@@ -49,6 +55,7 @@ fn say(line: &str) {
 
 /// Runs the command and tells what was refused. Gives the exit status.
 fn work(arguments: &arguments::Sandbox) -> Result<u8, Vec<String>> {
+    check_files(arguments)?;
     let policy = policy(arguments)?;
     let mut settings = settings(arguments, &policy)?;
     let (status, sandbox) = loop {
@@ -83,6 +90,40 @@ fn work(arguments: &arguments::Sandbox) -> Result<u8, Vec<String>> {
         0 if !violations.is_empty() => 1,
         status => status,
     })
+}
+
+/// Finds out before anything is run whether what is to be written afterwards can be, and tells of
+/// paths that are nothing.
+fn check_files(arguments: &arguments::Sandbox) -> Result<(), Vec<String>> {
+    for path in arguments.report.iter().chain(&arguments.trace) {
+        let folder = match path.parent() {
+            Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+            Some(parent) => parent,
+            None => path,
+        };
+        let wrong = match (path.is_dir(), folder.is_dir()) {
+            (true, _) => "is a folder, not a file to write to",
+            (false, false) => "cannot be written: its folder does not exist",
+            (false, true) => continue,
+        };
+        return Err(vec![format!("{}: {wrong}", printable(path.as_os_str()))]);
+    }
+    if arguments.report.is_some() && arguments.report == arguments.trace {
+        return Err(vec!["--report and --trace name the same file".into()]);
+    }
+    for (option, paths) in [
+        ("--deny", &arguments.deny),
+        ("--read", &arguments.read),
+        ("--write", &arguments.write),
+    ] {
+        for path in paths.iter().filter(|path| path.symlink_metadata().is_err()) {
+            say(&format!(
+                "ebd: {option} {}: there is nothing of that name yet",
+                printable(path.as_os_str())
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Why there is no sandbox, and what else to do about it.
@@ -192,7 +233,11 @@ fn run(
         }
     };
     leave_interrupts_to_program();
+    put_off_ending();
     let status = loop {
+        if let Some(signal) = ending() {
+            end(warden, signal);
+        }
         match waitpid(warden, None) {
             Ok(WaitStatus::Exited(_, code)) => break u8::try_from(code & 0xff).unwrap_or(255),
             Ok(WaitStatus::Signaled(_, signal, _)) => break 128_u8.saturating_add(signal as u8),
@@ -207,6 +252,25 @@ fn run(
     };
     let _ = sandbox::process::kill_descendants(Pid::this(), &[], PATIENCE);
     Ok((status, sandbox))
+}
+
+/// Has the programs below the warden end: they are told, and killed if they take their time. What
+/// they were refused until then is told all the same.
+fn end(warden: Pid, signal: Signal) {
+    let below = || sandbox::process::descendants(Pid::this()).into_iter();
+    for pid in below().filter(|pid| *pid != warden) {
+        let _ = kill(pid, signal);
+    }
+    let deadline = Instant::now() + GRACE;
+    while Instant::now() < deadline {
+        if below().all(|pid| pid == warden) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    for pid in below().filter(|pid| *pid != warden) {
+        let _ = kill(pid, Signal::SIGKILL);
+    }
 }
 
 /// Tells people what was refused.

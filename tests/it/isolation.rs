@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::{Command, Stdio};
 
-use crate::support::{Outcome, Trial, text};
+use crate::support::{Outcome, Trial, is_root, text};
 
 /// Gentoo's own defaults for builds, but for `/tmp`, which trials are in.
 const SANDBOX_CONF: &str =
@@ -43,11 +43,6 @@ fn build(trial: &Trial) -> Outcome {
 fn work(trial: &Trial, file: &str) -> String {
     let path = trial.builddir("app-misc/foo-1").join("work").join(file);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-/// Whether the phases can be another user here.
-fn is_root() -> bool {
-    nix::unistd::geteuid().is_root()
 }
 
 #[test]
@@ -380,7 +375,7 @@ fn a_trace_has_what_was_found_and_what_was_not() {
     let trial = Trial::new();
     fs::create_dir(trial.path("work")).unwrap();
     let (file, work) = (trial.path("trace.json"), trial.path("work"));
-    let script = "cat /etc/passwd >copy; [ -e /nowhere ]; ls /etc >/dev/null; readlink /proc/self/exe; mkdir a; \
+    let script = "cat /etc/passwd >copy; true 2>/dev/null >>/etc/hostname; [ -e /nowhere ]; ls /etc >/dev/null; readlink /proc/self/exe; mkdir a; \
                   mkdir a; rm -f none; cd a; [ -e ../copy ]; ./missing";
     trial
         .run(&[
@@ -410,6 +405,7 @@ fn a_trace_has_what_was_found_and_what_was_not() {
         ("/etc/passwd", "open", "ok"),
         ("/nowhere", "stat", "ENOENT"),
         ("/etc", "list", "ok"),
+        ("/etc/hostname", "change", "EACCES"),
         ("/proc/self/exe", "readlink", "ok"),
         (&inside("copy"), "change", "ok"),
         (&inside("a"), "change", "ok"),
@@ -470,4 +466,38 @@ fn what_is_done_in_a_programs_place_is_done_with_its_rights() {
         assert_eq!(metadata.mode() & 0o777, mode, "{name}");
     }
     assert!(!new.join("root").exists());
+}
+
+#[test]
+fn what_was_refused_is_told_even_if_the_command_is_ended() {
+    let trial = Trial::new();
+    let (report, outside) = (trial.path("report.json"), trial.path("outside"));
+    fs::create_dir(&outside).unwrap();
+    let script =
+        "trap 'echo cleaned; exit 3' TERM; true 2>/dev/null >$0/x; echo ready; sleep 60 & wait";
+    let mut command = trial.command(&[
+        "sandbox",
+        "--net",
+        "host",
+        "--report",
+        &text(&report),
+        "--",
+        "bash",
+        "-c",
+        script,
+        &text(&outside),
+    ]);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut output = std::io::BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut output, &mut line).unwrap();
+    assert_eq!(line, "ready\n");
+    let pid = nix::unistd::Pid::from_raw(child.id() as i32);
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+    line.clear();
+    std::io::BufRead::read_line(&mut output, &mut line).unwrap();
+    assert_eq!(line, "cleaned\n");
+    assert_eq!(child.wait().unwrap().code(), Some(3));
+    let report = fs::read_to_string(report).unwrap();
+    assert!(report.contains(&text(&outside.join("x"))), "{report}");
 }

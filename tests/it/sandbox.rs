@@ -19,6 +19,8 @@ use filetime::FileTime;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getegid, geteuid};
 
+use crate::support::is_root;
+
 use super::support::{Outcome, Trial};
 
 mod calls;
@@ -35,11 +37,6 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 /// The attribute that the C program changes.
 const ATTRIBUTE: &str = "user.ebd";
-
-/// Whether this is root, who may do things that are told apart only by the confinement.
-fn is_root() -> bool {
-    geteuid().is_root()
-}
 
 /// Owners that a file may be given here: others where that is allowed, its own again where not,
 /// which is a change of the file's ctime still.

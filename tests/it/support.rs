@@ -467,3 +467,15 @@ impl std::fmt::Display for Outcome {
 pub(crate) fn text(path: &Path) -> String {
     path.to_str().unwrap().to_owned()
 }
+
+/// Whether this is root as the machine knows it: one whose files may be anybody's. Root of a user
+/// namespace has no other users.
+pub(crate) fn is_root() -> bool {
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let all = map
+        .split_ascii_whitespace()
+        .nth(2)
+        .and_then(|count| count.parse::<u64>().ok())
+        .is_some_and(|count| count > 65534);
+    nix::unistd::geteuid().is_root() && all
+}

@@ -147,6 +147,31 @@ impl Change {
         }
     }
 
+    /// The paths whose rules the wall looks at: a name is made and taken away by whoever may change the
+    /// directory that it is in.
+    pub(super) fn walled_paths(&self) -> Vec<&Path> {
+        let names = match self {
+            Self::Open {
+                found: Found::Object(_),
+                ..
+            } => false,
+            Self::Open { .. }
+            | Self::Mkdir(..)
+            | Self::Mknod(..)
+            | Self::Symlink(..)
+            | Self::Remove { .. }
+            | Self::Link(..)
+            | Self::Rename { .. }
+            | Self::Bind(..) => true,
+            _ => false,
+        };
+        let all = self.paths().into_iter();
+        match names {
+            true => all.map(|path| path.parent().unwrap_or(path)).collect(),
+            false => all.collect(),
+        }
+    }
+
     /// Whether a wall sees it.
     pub(super) fn is_seen_by_wall(&self) -> bool {
         match self {

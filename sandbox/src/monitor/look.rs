@@ -12,7 +12,7 @@ use nix::sys::stat::SFlag;
 
 use super::change::Change;
 use super::request::{Request, Wish};
-use super::{Decider, lock};
+use super::{Answer, Decider, lock};
 use crate::calls::{Look, Place, Shape, Subject};
 use crate::resolve::{Found, Given, Object};
 use crate::trace::{Kind, Outcome};
@@ -68,54 +68,69 @@ impl Decider {
         }
     }
 
-    /// Notes a call that changes something, or that was resolved for another reason.
-    pub(super) fn trace_wish(&self, request: &Request, wish: Result<&Wish, &Errno>) {
-        let places: &[Place] = match request.row.shape {
-            Shape::Open { place, .. }
-            | Shape::Mkdir { place, .. }
-            | Shape::Mknod { place, .. }
-            | Shape::Symlink { place }
-            | Shape::Unlink { place, .. }
-            | Shape::Execute { place, .. } => &[place],
-            Shape::Openat2 => &[Place {
-                dir: Some(0),
-                path: 1,
-            }],
-            Shape::Creat | Shape::Rmdir | Shape::Truncate { .. } => &[Place { dir: None, path: 0 }],
-            Shape::Link { old, new, .. } | Shape::Rename { old, new, .. } => &[old, new],
-            Shape::Chmod { subject, .. }
-            | Shape::Chown { subject, .. }
-            | Shape::Utime { subject, .. }
-            | Shape::Setxattr { subject, .. }
-            | Shape::Removexattr { subject, .. } => match subject {
-                Subject::Path { place, .. } => &[place],
-                Subject::Descriptor(_) => return,
-            },
-            _ => return,
-        };
-        let kind = match (&wish, request.row.shape) {
-            (_, Shape::Execute { .. }) => Kind::Execute,
-            (Ok(Wish::Read { .. }), _) => Kind::Open,
-            _ => Kind::Change,
-        };
-        let outcome = match wish {
-            Err(&error) => Some(error),
-            Ok(Wish::Change(change)) => foreseen(change).or_else(|| {
-                // A program without a terminal has none by that name either.
-                let terminal = change.paths().contains(&Path::new("/dev/tty"));
-                (terminal && !request.caller.has_terminal()).then_some(Errno::ENXIO)
-            }),
-            Ok(_) => None,
-        };
-        for &place in places {
-            if let Ok(text) = request.text(place)
-                && let Ok(path) = absolute(request, place, &text)
-                && self.listener.is_waiting(&request.notice)
-            {
-                lock(&self.shared.trace).add(&path, kind, outcome);
-            }
+    /// Notes what [`seen`] saw of a call, now that it is known what is said to it.
+    pub(super) fn trace_seen(&self, request: &Request, seen: Seen, answer: &Answer) {
+        if seen.is_empty() || !self.listener.is_waiting(&request.notice) {
+            return;
+        }
+        for (path, kind, foreseen) in seen {
+            let outcome = match answer {
+                Answer::Fail(error) => Some(*error),
+                Answer::Proceed | Answer::Make(_) => foreseen,
+            };
+            lock(&self.shared.trace).add(&path, kind, outcome);
         }
     }
+}
+
+/// Paths, what is done with them, and what will come of it if it is allowed.
+pub(super) type Seen = Vec<(PathBuf, Kind, Outcome)>;
+
+/// What is to be noted of a call that changes something, or that was resolved for another reason.
+pub(super) fn seen(request: &Request, wish: Result<&Wish, &Errno>) -> Seen {
+    let places: &[Place] = match request.row.shape {
+        Shape::Open { place, .. }
+        | Shape::Mkdir { place, .. }
+        | Shape::Mknod { place, .. }
+        | Shape::Symlink { place }
+        | Shape::Unlink { place, .. }
+        | Shape::Execute { place, .. } => &[place],
+        Shape::Openat2 => &[Place {
+            dir: Some(0),
+            path: 1,
+        }],
+        Shape::Creat | Shape::Rmdir | Shape::Truncate { .. } => &[Place { dir: None, path: 0 }],
+        Shape::Link { old, new, .. } | Shape::Rename { old, new, .. } => &[old, new],
+        Shape::Chmod { subject, .. }
+        | Shape::Chown { subject, .. }
+        | Shape::Utime { subject, .. }
+        | Shape::Setxattr { subject, .. }
+        | Shape::Removexattr { subject, .. } => match subject {
+            Subject::Path { place, .. } => &[place],
+            Subject::Descriptor(_) => return Seen::new(),
+        },
+        _ => return Seen::new(),
+    };
+    let kind = match (&wish, request.row.shape) {
+        (_, Shape::Execute { .. }) => Kind::Execute,
+        (Ok(Wish::Read { .. }), _) => Kind::Open,
+        _ => Kind::Change,
+    };
+    let outcome = match wish {
+        Err(&error) => Some(error),
+        Ok(Wish::Change(change)) => foreseen(change).or_else(|| {
+            // A program without a terminal has none by that name either.
+            let terminal = change.paths().contains(&Path::new("/dev/tty"));
+            (terminal && !request.caller.has_terminal()).then_some(Errno::ENXIO)
+        }),
+        Ok(_) => None,
+    };
+    let path = |place: &Place| {
+        let text = request.text(*place).ok()?;
+        absolute(request, *place, &text).ok()
+    };
+    let paths = places.iter().filter_map(path);
+    paths.map(|path| (path, kind, outcome)).collect()
 }
 
 /// The kind of access that a way of looking is.

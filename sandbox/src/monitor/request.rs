@@ -594,7 +594,8 @@ impl Request {
     pub(super) fn raw_path(&self) -> PathBuf {
         let place = match self.row.name {
             "mount" => 1,
-            _ => 0,
+            "umount" | "umount2" | "pivot_root" | "swapon" | "swapoff" | "acct" => 0,
+            _ => return PathBuf::from("(no path)"),
         };
         self.caller
             .path(self.argument(place))
