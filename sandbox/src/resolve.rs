@@ -122,9 +122,14 @@ impl Entry {
         self.held().is_ok()
     }
 
+    /// Whether the path ends with a slash.
+    pub(crate) fn is_slashed(&self) -> bool {
+        self.name.as_bytes().ends_with(b"/")
+    }
+
     /// Whether the path ends with a slash although no directory has the name.
     pub(crate) fn is_wrongly_slashed(&self) -> bool {
-        self.name.as_bytes().ends_with(b"/")
+        self.is_slashed()
             && self
                 .held()
                 .and_then(|fd| kind_of(&fd))

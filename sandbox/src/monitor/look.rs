@@ -170,6 +170,10 @@ fn foreseen(change: &Change) -> Outcome {
         }
         Change::Rename { old, .. } if !old.exists() => Some(Errno::ENOENT),
         Change::Rename { old, .. } if old.is_wrongly_slashed() => Some(Errno::ENOTDIR),
+        // Only a directory can get a name with a slash at its end.
+        Change::Rename { old, new, .. } if new.is_slashed() && old.folder().is_none() => {
+            Some(Errno::ENOTDIR)
+        }
         Change::Rename { new, flags, .. }
             if flags & libc::RENAME_NOREPLACE != 0 && new.exists() =>
         {
