@@ -435,6 +435,9 @@ impl Walk {
             }
             self.follow(&name, &next)?;
         }
+        if slashes && kind_of(&self.here)? != SFlag::S_IFDIR {
+            return Err(Errno::ENOTDIR);
+        }
         let here = self.here.try_clone().map_err(|_| Errno::EMFILE)?;
         Object::new(here).map(Found::Object)
     }
@@ -555,6 +558,7 @@ mod tests {
             ("whole/link", true, Ok("a/b/file")),
             ("whole", false, Ok("whole")),
             ("whole/", false, Ok("a")),
+            ("a/b/file/", true, Err(Errno::ENOTDIR)),
             ("loop", true, Err(Errno::ELOOP)),
             ("dangling", true, Err(Errno::ENOENT)),
             ("dangling", false, Ok("dangling")),
