@@ -105,18 +105,30 @@ fn accesses(count: u64) -> String {
     }
 }
 
+/// What stays the same of a build, whichever shell its phases run in.
+#[derive(Debug)]
+pub struct Site {
+    /// Where to tell what happens.
+    pub events: Events,
+    /// `category/pf`.
+    pub package: String,
+    /// The build's private directory.
+    pub private: PathBuf,
+    /// Where people look for the environment (`${T}/environment`).
+    pub visible_environment: PathBuf,
+    /// The file that everything the build prints is appended to.
+    pub log: PathBuf,
+    /// How long one phase may take.
+    pub phase_limit: Option<Duration>,
+}
+
 /// The shell of one package, and how far it has come.
 #[derive(Debug)]
 pub struct Driver {
     shell: Shell,
     guard: Option<Arc<dyn Guard>>,
-    events: Events,
-    package: String,
-    private: PathBuf,
-    visible_environment: PathBuf,
-    log: PathBuf,
+    site: Site,
     progress: Progress,
-    phase_limit: Option<Duration>,
     /// The phases since the last one whose environment was asked for.
     passed: Vec<String>,
     /// The phase whose environment is being written by a fork of the shell.
@@ -132,32 +144,17 @@ pub struct DriverSetup {
     pub shell: Shell,
     /// The sandbox around it, if there is one.
     pub guard: Option<Arc<dyn Guard>>,
-    /// Where to tell what happens.
-    pub events: Events,
-    /// `category/pf`.
-    pub package: String,
-    /// The build's private directory.
-    pub private: PathBuf,
-    /// Where people look for the environment (`${T}/environment`).
-    pub visible_environment: PathBuf,
-    /// The file that everything the build prints is appended to.
-    pub log: PathBuf,
+    /// The build.
+    pub site: Site,
     /// What is finished already.
     pub progress: Progress,
-    /// How long one phase may take.
-    pub phase_limit: Option<Duration>,
 }
 
 /// A build between two shells.
 #[derive(Debug)]
 pub struct Pause {
-    events: Events,
-    package: String,
-    private: PathBuf,
-    visible_environment: PathBuf,
-    log: PathBuf,
+    site: Site,
     progress: Progress,
-    phase_limit: Option<Duration>,
     passed: Vec<String>,
 }
 
@@ -165,7 +162,7 @@ impl Pause {
     /// The last phase whose environment is kept, if there is one.
     #[must_use]
     pub fn last_environment(&self) -> Option<String> {
-        last_environment(&self.private, &self.progress)
+        last_environment(&self.site.private, &self.progress)
     }
 
     /// Goes on in `shell`, which was started from that environment.
@@ -174,13 +171,8 @@ impl Pause {
         let mut driver = Driver::new(DriverSetup {
             guard: shell.guard().cloned(),
             shell,
-            events: self.events,
-            package: self.package,
-            private: self.private,
-            visible_environment: self.visible_environment,
-            log: self.log,
+            site: self.site,
             progress: self.progress,
-            phase_limit: self.phase_limit,
         });
         driver.passed = self.passed;
         driver
@@ -208,24 +200,14 @@ impl Driver {
         let DriverSetup {
             shell,
             guard,
-            events,
-            package,
-            private,
-            visible_environment,
-            log,
+            site,
             progress,
-            phase_limit,
         } = setup;
         Self {
             shell,
             guard,
-            events,
-            package,
-            private,
-            visible_environment,
-            log,
+            site,
             progress,
-            phase_limit,
             passed: Vec::new(),
             saving: None,
             keeping: None,
@@ -258,21 +240,21 @@ impl Driver {
         text: &[u8],
         checkpoint: bool,
     ) -> Result<(), PhaseError> {
-        self.events.tell(Event::Phase {
-            package: self.package.clone(),
+        self.site.events.tell(Event::Phase {
+            package: self.site.package.clone(),
             phase: phase.to_owned(),
         });
         self.shell.command(text).await?;
         let done = Message::PhaseDone(phase.to_owned());
-        let result = self.until(&done, self.phase_limit).await;
+        let result = self.until(&done, self.site.phase_limit).await;
         // The environment of the phase before belongs to a state that was whole, even if this
         // phase failed.
         let settled = self.settle().await;
         if let (Err(_), Err(lost)) = (&result, &settled) {
-            self.events.tell(Event::Notice {
+            self.site.events.tell(Event::Notice {
                 text: format!(
                     "{}: --resume will run the phase before again: {}",
-                    self.package,
+                    self.site.package,
                     causes(lost).join(": ")
                 ),
             });
@@ -285,7 +267,7 @@ impl Driver {
             return Err(PhaseError::Refused(refused));
         }
         if checkpoint {
-            let raw = self.private.join("environment.raw");
+            let raw = self.site.private.join("environment.raw");
             // A child of a child, so that neither `wait` and `jobs` in a phase nor the shell's own
             // reports have anything to do with it.
             let mut command = b"( __ebd_save_environment ".to_vec();
@@ -334,8 +316,8 @@ impl Driver {
                 printable(violation.program.as_os_str()),
                 command.join(" "),
             ));
-            self.events.tell(Event::Violation {
-                package: self.package.clone(),
+            self.site.events.tell(Event::Violation {
+                package: self.site.package.clone(),
                 phase: phase.to_owned(),
                 call: violation.call,
                 access: violation.access.word(),
@@ -349,7 +331,7 @@ impl Driver {
             let log = std::fs::OpenOptions::new()
                 .append(true)
                 .custom_flags(nix::libc::O_NOFOLLOW)
-                .open(&self.log);
+                .open(&self.site.log);
             let _ = log.and_then(|mut log| log.write_all(text.as_bytes()));
         }
         violations.count()
@@ -363,13 +345,8 @@ impl Driver {
         self.settle().await?;
         let processor = self.shell.finish().await?;
         let pause = Pause {
-            events: self.events,
-            package: self.package,
-            private: self.private,
-            visible_environment: self.visible_environment,
-            log: self.log,
+            site: self.site,
             progress: self.progress,
-            phase_limit: self.phase_limit,
             passed: self.passed,
         };
         Ok((processor, pause))
@@ -479,8 +456,8 @@ impl Driver {
 
     /// Tells what an ebuild has to say.
     fn elog(&self, level: String, phase: String, text: String) {
-        self.events.tell(Event::Elog {
-            package: self.package.clone(),
+        self.site.events.tell(Event::Elog {
+            package: self.site.package.clone(),
             phase,
             level,
             text,
@@ -499,13 +476,13 @@ impl Driver {
             }
         }
         let progress = self.progress.clone();
-        let private = self.private.clone();
-        let visible = self.visible_environment.clone();
+        let private = self.site.private.clone();
+        let visible = self.site.visible_environment.clone();
         let name = phase.clone();
-        let raw = self.private.join("environment.raw");
-        let kept = kept_environment(&self.private, &phase);
+        let raw = self.site.private.join("environment.raw");
+        let kept = kept_environment(&self.site.private, &phase);
         // Renamed at once, so that the next phase's environment has the name for itself.
-        let taken = self.private.join(format!("environment.{phase}.raw"));
+        let taken = self.site.private.join(format!("environment.{phase}.raw"));
         std::fs::rename(&raw, &taken).map_err(|source| PhaseError::File { path: raw, source })?;
         self.keeping = Some((
             phase,

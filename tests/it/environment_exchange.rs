@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use ebd::build::driver::{Driver, DriverSetup};
+use ebd::build::driver::{Driver, DriverSetup, Site};
 use ebd::build::event::Events;
 use ebd::build::state::Progress;
 use ebd::pms::eapi::Eapi;
@@ -79,17 +79,19 @@ async fn postinst_of(contents: &[u8]) -> String {
     let mut driver = Driver::new(DriverSetup {
         shell,
         guard: None,
-        events,
-        package: "app-misc/state-1".into(),
-        private: path("private"),
-        visible_environment: path("temp/environment"),
-        log: path("temp/build.log"),
+        site: Site {
+            events,
+            package: "app-misc/state-1".into(),
+            private: path("private"),
+            visible_environment: path("temp/environment"),
+            log: path("temp/build.log"),
+            phase_limit: Some(Duration::from_secs(60)),
+        },
         progress: Progress {
             input: String::new(),
             finished: Vec::new(),
             image_finished: false,
         },
-        phase_limit: Some(Duration::from_secs(60)),
     });
     let log = || fs::read_to_string(path("temp/build.log")).unwrap_or_default();
     let ready = driver.ready().await;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ebd::build::driver::{Driver, DriverSetup, PhaseError, kept_environment};
+use ebd::build::driver::{Driver, DriverSetup, PhaseError, Site, kept_environment};
 use ebd::build::event::{Event, Events};
 use ebd::build::state::Progress;
 use ebd::pms::eapi::Eapi;
@@ -82,17 +82,19 @@ impl Trial {
         Driver::new(DriverSetup {
             shell,
             guard,
-            events: self.teller.clone(),
-            package: "app-misc/foo-1".into(),
-            private: self.path("private"),
-            visible_environment: self.path("temp/environment"),
-            log: self.path("temp/build.log"),
+            site: Site {
+                events: self.teller.clone(),
+                package: "app-misc/foo-1".into(),
+                private: self.path("private"),
+                visible_environment: self.path("temp/environment"),
+                log: self.path("temp/build.log"),
+                phase_limit: Some(Duration::from_secs(60)),
+            },
             progress: Progress {
                 input: String::new(),
                 finished: Vec::new(),
                 image_finished: false,
             },
-            phase_limit: Some(Duration::from_secs(60)),
         })
     }
 

@@ -6,7 +6,7 @@ use super::preparation::Prepared;
 use super::{Build, BuildError, SHOWN_LINES};
 use crate::binpkg::pkgdir::Written;
 use crate::build::directories::DirectoryError;
-use crate::build::driver::{Driver, DriverSetup, kept_environment, last_environment};
+use crate::build::driver::{Driver, DriverSetup, Site, kept_environment, last_environment};
 use crate::build::event::Event;
 use crate::build::packaging::wanted_variables;
 use crate::build::runtime::{self, RuntimeError};
@@ -377,13 +377,15 @@ impl Build<'_> {
         Driver::new(DriverSetup {
             guard: shell.guard().cloned(),
             shell,
-            events: self.session.events.clone(),
-            package: self.package.clone(),
-            private: self.directories.private(),
-            visible_environment: self.directories.environment(),
-            log: self.directories.log(),
+            site: Site {
+                events: self.session.events.clone(),
+                package: self.package.clone(),
+                private: self.directories.private(),
+                visible_environment: self.directories.environment(),
+                log: self.directories.log(),
+                phase_limit: self.settings.phase_limit,
+            },
             progress,
-            phase_limit: self.settings.phase_limit,
         })
     }
 
