@@ -16,12 +16,13 @@ die() {
 			builtin return 1
 		fi
 	fi
+	__ebd_record_failure
 	builtin local message="$*" where='' line='' func='' stack='' i source name at
 	[[ -n ${message} ]] || message='(no error message)'
 	for ((i = 1; i < ${#FUNCNAME[@]}; i++)); do
 		source=${BASH_SOURCE[i]} name=${FUNCNAME[i - 1]}
 		# Internals are no place that somebody who reads the message could go to.
-		[[ ${source} == */* && ${FUNCNAME[i]} != __ebd_* ]] || builtin continue
+		[[ ${source} == */* && ${source} != "${__EBD_BUILD}"/*.bash && ${FUNCNAME[i]} != __ebd_* ]] || builtin continue
 		at=${BASH_LINENO[i - 1]}
 		[[ ${name} != __ebd_helper_failed ]] || at=${__ebd_failed_line}
 		if [[ -z ${where} ]]; then
@@ -41,6 +42,24 @@ die() {
 	done
 	__ebd_notify died "${EBUILD_PHASE:-}" "${message}" "${where}" "${line}" "${func}" "${stack}"
 	__ebd_stop "${__ebd_status}"
+}
+
+# __ebd_record_failure: keeps the state of the line that failed, for who wants to look at it: the
+# folder, the umask, the limits, and all variables, those of the functions at work among them. The
+# first failure is the cause of the others.
+__ebd_record_failure() {
+	[[ -n ${__EBD_PHASE_FUNC} && ! -e ${__EBD_BUILD}/failure ]] || builtin return 0
+	(
+		builtin set -C
+		{
+			builtin printf '%s\0' "${__EBD_PHASE_FUNC}" "${PWD}" "$(builtin umask)"
+			for __ebd_name in c d f l m n s t u v; do
+				builtin printf '%s\0' "${__ebd_name}=$(builtin ulimit -S "-${__ebd_name}")"
+			done
+		} >"${__EBD_BUILD}/failure" || builtin exit
+		builtin unset -v __ebd_name __ebd_status
+		__ebd_write_environment "${__EBD_BUILD}/failure.environment"
+	) 2>/dev/null
 }
 
 # __ebd_stop: ends the whole fork at once, whatever subshell this is.
@@ -78,12 +97,12 @@ __ebd_helper_fail() {
 # message in a file and send the shell a signal, whose trap runs as soon as the command that the
 # helper was part of is over: still in the function that called it.
 __ebd_helper_failed() {
-	builtin local message='a helper failed' __ebd_failed_line
+	builtin local __ebd_message='a helper failed' __ebd_failed_line
 	if [[ -r ${__EBD_BUILD}/helper-failed ]]; then
-		message=$(<"${__EBD_BUILD}/helper-failed")
+		__ebd_message=$(<"${__EBD_BUILD}/helper-failed")
 	fi
-	__ebd_find_line "${FUNCNAME[1]}" "$1" "${message%%:*}"
-	die "${message}"
+	__ebd_find_line "${FUNCNAME[1]}" "$1" "${__ebd_message%%:*}"
+	die "${__ebd_message}"
 }
 
 # __ebd_find_line FUNCTION COMMAND HELPER

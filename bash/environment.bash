@@ -7,13 +7,24 @@
 # supervisor. To be called in a fork of the shell that runs the phases, which goes on: here the
 # library is gone afterwards.
 __ebd_save_environment() {
+	__ebd_write_environment "$1" && __ebd_notify saved "$1"
+}
+
+# __ebd_write_environment FILE: the same without telling.
+__ebd_write_environment() {
+	builtin local __ebd_name
 	# What is dropped here need not be told from the ebuild's own: that would take, for each function
 	# of the shell, more time than bash takes to print it. A readonly one cannot be, and is saved.
 	builtin unset -f "${!__EBD_LIBRARY[@]}" 2>/dev/null
+	# What stands for the ebuild's functions at a prompt is no part of it.
+	for __ebd_name in "${!__EBD_STUBS[@]}"; do
+		[[ $(builtin declare -f "${__ebd_name}") != "${__EBD_STUBS[${__ebd_name}]}" ]] ||
+			builtin unset -f "${__ebd_name}"
+	done
 	{
 		builtin declare -p
 		builtin declare -fp
-	} >"$1" && __ebd_notify saved "$1"
+	} >|"$1"
 }
 
 # __ebd_remember_library: notes which functions are the library's, but for those that the fork

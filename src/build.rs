@@ -2,15 +2,18 @@
 
 pub mod build_info;
 pub mod candidate;
+pub mod console;
 pub mod dependencies;
 pub mod directories;
 pub mod driver;
 pub mod event;
+pub mod failure;
 pub mod fetching;
 pub mod helper;
 pub mod host;
 pub mod image;
 pub mod isolation;
+pub mod kept_sources;
 pub mod log;
 pub mod package;
 pub mod packaging;

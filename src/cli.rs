@@ -10,7 +10,10 @@ mod plan;
 mod progress;
 mod regen;
 mod sandboxed;
+mod shell;
+mod show;
 mod signals;
+mod terminal;
 mod transfer;
 
 use std::ffi::OsString;
@@ -39,6 +42,9 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
             Some((first, command)) if first == sandbox::confinement::ARGUMENT => {
                 return role(sandbox::confinement::run(command).map(|_| 0));
             }
+            Some((first, command)) if first == sandbox::terminal::ARGUMENT => {
+                return role(sandbox::terminal::run(command).map(|_| 0));
+            }
             _ => {}
         }
     }
@@ -56,6 +62,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
     };
     match arguments.command {
         Command::Build(arguments) => build::main(*arguments),
+        Command::Shell(arguments) => shell::main(*arguments),
         Command::Regen(arguments) => regen::main(*arguments),
         Command::Transfer(arguments) => transfer::main(&arguments),
         Command::Sandbox(arguments) => return sandboxed::main(&arguments),

@@ -11,13 +11,18 @@
 pub mod eclass;
 pub mod environment;
 pub mod frame;
+mod interactive;
+mod launch;
 pub mod library;
+mod pipes;
 mod pool;
 mod process;
 mod scan;
 mod shell;
 pub mod sourcer;
 
+pub use interactive::{Input, Interactive, InteractiveSetup};
+pub use pipes::PipeError;
 pub use pool::Pool;
 pub use process::{Processor, ProcessorError, Settings};
 pub use shell::{Event, Shell, ShellError, ShellSetup};

@@ -27,6 +27,7 @@ mod namespaces;
 mod policy;
 pub mod process;
 mod resolve;
+pub mod terminal;
 mod trace;
 mod violation;
 mod wall;

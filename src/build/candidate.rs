@@ -101,7 +101,54 @@ pub struct Candidate {
     pub config: PackageConfig,
 }
 
+impl CandidateError {
+    /// Whether the ebuild, or one of its eclasses, is the reason.
+    #[must_use]
+    pub fn is_the_ebuilds(&self) -> bool {
+        match self {
+            Self::Sourcing(_)
+            | Self::Metadata { .. }
+            | Self::Sourced { .. }
+            | Self::Value { .. }
+            | Self::Invalid { .. } => true,
+            Self::Read { .. } | Self::Eapi { .. } | Self::Processor(_) | Self::Repository(_) => {
+                false
+            }
+        }
+    }
+}
+
 impl Candidate {
+    /// What is known of `ebuild` without sourcing it: its EAPI, and of the rest nothing.
+    ///
+    /// # Errors
+    /// It cannot be read, or its EAPI is unknown.
+    pub fn unsourced(session: &Session, ebuild: Ebuild) -> Result<Self, CandidateError> {
+        let text = std::fs::read(&ebuild.path).map_err(|source| CandidateError::Read {
+            path: ebuild.path.clone(),
+            source,
+        })?;
+        let eapi = Eapi::parse(eapi::scan(&text)).map_err(|source| CandidateError::Eapi {
+            path: ebuild.path.clone(),
+            source,
+        })?;
+        let mut entry = Entry::default();
+        for (key, value) in [
+            ("EAPI", eapi.name()),
+            ("SLOT", "0"),
+            ("DEFINED_PHASES", "-"),
+        ] {
+            entry.set(key, value.to_owned());
+        }
+        let config = configured(session, &ebuild, &entry, eapi);
+        Ok(Self {
+            ebuild,
+            eapi,
+            entry,
+            config,
+        })
+    }
+
     /// Everything about `ebuild`: from a cache if it has a valid entry, else by sourcing it, which
     /// leaves an entry in the writable cache.
     ///
@@ -133,24 +180,11 @@ impl Candidate {
                 (source(session, &ebuild, eapi).await?, eapi)
             }
         };
-        let text = |key| entry.get(key).unwrap_or_default();
-        let (slot, subslot) = slots(&entry);
         metadata::Metadata::new(entry.clone()).map_err(|source| CandidateError::Invalid {
             path: ebuild.path.clone(),
             source,
         })?;
-        let config = session.config.package(&PackageQuery {
-            cpv: &ebuild.cpv,
-            slot,
-            subslot,
-            repository: Some(&ebuild.repository),
-            eapi,
-            iuse: text("IUSE"),
-            keywords: text("KEYWORDS"),
-            license: text("LICENSE"),
-            restrict: text("RESTRICT"),
-            properties: text("PROPERTIES"),
-        });
+        let config = configured(session, &ebuild, &entry, eapi);
         Ok(Self {
             ebuild,
             eapi,
@@ -187,6 +221,24 @@ impl Candidate {
         })?;
         Ok(spec.evaluate(|flag| self.has_use(flag)))
     }
+}
+
+/// What the configuration says about an ebuild with this metadata.
+fn configured(session: &Session, ebuild: &Ebuild, entry: &Entry, eapi: Eapi) -> PackageConfig {
+    let text = |key| entry.get(key).unwrap_or_default();
+    let (slot, subslot) = slots(entry);
+    session.config.package(&PackageQuery {
+        cpv: &ebuild.cpv,
+        slot,
+        subslot,
+        repository: Some(&ebuild.repository),
+        eapi,
+        iuse: text("IUSE"),
+        keywords: text("KEYWORDS"),
+        license: text("LICENSE"),
+        restrict: text("RESTRICT"),
+        properties: text("PROPERTIES"),
+    })
 }
 
 /// The slot and subslot of SLOT.

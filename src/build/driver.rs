@@ -15,7 +15,7 @@ use nix::sys::signal::Signal;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
-use sandbox::{Guard, Policy};
+use sandbox::{Guard, Policy, Violation};
 
 use super::event::{Event, Events};
 use super::state::{Progress, StateError};
@@ -96,6 +96,32 @@ fn signal_name(number: i32) -> String {
 
 /// What to do about what the sandbox refused.
 const CURE: &str = "correct the ebuild, or have it say addwrite or addpredict where that is right";
+
+/// The words that a program was started with, as a person reads them.
+fn command_line(violation: &Violation) -> Vec<String> {
+    let own = violation.command.iter().take(2);
+    match own.eq(["bash", "--noprofile"].iter()) {
+        true => vec!["(shell code of the ebuild or an eclass)".into()],
+        false => violation
+            .command
+            .iter()
+            .map(|word| printable(word))
+            .collect(),
+    }
+}
+
+/// What the sandbox refused, as lines for people.
+#[must_use]
+pub fn violation_text(violation: &Violation) -> String {
+    format!(
+        " * sandbox: {} ({}) of {}\n *   by {}: {}\n",
+        violation.call,
+        violation.access.word(),
+        printable(violation.path.as_os_str()),
+        printable(violation.program.as_os_str()),
+        command_line(violation).join(" "),
+    )
+}
 
 /// A number of accesses in words.
 fn accesses(count: u64) -> String {
@@ -299,23 +325,8 @@ impl Driver {
         let violations = guard.take_violations();
         let mut text = String::new();
         for violation in violations.kept() {
-            let own = violation.command.iter().take(3);
-            let command: Vec<String> = match own.eq(["bash", "--noprofile", "--norc"].iter()) {
-                true => vec!["(shell code of the ebuild or an eclass)".into()],
-                false => violation
-                    .command
-                    .iter()
-                    .map(|word| printable(word))
-                    .collect(),
-            };
-            text.push_str(&format!(
-                " * sandbox: {} ({}) of {}\n *   by {}: {}\n",
-                violation.call,
-                violation.access.word(),
-                printable(violation.path.as_os_str()),
-                printable(violation.program.as_os_str()),
-                command.join(" "),
-            ));
+            let command = command_line(violation);
+            text.push_str(&violation_text(violation));
             self.site.events.tell(Event::Violation {
                 package: self.site.package.clone(),
                 phase: phase.to_owned(),
@@ -510,6 +521,24 @@ fn keep(raw: &Path, kept: &Path, visible: &Path, phase: &str) -> Result<(), Phas
         let path = path.to_owned();
         move |source| PhaseError::File { path, source }
     };
+    let environment = read_environment(raw, phase)?;
+    write_environment(kept, &environment)?;
+    std::fs::remove_file(raw).map_err(failed(raw))?;
+    let _ = std::fs::remove_file(visible);
+    // Only for people to look at: a build directory without hard links is no failure.
+    let _ = std::fs::hard_link(kept, visible);
+    Ok(())
+}
+
+/// What a shell of a build wrote into `raw` in or after `phase`, as it is kept.
+///
+/// # Errors
+/// [`PhaseError::File`] and [`PhaseError::Environment`].
+pub fn read_environment(raw: &Path, phase: &str) -> Result<Environment, PhaseError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| PhaseError::File { path, source }
+    };
     // What the build put in its place is not followed.
     let mut file = std::fs::OpenOptions::new()
         .read(true)
@@ -524,13 +553,20 @@ fn keep(raw: &Path, kept: &Path, visible: &Path, phase: &str) -> Result<(), Phas
         source,
     })?;
     environment.filter(&Filter::for_save());
-    let beside = kept.with_extension("new");
+    Ok(environment)
+}
+
+/// Keeps an environment as `path`, at once.
+///
+/// # Errors
+/// [`PhaseError::File`].
+pub fn write_environment(path: &Path, environment: &Environment) -> Result<(), PhaseError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| PhaseError::File { path, source }
+    };
+    let beside = path.with_extension("new");
     let _ = std::fs::remove_file(&beside);
     std::fs::write(&beside, environment.to_bash()).map_err(failed(&beside))?;
-    std::fs::rename(&beside, kept).map_err(failed(kept))?;
-    std::fs::remove_file(raw).map_err(failed(raw))?;
-    let _ = std::fs::remove_file(visible);
-    // Only for people to look at: a build directory without hard links is no failure.
-    let _ = std::fs::hard_link(kept, visible);
-    Ok(())
+    std::fs::rename(&beside, path).map_err(failed(path))
 }

@@ -26,7 +26,7 @@ pub mod soname;
 pub mod strip;
 #[cfg(test)]
 pub(in crate::build) mod testing;
-mod walk;
+pub(crate) mod walk;
 
 pub use error::ImageError;
 

@@ -4,17 +4,21 @@ mod error;
 mod packing;
 mod phases;
 mod preparation;
+mod visit;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 pub use error::BuildError;
 pub use phases::PHASES;
+pub use visit::{Left, Manner, Visit, VisitError, Wish, visit};
 
 use super::candidate::Candidate;
 use super::directories::Directories;
 use super::event::Event;
-use super::fetching::{self};
+use super::failure::{Failure, Origin};
+use super::fetching;
+use super::kept_sources::KeptSources;
 use super::log::Follower;
 use super::session::Session;
 use super::state::Progress;
@@ -23,6 +27,7 @@ use crate::pms::atom::PackageFacts;
 use crate::pms::phase::Phase;
 use crate::util::causes::causes;
 use crate::util::tail::last_lines;
+use preparation::Prepared;
 
 /// How many lines of the log a failure shows.
 const SHOWN_LINES: usize = 25;
@@ -32,8 +37,8 @@ const SHOWN_LINES: usize = 25;
 pub struct Settings {
     /// Take up builds behind the last phase that they finished.
     pub resume: bool,
-    /// End each build behind this phase instead of making a package.
-    pub stop_after: Option<Phase>,
+    /// How far to go.
+    pub until: Until,
     /// Keep the build's directory when it succeeds.
     pub keep: bool,
     /// Tell every line of the log.
@@ -42,8 +47,35 @@ pub struct Settings {
     pub phase_limit: Option<Duration>,
     /// The format of the packages.
     pub format: Format,
-    /// The bash that checks scripts.
+    /// The bash that checks scripts, and in which a person works.
     pub bash: PathBuf,
+    /// How the builds were called, to be kept with a failure.
+    pub origin: Origin,
+    /// Where to ask for a terminal when a phase fails; none if nobody wants to look at it.
+    pub on_failure: Option<Visit>,
+}
+
+/// How far a build goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// To the package.
+    Package,
+    /// To the end of this phase.
+    After(Phase),
+    /// To the beginning of this phase.
+    Before(Phase),
+}
+
+impl Until {
+    /// Whether the phase is to be run.
+    #[must_use]
+    pub fn includes(self, phase: Phase) -> bool {
+        match self {
+            Self::Package => true,
+            Self::After(last) => phase <= last,
+            Self::Before(next) => phase < next,
+        }
+    }
 }
 
 /// How a build ended.
@@ -51,30 +83,45 @@ pub struct Settings {
 pub enum Outcome {
     /// With a package.
     Packed(Written),
-    /// Where [`Settings::stop_after`] says.
+    /// Where [`Settings::until`] says.
     Stopped,
-    /// With an error, which was told as an event.
-    Failed,
+    /// With an error, which was told as an event; whether in a phase, that one could look at.
+    Failed(bool),
 }
 
 /// Builds the candidate and tells how it went. Nothing but the told events comes of a failure: the
-/// build's directory stays for a look or for `--resume`, PKGDIR is as it was.
+/// build's directory stays for a look or for `--resume`, PKGDIR is as it was. Where somebody wants to
+/// look at a failed phase at once, the build waits for that, and goes on if that is asked for.
 pub async fn build(session: &Session, candidate: &Candidate, settings: &Settings) -> Outcome {
+    let outcome = attempt(session, candidate, settings).await;
+    let (Outcome::Failed(true), Some(wanted)) = (&outcome, &settings.on_failure) else {
+        return outcome;
+    };
+    match visit(session, candidate, settings, wanted).await {
+        Ok(Left::Resumed(outcome)) => outcome,
+        Ok(Left::Ended(_)) => outcome,
+        Err(error) => {
+            session.events.tell(Event::Notice {
+                text: format!(
+                    "{}: there is no shell in it: {}",
+                    candidate.cpv(),
+                    causes(&error).join(": ")
+                ),
+            });
+            outcome
+        }
+    }
+}
+
+/// The same without a look at what failed.
+async fn attempt(session: &Session, candidate: &Candidate, settings: &Settings) -> Outcome {
     let begin = Instant::now();
-    let package = candidate.cpv().to_string();
+    let build = Build::new(session, candidate, settings);
+    let package = build.package.clone();
     session.events.tell(Event::Started {
         package: package.clone(),
         repository: candidate.ebuild.repository.to_string(),
     });
-    let cpv = candidate.cpv();
-    let directories = Directories::new(&session.config.tmpdir(), cpv.category(), cpv.pf());
-    let build = Build {
-        session,
-        candidate,
-        settings,
-        directories,
-        package: package.clone(),
-    };
     match build.run().await {
         Ok(Some(written)) => {
             build.directories.remove_category();
@@ -96,25 +143,8 @@ pub async fn build(session: &Session, candidate: &Candidate, settings: &Settings
             Outcome::Stopped
         }
         Err(error) => {
-            let log = build.directories.log();
-            let shows_log = matches!(
-                error,
-                BuildError::Phase { .. } | BuildError::Sourcing(_) | BuildError::Packaging(_)
-            );
-            session.events.tell(Event::Failed {
-                package,
-                phase: error.phase().map(str::to_owned),
-                causes: causes(&error),
-                place: error.place(),
-                last_lines: if shows_log {
-                    last_lines(&log, SHOWN_LINES)
-                } else {
-                    Vec::new()
-                },
-                log: (shows_log && log.exists()).then_some(log),
-                resumable: matches!(error, BuildError::Phase { .. } | BuildError::Packaging(_)),
-            });
-            Outcome::Failed
+            build.tell_failure(&error);
+            Outcome::Failed(matches!(error, BuildError::Phase { .. }))
         }
     }
 }
@@ -128,7 +158,52 @@ struct Build<'a> {
     package: String,
 }
 
-impl Build<'_> {
+impl<'a> Build<'a> {
+    fn new(session: &'a Session, candidate: &'a Candidate, settings: &'a Settings) -> Self {
+        let cpv = candidate.cpv();
+        Self {
+            session,
+            candidate,
+            settings,
+            directories: Directories::new(&session.config.tmpdir(), cpv.category(), cpv.pf()),
+            package: cpv.to_string(),
+        }
+    }
+
+    /// Tells why there is no package, and keeps it for those who come to look.
+    fn tell_failure(&self, error: &BuildError) {
+        let log = self.directories.log();
+        let shows_log = matches!(
+            error,
+            BuildError::Phase { .. } | BuildError::Sourcing(_) | BuildError::Packaging(_)
+        );
+        if let BuildError::Phase { phase, .. } = error {
+            let failure = Failure {
+                package: self.package.clone(),
+                repository: self.candidate.ebuild.repository.to_string(),
+                phase: phase.name().to_owned(),
+                causes: causes(error),
+                place: error.place(),
+                time: Failure::now(),
+                origin: self.settings.origin.clone(),
+            };
+            failure.store(&self.directories.private());
+        }
+        self.session.events.tell(Event::Failed {
+            package: self.package.clone(),
+            phase: error.phase().map(str::to_owned),
+            causes: causes(error),
+            place: error.place(),
+            last_lines: if shows_log {
+                last_lines(&log, SHOWN_LINES)
+            } else {
+                Vec::new()
+            },
+            log: (shows_log && log.exists()).then_some(log),
+            resumable: matches!(error, BuildError::Phase { .. } | BuildError::Packaging(_)),
+        });
+    }
+
     /// From the lock to the package, or to the phase behind which the build is to stop.
     async fn run(&self) -> Result<Option<Written>, BuildError> {
         let _lock = self.lock().await?;
@@ -139,41 +214,10 @@ impl Build<'_> {
         let progress = if self.settings.resume {
             self.take_up(&input)?
         } else {
-            Progress::forget(&self.directories.private())?;
-            self.directories.create_afresh()?;
-            let progress = Progress {
-                input,
-                finished: Vec::new(),
-                image_finished: false,
-            };
-            progress.store(&self.directories.private())?;
-            progress
+            self.begin(&prepared, input)?
         };
-        self.tell_phase("fetch");
-        if let Err(error) = fetching::fetch(self.session, self.candidate, &prepared.distfiles).await
-        {
-            if error.wants_nofetch() {
-                self.nofetch(&prepared).await;
-            }
-            return Err(error.into());
-        }
-        let config = &self.session.config;
-        self.directories
-            .link_distfiles(&config.distdir(), &prepared.distfiles.wanted)?;
-        let files = self.folder().join("files");
-        self.directories.link_files(&files)?;
-        let follower = self.settings.verbose.then(|| {
-            Follower::start(
-                self.directories.log(),
-                self.package.clone(),
-                self.session.events.clone(),
-            )
-        });
-        let result = self.phases_and_package(&prepared, progress).await;
-        if let Some(follower) = follower {
-            follower.end().await;
-        }
-        let Some(written) = result? else {
+        self.provide(&prepared).await?;
+        let Some(written) = self.go(&prepared, progress).await? else {
             return Ok(None);
         };
         let feature = |name: &str| self.candidate.config.features.contains(name);
@@ -182,6 +226,59 @@ impl Build<'_> {
             self.directories.remove()?;
         }
         Ok(Some(written))
+    }
+
+    /// Begins anew, with nothing of an earlier build.
+    fn begin(&self, prepared: &Prepared, input: String) -> Result<Progress, BuildError> {
+        let private = self.directories.private();
+        Progress::forget(&private)?;
+        self.directories.create_afresh()?;
+        KeptSources::of(&private).keep(self.candidate, &prepared.eclass_dirs)?;
+        let progress = Progress {
+            input,
+            finished: Vec::new(),
+            image_finished: false,
+        };
+        progress.store(&private)?;
+        Ok(progress)
+    }
+
+    /// Brings the distfiles, and puts them and the package's own files where phases look for them.
+    async fn provide(&self, prepared: &Prepared) -> Result<(), BuildError> {
+        self.tell_phase("fetch");
+        let fetched = fetching::fetch(self.session, self.candidate, &prepared.distfiles).await;
+        if let Err(error) = fetched {
+            if error.wants_nofetch() {
+                self.nofetch(prepared).await;
+            }
+            return Err(error.into());
+        }
+        let config = &self.session.config;
+        self.directories
+            .link_distfiles(&config.distdir(), &prepared.distfiles.wanted)?;
+        let files = self.folder().join("files");
+        Ok(self.directories.link_files(&files)?)
+    }
+
+    /// Runs the phases that are not finished, and makes the package, telling the log if the user
+    /// wants it.
+    async fn go(
+        &self,
+        prepared: &Prepared,
+        progress: Progress,
+    ) -> Result<Option<Written>, BuildError> {
+        let follower = self.settings.verbose.then(|| {
+            Follower::start(
+                self.directories.log(),
+                self.package.clone(),
+                self.session.events.clone(),
+            )
+        });
+        let result = self.phases_and_package(prepared, progress).await;
+        if let Some(follower) = follower {
+            follower.end().await;
+        }
+        result
     }
 
     fn tell_phase(&self, phase: &str) {

@@ -10,6 +10,7 @@ use crate::pms::required_use;
 use crate::pms::suggest::closest;
 use crate::processor::ProcessorError;
 use crate::repo::{Ebuild, PackageName, RepoError};
+use crate::util::causes::causes;
 
 /// Why something that the user typed cannot be built.
 #[derive(Debug, thiserror::Error)]
@@ -175,6 +176,36 @@ pub async fn choose(session: &Session, text: &str) -> Result<Candidate, PlanErro
         text: text.to_owned(),
         versions: versions.join(", "),
     })
+}
+
+/// The ebuild to look at for what the user typed: the one to build, or, if the only ones that match
+/// cannot be sourced, the best of them as far as it is known unsourced, with the reason.
+///
+/// # Errors
+/// A [`PlanError`] that names what was typed, or the package, and what to do.
+pub async fn choose_to_visit(
+    session: &Session,
+    text: &str,
+) -> Result<(Candidate, Option<String>), PlanError> {
+    let error = match choose(session, text).await {
+        Err(PlanError::Candidate(error)) if error.is_the_ebuilds() => error,
+        result => return result.map(|candidate| (candidate, None)),
+    };
+    let atom = read(session, text)?;
+    let all = session.config.repositories().ebuilds(atom.cp())?;
+    let mut named = all.into_iter().filter(|ebuild| {
+        let repository = atom.repository();
+        atom.names(&ebuild.cpv) && repository.is_none_or(|name| *name == *ebuild.repository)
+    });
+    let Some(ebuild) = named.next_back() else {
+        return Err(error.into());
+    };
+    let candidate = Candidate::unsourced(session, ebuild)?;
+    let bash = session.bash_version().await?;
+    match candidate.eapi.build_support(bash) {
+        Ok(()) => Ok((candidate, Some(causes(&error).join(": ")))),
+        Err(_) => Err(error.into()),
+    }
 }
 
 /// The atom for what the user typed; a name without category is looked up.

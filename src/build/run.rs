@@ -171,7 +171,7 @@ pub async fn build(session: Arc<Session>, plan: Plan, settings: &Settings, jobs:
             let settings = settings.clone();
             running.spawn(async move {
                 let outcome = package::build(&session, &candidate, &settings).await;
-                (at, !matches!(outcome, Outcome::Failed))
+                (at, !matches!(outcome, Outcome::Failed(_)))
             });
         }
         match running.join_next().await {

@@ -103,7 +103,10 @@ pub fn write_initial(private: &Path, variables: &Variables) -> Result<(), Runtim
 }
 
 /// Writes a file that only this user reads.
-fn write(path: &Path, content: &[u8]) -> Result<(), RuntimeError> {
+///
+/// # Errors
+/// A [`RuntimeError`] that names the file.
+pub fn write(path: &Path, content: &[u8]) -> Result<(), RuntimeError> {
     // Made anew: what the build may have put in its place is not followed.
     let _ = fs::remove_file(path);
     let mut options = fs::OpenOptions::new();

@@ -2,16 +2,19 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use sandbox::Feature;
+use sandbox::launch::{SandboxError, Settings};
+use sandbox::{Feature, Policy};
 
 use super::event::{Event, Events};
 use super::host::Host;
 use crate::config::Config;
 use crate::fetch::Fetcher;
 use crate::pms::eapi::BashVersion;
-use crate::processor::{Pool, Processor, ProcessorError};
+use crate::processor::{
+    Interactive, InteractiveSetup, Pool, Processor, ProcessorError, ShellError,
+};
 
 /// The configuration, the processors and the rest that builds share.
 #[derive(Debug)]
@@ -45,10 +48,7 @@ impl Session {
         if let Some(version) = self.pool.known_version() {
             return Ok(version);
         }
-        let processor = self
-            .pool
-            .take(&sandbox::launch::Settings::default())
-            .await?;
+        let processor = self.pool.take(&Settings::default()).await?;
         let version = processor.version();
         self.pool.put_back(processor);
         Ok(version)
@@ -59,34 +59,69 @@ impl Session {
     ///
     /// # Errors
     /// A processor cannot be started, or not so.
-    pub async fn processor(
-        &self,
-        wanted: &sandbox::launch::Settings,
-    ) -> Result<Processor, ProcessorError> {
-        let missing = || self.missing.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut settings = wanted.clone();
-        for feature in missing().iter() {
-            settings = settings.without(*feature);
-        }
+    pub async fn processor(&self, wanted: &Settings) -> Result<Processor, ProcessorError> {
+        let mut settings = self.without_missing(wanted);
         loop {
-            let error = match self.pool.take(&settings).await {
-                Err(ProcessorError::Sandbox(error)) => error,
-                result => return result,
-            };
-            match error.feature() {
-                Some(feature) if self.degrade.contains(&feature) => {
-                    settings = settings.without(feature);
-                    if missing().insert(feature) {
-                        self.events.tell(Event::Notice {
-                            text: format!(
-                                "{feature} cannot be had here: {}",
-                                feature.consequence()
-                            ),
-                        });
-                    }
+            match self.pool.take(&settings).await {
+                Err(ProcessorError::Sandbox(error)) => {
+                    settings = self.do_without(error, settings)?;
                 }
-                _ => return Err(error.into()),
+                result => return result,
             }
         }
+    }
+
+    /// A shell for a person as `setup` has it, but in a sandbox without what cannot be had here, as
+    /// far as the configuration allows that. What it may do is `policy` from the start.
+    ///
+    /// # Errors
+    /// It cannot be started, or not so.
+    pub async fn interactive(
+        &self,
+        mut setup: InteractiveSetup,
+        policy: &Policy,
+        token: &str,
+    ) -> Result<Interactive, ShellError> {
+        setup.sandbox = self.without_missing(&setup.sandbox);
+        loop {
+            match Interactive::start(&setup, policy.clone(), token).await {
+                Err(ShellError::Processor(ProcessorError::Sandbox(error))) => {
+                    setup.sandbox = self.do_without(error, setup.sandbox)?;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn missing(&self) -> MutexGuard<'_, BTreeSet<Feature>> {
+        self.missing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The settings without what was found missing already.
+    fn without_missing(&self, wanted: &Settings) -> Settings {
+        let missing = self.missing();
+        let wanted = wanted.clone();
+        missing
+            .iter()
+            .fold(wanted, |settings, feature| settings.without(*feature))
+    }
+
+    /// The settings without what the error says is missing, if builds may do without that; it is then
+    /// told once.
+    fn do_without(
+        &self,
+        error: SandboxError,
+        settings: Settings,
+    ) -> Result<Settings, ProcessorError> {
+        let allowed = |feature: &Feature| self.degrade.contains(feature);
+        let Some(feature) = error.feature().filter(allowed) else {
+            return Err(error.into());
+        };
+        if self.missing().insert(feature) {
+            self.events.tell(Event::Notice {
+                text: format!("{feature} cannot be had here: {}", feature.consequence()),
+            });
+        }
+        Ok(settings.without(feature))
     }
 }

@@ -131,6 +131,21 @@ impl Progress {
     /// # Errors
     /// A [`StateError`] if there is none, or none of this input.
     pub fn load(private: &Path, input: &str) -> Result<Self, StateError> {
+        let progress = Self::read(private)?;
+        if progress.input == input {
+            Ok(progress)
+        } else {
+            let path = private.parent().unwrap_or(private).to_owned();
+            Err(StateError::OtherInput { path })
+        }
+    }
+
+    /// Reads the progress of the build whose private directory is `private`, whatever it was
+    /// started with.
+    ///
+    /// # Errors
+    /// A [`StateError`] if there is none.
+    pub fn read(private: &Path) -> Result<Self, StateError> {
         let path = private.join(FILE);
         let build = || private.parent().unwrap_or(private).to_owned();
         let text = match fs::read(&path) {
@@ -140,13 +155,7 @@ impl Progress {
             Err(source) => return Err(StateError::Read { path, source }),
             Ok(text) => text,
         };
-        let progress: Self =
-            serde_json::from_slice(&text).map_err(|source| StateError::Damaged { path, source })?;
-        if progress.input == input {
-            Ok(progress)
-        } else {
-            Err(StateError::OtherInput { path: build() })
-        }
+        serde_json::from_slice(&text).map_err(|source| StateError::Damaged { path, source })
     }
 
     /// Writes the progress, at once.

@@ -30,6 +30,8 @@ pub(super) struct Arguments {
 pub(super) enum Command {
     /// Build packages from source into binary packages
     Build(Box<Build>),
+    /// Work inside a build: its functions, helpers and variables, in its sandbox
+    Shell(Box<Shell>),
     /// Bring the metadata caches of repositories up to date
     Regen(Box<Regen>),
     /// Copy a metadata cache, also into another format
@@ -110,6 +112,10 @@ pub(super) struct Build {
     #[arg(long)]
     pub(super) keep: bool,
 
+    /// When a phase fails, open a shell in it, as ebd shell --failed does; resume goes on
+    #[arg(long, conflicts_with_all = ["json", "pretend"])]
+    pub(super) shell_on_failure: bool,
+
     /// End a phase that takes longer than this many seconds
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) phase_timeout: Option<u64>,
@@ -131,6 +137,105 @@ pub(super) struct Build {
 fn phases() -> impl TypedValueParser<Value = Phase> {
     let names = package::PHASES.iter().map(|phase| phase.name());
     PossibleValuesParser::new(names).try_map(|name| Phase::from_name(&name).ok_or("no such phase"))
+}
+
+const SHELL_EXAMPLES: &str = "Examples:
+  ebd shell app-arch/gzip
+      Come into the build there as it stands, or into a new one before src_unpack.
+  ebd shell app-arch/gzip --phase compile
+      Run everything that comes before src_compile, and stop there.
+  ebd shell app-arch/gzip --phase src_install --after
+      The same with src_install run too.
+  ebd shell --failed
+      Come into the build that failed last, at the line that failed.
+  ebd shell --failed gzip -c 'emake V=1'
+      Run commands there, without a terminal; the exit status is the last one's.
+  ebd shell app-misc/foo --phase prepare < try-patches.sh
+      The same with a script.
+  ebd shell --no-package -c 'ver_cut 1-2 1.2.3'
+      The functions alone.
+
+In the shell: phase NAME, phases, reload, diff-env, image, resume, help.
+
+Exit status: that of the shell's last command; after resume 0 if the package was
+built, 1 if not; 1 if there could be no shell, 2 wrong usage.";
+
+/// Work inside a build.
+///
+/// An interactive bash that is the build: the ebuild and its eclasses loaded, every function and helper
+/// of its EAPI callable, the variables set, with the user, network and sandbox of the phase. Nothing
+/// that is done there changes what the build has kept, but for files, unless it is told to.
+#[derive(Debug, Args)]
+#[command(after_help = SHELL_EXAMPLES)]
+pub(super) struct Shell {
+    /// The package: a name, category/name, or an atom such as '=app-misc/foo-1.2'
+    #[arg(value_name = "ATOM", required_unless_present_any = ["failed", "no_package"])]
+    pub(super) atom: Option<String>,
+
+    /// Run what comes before this phase, and stop there
+    #[arg(long, value_name = "PHASE", value_parser = any_phase(), conflicts_with = "failed")]
+    pub(super) phase: Option<Phase>,
+
+    /// Stop before the phase of --phase, as without this
+    #[arg(long, requires = "phase", conflicts_with = "after")]
+    pub(super) before: bool,
+
+    /// Stop behind the phase of --phase
+    #[arg(long, requires = "phase")]
+    pub(super) after: bool,
+
+    /// Come in at the line that failed, of the build that failed last or of this package's
+    #[arg(long)]
+    pub(super) failed: bool,
+
+    /// Begin anew; what an earlier build has left there is lost
+    #[arg(long, conflicts_with = "failed")]
+    pub(super) fresh: bool,
+
+    /// Only the functions, of no package
+    #[arg(long, conflicts_with_all = ["atom", "failed", "fresh"])]
+    pub(super) no_package: bool,
+
+    /// Run these commands instead of reading any
+    #[arg(short, long, value_name = "COMMANDS")]
+    pub(super) command: Option<OsString>,
+
+    /// Source this file too; nothing of it gets into the build
+    #[arg(long, value_name = "FILE")]
+    pub(super) rcfile: Option<PathBuf>,
+
+    /// Do without this if it cannot be had here (repeatable), as EBD_DEGRADE in make.conf does;
+    /// --help tells the consequences
+    #[arg(long, value_name = "FEATURE", value_parser = features(), long_help = degrade_help())]
+    pub(super) degrade: Vec<sandbox::Feature>,
+
+    /// Keep the build's directory when resume comes to the package
+    #[arg(long)]
+    pub(super) keep: bool,
+
+    /// Where things are.
+    #[command(flatten)]
+    pub(super) places: Places,
+
+    /// Where the build keeps things.
+    #[command(flatten)]
+    pub(super) stores: Stores,
+
+    /// What is shown.
+    #[command(flatten)]
+    pub(super) display: Display,
+}
+
+/// Reads the name of a phase, or of its function.
+fn any_phase() -> impl TypedValueParser<Value = Phase> {
+    let names = Phase::ALL
+        .iter()
+        .flat_map(|phase| [phase.name(), phase.function()]);
+    PossibleValuesParser::new(names).try_map(|name| {
+        Phase::from_name(&name)
+            .or_else(|| Phase::from_function(&name))
+            .ok_or("no such phase")
+    })
 }
 
 const REGEN_EXAMPLES: &str = "Examples:

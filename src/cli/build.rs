@@ -12,12 +12,14 @@ use super::arguments::{self, Display, Places, Stores};
 use super::exit::Exit;
 use super::paint::Paint;
 use super::plan;
-use super::progress::{Progress, Verbosity};
-use super::signals;
+use super::show::show;
+use super::{shell, signals, terminal};
 use crate::binpkg::pkgdir::Format;
+use crate::build::console::Console;
 use crate::build::event::{Event, Events};
+use crate::build::failure::Origin;
 use crate::build::host::Host;
-use crate::build::package::Settings;
+use crate::build::package::{Manner, Settings, Until, Visit, Wish};
 use crate::build::run;
 use crate::build::session::Session;
 use crate::build::unsupported;
@@ -56,26 +58,10 @@ impl<E: std::error::Error> From<E> for Failure {
 
 async fn work(arguments: arguments::Build) -> Exit {
     let display = arguments.display.clone();
-    let (events, mut told) = Events::new();
-    let shown = display.clone();
-    let printer = tokio::spawn(async move {
-        if shown.json {
-            while let Some(event) = told.recv().await {
-                print_json(&event);
-            }
-        } else {
-            let verbosity = match (shown.quiet, shown.verbose) {
-                (true, _) => Verbosity::Quiet,
-                (_, true) => Verbosity::Verbose,
-                _ => Verbosity::Normal,
-            };
-            let mut progress = Progress::new(verbosity, Paint::new(shown.color));
-            while let Some(event) = told.recv().await {
-                progress.show(&event);
-            }
-        }
-    });
-    let result = execute(arguments, events).await;
+    let (events, told) = Events::new();
+    let (console, requests) = Console::new();
+    let printer = tokio::spawn(show(display.clone(), told, requests));
+    let result = execute(arguments, events, console).await;
     // All senders are gone with the work, so the printer comes to its end.
     let _ = printer.await;
     match result {
@@ -88,7 +74,11 @@ async fn work(arguments: arguments::Build) -> Exit {
 }
 
 /// Plans and builds.
-async fn execute(arguments: arguments::Build, events: Events) -> Result<Exit, Failure> {
+async fn execute(
+    arguments: arguments::Build,
+    events: Events,
+    console: Console,
+) -> Result<Exit, Failure> {
     let format = match arguments.format {
         Some(arguments::Format::Gpkg) => Format::Gpkg,
         _ => Format::Xpak,
@@ -98,19 +88,24 @@ async fn execute(arguments: arguments::Build, events: Events) -> Result<Exit, Fa
             "gpkg is not written yet; use --format xpak".to_owned(),
         ]));
     }
-    let processors = ProcessorSettings {
-        bash: arguments.places.bash.clone(),
-        program: std::env::current_exe()?,
-        confinement: None,
-        sandbox: sandbox::launch::Settings::default(),
-        temporary: None,
-    };
+    let processors = processors(&arguments.places)?;
+    if arguments.shell_on_failure && !terminal::is_there() {
+        return Err(Failure(vec![
+            "--shell-on-failure: there is no terminal to work at; ebd shell --failed -c takes commands"
+                .to_owned(),
+        ]));
+    }
+    let bash_path = processors.bash_path();
     // Bash starts while the configuration is read.
     let starting = processors.clone();
     let first = tokio::spawn(async move { Processor::start(&starting).await });
-    let mut session = session(&arguments.places, &arguments.stores, processors, events)?;
-    session.degrade.extend(&arguments.degrade);
-    let session = Arc::new(session);
+    let session = Arc::new(session(
+        &arguments.places,
+        &arguments.stores,
+        processors,
+        events,
+        &arguments.degrade,
+    )?);
     if let Ok(Ok(processor)) = first.await {
         session.pool.put_back(processor);
     }
@@ -122,12 +117,21 @@ async fn execute(arguments: arguments::Build, events: Events) -> Result<Exit, Fa
     }
     let settings = Settings {
         resume: arguments.resume,
-        stop_after: arguments.stop_after,
+        until: arguments.stop_after.map_or(Until::Package, Until::After),
         keep: arguments.keep,
         verbose: arguments.display.verbose,
         phase_limit: arguments.phase_timeout.map(Duration::from_secs),
         format,
-        bash: arguments.places.bash.clone(),
+        bash: bash_path,
+        origin: origin(&arguments.places),
+        on_failure: arguments.shell_on_failure.then(|| Visit {
+            wish: Wish::Failed,
+            fresh: false,
+            manner: Manner::Terminal(console),
+            rcfile: None,
+            history: shell::history(),
+            broken: None,
+        }),
     };
     let all = run::build(
         session.clone(),
@@ -140,12 +144,33 @@ async fn execute(arguments: arguments::Build, events: Events) -> Result<Exit, Fa
     Ok(if all { Exit::Done } else { Exit::Failed })
 }
 
+/// How builds were called, to find their ebuilds again.
+pub(super) fn origin(places: &Places) -> Origin {
+    Origin {
+        repos: places.repos.iter().map(|path| absolute(path)).collect(),
+        config_root: places.config_root.as_deref().map(absolute),
+        root: places.root.as_deref().map(absolute),
+    }
+}
+
+/// How processors are started.
+pub(super) fn processors(places: &Places) -> std::io::Result<ProcessorSettings> {
+    Ok(ProcessorSettings {
+        bash: places.bash.clone(),
+        program: std::env::current_exe()?,
+        confinement: None,
+        sandbox: sandbox::launch::Settings::default(),
+        temporary: None,
+    })
+}
+
 /// What all builds share, from the command line and the configuration.
-fn session(
+pub(super) fn session(
     places: &Places,
     stores: &Stores,
     processors: ProcessorSettings,
     events: Events,
+    degrade: &[Feature],
 ) -> Result<Session, Failure> {
     let options = Options {
         config_root: places.config_root.clone(),
@@ -170,7 +195,7 @@ fn session(
         .map(PathBuf::from)
         .collect();
     fetch.locks = config.features().contains("distlocks");
-    let mut degrade = Vec::new();
+    let mut degrade = degrade.to_vec();
     for word in config
         .get("EBD_DEGRADE")
         .unwrap_or_default()
@@ -219,13 +244,6 @@ fn metadata_cache(config: &Config) -> PathBuf {
 /// A path as it is from the root on; one that does not exist yet is fine.
 pub(super) fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
-}
-
-/// Prints an event as one line of JSON.
-fn print_json(event: &Event) {
-    if let Ok(line) = serde_json::to_string(event) {
-        let _ = writeln!(std::io::stdout(), "{line}");
-    }
 }
 
 /// Prints why nothing was done.

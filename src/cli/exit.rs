@@ -11,6 +11,8 @@ pub(super) enum Exit {
     Failed,
     /// The command line makes no sense.
     Usage,
+    /// With the status of what was run.
+    Status(u8),
     /// Ended by this signal.
     Signal(u8),
 }
@@ -21,6 +23,7 @@ impl From<Exit> for ExitCode {
             Exit::Done => Self::SUCCESS,
             Exit::Failed => Self::from(1),
             Exit::Usage => Self::from(2),
+            Exit::Status(status) => Self::from(status),
             Exit::Signal(number) => Self::from(128_u8.saturating_add(number)),
         }
     }

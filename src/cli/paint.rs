@@ -26,6 +26,12 @@ impl Paint {
         }
     }
 
+    /// Whether anything is painted.
+    #[must_use]
+    pub(super) fn is_on(self) -> bool {
+        self.on
+    }
+
     /// Bold text.
     #[must_use]
     pub(super) fn bold(self, text: &str) -> String {

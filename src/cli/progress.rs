@@ -194,6 +194,13 @@ impl Progress {
         );
     }
 
+    /// Takes the living lines away, for somebody else to have the terminal.
+    pub(super) fn hide(&mut self) {
+        for (_, line) in self.packages.drain() {
+            line.bar.finish_and_clear();
+        }
+    }
+
     /// Shows what the package's line is at.
     fn step(&self, package: &str, phase: &str, detail: &str) {
         if let Some(line) = self.packages.get(package) {

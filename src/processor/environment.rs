@@ -5,6 +5,7 @@
 //! hold here-documents full of lines that look like assignments, and values hold lines that look
 //! like functions. Text is kept as bytes and printed back verbatim wherever nothing was changed.
 
+mod difference;
 mod file;
 mod filter;
 mod parse;
@@ -15,6 +16,7 @@ mod value;
 use std::collections::HashMap;
 use std::ops::Range;
 
+pub use difference::{Change, Difference};
 pub use file::EnvironmentFileError;
 pub use filter::Filter;
 pub use special::{BASH_VARIABLES, BUILD_HOST_VARIABLES, STATE_VARIABLES};
@@ -241,11 +243,39 @@ impl Environment {
         self.reindex();
     }
 
+    /// Makes what `changes` names what it was in `old`, whatever it is now.
+    pub fn take_back(&mut self, changes: &Difference, old: &Self) {
+        let names: Vec<&str> = changes.variables.iter().map(|(name, _)| &**name).collect();
+        let functions: Vec<&[u8]> = changes.functions.iter().map(|(name, _)| &**name).collect();
+        let mut filter = Filter::new();
+        filter.drop_variables(&names).drop_functions(&functions);
+        self.filter(&filter);
+        // The spans of what comes from there are behind this one's text.
+        let shift = |span: &Range<usize>| span.start + self.text.len()..span.end + self.text.len();
+        let variables = old.variables.iter().filter(|it| names.contains(&&*it.name));
+        let variables = variables.map(|it| StoredVariable {
+            value: it.value.as_ref().map(shift),
+            ..it.clone()
+        });
+        let of_old = old.functions.iter();
+        let of_old =
+            of_old.filter(|it| functions.contains(&old.text.get(it.name.clone()).unwrap_or(b"")));
+        let of_old = of_old.map(|it| StoredFunction {
+            name: shift(&it.name),
+            body: shift(&it.body),
+            ..it.clone()
+        });
+        self.variables.extend(variables);
+        self.functions.extend(of_old);
+        self.text.extend_from_slice(&old.text);
+        self.reindex();
+    }
+
     /// Prints statements that recreate everything when bash sources them at top level with
     /// `extglob` on: variables first, as `declare -p` prints them, then functions, as
     /// `declare -fp` does.
     pub fn to_bash(&self) -> Vec<u8> {
-        print::print(self)
+        print::print(self, print::Scope::Here)
     }
 
     fn text(&self, span: Range<usize>) -> &[u8] {

@@ -23,6 +23,7 @@ pub const VERBS: &[(&str, usize)] = &[
     ("died", 6),
     ("helper-failed", 1),
     ("elog", 3),
+    ("ask", 2),
 ];
 
 /// One message from bash.
@@ -50,6 +51,13 @@ pub enum Message {
     /// A helper failed where that ends the build; its message. The shell dies of it, which tells
     /// more, unless the ebuild has taken the means to do so from it.
     HelperFailed(String),
+    /// The shell that a person works in wants something of the supervisor, and waits for the answer.
+    Ask {
+        /// What.
+        what: String,
+        /// Of what; often empty.
+        argument: String,
+    },
     /// A line for the user, beyond the build's log.
     Elog {
         /// `info`, `log`, `warn`, `error` or `qa`.
@@ -277,6 +285,10 @@ fn message(verb: &'static str, values: Vec<String>) -> Result<Message, FrameErro
             level: text().to_ascii_lowercase(),
             phase: text(),
             text: text(),
+        },
+        "ask" => Message::Ask {
+            what: text(),
+            argument: text(),
         },
         _ => return Err(FrameError::UnknownVerb(verb.to_owned())),
     })

@@ -1,6 +1,7 @@
 //! The bash library, embedded in the program.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
 use super::frame;
 use crate::util::digest::HashName;
@@ -29,7 +30,26 @@ const FILES: &[&str] = &[
 ];
 
 /// What a fork evaluates to build a package.
-pub const BUILD: &str = include_str!("../../bash/build.bash");
+pub const BUILD: &str = concat!(
+    include_str!("../../bash/build.bash"),
+    include_str!("../../bash/load.bash"),
+    include_str!("../../bash/serve.bash"),
+);
+
+/// What a shell for a person evaluates behind [`interactive_text`].
+pub const INTERACTIVE: &str = concat!(
+    include_str!("../../bash/interactive_start.bash"),
+    include_str!("../../bash/load.bash"),
+    include_str!("../../bash/interactive_end.bash"),
+);
+
+/// What a shell evaluates behind [`interactive_text`] to source an ebuild and write down, into the
+/// file whose name is in `__EBD_INTO`, what that gave.
+pub const FRESH: &str = concat!(
+    include_str!("../../bash/fresh.bash"),
+    include_str!("../../bash/load.bash"),
+    "__ebd_write_environment \"${__EBD_INTO}\"\n",
+);
 
 /// What a processor evaluates once to source ebuilds of one EAPI.
 pub const SOURCER: &str = include_str!("../../bash/sourcer.bash");
@@ -40,12 +60,28 @@ pub const METADATA: &str = include_str!("../../bash/metadata.bash");
 /// The text that makes a fresh bash a processor: the library, then the loop that serves jobs.
 #[must_use]
 pub fn processor_text() -> String {
+    let mut text = functions();
+    text.push_str("__ebd_remember_library\n");
+    text.push_str(include_str!("../../bash/processor.bash"));
+    text
+}
+
+/// The text that makes a fresh bash one in which a person can work: the library with the commands
+/// for people.
+#[must_use]
+pub fn interactive_text() -> String {
+    let mut text = functions();
+    text.push_str(include_str!("../../bash/interactive.bash"));
+    text.push_str("__ebd_remember_library\n");
+    text
+}
+
+/// The functions of the library.
+fn functions() -> String {
     let mut text = frame::bash_table();
     for content in FILES {
         let _ = writeln!(text, "{content}");
     }
-    text.push_str("__ebd_remember_library\n");
-    text.push_str(include_str!("../../bash/processor.bash"));
     text
 }
 
@@ -53,6 +89,31 @@ pub fn processor_text() -> String {
 #[must_use]
 pub fn version() -> String {
     HashName::Md5.hex(format!("{}{SOURCER}{METADATA}", processor_text()).as_bytes())
+}
+
+/// Shell text that assigns these values.
+#[must_use]
+pub fn assignments(variables: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut text = Vec::new();
+    for (name, value) in variables {
+        text.extend_from_slice(name.as_bytes());
+        text.push(b'=');
+        text.extend(quote(value));
+        text.push(b'\n');
+    }
+    text
+}
+
+/// Shell text that tells where eclasses are looked for.
+#[must_use]
+pub fn eclass_dirs(folders: &[PathBuf]) -> Vec<u8> {
+    let mut text = b"__EBD_ECLASS_DIRS=(".to_vec();
+    for folder in folders {
+        text.extend(quote(folder.as_os_str().as_encoded_bytes()));
+        text.push(b' ');
+    }
+    text.extend_from_slice(b")\n");
+    text
 }
 
 /// `value` as a word of shell text that stands for exactly these bytes.

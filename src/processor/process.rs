@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use nix::unistd::Pid;
 use sandbox::confinement::Confinement;
-use sandbox::launch::{self, SandboxError, Starting};
+use sandbox::launch::SandboxError;
 use sandbox::{Guard, Policy};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
 use super::frame::{FrameError, Message, Reader, counted};
+use super::launch::{self, Started};
 use super::library;
 use crate::pms::eapi::BashVersion;
 
@@ -43,14 +44,14 @@ pub struct Settings {
     /// What bash, and all that it starts, is confined to, if it is.
     pub confinement: Option<Confinement>,
     /// The sandbox around bash and all that it starts.
-    pub sandbox: launch::Settings,
+    pub sandbox: sandbox::launch::Settings,
     /// A folder of the processor's, to be removed when everything in it has ended, even if this
     /// program is killed.
     pub temporary: Option<PathBuf>,
 }
 
 /// Where programs are looked for.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 impl Settings {
     /// The bash as a path.
@@ -162,7 +163,7 @@ pub struct Processor {
     residents: Vec<Pid>,
     version: BashVersion,
     confined: bool,
-    sandbox: launch::Settings,
+    sandbox: sandbox::launch::Settings,
     guard: Option<Arc<dyn Guard>>,
 }
 
@@ -180,19 +181,9 @@ impl Processor {
                 command
             }
         };
-        let starting = match settings.sandbox.is_empty() {
-            true => None,
-            false => Some(Starting::new(settings.sandbox.clone())?),
-        };
         let mut command = std::process::Command::new(&settings.program);
-        command.args(sandbox::warden::arguments(settings.temporary.as_deref()));
-        if let Some(starting) = &starting {
-            command.args(starting.arguments());
-            starting.prepare(&mut command);
-        }
-        let mut warden = Command::from(command)
-            .args(bash)
-            .args(["--noprofile", "--norc", "-c", BOOT, "ebd"])
+        command
+            .args(sandbox::warden::arguments(settings.temporary.as_deref()))
             .env_clear()
             .env("PATH", PATH)
             // Bash allocates and frees the same small pieces all the time. It forgets this setting
@@ -200,28 +191,18 @@ impl Processor {
             .env("GLIBC_TUNABLES", "glibc.malloc.tcache_count=2000")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|source| ProcessorError::Start {
-                program: settings.program.clone(),
-                source,
-            })?;
+            .stderr(Stdio::piped());
+        let words = bash
+            .into_iter()
+            .chain(["--noprofile", "--norc", "-c", BOOT, "ebd"].map(Into::into));
+        let Started { mut warden, guard } =
+            launch::start(command, &settings.sandbox, Policy::free(), words.collect()).await?;
         let (Some(mut commands), Some(stdout), Some(mut stderr)) = (
             warden.stdin.take(),
             warden.stdout.take(),
             warden.stderr.take(),
         ) else {
             return Err(ProcessorError::Frame(FrameError::Closed));
-        };
-        let guard: Option<Arc<dyn Guard>> = match starting {
-            None => None,
-            Some(starting) => {
-                let begun = tokio::task::spawn_blocking(|| starting.finish(Policy::free()));
-                match begun.await {
-                    Ok(sandbox) => Some(Arc::new(sandbox?)),
-                    Err(_) => return Err(ProcessorError::Frame(FrameError::Closed)),
-                }
-            }
         };
         let library = counted(library::processor_text().as_bytes());
         let mut replies = Reader::new(stdout, None);
@@ -286,7 +267,7 @@ impl Processor {
 
     /// The sandbox that it was started in.
     #[must_use]
-    pub fn sandbox(&self) -> &launch::Settings {
+    pub fn sandbox(&self) -> &sandbox::launch::Settings {
         &self.sandbox
     }
 

@@ -1,12 +1,10 @@
 //! A shell: the fork of a processor that stays alive for all phases of one package.
 
-use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use nix::sys::stat::Mode;
 use nix::unistd::Pid;
 use sandbox::Guard;
 use tokio::io::AsyncWriteExt;
@@ -14,6 +12,7 @@ use tokio::net::unix::pipe;
 
 use super::frame::{FrameError, Message, Reader, counted};
 use super::library;
+use super::pipes::{PipeError, Pipes};
 use super::process::{Processor, ProcessorError};
 
 /// What a shell is started with.
@@ -37,18 +36,9 @@ pub struct ShellSetup {
 /// Why a shell failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ShellError {
-    /// A named pipe could not be made or opened.
-    #[error("{}: cannot be made", path.display())]
-    Pipe {
-        /// The pipe.
-        path: PathBuf,
-        /// The reason.
-        #[source]
-        source: io::Error,
-    },
-    /// A command could not be handed over.
-    #[error("processor: cannot hand a command to the shell")]
-    Command(#[source] io::Error),
+    /// The pipes to it could not be made or used.
+    #[error(transparent)]
+    Pipe(#[from] PipeError),
     /// The shell's messages break the protocol.
     #[error(transparent)]
     Frame(#[from] FrameError),
@@ -76,15 +66,6 @@ pub struct Shell {
     ended: Option<i32>,
 }
 
-/// Makes a named pipe, only for this user.
-fn make_pipe(path: &Path) -> Result<(), ShellError> {
-    let _ = std::fs::remove_file(path);
-    nix::unistd::mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR).map_err(|errno| ShellError::Pipe {
-        path: path.to_owned(),
-        source: errno.into(),
-    })
-}
-
 impl Shell {
     /// Forks `processor` and starts the setup's script in the fork.
     ///
@@ -97,33 +78,13 @@ impl Shell {
         setup: &ShellSetup,
         token: &str,
     ) -> Result<Self, ShellError> {
-        let up = setup.directory.join("up");
-        let down = setup.directory.join("down");
-        for pipe in [&up, &down] {
-            make_pipe(pipe)?;
-            if let Some(user) = &processor.sandbox().identity {
-                std::os::unix::fs::chown(pipe, Some(user.uid), Some(user.gid)).map_err(
-                    |source| ShellError::Pipe {
-                        path: pipe.clone(),
-                        source,
-                    },
-                )?;
-            }
-        }
-        // Opened for both ways, so that there is no end of file while the shell has it closed.
-        let receiver = pipe::OpenOptions::new()
-            .read_write(true)
-            .open_receiver(&up)
-            .map_err(|source| ShellError::Pipe { path: up, source })?;
-        let sender = pipe::OpenOptions::new()
-            .read_write(true)
-            .open_sender(&down)
-            .map_err(|source| ShellError::Pipe { path: down, source })?;
+        let Pipes { up, down } =
+            Pipes::make(&setup.directory, &processor.sandbox().identity, token)?;
         processor.begin(&job(setup, token)).await?;
         Ok(Self {
             processor,
-            up: Reader::new(receiver, Some(token.to_owned())),
-            down: sender,
+            up,
+            down,
             pid: None,
             ended: None,
         })
@@ -134,10 +95,8 @@ impl Shell {
     /// # Errors
     /// [`ShellError::Command`] if the pipe does not take it.
     pub async fn command(&mut self, text: &[u8]) -> Result<(), ShellError> {
-        self.down
-            .write_all(&counted(text))
-            .await
-            .map_err(ShellError::Command)
+        let result = self.down.write_all(&counted(text)).await;
+        result.map_err(|error| PipeError::Command(error).into())
     }
 
     /// The next message, or the end. A message that was sent before the end comes before it.
@@ -234,29 +193,19 @@ impl Shell {
 
 /// The job that starts a shell.
 fn job(setup: &ShellSetup, token: &str) -> Vec<u8> {
-    let mut text = Vec::new();
-    let mut assign = |name: &str, value: &[u8]| {
-        text.extend_from_slice(name.as_bytes());
-        text.push(b'=');
-        text.extend(library::quote(value));
-        text.push(b'\n');
-    };
-    assign("__EBD_BUILD", setup.directory.as_os_str().as_bytes());
-    assign("__EBD_LOG", setup.log.as_os_str().as_bytes());
-    assign("__EBD_TOKEN", token.as_bytes());
-    assign(
-        "__EBD_RESTORE",
-        setup
-            .restore
-            .as_deref()
-            .map_or(&b""[..], |path| path.as_os_str().as_bytes()),
-    );
-    text.extend_from_slice(b"__EBD_ECLASS_DIRS=(");
-    for dir in &setup.eclass_dirs {
-        text.extend(library::quote(dir.as_os_str().as_bytes()));
-        text.push(b' ');
-    }
-    text.extend_from_slice(b")\n");
+    let mut text = library::assignments(&[
+        ("__EBD_BUILD", setup.directory.as_os_str().as_bytes()),
+        ("__EBD_LOG", setup.log.as_os_str().as_bytes()),
+        ("__EBD_TOKEN", token.as_bytes()),
+        (
+            "__EBD_RESTORE",
+            setup
+                .restore
+                .as_deref()
+                .map_or(&b""[..], |path| path.as_os_str().as_bytes()),
+        ),
+    ]);
+    text.extend(library::eclass_dirs(&setup.eclass_dirs));
     text.extend_from_slice(setup.eapi.as_bytes());
     text.push(b'\n');
     text.extend_from_slice(setup.script.as_bytes());

@@ -47,6 +47,25 @@ pub enum LockError {
     },
 }
 
+/// The processes that have `path` open, as those do that hold a lock on it or wait for one; as far as
+/// this user may see them. The kernel does not tell whose an open-file-description lock is.
+#[must_use]
+pub fn openers(path: &Path) -> Vec<nix::unistd::Pid> {
+    let Ok(file) = std::fs::metadata(path) else {
+        return Vec::new();
+    };
+    let entries = |path: PathBuf| std::fs::read_dir(path).into_iter().flatten().flatten();
+    let is_it = |entry: std::fs::DirEntry| {
+        std::fs::metadata(entry.path())
+            .is_ok_and(|other| (other.dev(), other.ino()) == (file.dev(), file.ino()))
+    };
+    entries("/proc".into())
+        .filter_map(|process| process.file_name().to_str()?.parse().ok())
+        .map(nix::unistd::Pid::from_raw)
+        .filter(|pid| entries(format!("/proc/{pid}/fd").into()).any(is_it))
+        .collect()
+}
+
 /// Whether a lock tolerates others of its kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {

@@ -14,6 +14,7 @@ mod processors;
 mod regen;
 mod resume;
 mod sandbox;
+mod shell;
 mod stopping;
 mod support;
 mod transfer;

@@ -1,5 +1,7 @@
 //! A builder of throw-away repositories and configurations, and what a run of the program gave.
 
+pub(crate) mod terminal;
+
 use std::fs;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
@@ -224,7 +226,7 @@ impl Trial {
         ] {
             command.env(name, self.path(folder));
         }
-        if arguments.first() == Some(&"build") {
+        if matches!(arguments.first(), Some(&"build" | &"shell" | &"env")) {
             let tmpdir = tmpdir.unwrap_or_else(|| self.path("tmp"));
             for (option, path) in [
                 ("--config-root", self.path("conf")),

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::visit::VisitError;
 use crate::build::candidate::CandidateError;
 use crate::build::directories::DirectoryError;
 use crate::build::driver::PhaseError;
@@ -86,6 +87,9 @@ pub enum BuildError {
         /// What does not fit, a line each.
         problems: Vec<String>,
     },
+    /// Nobody can come in to look.
+    #[error(transparent)]
+    Visit(#[from] VisitError),
     /// A thread of ours ended early.
     #[error("{0}: the work was not finished")]
     Interrupted(&'static str),

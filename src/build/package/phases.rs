@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::preparation::Prepared;
-use super::{Build, BuildError, SHOWN_LINES};
+use super::{Build, BuildError, SHOWN_LINES, Until};
 use crate::binpkg::pkgdir::Written;
 use crate::build::directories::DirectoryError;
 use crate::build::driver::{Driver, DriverSetup, Site, kept_environment, last_environment};
@@ -50,15 +50,7 @@ impl Build<'_> {
         restore: Option<&str>,
     ) -> Result<Shell, BuildError> {
         let private = self.directories.private();
-        runtime::link_helpers(&private, self.candidate.eapi, &self.session.program)?;
-        let mut initial = sources.initial(restore.is_some());
-        for (name, value) in prepared.isolation.variables() {
-            if name != "SANDBOX_ON" {
-                initial.set(&format!("__EBD_{name}"), &value, false);
-            }
-            initial.set(&name, &value, true);
-        }
-        runtime::write_initial(&private, &initial)?;
+        self.furnish(prepared, sources, restore.is_some())?;
         self.write_phase(prepared, sources, token, first)?;
         self.hand_over(first, prepared)?;
         let setup = ShellSetup {
@@ -80,6 +72,25 @@ impl Build<'_> {
                 })?;
         }
         Ok(Shell::start(processor, &setup, token).await?)
+    }
+
+    /// Puts what a shell starts with into the private directory: helpers and variables.
+    pub(super) fn furnish(
+        &self,
+        prepared: &Prepared,
+        sources: &Sources<'_>,
+        restored: bool,
+    ) -> Result<(), BuildError> {
+        let private = self.directories.private();
+        runtime::link_helpers(&private, self.candidate.eapi, &self.session.program)?;
+        let mut initial = sources.initial(restored);
+        for (name, value) in prepared.isolation.variables() {
+            if name != "SANDBOX_ON" {
+                initial.set(&format!("__EBD_{name}"), &value, false);
+            }
+            initial.set(&name, &value, true);
+        }
+        Ok(runtime::write_initial(&private, &initial)?)
     }
 
     pub(super) fn write_phase(
@@ -143,7 +154,7 @@ impl Build<'_> {
                     Ok(None) => {}
                     Err(error) => return Err(BuildError::Between(error)),
                 }
-                if self.settings.stop_after.is_some() {
+                if self.settings.until != Until::Package {
                     return Ok(None);
                 }
                 let variables = self.variables_file();
@@ -157,15 +168,16 @@ impl Build<'_> {
     }
 
     /// The phases that are to be run, in order.
-    fn wanted(&self, prepared: &Prepared, progress: &Progress) -> Vec<Phase> {
+    pub(super) fn wanted(&self, prepared: &Prepared, progress: &Progress) -> Vec<Phase> {
         let eapi = self.candidate.eapi;
-        let last = self.settings.stop_after.unwrap_or(Phase::Install);
-        let pretend = Some(Phase::Pretend)
-            .filter(|phase| eapi.has_phase(*phase) && !progress.has(Phase::Setup.name()));
+        let until = self.settings.until;
+        let pretend = Some(Phase::Pretend).filter(|phase| {
+            until.includes(*phase) && eapi.has_phase(*phase) && !progress.has(Phase::Setup.name())
+        });
         let others = PHASES
             .iter()
             .copied()
-            .filter(|phase| *phase <= last && eapi.has_phase(*phase))
+            .filter(|phase| until.includes(*phase) && eapi.has_phase(*phase))
             .filter(|phase| !progress.has(phase.name()))
             .filter(|phase| *phase != Phase::Test || self.tests(prepared));
         pretend.into_iter().chain(others).collect()
@@ -264,7 +276,7 @@ impl Build<'_> {
     }
 
     /// What is done for a phase before it begins.
-    fn before(&self, phase: Phase) -> Result<(), BuildError> {
+    pub(super) fn before(&self, phase: Phase) -> Result<(), BuildError> {
         match phase {
             Phase::Unpack => self.directories.empty_work()?,
             Phase::Prepare => {
@@ -308,7 +320,7 @@ impl Build<'_> {
     }
 
     /// Gives the build's directories to whom the phase runs as.
-    fn hand_over(&self, phase: Phase, prepared: &Prepared) -> Result<(), BuildError> {
+    pub(super) fn hand_over(&self, phase: Phase, prepared: &Prepared) -> Result<(), BuildError> {
         match prepared.isolation.user(phase) {
             Some(user) => Ok(self.directories.give_to(user)?),
             None => Ok(()),

@@ -12,6 +12,7 @@ use crate::build::build_info::InstalledPackages;
 use crate::build::candidate::eclass_dirs;
 use crate::build::directories::DirectoryError;
 use crate::build::event::Event;
+use crate::build::failure::Failure;
 use crate::build::fetching::{Distfiles, FetchingError};
 use crate::build::isolation::Isolation;
 use crate::build::runtime;
@@ -260,6 +261,7 @@ impl Build<'_> {
             let _ = std::fs::remove_file(begun);
         }
         let _ = std::fs::remove_file(private.join("helper-failed"));
+        Failure::forget(&private);
         Ok(progress)
     }
 

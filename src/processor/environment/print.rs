@@ -8,7 +8,16 @@ use crate::processor::scan::RESERVED;
 /// attribute must be assigned before it.
 const CHANGING: Attributes = Attributes::of(b"iclu");
 
-pub(super) fn print(environment: &Environment) -> Vec<u8> {
+/// Where the statements make their variables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// Where they are evaluated: to be evaluated at top level.
+    Here,
+    /// At top level, wherever they are evaluated.
+    Global,
+}
+
+pub(super) fn print(environment: &Environment, scope: Scope) -> Vec<u8> {
     let mut out = Vec::with_capacity(environment.text.len() + 64);
     for variable in &environment.variables {
         let value = variable.value.clone().map(|span| environment.text(span));
@@ -21,9 +30,15 @@ pub(super) fn print(environment: &Environment) -> Vec<u8> {
             }
             _ => Attributes::default(),
         };
-        declare(&mut out, variable, variable.attributes.without(late), value);
+        declare(
+            &mut out,
+            scope,
+            variable,
+            variable.attributes.without(late),
+            value,
+        );
         if late != Attributes::default() {
-            declare(&mut out, variable, late, None);
+            declare(&mut out, scope, variable, late, None);
         }
     }
     for function in environment.functions() {
@@ -52,11 +67,15 @@ const CHANGING_OR_READONLY: Attributes = Attributes::of(b"iclur");
 
 fn declare(
     out: &mut Vec<u8>,
+    scope: Scope,
     variable: &StoredVariable,
     attributes: Attributes,
     value: Option<&[u8]>,
 ) {
-    out.extend_from_slice(b"declare ");
+    out.extend_from_slice(match scope {
+        Scope::Here => b"declare ",
+        Scope::Global => b"declare -g ",
+    });
     if attributes != Attributes::default() {
         out.push(b'-');
         out.extend_from_slice(attributes.letters().as_bytes());

@@ -1,0 +1,128 @@
+//! What the supervisor answers to a shell that somebody is in.
+
+use super::listing::{HELP, difference};
+use super::room::Room;
+use crate::build::driver::{kept_environment, last_environment, read_environment};
+use crate::pms::phase::Phase;
+use crate::processor::environment::{Difference, Environment};
+use crate::processor::library::quote;
+use crate::util::causes::causes;
+
+/// Why something that was asked for is not done; said to who asked.
+pub(super) struct Refusal(pub(super) String);
+
+impl<E: std::error::Error> From<E> for Refusal {
+    fn from(error: E) -> Self {
+        Self(causes(&error).join(": "))
+    }
+}
+
+/// Shell text that prints `text`.
+pub(super) fn say(text: &str) -> Vec<u8> {
+    let mut command = b"builtin printf %s ".to_vec();
+    command.extend(quote(text.as_bytes()));
+    command.push(b'\n');
+    command
+}
+
+impl Room<'_> {
+    /// The shell text that does what was asked for, or says why it is not done.
+    pub(super) async fn answer(&mut self, what: &str, argument: &str) -> Vec<u8> {
+        let result = match what {
+            "prompt" => Ok(self.prompt()),
+            "help" => Ok(say(HELP)),
+            "phases" => Ok(say(&self.phases())),
+            "image" => Ok(say(&self.image())),
+            "phase" => self.begin_phase(argument),
+            "diff-env" => self.compare(argument),
+            "reload" => self.reload(argument).await,
+            "resume" => self.leave(argument).await,
+            _ => Err(Refusal("is nothing that can be asked for".into())),
+        };
+        result.unwrap_or_else(|Refusal(why)| {
+            let mut text = say(&format!("{what}: {why}\n"));
+            text.pop();
+            text.extend_from_slice(b" >&2\nbuiltin false\n");
+            text
+        })
+    }
+
+    /// What is done before each prompt.
+    fn prompt(&mut self) -> Vec<u8> {
+        if let Some(phase) = self.running.take() {
+            self.failed = Some(phase);
+        }
+        let text = self.violations();
+        match text.is_empty() {
+            true => b":\n".to_vec(),
+            false => say(&text),
+        }
+    }
+
+    /// Has a whole phase run in the shell.
+    fn begin_phase(&mut self, name: &str) -> Result<Vec<u8>, Refusal> {
+        let phase = Phase::from_name(name)
+            .or_else(|| Phase::from_function(name))
+            .ok_or_else(|| Refusal(format!("{name}: there is no such phase; phases lists them")))?;
+        let build = self.build;
+        build.check_phase(phase)?;
+        let of = |phase| self.prepared.isolation.settings(phase);
+        if of(phase) != of(self.phase) {
+            return Err(Refusal(format!(
+                "{} runs as another user, or with another network, than this shell, which is in {}; \
+                 leave it, and come in by ebd shell --phase {}",
+                phase.function(),
+                self.phase.function(),
+                phase.name(),
+            )));
+        }
+        build.before(phase)?;
+        build.write_phase(self.prepared, self.sources, self.token, phase)?;
+        build.hand_over(phase, self.prepared)?;
+        self.phase = phase;
+        self.running = Some(phase);
+        self.done.retain(|done| *done != phase);
+        self.confine(self.policy());
+        let mut text = Vec::new();
+        if phase == Phase::Pretend {
+            // As in a build, what pkg_pretend sets is for nobody.
+            text.extend_from_slice(b"( ");
+            text.extend(build.phase_call(phase));
+            text.extend_from_slice(b") || builtin return\n");
+        } else {
+            text.extend(build.phase_call(phase));
+        }
+        let function = phase.function();
+        text.extend_from_slice(format!("__EBD_PHASE_FUNC={function}\n").as_bytes());
+        text.extend_from_slice(format!("__ebd_notify phase-done {}\n", phase.name()).as_bytes());
+        Ok(text)
+    }
+
+    /// The environment that the shell has just written.
+    pub(super) fn present(&self) -> Result<Environment, Refusal> {
+        let path = self.build.directories.private().join("environment.now");
+        let environment = read_environment(&path, self.phase.name());
+        let _ = std::fs::remove_file(&path);
+        Ok(environment?)
+    }
+
+    /// Compares the shell's environment with the one that the build has kept, or, where it has kept
+    /// none yet, with what sourcing the ebuild gives.
+    fn compare(&mut self, argument: &str) -> Result<Vec<u8>, Refusal> {
+        let private = self.build.directories.private();
+        let base = match last_environment(&private, &self.progress) {
+            Some(phase) => read_environment(&kept_environment(&private, &phase), &phase)?,
+            None if argument == "sourced" => {
+                let path = private.join("environment.sourced");
+                read_environment(&path, self.phase.name())?
+            }
+            None => return self.have_sourced("environment.sourced", "diff-env", "sourced"),
+        };
+        let present = self.present()?;
+        let changes = Difference::between(&base, &present);
+        Ok(say(&match changes.is_empty() {
+            true => "diff-env: nothing differs\n".into(),
+            false => difference(&base, &present, &changes),
+        }))
+    }
+}
