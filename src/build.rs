@@ -15,6 +15,7 @@ pub mod image;
 pub mod isolation;
 pub mod kept_sources;
 pub mod log;
+pub mod origins;
 pub mod package;
 pub mod packaging;
 pub mod plan;

@@ -3,6 +3,7 @@
 mod arguments;
 mod build;
 mod documents;
+mod env;
 mod exit;
 mod helper;
 mod paint;
@@ -63,6 +64,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
     match arguments.command {
         Command::Build(arguments) => build::main(*arguments),
         Command::Shell(arguments) => shell::main(*arguments),
+        Command::Env(arguments) => env::main(*arguments),
         Command::Regen(arguments) => regen::main(*arguments),
         Command::Transfer(arguments) => transfer::main(&arguments),
         Command::Sandbox(arguments) => return sandboxed::main(&arguments),

@@ -1,5 +1,6 @@
 //! Building one package, from its distfiles to the file in PKGDIR.
 
+mod environments;
 mod error;
 mod packing;
 mod phases;
@@ -9,6 +10,7 @@ mod visit;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+pub use environments::{EnvironmentsError, Which, environment};
 pub use error::BuildError;
 pub use phases::PHASES;
 pub use visit::{Left, Manner, Visit, VisitError, Wish, visit};

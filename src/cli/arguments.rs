@@ -32,6 +32,8 @@ pub(super) enum Command {
     Build(Box<Build>),
     /// Work inside a build: its functions, helpers and variables, in its sandbox
     Shell(Box<Shell>),
+    /// Show or compare the environments of a build
+    Env(Box<Env>),
     /// Bring the metadata caches of repositories up to date
     Regen(Box<Regen>),
     /// Copy a metadata cache, also into another format
@@ -236,6 +238,58 @@ fn any_phase() -> impl TypedValueParser<Value = Phase> {
             .or_else(|| Phase::from_function(&name))
             .ok_or("no such phase")
     })
+}
+
+const ENV_EXAMPLES: &str = "Examples:
+  ebd env app-arch/gzip
+      Every variable and function as the build there has kept them last, with the
+      line of the ebuild or eclass, or the phase, that set them.
+  ebd env app-arch/gzip --phase configure
+      The same as it was after src_configure.
+  ebd env app-arch/gzip --phase compile --diff configure
+      What src_compile has changed.
+  ebd env app-arch/gzip --phase failed --diff sourced
+      What all phases have changed up to the line that failed.
+  ebd env app-arch/gzip --diff /var/db/pkg/app-arch/gzip-1.14/environment.bz2
+      What differs from the installed one.
+  ebd env app-arch/gzip --json | jq '.variables[] | select(.name == \"CFLAGS\")'
+      The same for scripts.
+
+Where there is no build, the environment is what sourcing the ebuild gives.";
+
+/// Show or compare the environments of a build.
+#[derive(Debug, Args)]
+#[command(after_help = ENV_EXAMPLES)]
+pub(super) struct Env {
+    /// The package: a name, category/name, or an atom such as '=app-misc/foo-1.2'
+    #[arg(value_name = "ATOM")]
+    pub(super) atom: String,
+
+    /// The environment after this phase; or `sourced`, what sourcing the ebuild gives, or `failed`,
+    /// that of the line that failed [default: the last that was kept]
+    #[arg(long, value_name = "PHASE")]
+    pub(super) phase: Option<String>,
+
+    /// Show what differs from this one: named as with --phase, or a file such as environment.bz2
+    #[arg(long, value_name = "OTHER")]
+    pub(super) diff: Option<String>,
+
+    /// Do without this if it cannot be had here (repeatable), as EBD_DEGRADE in make.conf does;
+    /// --help tells the consequences
+    #[arg(long, value_name = "FEATURE", value_parser = features(), long_help = degrade_help())]
+    pub(super) degrade: Vec<sandbox::Feature>,
+
+    /// Where things are.
+    #[command(flatten)]
+    pub(super) places: Places,
+
+    /// Where the build keeps things.
+    #[command(flatten)]
+    pub(super) stores: Stores,
+
+    /// What is shown.
+    #[command(flatten)]
+    pub(super) display: Display,
 }
 
 const REGEN_EXAMPLES: &str = "Examples:

@@ -274,6 +274,12 @@ impl Progress {
                 text.push_str(&format!("\n  its files: {}", dir.display()));
             }
         }
+        let in_phase = phase
+            .as_deref()
+            .is_some_and(|name| crate::pms::phase::Phase::from_name(name).is_some());
+        if *resumable && in_phase {
+            text.push_str("\n  to look at it: ebd shell --failed");
+        }
         if *resumable {
             text.push_str(&format!(
                 "\n  to go on from here: ebd build --resume ={package} (with the same options)"

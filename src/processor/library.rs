@@ -44,11 +44,12 @@ pub const INTERACTIVE: &str = concat!(
 );
 
 /// What a shell evaluates behind [`interactive_text`] to source an ebuild and write down, into the
-/// file whose name is in `__EBD_INTO`, what that gave.
+/// file whose name is in `__EBD_INTO`, what that gave; with `__EBD_TRACE` also, into that file and one
+/// beside it, where things were set.
 pub const FRESH: &str = concat!(
     include_str!("../../bash/fresh.bash"),
     include_str!("../../bash/load.bash"),
-    "__ebd_write_environment \"${__EBD_INTO}\"\n",
+    include_str!("../../bash/fresh_end.bash"),
 );
 
 /// What a processor evaluates once to source ebuilds of one EAPI.

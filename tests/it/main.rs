@@ -7,6 +7,7 @@ mod bad_input;
 mod bad_phases;
 mod conformance;
 mod crash;
+mod env;
 mod environment_exchange;
 mod instances;
 mod isolation;

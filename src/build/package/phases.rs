@@ -11,7 +11,7 @@ use crate::build::event::Event;
 use crate::build::packaging::wanted_variables;
 use crate::build::runtime::{self, RuntimeError};
 use crate::build::state::Progress;
-use crate::build::variables::Sources;
+use crate::build::variables::{Sources, Variables};
 use crate::pms::phase::Phase;
 use crate::processor::library::{self, quote};
 use crate::processor::{Shell, ShellSetup};
@@ -25,6 +25,18 @@ pub(super) fn phase_end(phase: Phase) -> Vec<u8> {
         phase.name()
     )
     .into_bytes()
+}
+
+/// The variables that a shell starts with.
+pub(super) fn initial(prepared: &Prepared, sources: &Sources<'_>, restored: bool) -> Variables {
+    let mut initial = sources.initial(restored);
+    for (name, value) in prepared.isolation.variables() {
+        if name != "SANDBOX_ON" {
+            initial.set(&format!("__EBD_{name}"), &value, false);
+        }
+        initial.set(&name, &value, true);
+    }
+    initial
 }
 
 /// The phases of a build, in order.
@@ -83,13 +95,7 @@ impl Build<'_> {
     ) -> Result<(), BuildError> {
         let private = self.directories.private();
         runtime::link_helpers(&private, self.candidate.eapi, &self.session.program)?;
-        let mut initial = sources.initial(restored);
-        for (name, value) in prepared.isolation.variables() {
-            if name != "SANDBOX_ON" {
-                initial.set(&format!("__EBD_{name}"), &value, false);
-            }
-            initial.set(&name, &value, true);
-        }
+        let initial = initial(prepared, sources, restored);
         Ok(runtime::write_initial(&private, &initial)?)
     }
 

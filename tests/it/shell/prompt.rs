@@ -57,7 +57,10 @@ fn functions_and_helpers_work_as_in_the_ebuild() {
     let text = person.does("dobin x");
     assert!(text.contains("dobin: not allowed in src_compile"), "{text}");
     person.does("phase install");
-    assert_eq!(person.does("cd \"${S}\"; dodoc sub/Makefile && echo $?"), "0\n");
+    assert_eq!(
+        person.does("cd \"${S}\"; dodoc sub/Makefile && echo $?"),
+        "0\n"
+    );
     assert!(
         trial
             .builddir("app-misc/foo-1")
