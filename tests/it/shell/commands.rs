@@ -10,8 +10,9 @@ use one || exit 11; [[ $(usev one) == one ]] || exit 12; [[ $(usex two a b) == b
 in_iuse one || exit 16; has a b a || exit 18
 [[ $(ver_cut 1-2 1.2.3) == 1.2 ]] || exit 19; [[ $(ver_rs 1 - 1.2) == 1-2 ]] || exit 20; ver_test 1 -lt 2 || exit 21
 has_version nosuch/nosuch && exit 22; [[ -z $(best_version nosuch/nosuch) ]] || exit 23
-nonfatal die -n no; [[ $(get_libdir) == lib* ]] || exit 25; debug-print x 2>/dev/null
-declare -F die assert >/dev/null; [[ $(type -t die) == function ]] || exit 26
+nonfatal die -n no; [[ $(get_libdir) == lib* ]] || exit 25; debug-print x; debug-print-function x y; debug-print-section x
+true | true; assert no; [[ $(type -t die) == function ]] || exit 26
+inherit another; [[ $(another_says) == other ]] || exit 28
 sandbox_check() { addwrite /nosuch-a; addpredict /nosuch-b; addread /nosuch-c; adddeny /nosuch-d; }; sandbox_check || exit 27
 ";
 
@@ -42,12 +43,12 @@ const OWN: &[(&str, &str)] = &[
         "install",
         "echo x >x; mkdir -p man; echo x >man/x.1
 dobin x || exit 30; newbin x y || exit 31; dosbin x || exit 32; newsbin x y || exit 33; doins x || exit 34; newins x y || exit 35
-dodoc x || exit 36; newdoc x y || exit 37; doman man/x.1 || exit 38; newman man/x.1 y.1 || exit 39; doexe x || exit 40; newexe x y || exit 41
+dodoc x || exit 36; newdoc x y || exit 37; doman man/x.1 || exit 38; doinfo x || exit 74; newman man/x.1 y.1 || exit 39; doexe x || exit 40; newexe x y || exit 41
 dolib.a x || exit 42; newlib.a x y || exit 43; dolib.so x || exit 44; newlib.so x y || exit 45; doheader x || exit 46; newheader x y || exit 47
 doconfd x || exit 48; newconfd x y || exit 49; doenvd x || exit 50; newenvd x y || exit 51; doinitd x || exit 52; newinitd x y || exit 53
 dodir /a || exit 54; keepdir /b || exit 55; dosym x /usr/bin/z || exit 56; into /opt || exit 57; dobin x || exit 58; insinto /i || exit 59; doins -r man || exit 60
 exeinto /e || exit 61; doexe x || exit 62; docinto d || exit 63; dodoc x || exit 64; insopts -m 0600; diropts -m 0700; exeopts -m 0755
-fperms 0700 /i || exit 65; fowners 0:0 /i || exit 66; docompress /x || exit 67; dostrip -x /x || exit 68; domo x || exit 69; newbin - piped < <(echo p) || exit 70
+fperms 0700 /i || exit 65; fowners \"$(id -u):$(id -g)\" /i || exit 66; docompress /x || exit 67; dostrip -x /x || exit 68; domo x || exit 69; newbin - piped < <(echo p) || exit 70
 einstalldocs || exit 71; default || exit 72
 [[ -x ${ED}/opt/bin/x && -d ${ED}/i/man && -e ${ED}/opt/bin/piped && -L ${ED}/usr/bin/z ]] || exit 73",
     ),
@@ -63,7 +64,25 @@ fn package() -> Trial {
             "repo/app-misc/foo/files/a.patch",
             "--- a/file\n+++ b/file\n@@ -1 +1 @@\n-old\n+new\n",
         )
+        .eclass("another", "another_says() { echo other; }\n")
         .make_conf("FEATURES=\"test\"\n")
+}
+
+#[test]
+fn none_is_left_out() {
+    let all: String = OWN
+        .iter()
+        .fold(ANYWHERE.to_owned(), |all, (_, own)| all + "\n" + own);
+    let words: Vec<&str> = all
+        .split(|c: char| c.is_whitespace() || "();".contains(c))
+        .collect();
+    let eapi = ebd::pms::eapi::Eapi::parse("8").unwrap();
+    for command in eapi.commands() {
+        // Of eclasses, and of those only where they are sourced.
+        if command.name != "EXPORT_FUNCTIONS" {
+            assert!(words.contains(&command.name), "{}", command.name);
+        }
+    }
 }
 
 #[test]
