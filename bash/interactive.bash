@@ -58,12 +58,20 @@ inherit() {
 	builtin unset -v __EBD_BEFORE_INHERIT
 }
 
-# __ebd_ask WHAT ARGUMENT: asks the supervisor, and does what it answers.
+# __ebd_ask WHAT ARGUMENT: asks the supervisor, and does what it answers. The answer is a file of its
+# own, so that whoever asks at the same time, or is interrupted before it comes, has no other's.
 __ebd_ask() {
-	builtin local __EBD_COMMAND=''
-	__ebd_notify ask "$1" "$2" || builtin return 1
-	__ebd_read_command || builtin return 1
-	builtin eval "${__EBD_COMMAND}"
+	builtin local __ebd_answer IFS=$' \t\n'
+	__EBD_ASKED=$((__EBD_ASKED + 1))
+	__ebd_answer=${BASHPID}-${__EBD_ASKED}
+	__ebd_notify ask "${__ebd_answer}" "$1" "$2" || builtin return 1
+	__ebd_answer=${__EBD_BUILD}/answer.${__ebd_answer}
+	until [[ -e ${__ebd_answer} ]]; do
+		# Nothing ever comes there: it is a way to wait without a program.
+		builtin read -r -t 0.002 <>"${__EBD_BUILD}/down"
+	done
+	# shellcheck disable=SC1090
+	builtin source "${__ebd_answer}"
 }
 
 # __ebd_go FOLDER…: to the first of the folders that is there.

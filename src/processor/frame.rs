@@ -23,7 +23,7 @@ pub const VERBS: &[(&str, usize)] = &[
     ("died", 6),
     ("helper-failed", 1),
     ("elog", 3),
-    ("ask", 2),
+    ("ask", 3),
 ];
 
 /// One message from bash.
@@ -53,6 +53,8 @@ pub enum Message {
     HelperFailed(String),
     /// The shell that a person works in wants something of the supervisor, and waits for the answer.
     Ask {
+        /// A word, digits and hyphens, that tells this question from others.
+        id: String,
         /// What.
         what: String,
         /// Of what; often empty.
@@ -287,6 +289,14 @@ fn message(verb: &'static str, values: Vec<String>) -> Result<Message, FrameErro
             text: text(),
         },
         "ask" => Message::Ask {
+            id: {
+                let id = text();
+                let fits = |byte: u8| byte.is_ascii_digit() || byte == b'-';
+                if id.is_empty() || !id.bytes().all(fits) {
+                    return Err(FrameError::BadField { verb, field: id });
+                }
+                id
+            },
             what: text(),
             argument: text(),
         },

@@ -1,9 +1,6 @@
 //! A bash of a build's in which a person works: at a terminal of its own, or reading a script.
 
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -12,13 +9,11 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use nix::unistd::Pid;
 use sandbox::{Guard, Policy, terminal};
-use tokio::io::AsyncWriteExt;
 use tokio::process::Child;
 use tokio::time::timeout;
 
-use super::frame::counted;
 use super::launch::{self, Started};
-use super::pipes::{PipeError, Pipes};
+use super::pipes::Pipes;
 use super::process::PATH;
 use super::shell::{Event, ShellError};
 
@@ -62,8 +57,6 @@ pub struct Interactive {
     warden: Child,
     guard: Option<Arc<dyn Guard>>,
     pipes: Pipes,
-    /// The shell's end of the pipe of answers.
-    unread: File,
     ended: Option<i32>,
 }
 
@@ -78,12 +71,6 @@ impl Interactive {
         token: &str,
     ) -> Result<Self, ShellError> {
         let pipes = Pipes::make(&setup.directory, &setup.sandbox.identity, token)?;
-        let down = setup.directory.join("down");
-        let unread = File::options()
-            .read(true)
-            .custom_flags(nix::libc::O_NONBLOCK)
-            .open(&down)
-            .map_err(|source| PipeError::Make { path: down, source })?;
         let mut sandbox = setup.sandbox.clone();
         // Standard input is not what tells that this process is gone.
         sandbox.attached = true;
@@ -127,7 +114,6 @@ impl Interactive {
             warden,
             guard,
             pipes,
-            unread,
             ended: None,
         })
     }
@@ -165,18 +151,6 @@ impl Interactive {
             Some(message) => Ok(Event::Message(message?)),
             None => Ok(Event::Ended(self.ended.unwrap_or(255))),
         }
-    }
-
-    /// Hands over the answer to what was asked: shell text, of a size that a pipe takes. What was
-    /// not read of an earlier answer is dropped, as who asked for it was interrupted.
-    ///
-    /// # Errors
-    /// The pipe does not take it.
-    pub async fn answer(&mut self, text: &[u8]) -> Result<(), ShellError> {
-        let mut rest = [0; 4096];
-        while self.unread.read(&mut rest).is_ok_and(|read| read > 0) {}
-        let result = self.pipes.down.write_all(&counted(text)).await;
-        result.map_err(|error| PipeError::Command(error).into())
     }
 
     /// Ends the shell and everything below, and waits until that is done.

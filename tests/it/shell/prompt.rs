@@ -12,12 +12,19 @@ fn the_prompt_says_where_one_is() {
     let mut person =
         Person::start(&trial.command(&["shell", "app-misc/foo", "--phase", "compile"]));
     person.sees("app-misc/foo-1 before src_compile");
-    person.sees("app-misc/foo-1 src_compile [one -two] work/src # ");
+    let mark = if nix::unistd::geteuid().is_root() {
+        '#'
+    } else {
+        '$'
+    };
+    person.sees(&format!(
+        "app-misc/foo-1 src_compile [one -two] work/src {mark} "
+    ));
     assert_eq!(person.does("cd sub; echo $?"), "0\n");
     assert!(
         person
             .seen()
-            .ends_with("src_compile [one -two] work/src/sub # ")
+            .ends_with(&format!("src_compile [one -two] work/src/sub {mark} "))
     );
     person.types("exit 7");
     assert_eq!(person.leaves(), 7);

@@ -87,6 +87,10 @@ fn descriptors_of_the_protocol_are_not_there() {
     let outcome = commands(&trial, &["--phase", "compile"], list);
     outcome.succeeds();
     assert!(!outcome.stdout.contains("open "), "{outcome}");
+    // A question under a name that would lead elsewhere is none.
+    let forged = "__ebd_notify ask ../../outside phases ''; sleep 5; echo NEXT";
+    let outcome = commands(&trial, &["--phase", "compile"], forged);
+    outcome.fails(&["message ask has a field that does not fit"]);
     // Writing nonsense where messages go ends the shell, and nothing else.
     let outcome = commands(
         &trial,
@@ -104,8 +108,13 @@ fn an_answer_that_was_not_waited_for_harms_nobody() {
     let trial = trial();
     let mut person = person(&trial, &["--phase", "compile"]);
     // Who asked is gone before the answer comes.
-    person.does("( __ebd_notify ask phases '' ); ( __ebd_notify ask nosuch '' )");
+    person.does("( __ebd_notify ask 1-1 phases '' ); ( __ebd_notify ask 1-2 nosuch '' )");
     assert!(person.does("phases").contains("> compile    next\n"));
+    // Nor do two who ask at once get each other's.
+    let text = person.does("for i in {1..20}; do image & phases & done | sort | uniq -c; wait");
+    let count = |line: &str| text.lines().any(|found| found.trim_start() == line);
+    assert!(count("20 image: nothing is installed yet"), "{text}");
+    assert!(count("20 > compile    next"), "{text}");
     assert!(
         person
             .does("phase nosuch")

@@ -1,5 +1,6 @@
 //! Opening the shell, and listening to it until it is left.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
@@ -29,6 +30,9 @@ use crate::util::token;
 /// The most bytes of a package's history that are kept.
 const HISTORY_LIMIT: u64 = 1 << 20;
 
+/// How many answers are kept for those who asked.
+const ANSWERS: usize = 512;
+
 /// A shell that somebody is in, and what was done there.
 pub(super) struct Room<'a> {
     pub(super) build: &'a Build<'a>,
@@ -55,6 +59,8 @@ pub(super) struct Room<'a> {
     shell: Interactive,
     /// How much the sandbox refused.
     refused: u64,
+    /// The files with the last answers.
+    answers: VecDeque<PathBuf>,
 }
 
 impl Build<'_> {
@@ -145,6 +151,7 @@ impl Build<'_> {
             terminal,
             shell,
             refused: 0,
+            answers: VecDeque::new(),
         };
         let policy = room.policy();
         room.confine(policy);
@@ -153,8 +160,12 @@ impl Build<'_> {
             shell,
             resume,
             reloaded,
+            answers,
             ..
         } = room;
+        for path in answers {
+            let _ = fs::remove_file(path);
+        }
         shell.end().await;
         drop(lease);
         self.directories.forget_warden();
@@ -346,16 +357,9 @@ impl Room<'_> {
                     };
                     return Ok(status);
                 }
-                Heard::Message(Message::Ask { what, argument }) => {
+                Heard::Message(Message::Ask { id, what, argument }) => {
                     let text = self.answer(&what, &argument).await;
-                    let path = self.build.directories.private().join("answer");
-                    runtime::write(&path, &text)?;
-                    if let Some(user) = self.prepared.isolation.user(self.phase) {
-                        let given = std::os::unix::fs::chown(&path, Some(user.uid), Some(user.gid));
-                        given.map_err(|source| VisitError::File { path, source })?;
-                    }
-                    let text = b"builtin source \"${__EBD_BUILD}/answer\"";
-                    self.shell.answer(text).await?;
+                    self.hand_out(&id, &text)?;
                 }
                 Heard::Message(Message::PhaseDone(name)) => {
                     if let Some(phase) = self.running.take_if(|phase| phase.name() == name) {
@@ -378,6 +382,33 @@ impl Room<'_> {
                 Heard::Message(_) => {}
             }
         }
+    }
+
+    /// Gives the shell the answer to the question `id`.
+    fn hand_out(&mut self, id: &str, text: &[u8]) -> Result<(), BuildError> {
+        let private = self.build.directories.private();
+        let beside = private.join("answer.new");
+        runtime::write(&beside, text)?;
+        if let Some(user) = self.prepared.isolation.user(self.phase) {
+            let given = std::os::unix::fs::chown(&beside, Some(user.uid), Some(user.gid));
+            given.map_err(|source| VisitError::File {
+                path: beside.clone(),
+                source,
+            })?;
+        }
+        let path = private.join(format!("answer.{id}"));
+        fs::rename(&beside, &path).map_err(|source| VisitError::File {
+            path: path.clone(),
+            source,
+        })?;
+        self.answers.push_back(path);
+        // Who asked so long ago has read it, or was interrupted.
+        while self.answers.len() > ANSWERS
+            && let Some(old) = self.answers.pop_front()
+        {
+            let _ = fs::remove_file(old);
+        }
+        Ok(())
     }
 
     /// Whether somebody reads what is said at each prompt.
