@@ -16,6 +16,7 @@ mod error;
 mod event;
 mod expected;
 mod fetcher;
+mod hosts;
 mod layout;
 mod layouts;
 mod mirrors;

@@ -16,6 +16,7 @@ use crate::fetch::distdir::{
 use crate::fetch::error::{FetchError, SourceError, SourceFailure, chain};
 use crate::fetch::event::{Event, Events, How};
 use crate::fetch::expected::Expected;
+use crate::fetch::hosts::Hosts;
 use crate::fetch::layouts::{KnownLayouts, Location, in_directory, locate};
 use crate::fetch::options::FetchOptions;
 use crate::fetch::partial::{Partial, blocking};
@@ -83,6 +84,7 @@ pub struct Fetcher {
     client: HttpClient,
     options: FetchOptions,
     layouts: KnownLayouts,
+    hosts: Hosts,
 }
 
 /// What is carried through the steps of one fetch.
@@ -134,6 +136,7 @@ impl Fetcher {
     pub fn new(options: FetchOptions) -> Self {
         Self {
             client: HttpClient::default(),
+            hosts: Hosts::new(options.connections, options.connections_per_host),
             options,
             layouts: KnownLayouts::default(),
         }
@@ -547,6 +550,10 @@ impl Fetcher {
                 _ => Duration::ZERO,
             };
             let wait = pause.max(wished).min(self.options.longest_pause);
+            if let (Location::Http(url), false) = (location, wished.is_zero()) {
+                // Whatever else is wanted of that host waits too.
+                self.hosts.rest(url, wished.min(self.options.longest_pause));
+            }
             job.tell(Event::Retrying {
                 file: job.file().to_owned(),
                 source: shown.to_owned(),
@@ -567,6 +574,7 @@ impl Fetcher {
         let mut progress = Progress::new(job.file(), job.events);
         match location {
             Location::Http(url) => {
+                let _permit = self.hosts.enter(url).await;
                 http(
                     self.client.get(&self.options)?,
                     &self.options,

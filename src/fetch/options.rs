@@ -23,6 +23,10 @@ pub struct FetchOptions {
     pub checksum_tries: usize,
     /// The least size in bytes of an unfinished download that is resumed (`PORTAGE_FETCH_RESUME_MIN_SIZE`).
     pub resume_min_size: u64,
+    /// How many connections there are at once, at least 1.
+    pub connections: usize,
+    /// How many of them to one host, at least 1.
+    pub connections_per_host: usize,
     /// Whether the proxies of the environment are used (`http_proxy`, `https_proxy`, `no_proxy`).
     pub proxies: bool,
     /// How long connecting may take.
@@ -51,6 +55,8 @@ impl FetchOptions {
             unlisted_limit: 16 << 30,
             checksum_tries: 5,
             resume_min_size: 350 << 10,
+            connections: 16,
+            connections_per_host: 6,
             proxies: true,
             connect_timeout: Duration::from_secs(30),
             stall_timeout: Duration::from_secs(60),
