@@ -1,5 +1,6 @@
 //! One package, from ebuild to binary package.
 
+pub mod ahead;
 pub mod build_info;
 pub mod candidate;
 pub mod console;

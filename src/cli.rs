@@ -5,6 +5,7 @@ mod build;
 mod documents;
 mod env;
 mod exit;
+mod fetch;
 mod helper;
 mod paint;
 mod plan;
@@ -65,6 +66,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Command::Build(arguments) => build::main(*arguments),
         Command::Shell(arguments) => shell::main(*arguments),
         Command::Env(arguments) => env::main(*arguments),
+        Command::Fetch(arguments) => fetch::main(*arguments),
         Command::Regen(arguments) => regen::main(*arguments),
         Command::Transfer(arguments) => transfer::main(&arguments),
         Command::Sandbox(arguments) => return sandboxed::main(&arguments),

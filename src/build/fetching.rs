@@ -14,9 +14,6 @@ use crate::pms::src_uri::SrcUri;
 use crate::repo::RepoError;
 use crate::repo::manifest::{Manifest, ManifestError};
 
-/// How many distfiles of a package are fetched at once.
-const PARALLEL: usize = 4;
-
 /// Why the distfiles of a package are not there.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchingError {
@@ -63,6 +60,7 @@ pub struct Distfiles {
     /// `AA`.
     pub all: Vec<String>,
     uris: Vec<SrcUri>,
+    every: Vec<SrcUri>,
 }
 
 impl Distfiles {
@@ -89,24 +87,35 @@ impl Distfiles {
         };
         let evaluated = spec.evaluate(|flag| candidate.has_use(flag));
         Ok(Self {
+            every: spec.leaves().cloned().collect(),
             wanted: names(&evaluated),
             all: names(&spec),
             uris: evaluated.leaves().cloned().collect(),
         })
     }
+
+    /// The same where the files that any flags could ask for are wanted, as for a mirror.
+    #[must_use]
+    pub fn whatever_the_flags(self) -> Self {
+        Self {
+            wanted: self.all.clone(),
+            uris: self.every.clone(),
+            ..self
+        }
+    }
 }
 
-/// Brings the files that the candidate's flags ask for into DISTDIR, verified.
+/// What is to be fetched for the candidate's flags.
 ///
 /// # Errors
-/// A [`FetchingError`] that names the file.
-pub async fn fetch(
+/// A [`FetchingError`] if nothing could be verified, or the mirrors are not known.
+pub fn requests(
     session: &Session,
     candidate: &Candidate,
     distfiles: &Distfiles,
-) -> Result<(), FetchingError> {
+) -> Result<Vec<Request>, FetchingError> {
     if distfiles.wanted.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let folder = candidate.ebuild.path.parent().unwrap_or(Path::new("/"));
     let path = folder.join("Manifest");
@@ -126,20 +135,63 @@ pub async fn fetch(
         candidate.config.features.contains("force-mirror"),
         MirrorOrder::random(),
     );
-    let requests = Request::with_manifest(plans, manifest.as_ref(), &path);
-    let package = candidate.cpv().to_string();
-    let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
-    let told = tokio::spawn(tell(session.events.clone(), package, receiver));
-    let results = session
-        .fetcher
-        .fetch_all(&requests, PARALLEL, &sender)
-        .await;
+    Ok(Request::with_manifest(plans, manifest.as_ref(), &path))
+}
+
+/// Brings the files that the candidate's flags ask for into DISTDIR, verified; if somebody does that
+/// already, waits for them.
+///
+/// # Errors
+/// A [`FetchingError`] that names the file.
+pub async fn fetch(
+    session: &Session,
+    candidate: &Candidate,
+    distfiles: &Distfiles,
+) -> Result<(), FetchingError> {
+    if let Some(result) = session.ahead.wait(candidate).await {
+        return result;
+    }
+    let requests = requests(session, candidate, distfiles)?;
+    let teller = Teller::new(&session.events, candidate);
+    let parallel = session.fetcher.options().connections;
+    let sender = teller.sender();
+    let results = session.fetcher.fetch_all(&requests, parallel, &sender);
+    let results = results.await;
     drop(sender);
-    let _ = told.await;
+    teller.end().await;
     for result in results {
         result?;
     }
     Ok(())
+}
+
+/// Tells what fetches for one package tell, in the words of a build.
+#[derive(Debug)]
+pub struct Teller {
+    sender: fetch::Events,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Teller {
+    /// One that has been told nothing yet.
+    #[must_use]
+    pub fn new(events: &Events, candidate: &Candidate) -> Self {
+        let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
+        let task = tokio::spawn(tell(events.clone(), candidate.cpv().to_string(), receiver));
+        Self { sender, task }
+    }
+
+    /// Where fetches tell.
+    #[must_use]
+    pub fn sender(&self) -> fetch::Events {
+        self.sender.clone()
+    }
+
+    /// Waits until all is told. Senders that were given must be gone.
+    pub async fn end(self) {
+        drop(self.sender);
+        let _ = self.task.await;
+    }
 }
 
 /// The mirrors that are configured.

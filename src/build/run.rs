@@ -130,11 +130,26 @@ fn check(session: &Session, chosen: &[Candidate]) -> Result<(), RunError> {
     Ok(())
 }
 
-/// Builds the plan, at most `jobs` packages at a time, and tells how it went. Gives whether all
-/// could be built.
+/// Builds the plan, at most `jobs` packages at a time, fetching ahead of them, and tells how it went.
+/// Gives whether all could be built.
 pub async fn build(session: Arc<Session>, plan: Plan, settings: &Settings, jobs: usize) -> bool {
     let Plan { candidates, needs } = plan;
     let candidates: Vec<Arc<Candidate>> = candidates.into_iter().map(Arc::new).collect();
+    if candidates.len() > 1 && session.config.features().contains("parallel-fetch") {
+        session.ahead.start(&session, &candidates);
+    }
+    let all = build_in_order(&session, &candidates, &needs, settings, jobs).await;
+    session.ahead.stop();
+    all
+}
+
+async fn build_in_order(
+    session: &Arc<Session>,
+    candidates: &[Arc<Candidate>],
+    needs: &[Vec<usize>],
+    settings: &Settings,
+    jobs: usize,
+) -> bool {
     let mut waiting: Vec<usize> = (0..candidates.len()).collect();
     let mut built: HashSet<usize> = HashSet::new();
     let mut failed: HashSet<usize> = HashSet::new();
@@ -167,7 +182,7 @@ pub async fn build(session: Arc<Session>, plan: Plan, settings: &Settings, jobs:
             let Some(candidate) = candidates.get(at).cloned() else {
                 continue;
             };
-            let session = session.clone();
+            let session = Arc::clone(session);
             let settings = settings.clone();
             running.spawn(async move {
                 let outcome = package::build(&session, &candidate, &settings).await;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use sandbox::launch::{SandboxError, Settings};
 use sandbox::{Feature, Policy};
 
+use super::ahead::Ahead;
 use super::event::{Event, Events};
 use super::host::Host;
 use crate::config::Config;
@@ -29,6 +30,8 @@ pub struct Session {
     pub events: Events,
     /// Gets distfiles.
     pub fetcher: Fetcher,
+    /// What is fetched for builds that are still to come.
+    pub ahead: Ahead,
     /// The packages that are installed.
     pub installed: Arc<Host>,
     /// What builds may do without if it cannot be had.

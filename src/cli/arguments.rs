@@ -34,6 +34,8 @@ pub(super) enum Command {
     Shell(Box<Shell>),
     /// Show or compare the environments of a build
     Env(Box<Env>),
+    /// Bring the distfiles of packages, verified
+    Fetch(Box<Fetch>),
     /// Bring the metadata caches of repositories up to date
     Regen(Box<Regen>),
     /// Copy a metadata cache, also into another format
@@ -278,6 +280,50 @@ pub(super) struct Env {
     /// --help tells the consequences
     #[arg(long, value_name = "FEATURE", value_parser = features(), long_help = degrade_help())]
     pub(super) degrade: Vec<sandbox::Feature>,
+
+    /// Where things are.
+    #[command(flatten)]
+    pub(super) places: Places,
+
+    /// Where the build keeps things.
+    #[command(flatten)]
+    pub(super) stores: Stores,
+
+    /// What is shown.
+    #[command(flatten)]
+    pub(super) display: Display,
+}
+
+const FETCH_EXAMPLES: &str = "Examples:
+  ebd fetch app-arch/gzip dev-libs/libyaml
+      Bring what their USE flags ask for into DISTDIR.
+  ebd fetch --pretend app-arch/gzip
+      List the files, their sizes, and where each would come from.
+  ebd fetch --all-files sys-apps/bustd
+      What any USE flags could ask for, as a mirror wants it.
+  ebd fetch --json app-arch/gzip | jq -c 'select(.event == \"done\")'
+      The same for scripts: one event per line.
+
+Files are resumed where an earlier fetch was broken off, and have their names only
+when all checksums of the Manifest were found right.
+
+Exit status: 0 all files are there, 1 some are not, 2 wrong usage.";
+
+/// Bring the distfiles of packages.
+#[derive(Debug, Args)]
+#[command(after_help = FETCH_EXAMPLES)]
+pub(super) struct Fetch {
+    /// Packages: a name, category/name, or an atom such as '=app-misc/foo-1.2'
+    #[arg(required = true, value_name = "ATOM")]
+    pub(super) atoms: Vec<String>,
+
+    /// List the files, their sizes, and where each would come from; fetch nothing
+    #[arg(short, long)]
+    pub(super) pretend: bool,
+
+    /// Bring the files that any USE flags could ask for
+    #[arg(long)]
+    pub(super) all_files: bool,
 
     /// Where things are.
     #[command(flatten)]

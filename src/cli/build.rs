@@ -15,6 +15,7 @@ use super::plan;
 use super::show::show;
 use super::{shell, signals, terminal};
 use crate::binpkg::pkgdir::Format;
+use crate::build::ahead::Ahead;
 use crate::build::console::Console;
 use crate::build::event::{Event, Events};
 use crate::build::failure::Origin;
@@ -218,6 +219,7 @@ pub(super) fn session(
         pool: Pool::new(processors),
         events,
         fetcher: Fetcher::new(fetch),
+        ahead: Ahead::default(),
         installed: Arc::new(installed),
         degrade,
         missing: Mutex::default(),

@@ -9,6 +9,7 @@ mod conformance;
 mod crash;
 mod env;
 mod environment_exchange;
+mod fetch;
 mod instances;
 mod isolation;
 mod processors;

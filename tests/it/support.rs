@@ -226,7 +226,10 @@ impl Trial {
         ] {
             command.env(name, self.path(folder));
         }
-        if matches!(arguments.first(), Some(&"build" | &"shell" | &"env")) {
+        if matches!(
+            arguments.first(),
+            Some(&"build" | &"shell" | &"env" | &"fetch")
+        ) {
             let tmpdir = tmpdir.unwrap_or_else(|| self.path("tmp"));
             for (option, path) in [
                 ("--config-root", self.path("conf")),

@@ -1,0 +1,296 @@
+//! `ebd fetch`, and what builds fetch ahead of them.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::support::{Trial, dist, text};
+
+/// A server on this machine that has some files.
+struct Server {
+    address: String,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Server {
+    /// Serves `files` by their paths, everything else is not found.
+    fn start(files: Vec<(String, Vec<u8>)>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let files = Arc::new(files);
+        let noted = Arc::clone(&asked);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (files, noted) = (Arc::clone(&files), Arc::clone(&noted));
+                std::thread::spawn(move || serve(stream.unwrap(), &files, &noted));
+            }
+        });
+        Self { address, asked }
+    }
+
+    fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+/// Answers requests on one connection until it is closed.
+fn serve(mut stream: TcpStream, files: &[(String, Vec<u8>)], noted: &Mutex<Vec<String>>) {
+    let mut text = Vec::new();
+    let mut byte = [0];
+    while stream.read(&mut byte).is_ok_and(|read| read == 1) {
+        text.push(byte[0]);
+        if !text.ends_with(b"\r\n\r\n") {
+            continue;
+        }
+        let head = String::from_utf8_lossy(&text).into_owned();
+        let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+        text.clear();
+        let found = files.iter().find(|(name, _)| *name == path);
+        noted.lock().unwrap().push(path);
+        let (status, body) = match found {
+            Some((_, body)) => ("200 OK", &body[..]),
+            None => ("404 Not Found", &b"no"[..]),
+        };
+        let head = format!(
+            "HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        if stream
+            .write_all(head.as_bytes())
+            .and_then(|()| stream.write_all(body))
+            .is_err()
+        {
+            return;
+        }
+    }
+}
+
+/// Gentoo's own mirrors are not asked.
+const NO_MIRRORS: &str = "GENTOO_MIRRORS=\"\"\n";
+
+/// `count` packages `app-misc/pN-1` with a distfile each, from a server that has the files but for
+/// those named as missing.
+fn trial(count: usize, missing: &[usize], body: &str) -> (Trial, Server) {
+    let content = |at: usize| format!("content {at}\n").repeat(1000).into_bytes();
+    let files = (0..count)
+        .filter(|at| !missing.contains(at))
+        .map(|at| (format!("/p{at}.bin"), content(at)))
+        .collect();
+    let server = Server::start(files);
+    let mut trial = Trial::new().make_conf(NO_MIRRORS);
+    for at in 0..count {
+        let uri = format!("SRC_URI=\"{}/p{at}.bin\"\n", server.address);
+        trial = trial
+            .package(&format!("app-misc/p{at}-1"), &format!("{uri}{body}"))
+            .manifest(
+                &format!("app-misc/p{at}"),
+                &dist(&format!("p{at}.bin"), &content(at)),
+            );
+    }
+    (trial, server)
+}
+
+#[test]
+fn files_are_brought_once_and_summed_up() {
+    let (trial, server) = trial(3, &[], "");
+    let names = ["app-misc/p0", "app-misc/p1", "p2", "app-misc/p0"];
+    let mut arguments = vec!["fetch"];
+    arguments.extend(names);
+    let outcome = trial.run(&arguments);
+    outcome.succeeds();
+    assert!(
+        outcome.stderr.contains("3 fetched (29.30 KiB in"),
+        "{outcome}"
+    );
+    assert!(
+        outcome
+            .stderr
+            .contains(&format!("from {}\n", server.address)),
+        "{outcome}"
+    );
+    for at in 0..3 {
+        assert!(
+            outcome
+                .stderr
+                .contains(&format!("p{at}.bin: 9.77 KiB from")),
+            "{outcome}"
+        );
+        let path = trial.path(&format!("distfiles/p{at}.bin"));
+        assert_eq!(fs::metadata(path).unwrap().len(), 10_000);
+    }
+    let outcome = trial.run(&arguments);
+    assert!(
+        outcome.succeeds().stderr.contains("0 fetched (0 B in"),
+        "{outcome}"
+    );
+    assert!(
+        outcome.stderr.contains("3 there already, 0 failed"),
+        "{outcome}"
+    );
+    assert_eq!(server.asked().len(), 3, "{:?}", server.asked());
+}
+
+#[test]
+fn what_would_be_brought_is_listed() {
+    let (trial, server) = trial(1, &[], "");
+    let outcome = trial.run(&["fetch", "--pretend", "p0"]);
+    assert_eq!(
+        outcome.succeeds().stdout,
+        format!(
+            "app-misc/p0-1: p0.bin (9.77 KiB)\n  {}/p0.bin\n",
+            server.address
+        )
+    );
+    let outcome = trial.run(&["fetch", "--pretend", "--json", "p0"]);
+    let events = outcome.succeeds().events();
+    let planned = events
+        .iter()
+        .find(|event| event["event"] == "planned")
+        .unwrap();
+    assert_eq!(planned["size"], 10_000);
+    assert_eq!(planned["present"], false);
+    assert!(server.asked().is_empty());
+    trial.assert_nothing_written();
+}
+
+#[test]
+fn scripts_get_events() {
+    let (trial, server) = trial(2, &[1], "");
+    let outcome = trial.run(&["fetch", "--json", "p0", "p1"]);
+    assert_eq!(outcome.code(), 1, "{outcome}");
+    assert_eq!(outcome.stderr, "");
+    let events = outcome.events();
+    let of = |kind: &str| {
+        events
+            .iter()
+            .filter(|event| event["event"] == kind)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(of("done")[0]["file"], "p0.bin");
+    assert_eq!(
+        of("done")[0]["source"],
+        format!("{}/p0.bin", server.address)
+    );
+    assert_eq!(of("source-failed")[0]["file"], "p1.bin");
+    let summary = of("summary")[0];
+    assert_eq!(
+        (&summary["fetched"], &summary["failed"]),
+        (&1.into(), &1.into())
+    );
+    assert_eq!(summary["bytes"], 10_000);
+    assert!(
+        of("error")[0]["causes"]
+            .to_string()
+            .contains("app-misc/p1-1: p1.bin")
+    );
+}
+
+#[test]
+fn what_cannot_be_had_is_named_with_every_source() {
+    let (trial, server) = trial(1, &[0], "");
+    let trial = trial.make_conf("GENTOO_MIRRORS=\"http://127.0.0.1:1\"\n");
+    trial.run(&["fetch", "p0"]).fails(&[
+        "app-misc/p0-1: p0.bin: all 2 sources failed",
+        "http://127.0.0.1:1: ",
+        &format!("{}/p0.bin: ", server.address),
+        "404",
+        "0 fetched",
+        "1 failed",
+    ]);
+    trial.assert_nothing_written();
+    let none = Trial::new().package("app-misc/foo-1", "SRC_URI=\"http://127.0.0.1:1/a\"");
+    none.run(&["fetch", "foo"]).fails(&["Manifest: is missing"]);
+    none.run(&["fetch", "nosuch"])
+        .fails(&["nosuch: no such package"]);
+    none.run(&["fetch"]).ends(2, &["ATOM"]);
+}
+
+#[test]
+fn a_mirror_takes_what_any_flags_could_ask_for() {
+    let server = Server::start(vec![
+        ("/a".into(), b"a".to_vec()),
+        ("/b".into(), b"b".to_vec()),
+    ]);
+    let body = format!(
+        "IUSE=\"two\"\nSRC_URI=\"{0}/a two? ( {0}/b )\"",
+        server.address
+    );
+    let manifest = format!("{}{}", dist("a", b"a"), dist("b", b"b"));
+    let trial = Trial::new()
+        .make_conf(NO_MIRRORS)
+        .package("app-misc/foo-1", &body)
+        .manifest("app-misc/foo", &manifest);
+    trial.run(&["fetch", "foo"]).succeeds();
+    assert!(!trial.path("distfiles/b").exists());
+    trial.run(&["fetch", "--all-files", "foo"]).succeeds();
+    assert_eq!(fs::read_to_string(trial.path("distfiles/b")).unwrap(), "b");
+}
+
+/// Waits in src_compile until the distfile of the next package is there.
+const WAITING: &str = "src_unpack() { :; }
+src_compile() {
+	[[ ${PN} == p0 ]] || return 0
+	local i
+	for (( i = 0; i < ${TURNS}; i++ )); do
+		[[ ! -e ${DISTFILES}/p1.bin ]] || return 0
+		sleep 0.05
+	done
+	die \"nobody fetched ahead\"
+}";
+
+#[test]
+fn builds_find_what_was_fetched_ahead_of_them() {
+    let (trial, server) = trial(2, &[], WAITING);
+    let folder = text(&trial.path("distfiles"));
+    let trial = trial
+        .variable("DISTFILES", &folder)
+        .variable("TURNS", "400");
+    trial.run(&["build", "--nodeps", "p0", "p1"]).succeeds();
+    assert_eq!(server.asked().len(), 2, "{:?}", server.asked());
+    // It can fail: where nobody is to fetch ahead, nobody does.
+    let (trial, _) = self::trial(2, &[], WAITING);
+    let folder = text(&trial.path("distfiles"));
+    let trial = trial
+        .variable("DISTFILES", &folder)
+        .variable("TURNS", "20")
+        .make_conf(&format!("{NO_MIRRORS}FEATURES=\"-parallel-fetch\"\n"));
+    trial
+        .run(&["build", "--nodeps", "p0", "p1"])
+        .fails(&["nobody fetched ahead"]);
+}
+
+#[test]
+fn what_could_not_be_fetched_ahead_fails_its_own_build() {
+    let (trial, _server) = trial(3, &[1], "src_unpack() { :; }");
+    let outcome = trial.run(&["build", "--nodeps", "--jobs", "2", "p0", "p1", "p2"]);
+    outcome.fails(&[
+        "app-misc/p1-1: could not be built in the fetch phase",
+        "p1.bin",
+    ]);
+    assert_eq!(trial.assert_pkgdir_valid(), [1, 1]);
+}
+
+#[test]
+fn a_build_that_failed_does_not_wait_for_what_others_wanted() {
+    // A server that takes its time.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let all: Vec<_> = listener.incoming().collect();
+        drop(all);
+    });
+    let slow = format!(
+        "SRC_URI=\"{address}/slow.bin\"\nRDEPEND=\"app-misc/first\"\nDEPEND=\"app-misc/first\""
+    );
+    let trial = Trial::new()
+        .make_conf(NO_MIRRORS)
+        .package("app-misc/first-1", "src_compile() { die early; }")
+        .package("app-misc/second-1", &slow)
+        .manifest("app-misc/second", &dist("slow.bin", &[0; 100_000]));
+    let outcome = trial.run(&["build", "--nodeps", "first", "second"]);
+    outcome.fails(&["early", "skipped"]);
+    assert!(outcome.elapsed < Duration::from_secs(20), "{outcome}");
+}
