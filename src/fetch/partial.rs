@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nix::libc;
+use tokio::task::JoinHandle;
 
 use crate::fetch::distdir::{PARTIAL_SUFFIX, local, remove_link, set_aside, share};
 use crate::fetch::error::FetchError;
@@ -24,14 +25,26 @@ const BATCH: usize = 1 << 20;
 pub(super) struct Partial {
     name: String,
     path: PathBuf,
-    /// Taken out while a thread works with it; gone for good when one panicked.
-    inner: Option<Inner>,
+    work: Work,
+    /// How many bytes were handed to threads to be written.
     written: u64,
     restarts: u32,
     pending: Vec<u8>,
     names: Vec<HashName>,
     limit: u64,
     lock: Option<Arc<Lock>>,
+}
+
+/// The file, or who has it.
+#[derive(Debug)]
+enum Work {
+    /// Nobody works with it.
+    Idle(Inner),
+    /// A thread writes and hashes a batch, which it gives back to be filled again, while the next one
+    /// arrives.
+    Writing(JoinHandle<(Inner, Result<Vec<u8>, FetchError>)>),
+    /// A thread that worked with it panicked.
+    Lost,
 }
 
 #[derive(Debug)]
@@ -57,7 +70,7 @@ impl Partial {
         let mut partial = Self {
             name: name.to_owned(),
             path,
-            inner: None,
+            work: Work::Lost,
             written: 0,
             restarts: 0,
             pending: Vec::new(),
@@ -87,7 +100,7 @@ impl Partial {
         })
         .await?;
         partial.written = inner.digest.size();
-        partial.inner = Some(inner);
+        partial.work = Work::Idle(inner);
         Ok(partial)
     }
 
@@ -106,42 +119,72 @@ impl Partial {
         self.limit
     }
 
-    /// Adds what has arrived. The caller sees to it that the limit is kept.
+    /// Adds what has arrived. The caller sees to it that the limit is kept. That something could not be
+    /// written may be told only next time.
     pub(super) async fn push(&mut self, bytes: &[u8]) -> Result<(), FetchError> {
         self.pending.extend_from_slice(bytes);
         if self.pending.len() >= BATCH {
-            self.flush().await?;
+            self.write().await?;
         }
         Ok(())
     }
 
     /// Writes and hashes what has arrived.
     pub(super) async fn flush(&mut self) -> Result<(), FetchError> {
+        self.write().await?;
+        let inner = self.settle().await?;
+        self.work = Work::Idle(inner);
+        Ok(())
+    }
+
+    /// Has a thread write and hash what has arrived, once the one before is done.
+    async fn write(&mut self) -> Result<(), FetchError> {
         if self.pending.is_empty() {
             return Ok(());
         }
         let data = std::mem::take(&mut self.pending);
+        let mut inner = self.settle().await?;
         let path = self.path.clone();
         let missing = self.limit.saturating_sub(self.written);
-        let mut data = self
-            .with(move |inner| {
-                inner
-                    .file
-                    .write_all(&data)
-                    .map_err(|error| match error.kind() {
-                        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                            FetchError::NoSpace { path, missing }
-                        }
-                        _ => local(&path, "written")(error),
-                    })?;
-                inner.digest.update(&data);
-                Ok(data)
-            })
-            .await?;
         self.written += data.len() as u64;
-        data.clear();
-        self.pending = data;
+        self.work = Work::Writing(tokio::task::spawn_blocking(move || {
+            let written = inner.file.write_all(&data);
+            let result = written.map_err(|error| match error.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                    FetchError::NoSpace { path, missing }
+                }
+                _ => local(&path, "written")(error),
+            });
+            if result.is_ok() {
+                inner.digest.update(&data);
+            }
+            (inner, result.map(|()| data))
+        }));
         Ok(())
+    }
+
+    /// Waits until nobody works with the file, and takes it.
+    async fn settle(&mut self) -> Result<Inner, FetchError> {
+        match std::mem::replace(&mut self.work, Work::Lost) {
+            Work::Idle(inner) => Ok(inner),
+            Work::Writing(task) => match task.await {
+                Ok((inner, Ok(mut data))) => {
+                    if self.pending.capacity() == 0 {
+                        data.clear();
+                        self.pending = data;
+                    }
+                    Ok(inner)
+                }
+                Ok((inner, Err(error))) => {
+                    self.work = Work::Idle(inner);
+                    Err(error)
+                }
+                Err(error) => Err(local(&self.path, "worked with")(io::Error::other(error))),
+            },
+            Work::Lost => Err(local(&self.path, "used after a failure")(
+                io::ErrorKind::Other.into(),
+            )),
+        }
     }
 
     /// Forgets everything that has arrived.
@@ -224,17 +267,13 @@ impl Partial {
         &mut self,
         work: impl FnOnce(&mut Inner) -> Result<T, FetchError> + Send + 'static,
     ) -> Result<T, FetchError> {
-        let Some(mut inner) = self.inner.take() else {
-            return Err(local(&self.path, "used after a failure")(
-                io::ErrorKind::Other.into(),
-            ));
-        };
+        let mut inner = self.settle().await?;
         let (inner, result) = blocking(&self.path, move || {
             let result = work(&mut inner);
             Ok((inner, result))
         })
         .await?;
-        self.inner = Some(inner);
+        self.work = Work::Idle(inner);
         result
     }
 }
