@@ -16,13 +16,24 @@ die() {
 			builtin return 1
 		fi
 	fi
+	__ebd_tell_death "$@"
 	__ebd_record_failure
+	__ebd_stop "${__ebd_status}"
+}
+
+# __ebd_tell_death MESSAGE…: what die says, and that it was called. In a function of its own, whose
+# variables are gone when the state of the line that failed is kept.
+__ebd_tell_death() {
 	builtin local message="$*" where='' line='' func='' stack='' i source name at
 	[[ -n ${message} ]] || message='(no error message)'
-	for ((i = 1; i < ${#FUNCNAME[@]}; i++)); do
+	for ((i = 2; i < ${#FUNCNAME[@]}; i++)); do
 		source=${BASH_SOURCE[i]} name=${FUNCNAME[i - 1]}
 		# Internals are no place that somebody who reads the message could go to.
-		[[ ${source} == */* && ${source} != "${__EBD_BUILD}"/*.bash && ${FUNCNAME[i]} != __ebd_* ]] || builtin continue
+		case ${source} in
+			"${__EBD_BUILD}"/environment.* | "${__EBD_BUILD}"/user.rc) ;;
+			"${__EBD_BUILD}"/*) builtin continue ;;
+		esac
+		[[ ${source} == */* && ${FUNCNAME[i]} != __ebd_* ]] || builtin continue
 		at=${BASH_LINENO[i - 1]}
 		[[ ${name} != __ebd_helper_failed ]] || at=${__ebd_failed_line}
 		if [[ -z ${where} ]]; then
@@ -41,7 +52,6 @@ die() {
 		"${hook}" "$@" >&2 2>/dev/null
 	done
 	__ebd_notify died "${EBUILD_PHASE:-}" "${message}" "${where}" "${line}" "${func}" "${stack}"
-	__ebd_stop "${__ebd_status}"
 }
 
 # __ebd_record_failure: keeps the state of the line that failed, for who wants to look at it: the

@@ -18,10 +18,16 @@ __ebd_stop() {
 		builtin kill -KILL "${__EBD_SHELL_PID}" 2>/dev/null
 		builtin kill -KILL "${BASHPID}"
 	fi
+	if [[ ${BASHPID} != "${__EBD_SHELL_PID}" ]]; then
+		# The subshells around this one, which are of its process group, are not to go on.
+		builtin kill -s RTMIN+7 "${__EBD_SHELL_PID}"
+		builtin trap - TERM
+		builtin kill -TERM 0
+		builtin kill -KILL "${BASHPID}"
+	fi
 	# Only an interrupt takes an interactive bash out of functions, loops and traps.
 	builtin trap - INT
 	builtin kill -INT "${__EBD_SHELL_PID}"
-	builtin kill -INT "${BASHPID}"
 	while :; do :; done
 }
 
@@ -34,11 +40,17 @@ __ebd_restore_shell() {
 		FUNCNEST TIMEFORMAT TMOUT
 	IFS=$' \t\n' OPTIND=1 OPTERR=1 BASH_COMPAT=${__EBD_EAPI[bash_version]}
 	builtin trap - EXIT ERR DEBUG RETURN INT TERM QUIT USR1 USR2 PIPE ALRM
-	builtin trap '__ebd_helper_failed "${BASH_COMMAND}"' PWR
+	__ebd_trap_signals
 	builtin local option
 	for option in "${!__EBD_SHOPTS[@]}"; do
 		builtin shopt "${__EBD_SHOPTS[${option}]}" "${option}" 2>/dev/null
 	done
+}
+
+# __ebd_trap_signals: a helper has failed, or a subshell has called die.
+__ebd_trap_signals() {
+	builtin trap '__ebd_helper_failed "${BASH_COMMAND}"' PWR
+	[[ -z ${__EBD_PROMPTS} ]] || builtin trap '__ebd_stop' RTMIN+7
 }
 
 builtin eval "__ebd_$(builtin declare -f inherit)"
@@ -61,6 +73,11 @@ inherit() {
 # __ebd_ask WHAT ARGUMENT: asks the supervisor, and does what it answers. The answer is a file of its
 # own, so that whoever asks at the same time, or is interrupted before it comes, has no other's.
 __ebd_ask() {
+	# What the user traces is his own.
+	{
+		builtin local -
+		builtin set +x +u +e
+	} 2>/dev/null
 	builtin local __ebd_answer IFS=$' \t\n'
 	__EBD_ASKED=$((__EBD_ASKED + 1))
 	__ebd_answer=${BASHPID}-${__EBD_ASKED}
@@ -82,15 +99,28 @@ __ebd_go() {
 	done
 }
 
+# __ebd_only_here COMMAND: whether this is the shell itself. In a subshell, as each part of a pipe is,
+# what a command sets would be lost, and the build not know of it.
+__ebd_only_here() {
+	[[ ${BASHPID} != "${__EBD_SHELL_PID}" ]] || builtin return 0
+	builtin printf '%s: cannot be part of a pipe or a subshell, where what it sets would be lost\n' "$1" >&2
+	builtin return 1
+}
+
 # phase NAME
 phase() {
+	__ebd_only_here phase || builtin return
 	if [[ $# -ne 1 ]]; then
 		builtin printf 'phase: takes the name of a phase, such as compile; phases lists them\n' >&2
 		builtin return 2
 	fi
-	builtin local __ebd_before=${PWD} __ebd_status
+	builtin local __ebd_before=${PWD} __ebd_status __ebd_options
+	__ebd_options=$(builtin shopt -p)
+	[[ -z ${__EBD_AT_FAILURE} ]] ||
+		( __ebd_write_environment "${__EBD_BUILD}/environment.now" ) || builtin return 1
 	__ebd_ask phase "$1"
 	__ebd_status=$?
+	builtin eval "${__ebd_options}"
 	# Where one was, if that is still there; a phase that dies leaves one where it did.
 	__ebd_go "${__ebd_before}" "${S}" "${WORKDIR}"
 	builtin return "${__ebd_status}"
@@ -103,6 +133,7 @@ phases() {
 
 # reload
 reload() {
+	__ebd_only_here reload || builtin return
 	__ebd_ask reload ''
 }
 
@@ -118,6 +149,7 @@ image() {
 
 # resume [--keep | --done | --anew]
 resume() {
+	__ebd_only_here resume || builtin return
 	case $*:$# in
 		:0 | --anew:1) ;;
 		--keep:1 | --done:1)
@@ -133,11 +165,16 @@ resume() {
 
 # help [TOPIC…]
 help() {
-	if [[ $# -gt 0 ]]; then
-		builtin help "$@"
-	else
-		__ebd_ask help ''
-	fi
+	case ${1:-phase} in
+		phase | phases | reload | diff-env | image | resume) __ebd_ask help '' ;;
+		*) builtin help "$@" ;;
+	esac
+}
+
+# suspend: there is no shell that could bring this one back.
+suspend() {
+	builtin printf 'suspend: this shell cannot be suspended; exit leaves it\n' >&2
+	builtin return 1
 }
 
 # __ebd_fresh BASH SCRIPT: sources an ebuild for itself, in a new shell.
@@ -147,13 +184,18 @@ __ebd_fresh() {
 
 # __ebd_prompt: what is done before each prompt.
 __ebd_prompt() {
+	{
+		builtin local -
+		builtin set +x +u +e
+	} 2>/dev/null
 	if [[ -z ${__EBD_ENTERED_BUILD} ]]; then
 		builtin printf ' * The ebuild could not be loaded; what comes behind that place is missing here.\n' >&2
 		builtin unset -v __EBD_GLOBAL_SCOPE
 		builtin shopt -u failglob extglob
 		__ebd_enter_build
 	fi
-	[[ -z ${__EBD_WATCHED} ]] || __ebd_ask prompt ''
+	__ebd_ask prompt ''
+	builtin history -a
 	builtin local where=${PWD} use='' flag bold='' plain='' IFS=$' \t\n'
 	for flag in "${!__EBD_BEFORE_INHERIT[@]}"; do
 		builtin printf -v "${flag}" %s "${__EBD_BEFORE_INHERIT[${flag}]}"
@@ -193,7 +235,6 @@ __ebd_make_comfortable() {
 	PS1='\$ '
 	HISTFILE=${__EBD_BUILD}/history HISTSIZE=2000 HISTFILESIZE=2000 HISTCONTROL=ignoreboth
 	builtin shopt -s histappend checkwinsize cmdhist
-	builtin history -r
 	builtin complete -W "${__EBD_PHASES} ${__EBD_EAPI[phases]}" phase
 	builtin complete -W "--keep --done --anew" resume
 	builtin complete -W "" phases reload diff-env image

@@ -6,5 +6,8 @@ if [[ -e ${__EBD_BUILD}/user.rc ]]; then
 	( __ebd_write_environment "${__EBD_BUILD}/environment.plain" )
 	# shellcheck disable=SC1091
 	builtin source "${__EBD_BUILD}/user.rc"
+	if [[ -n ${__EBD_PROMPTS} && ${PROMPT_COMMAND} != __ebd_prompt ]]; then
+		PROMPT_COMMAND=(__ebd_prompt "${PROMPT_COMMAND[@]}")
+	fi
 	( __ebd_write_environment "${__EBD_BUILD}/environment.user" )
 fi

@@ -12,7 +12,7 @@ __ebd_environment_defaults
 __ebd_use_init
 __ebd_install_init
 BASH_COMPAT=${__EBD_EAPI[bash_version]}
-builtin trap '__ebd_helper_failed "${BASH_COMMAND}"' PWR
+__ebd_trap_signals
 if [[ -n ${__EBD_RESTORE} ]]; then
 	# A function of the environment may hold a pattern that is a syntax error without it.
 	builtin shopt -s extglob

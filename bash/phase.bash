@@ -69,7 +69,7 @@ __ebd_restore_shell() {
 		FUNCNEST TIMEFORMAT TMOUT REPLY MAPFILE OPTARG
 	IFS=$' \t\n' OPTIND=1 OPTERR=1 BASH_COMPAT=${__EBD_EAPI[bash_version]}
 	builtin trap - EXIT ERR DEBUG RETURN INT TERM HUP QUIT USR1 USR2 PIPE ALRM
-	builtin trap '__ebd_helper_failed "${BASH_COMMAND}"' PWR
+	__ebd_trap_signals
 	builtin local option is changed=''
 	for option in "${!__EBD_SHOPTS[@]}"; do
 		is=-u
@@ -91,6 +91,11 @@ __ebd_restore_shell() {
 	builtin hash -r
 	command exec </dev/null >>"${__EBD_LOG}" 2>&1
 	__ebd_close_descriptors
+}
+
+# __ebd_trap_signals: a helper has failed.
+__ebd_trap_signals() {
+	builtin trap '__ebd_helper_failed "${BASH_COMMAND}"' PWR
 }
 
 # __ebd_remember_limits: notes the resource limits, soft and hard, by the letters of ulimit.

@@ -14,6 +14,7 @@ pub mod helper;
 pub mod host;
 pub mod image;
 pub mod isolation;
+pub mod kept_configuration;
 pub mod kept_sources;
 pub mod log;
 pub mod origins;

@@ -1,5 +1,6 @@
 //! Small tools that every floor uses: atomic files, bzip2, locks, digests.
 
+pub mod anew;
 pub mod atomic;
 pub mod bzip2;
 pub mod causes;

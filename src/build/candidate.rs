@@ -140,6 +140,24 @@ impl Candidate {
         ] {
             entry.set(key, value.to_owned());
         }
+        Self::with_entry(session, ebuild, entry)
+    }
+
+    /// The ebuild with this metadata, whatever it says itself.
+    ///
+    /// # Errors
+    /// Its EAPI is unknown.
+    pub fn with_entry(
+        session: &Session,
+        ebuild: Ebuild,
+        entry: Entry,
+    ) -> Result<Self, CandidateError> {
+        let eapi = Eapi::parse(entry.get("EAPI").unwrap_or("0")).map_err(|source| {
+            CandidateError::Eapi {
+                path: ebuild.path.clone(),
+                source,
+            }
+        })?;
         let config = configured(session, &ebuild, &entry, eapi);
         Ok(Self {
             ebuild,

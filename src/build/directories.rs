@@ -91,6 +91,16 @@ impl Directories {
         self.root.join(".ebd")
     }
 
+    /// What the supervisor keeps of this build for itself: beside the build, where its processes may be
+    /// allowed to read but not to write.
+    #[must_use]
+    pub fn kept(&self) -> PathBuf {
+        let mut name = std::ffi::OsString::from(".");
+        name.push(self.root.file_name().unwrap_or_default());
+        name.push(".ebd");
+        self.root.with_file_name(name)
+    }
+
     /// The log of everything that the phases print.
     #[must_use]
     pub fn log(&self) -> PathBuf {
@@ -120,7 +130,7 @@ impl Directories {
         for dir in [self.work(), self.temp(), self.private()] {
             make(&dir, 0o700)?;
         }
-        for dir in [self.home(), self.build_info(), self.empty()] {
+        for dir in [self.home(), self.build_info(), self.empty(), self.kept()] {
             make(&dir, 0o755)?;
         }
         Ok(())
@@ -131,7 +141,7 @@ impl Directories {
     /// # Errors
     /// A [`DirectoryError`] that names the path.
     pub fn reopen(&self) -> Result<(), DirectoryError> {
-        for dir in [self.home(), self.build_info(), self.empty()] {
+        for dir in [self.home(), self.build_info(), self.empty(), self.kept()] {
             make(&dir, 0o755)?;
         }
         Ok(())
@@ -244,7 +254,8 @@ impl Directories {
     /// # Errors
     /// A [`DirectoryError`] that names the path.
     pub fn remove(&self) -> Result<(), DirectoryError> {
-        remove_tree(&self.root)
+        remove_tree(&self.root)?;
+        remove_tree(&self.kept())
     }
 
     /// Removes the folder of the category if nothing is in it any more. To be called when the

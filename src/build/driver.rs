@@ -23,6 +23,7 @@ use crate::processor::environment::{Environment, EnvironmentError, Filter};
 use crate::processor::frame::{Death, Message};
 use crate::processor::library::quote;
 use crate::processor::{self, Shell, ShellError};
+use crate::util::anew::write_anew;
 use crate::util::causes::causes;
 use crate::util::printable::printable;
 
@@ -99,8 +100,11 @@ const CURE: &str = "correct the ebuild, or have it say addwrite or addpredict wh
 
 /// The words that a program was started with, as a person reads them.
 fn command_line(violation: &Violation) -> Vec<String> {
-    let own = violation.command.iter().take(2);
-    match own.eq(["bash", "--noprofile"].iter()) {
+    let mut words = violation.command.iter().map(|word| word.as_encoded_bytes());
+    let bash = words
+        .next()
+        .is_some_and(|word| word == b"bash" || word.ends_with(b"/bash"));
+    match bash && words.next() == Some(b"--noprofile") {
         true => vec!["(shell code of the ebuild or an eclass)".into()],
         false => violation
             .command
@@ -285,6 +289,9 @@ impl Driver {
                 ),
             });
         }
+        if result.is_err() && settled.is_ok() {
+            self.count_passed()?;
+        }
         self.shell.kill_leftovers();
         let refused = self.tell_violations(phase);
         result?;
@@ -305,6 +312,19 @@ impl Driver {
             self.passed.push(phase.to_owned());
         }
         Ok(())
+    }
+
+    /// Counts the phases that did nothing as finished, although no other comes behind them.
+    fn count_passed(&mut self) -> Result<(), PhaseError> {
+        if self.passed.is_empty() {
+            return Ok(());
+        }
+        for passed in self.passed.drain(..) {
+            if !self.progress.has(&passed) {
+                self.progress.finished.push(passed);
+            }
+        }
+        Ok(self.progress.store(&self.site.private)?)
     }
 
     /// Says what the shell, and all that it started, may do from now on; `token` is the word by which
@@ -566,7 +586,6 @@ pub fn write_environment(path: &Path, environment: &Environment) -> Result<(), P
         move |source| PhaseError::File { path, source }
     };
     let beside = path.with_extension("new");
-    let _ = std::fs::remove_file(&beside);
-    std::fs::write(&beside, environment.to_bash()).map_err(failed(&beside))?;
+    write_anew(&beside, &environment.to_bash(), 0o644).map_err(failed(&beside))?;
     std::fs::rename(&beside, path).map_err(failed(path))
 }

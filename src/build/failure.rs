@@ -10,12 +10,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use super::directories::Directories;
 use crate::pms::phase::Phase;
+use crate::util::anew::write_anew;
 
-/// The file that the supervisor writes into the build's private directory.
+/// The file that the supervisor keeps.
 const RECORD: &str = "failure.json";
 
-/// The file that the failing shell writes there: NUL-terminated the phase's function, the folder,
+/// The file that the failing shell writes into the build's private directory: NUL-terminated the phase's function, the folder,
 /// the umask, and limits as LETTER=VALUE.
 const POINT: &str = "failure";
 
@@ -34,6 +36,10 @@ pub struct Origin {
     pub config_root: Option<PathBuf>,
     /// ROOT, if it was named.
     pub root: Option<PathBuf>,
+    /// PKGDIR, if it was named.
+    pub pkgdir: Option<PathBuf>,
+    /// DISTDIR, if it was named.
+    pub distdir: Option<PathBuf>,
 }
 
 /// Why and where a build failed.
@@ -56,22 +62,23 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// Keeps it in a build's private directory. That it cannot be kept is no failure of its own: the
-    /// one that is told already says more.
-    pub fn store(&self, private: &Path) {
-        let beside = private.join(format!("{RECORD}.new"));
-        let written = serde_json::to_vec(self)
+    /// Keeps it with what the supervisor keeps of the build. That it cannot be kept is no failure of its
+    /// own: the one that is told already says more.
+    pub fn store(&self, directories: &Directories) {
+        let path = directories.kept().join(RECORD);
+        let _ = serde_json::to_vec(self)
             .map_err(std::io::Error::from)
-            .and_then(|text| fs::write(&beside, text));
-        if written.is_ok() {
-            let _ = fs::rename(&beside, private.join(RECORD));
-        }
+            .and_then(|text| write_anew(&path, &text, 0o644));
     }
 
-    /// The failure of the build with this private directory; none if it did not fail in a phase.
+    /// The failure of the build; none if it did not fail in a phase.
     #[must_use]
-    pub fn load(private: &Path) -> Option<Self> {
-        let failure: Self = serde_json::from_slice(&fs::read(private.join(RECORD)).ok()?).ok()?;
+    pub fn load(directories: &Directories) -> Option<Self> {
+        Self::read(&directories.kept().join(RECORD))
+    }
+
+    fn read(path: &Path) -> Option<Self> {
+        let failure: Self = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
         Phase::from_name(&failure.phase)?;
         Some(failure)
     }
@@ -83,8 +90,10 @@ impl Failure {
     }
 
     /// Forgets what an earlier failure left.
-    pub fn forget(private: &Path) {
-        for name in [RECORD, POINT, ENVIRONMENT] {
+    pub fn forget(directories: &Directories) {
+        let private = directories.private();
+        let _ = fs::remove_file(directories.kept().join(RECORD));
+        for name in [POINT, ENVIRONMENT] {
             let _ = fs::remove_file(private.join(name));
         }
     }
@@ -98,7 +107,7 @@ impl Failure {
         };
         folders(tmpdir.join("portage"))
             .flat_map(folders)
-            .filter_map(|root| Self::load(&root.join(".ebd")))
+            .filter_map(|folder| Self::read(&folder.join(RECORD)))
             .filter(|failure| wanted(failure))
             .max_by_key(|failure| failure.time)
     }

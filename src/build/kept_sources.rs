@@ -6,28 +6,30 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::candidate::Candidate;
+use super::directories::Directories;
 use super::runtime::RuntimeError;
+use crate::metadata::Entry;
 
-/// The copies in a build's private directory.
+/// The copies, with what the supervisor keeps of a build.
 #[derive(Debug, Clone)]
 pub struct KeptSources {
     folder: PathBuf,
 }
 
 impl KeptSources {
-    /// Those of the build with this private directory. Nothing is made.
+    /// Those of the build. Nothing is made.
     #[must_use]
-    pub fn of(private: &Path) -> Self {
+    pub fn of(directories: &Directories) -> Self {
         Self {
-            folder: private.join("sources"),
+            folder: directories.kept().join("sources"),
         }
     }
 
     /// Those that a shell in the build has read since.
     #[must_use]
-    pub fn of_shell(private: &Path) -> Self {
+    pub fn of_shell(directories: &Directories) -> Self {
         Self {
-            folder: private.join("sources.shell"),
+            folder: directories.kept().join("sources.shell"),
         }
     }
 
@@ -41,6 +43,16 @@ impl KeptSources {
     #[must_use]
     pub fn eclasses(&self) -> PathBuf {
         self.folder.join("eclass")
+    }
+
+    fn metadata(&self) -> PathBuf {
+        self.folder.join("metadata")
+    }
+
+    /// The metadata that the ebuild had.
+    #[must_use]
+    pub fn entry(&self) -> Option<Entry> {
+        Entry::parse(&fs::read_to_string(self.metadata()).ok()?).ok()
     }
 
     /// Copies the ebuild of `candidate` and its eclasses, found in `eclass_dirs`, in the place of
@@ -63,6 +75,8 @@ impl KeptSources {
         fs::create_dir_all(&eclasses).map_err(failed(&eclasses))?;
         let ebuild = self.ebuild();
         fs::copy(&candidate.ebuild.path, &ebuild).map_err(failed(&ebuild))?;
+        let metadata = self.metadata();
+        fs::write(&metadata, candidate.entry.to_md5_dict()).map_err(failed(&metadata))?;
         for file in eclasses_of(candidate, eclass_dirs) {
             if let Some(name) = file.file_name() {
                 let copy = eclasses.join(name);

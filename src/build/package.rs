@@ -20,6 +20,7 @@ use super::directories::Directories;
 use super::event::Event;
 use super::failure::{Failure, Origin};
 use super::fetching;
+use super::kept_configuration;
 use super::kept_sources::KeptSources;
 use super::log::Follower;
 use super::session::Session;
@@ -189,7 +190,7 @@ impl<'a> Build<'a> {
                 time: Failure::now(),
                 origin: self.settings.origin.clone(),
             };
-            failure.store(&self.directories.private());
+            failure.store(&self.directories);
         }
         self.session.events.tell(Event::Failed {
             package: self.package.clone(),
@@ -235,7 +236,8 @@ impl<'a> Build<'a> {
         let private = self.directories.private();
         Progress::forget(&private)?;
         self.directories.create_afresh()?;
-        KeptSources::of(&private).keep(self.candidate, &prepared.eclass_dirs)?;
+        KeptSources::of(&self.directories).keep(self.candidate, &prepared.eclass_dirs)?;
+        kept_configuration::keep(&self.directories, self.candidate)?;
         let progress = Progress {
             input,
             finished: Vec::new(),

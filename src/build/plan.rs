@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 
 use super::candidate::{Candidate, CandidateError};
+use super::directories::Directories;
+use super::kept_sources::KeptSources;
 use super::session::Session;
 use crate::pms::atom::{Atom, AtomError, PackageFacts};
 use crate::pms::dependency::{DepSpec, DependencyError};
@@ -200,6 +202,15 @@ pub async fn choose_to_visit(
     let Some(ebuild) = named.next_back() else {
         return Err(error.into());
     };
+    let directories = Directories::new(
+        &session.config.tmpdir(),
+        ebuild.cpv.category(),
+        ebuild.cpv.pf(),
+    );
+    // A build that began with another text of it goes by that one's metadata.
+    if let Some(entry) = KeptSources::of(&directories).entry() {
+        return Ok((Candidate::with_entry(session, ebuild, entry)?, None));
+    }
     let candidate = Candidate::unsourced(session, ebuild)?;
     let bash = session.bash_version().await?;
     match candidate.eapi.build_support(bash) {

@@ -13,6 +13,7 @@ use super::helper;
 use super::variables::Variables;
 use crate::pms::eapi::Eapi;
 use crate::processor::frame::encode_helper_failed;
+use crate::util::anew::write_anew;
 
 /// The variable by which helpers find the private directory.
 pub const BUILD_VARIABLE: &str = "__EBD_BUILD";
@@ -107,17 +108,10 @@ pub fn write_initial(private: &Path, variables: &Variables) -> Result<(), Runtim
 /// # Errors
 /// A [`RuntimeError`] that names the file.
 pub fn write(path: &Path, content: &[u8]) -> Result<(), RuntimeError> {
-    // Made anew: what the build may have put in its place is not followed.
-    let _ = fs::remove_file(path);
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true).mode(0o600);
-    options
-        .open(path)
-        .and_then(|mut file| file.write_all(content))
-        .map_err(|source| RuntimeError {
-            path: path.to_owned(),
-            source,
-        })
+    write_anew(path, content, 0o600).map_err(|source| RuntimeError {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// In the process of a failed helper: has the build end.

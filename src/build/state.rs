@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::util::anew::write_anew;
+
 /// The file's name in the build's private directory.
 const FILE: &str = "progress.json";
 
@@ -28,6 +30,8 @@ const SESSION: &[&str] = &[
     "NO_COLOR",
     "OLDPWD",
     "PAGER",
+    "PS1",
+    "PS2",
     "PWD",
     "SESSION_MANAGER",
     "SHELL",
@@ -41,14 +45,34 @@ const SESSION: &[&str] = &[
     "WAYLAND_DISPLAY",
     "WINDOW",
     "WINDOWID",
+    "WINDOWPATH",
     "XAUTHORITY",
     "_",
 ];
 
 /// What the names of further such variables begin with.
 const SESSION_PREFIXES: &[&str] = &[
-    "DBUS_", "EBD_", "GNOME_", "GPG_", "HIST", "KDE_", "KONSOLE_", "SSH_", "SUDO_", "TERM_",
-    "TMUX", "XDG_",
+    "ALACRITTY_",
+    "DBUS_",
+    "DIRENV_",
+    "EBD_",
+    "GNOME_",
+    "GPG_",
+    "HIST",
+    "ITERM_",
+    "KDE_",
+    "KITTY_",
+    "KONSOLE_",
+    "LC_TERMINAL",
+    "PROMPT_",
+    "SSH_",
+    "SUDO_",
+    "TERM_",
+    "TMUX",
+    "VSCODE_",
+    "WEZTERM_",
+    "WT_",
+    "XDG_",
 ];
 
 /// Settings of what is done before and behind the phases: who has no room left in PKGDIR names
@@ -171,7 +195,7 @@ impl Progress {
         let text = serde_json::to_vec(self).map_err(|e| failed(e.into()))?;
         // No sync: after a crash of the machine a build starts anew, after one of ours it does not.
         let beside = private.join(format!("{FILE}.new"));
-        fs::write(&beside, text).map_err(failed)?;
+        write_anew(&beside, &text, 0o644).map_err(failed)?;
         fs::rename(&beside, &path).map_err(failed)
     }
 

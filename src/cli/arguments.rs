@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::build::package;
@@ -161,15 +161,16 @@ const SHELL_EXAMPLES: &str = "Examples:
 
 In the shell: phase NAME, phases, reload, diff-env, image, resume, help.
 
-Exit status: that of the shell's last command; after resume 0 if the package was
-built, 1 if not; 1 if there could be no shell, 2 wrong usage.";
+Exit status: that of the shell's last command, or 1 if that is 0 but the sandbox
+refused something to commands of -c or a script; after resume 0 if the package
+was built, 1 if not; 1 if there could be no shell, 2 wrong usage.";
 
 /// Work inside a build.
 ///
 /// An interactive bash that is the build: the ebuild and its eclasses loaded, every function and helper
 /// of its EAPI callable, the variables set, with the user, network and sandbox of the phase. Nothing
 /// that is done there changes what the build has kept, but for files, unless it is told to.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(after_help = SHELL_EXAMPLES)]
 pub(super) struct Shell {
     /// The package: a name, category/name, or an atom such as '=app-misc/foo-1.2'
@@ -230,11 +231,15 @@ pub(super) struct Shell {
     pub(super) display: Display,
 }
 
-/// Reads the name of a phase, or of its function.
+/// Reads the name of a phase, or of its function; those of builds are shown.
 fn any_phase() -> impl TypedValueParser<Value = Phase> {
-    let names = Phase::ALL
-        .iter()
-        .flat_map(|phase| [phase.name(), phase.function()]);
+    let shown = |phase: &Phase| *phase == Phase::Pretend || package::PHASES.contains(phase);
+    let names = Phase::ALL.iter().flat_map(move |phase| {
+        [
+            PossibleValue::new(phase.name()).hide(!shown(phase)),
+            PossibleValue::new(phase.function()).hide(!shown(phase)),
+        ]
+    });
     PossibleValuesParser::new(names).try_map(|name| {
         Phase::from_name(&name)
             .or_else(|| Phase::from_function(&name))

@@ -36,16 +36,21 @@ pub(super) fn main(arguments: arguments::Build) -> Exit {
         complain(&display, &[format!("cannot start: {error}")]);
         Exit::Failed
     });
+    tell_end(&display, done);
+    done
+}
+
+/// Tells that a signal has ended the work, and what can be done then.
+pub(super) fn tell_end(display: &Display, done: Exit) {
     if let Exit::Signal(number) = done {
         let signal = Signal::try_from(i32::from(number)).map_or("a signal", Signal::as_str);
         complain(
-            &display,
+            display,
             &[format!(
                 "ended by {signal}; builds that were at work can be taken up with --resume"
             )],
         );
     }
-    done
 }
 
 /// An error of this subcommand before there are events.
@@ -124,7 +129,7 @@ async fn execute(
         phase_limit: arguments.phase_timeout.map(Duration::from_secs),
         format,
         bash: bash_path,
-        origin: origin(&arguments.places),
+        origin: origin(&arguments.places, &arguments.stores),
         on_failure: arguments.shell_on_failure.then(|| Visit {
             wish: Wish::Failed,
             fresh: false,
@@ -132,6 +137,7 @@ async fn execute(
             rcfile: None,
             history: shell::history(),
             broken: None,
+            resumable: true,
         }),
     };
     let all = run::build(
@@ -146,11 +152,13 @@ async fn execute(
 }
 
 /// How builds were called, to find their ebuilds again.
-pub(super) fn origin(places: &Places) -> Origin {
+pub(super) fn origin(places: &Places, stores: &Stores) -> Origin {
     Origin {
         repos: places.repos.iter().map(|path| absolute(path)).collect(),
         config_root: places.config_root.as_deref().map(absolute),
         root: places.root.as_deref().map(absolute),
+        pkgdir: stores.pkgdir.as_deref().map(absolute),
+        distdir: stores.distdir.as_deref().map(absolute),
     }
 }
 

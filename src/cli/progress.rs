@@ -278,7 +278,9 @@ impl Progress {
             .as_deref()
             .is_some_and(|name| crate::pms::phase::Phase::from_name(name).is_some());
         if *resumable && in_phase {
-            text.push_str("\n  to look at it: ebd shell --failed");
+            text.push_str(
+                "\n  to look at it: ebd shell --failed (with the same --tmpdir, if there was one)",
+            );
         }
         if *resumable {
             text.push_str(&format!(

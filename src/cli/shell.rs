@@ -11,20 +11,31 @@ use super::{signals, terminal};
 use crate::binpkg::pkgdir::Format;
 use crate::build::candidate::Candidate;
 use crate::build::console::Console;
+use crate::build::directories::Directories;
 use crate::build::event::{Event, Events};
 use crate::build::failure;
 use crate::build::package::{Left, Manner, Outcome, Settings, Until, Visit, Wish, visit};
 use crate::build::plan;
 use crate::build::session::Session;
 use crate::pms::phase::Phase;
+use crate::util::causes::causes;
 
 /// Runs `ebd shell`.
 pub(super) fn main(arguments: arguments::Shell) -> Exit {
     let display = arguments.display.clone();
-    signals::guard(work(arguments)).unwrap_or_else(|error| {
+    if display.json {
+        complain(
+            &display,
+            &["--json: what a shell prints is what its commands print; ebd env has --json".into()],
+        );
+        return Exit::Usage;
+    }
+    let done = signals::guard(work(arguments)).unwrap_or_else(|error| {
         complain(&display, &[format!("cannot start: {error}")]);
         Exit::Failed
-    })
+    });
+    build::tell_end(&display, done);
+    done
 }
 
 async fn work(arguments: arguments::Shell) -> Exit {
@@ -45,17 +56,6 @@ async fn execute(
     events: Events,
     console: Console,
 ) -> Result<Exit, Failure> {
-    let settings = Settings {
-        resume: false,
-        until: Until::Package,
-        keep: arguments.keep,
-        verbose: arguments.display.verbose,
-        phase_limit: None,
-        format: Format::Xpak,
-        bash: build::processors(&arguments.places)?.bash_path(),
-        origin: build::origin(&arguments.places),
-        on_failure: None,
-    };
     let wanted = Visit {
         wish: wish(&arguments),
         fresh: arguments.fresh,
@@ -63,14 +63,15 @@ async fn execute(
         rcfile: arguments.rcfile.as_deref().map(absolute),
         history: history(),
         broken: None,
+        resumable: !arguments.no_package,
     };
     if arguments.no_package {
-        return nowhere(&arguments, events, settings, wanted).await;
+        return nowhere(&arguments, events, wanted).await;
     }
-    let mut places = arguments.places.clone();
+    let mut arguments = arguments;
     let mut text = arguments.atom.clone();
     if arguments.failed {
-        let tmpdir = session_for(&arguments, &places, deaf())?.config.tmpdir();
+        let tmpdir = session_for(&arguments, deaf())?.config.tmpdir();
         let failed = failure::Failure::last(&tmpdir, |failure| {
             text.as_deref().is_none_or(|text| names(text, failure))
         });
@@ -78,41 +79,60 @@ async fn execute(
             Some(failure) => {
                 text = Some(format!("={}::{}", failure.package, failure.repository));
                 // As it was called, where that is not said anew.
-                let origin = &failure.origin;
+                let (origin, places) = (failure.origin, &mut arguments.places);
                 if places.repos.is_empty() {
-                    places.repos.clone_from(&origin.repos);
+                    places.repos = origin.repos;
                 }
-                places.config_root = places.config_root.or_else(|| origin.config_root.clone());
-                places.root = places.root.or_else(|| origin.root.clone());
+                let stores = &mut arguments.stores;
+                for (own, then) in [
+                    (&mut places.config_root, origin.config_root),
+                    (&mut places.root, origin.root),
+                    (&mut stores.pkgdir, origin.pkgdir),
+                    (&mut stores.distdir, origin.distdir),
+                ] {
+                    *own = own.take().or(then);
+                }
             }
             None if text.is_none() => {
                 return Err(Failure(vec![format!(
-                    "{}: no build failed there in a phase",
+                    "{}: no build failed there in a phase; if it was built with --tmpdir, say that again",
                     tmpdir.join("portage").display()
                 )]));
             }
             None => {}
         }
     }
-    let session = session_for(&arguments, &places, events)?;
+    let session = session_for(&arguments, events)?;
+    let settings = settings(&arguments)?;
     let text = text.unwrap_or_default();
     let (candidate, broken) = plan::choose_to_visit(&session, &text).await?;
     enter(&session, &candidate, &settings, &Visit { broken, ..wanted }).await
 }
 
-/// What builds share, of these places.
-fn session_for(
-    arguments: &arguments::Shell,
-    places: &arguments::Places,
-    events: Events,
-) -> Result<Session, Failure> {
+/// What builds share.
+fn session_for(arguments: &arguments::Shell, events: Events) -> Result<Session, Failure> {
     build::session(
-        places,
+        &arguments.places,
         &arguments.stores,
-        build::processors(places)?,
+        build::processors(&arguments.places)?,
         events,
         &arguments.degrade,
     )
+}
+
+/// How the build goes on, if it is resumed.
+fn settings(arguments: &arguments::Shell) -> std::io::Result<Settings> {
+    Ok(Settings {
+        resume: false,
+        until: Until::Package,
+        keep: arguments.keep,
+        verbose: arguments.display.verbose,
+        phase_limit: None,
+        format: Format::Xpak,
+        bash: build::processors(&arguments.places)?.bash_path(),
+        origin: build::origin(&arguments.places, &arguments.stores),
+        on_failure: None,
+    })
 }
 
 /// Events that nobody hears, where the same will be told again.
@@ -230,10 +250,9 @@ impl Nowhere {
 async fn nowhere(
     arguments: &arguments::Shell,
     events: Events,
-    settings: Settings,
     wanted: Visit,
 ) -> Result<Exit, Failure> {
-    let others = session_for(arguments, &arguments.places, deaf())?;
+    let others = session_for(arguments, deaf())?;
     let masters: Vec<&str> = others
         .config
         .repositories()
@@ -241,19 +260,17 @@ async fn nowhere(
         .map(|it| it.name())
         .collect();
     let nowhere = Nowhere::make(&masters)?;
-    let mut places = arguments.places.clone();
-    places.repos.push(nowhere.path().to_owned());
-    let session = session_for(arguments, &places, events)?;
+    let mut arguments = arguments.clone();
+    arguments.places.repos.push(nowhere.path().to_owned());
+    let session = session_for(&arguments, events)?;
+    let settings = settings(&arguments)?;
     let ebuilds = session.config.repositories().ebuilds(NO_PACKAGE)?;
     let Some(ebuild) = ebuilds.into_iter().next() else {
         return Err(Failure(vec![format!("{NO_PACKAGE}: was not made")]));
     };
     let candidate = Candidate::unsourced(&session, ebuild)?;
-    let directory = session
-        .config
-        .tmpdir()
-        .join("portage")
-        .join(candidate.ebuild.cpv.to_string());
+    let cpv = &candidate.ebuild.cpv;
+    let directories = Directories::new(&session.config.tmpdir(), cpv.category(), cpv.pf());
     let phase = match wanted.wish {
         Wish::Before(phase) | Wish::After(phase) => phase,
         _ => Phase::Unpack,
@@ -265,16 +282,12 @@ async fn nowhere(
         ..wanted
     };
     let exit = enter(&session, &candidate, &settings, &wanted).await;
-    if let Err(error) = std::fs::remove_dir_all(&directory)
-        && error.kind() != std::io::ErrorKind::NotFound
-    {
+    if let Err(error) = directories.remove() {
         session.events.tell(Event::Notice {
-            text: format!("{}: cannot be removed: {error}", directory.display()),
+            text: causes(&error).join(": "),
         });
     }
-    if let Some(category) = directory.parent() {
-        let _ = std::fs::remove_dir(category);
-    }
+    directories.remove_category();
     exit
 }
 

@@ -52,11 +52,14 @@ pub(super) async fn lend(
         wake,
         lease,
         mut ended,
+        mut given_up,
     } = begun;
     if reply.send(Ok(lease)).is_ok() {
         loop {
             tokio::select! {
                 _ = &mut ended => break,
+                // There is nobody to read or write any more, which the shell is told by a hang-up.
+                _ = &mut given_up => break,
                 _ = resized.recv() => {
                     let _ = pty.resize_like(io::stdin());
                 }
@@ -66,6 +69,7 @@ pub(super) async fn lend(
     // With the last of the program's side the relay reads to the end.
     drop(program_side);
     drop(wake);
+    drop(pty);
     let _ = tokio::task::spawn_blocking(move || relay.join()).await;
     drop(raw);
 }
@@ -79,6 +83,7 @@ struct Begun {
     wake: io::PipeWriter,
     lease: Lease,
     ended: oneshot::Receiver<()>,
+    given_up: oneshot::Receiver<()>,
 }
 
 fn begin(identity: Option<&Identity>, color: bool) -> io::Result<Begun> {
@@ -98,8 +103,10 @@ fn begin(identity: Option<&Identity>, color: bool) -> io::Result<Begun> {
     let (awaited, wake) = io::pipe()?;
     let side = pty.file()?;
     let raw = Raw::enter()?;
+    let (gives_up, given_up) = oneshot::channel();
     let relay = std::thread::spawn(move || {
         let _ = relay(side, awaited);
+        let _ = gives_up.send(());
     });
     let (lease, ended) = Lease::new(pty.path().to_owned(), color);
     Ok(Begun {
@@ -110,6 +117,7 @@ fn begin(identity: Option<&Identity>, color: bool) -> io::Result<Begun> {
         wake,
         lease,
         ended,
+        given_up,
     })
 }
 
@@ -139,9 +147,9 @@ fn relay(mut pty: File, until: PipeReader) -> io::Result<()> {
             match pty.read(&mut buffer) {
                 Ok(0) => return Ok(()),
                 Ok(read) => {
-                    let mut out = io::stdout().lock();
+                    // Standard output may be a file, for the path of the package.
+                    let mut out = io::stderr().lock();
                     out.write_all(buffer.get(..read).unwrap_or_default())?;
-                    out.flush()?;
                     continue;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

@@ -4,6 +4,7 @@ mod commands;
 mod failed;
 mod prompt;
 mod refused;
+mod state;
 
 use std::fs;
 use std::process::Stdio;

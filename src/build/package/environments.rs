@@ -140,7 +140,7 @@ pub async fn environment(
         let not_failed = || EnvironmentsError::NotFailed {
             directory: build.directories.root.clone(),
         };
-        let failure = Failure::load(&private).ok_or_else(not_failed)?;
+        let failure = Failure::load(&build.directories).ok_or_else(not_failed)?;
         let point = Point::read(&private, failure.phase());
         let raw = point.and_then(|point| point.environment);
         let environment = read_environment(&raw.ok_or_else(not_failed)?, &failure.phase);
@@ -168,7 +168,7 @@ impl Build<'_> {
         let prepared = self.prepare()?;
         let places = self.places(&prepared);
         let sources = self.sources(&prepared, &places)?;
-        let kept = KeptSources::of(&self.directories.private());
+        let kept = KeptSources::of(&self.directories);
         let own = &self.candidate.ebuild.path;
         let (ebuild, eclass_dirs) = match kept.exist() {
             true => (kept.ebuild(), vec![kept.eclasses()]),

@@ -15,6 +15,7 @@ use crate::build::variables::{Sources, Variables};
 use crate::pms::phase::Phase;
 use crate::processor::library::{self, quote};
 use crate::processor::{Shell, ShellSetup};
+use crate::util::anew::write_anew;
 use crate::util::tail::last_lines;
 use crate::util::token;
 
@@ -221,7 +222,7 @@ impl Build<'_> {
                 inside = next;
             }
             let driver = place.as_mut().ok_or(BuildError::Interrupted("phases"))?;
-            self.before(phase)?;
+            self.before(phase, prepared)?;
             self.write_phase(prepared, sources, token, phase)?;
             self.hand_over(phase, prepared)?;
             driver.confine(prepared.isolation.policy(phase), token);
@@ -236,7 +237,7 @@ impl Build<'_> {
             }
             let text = self.phase_text(phase);
             // The last one's environment is the package's, or for whoever looks at the build.
-            let checkpoint = Some(phase) == last || self.leaves_something(phase, prepared);
+            let checkpoint = Some(phase) == last || self.matters(phase, prepared);
             self.run_phase(driver, phase, &text, checkpoint).await?;
         }
         match place {
@@ -282,12 +283,16 @@ impl Build<'_> {
     }
 
     /// What is done for a phase before it begins.
-    pub(super) fn before(&self, phase: Phase) -> Result<(), BuildError> {
+    pub(super) fn before(&self, phase: Phase, prepared: &Prepared) -> Result<(), BuildError> {
         match phase {
-            Phase::Unpack => self.directories.empty_work()?,
-            Phase::Prepare => {
+            // One that does nothing leaves what is there to those who put it there.
+            Phase::Unpack if self.matters(phase, prepared) => {
+                self.directories.empty_work()?;
+                self.forget_patches();
+            }
+            Phase::Prepare if self.matters(phase, prepared) => {
                 let path = self.prepare_mark();
-                std::fs::write(&path, "").map_err(|source| DirectoryError {
+                write_anew(&path, b"", 0o644).map_err(|source| DirectoryError {
                     path,
                     what: "cannot be written",
                     source,
@@ -297,6 +302,22 @@ impl Build<'_> {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Forgets that the sources were patched, or begun to be, as these are not the same any more.
+    pub(super) fn forget_patches(&self) {
+        let mark = self
+            .directories
+            .temp()
+            .join(".portage_user_patches_applied");
+        let _ = std::fs::remove_file(mark);
+        let _ = std::fs::remove_file(self.prepare_mark());
+    }
+
+    /// Whether the phase may do anything: as the ebuild or a default has it, or what the user hooks
+    /// onto it.
+    pub(super) fn matters(&self, phase: Phase, prepared: &Prepared) -> bool {
+        self.leaves_something(phase, prepared) || !self.candidate.config.bashrcs.is_empty()
     }
 
     /// Whether the ebuild, or a default, may have done anything in the phase, so that taking up the
@@ -374,14 +395,20 @@ impl Build<'_> {
         text.extend_from_slice(format!("__ebd_phase {name} {function}\n").as_bytes());
         if phase == Phase::Install {
             // Before the phase counts as finished, since they are no part of its environment.
-            text.extend_from_slice(b"__ebd_write_variables ");
-            text.extend(quote(self.variables_file().as_os_str().as_encoded_bytes()));
-            for name in wanted_variables() {
-                text.push(b' ');
-                text.extend_from_slice(name.as_bytes());
-            }
-            text.extend_from_slice(b" \"${!QA_@}\"\n");
+            text.extend(self.variables_text());
         }
+        text
+    }
+
+    /// The command that writes down what packaging wants to know of the shell's variables.
+    pub(super) fn variables_text(&self) -> Vec<u8> {
+        let mut text = b"__ebd_write_variables ".to_vec();
+        text.extend(quote(self.variables_file().as_os_str().as_encoded_bytes()));
+        for name in wanted_variables() {
+            text.push(b' ');
+            text.extend_from_slice(name.as_bytes());
+        }
+        text.extend_from_slice(b" \"${!QA_@}\"\n");
         text
     }
 

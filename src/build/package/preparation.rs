@@ -15,8 +15,9 @@ use crate::build::event::Event;
 use crate::build::failure::Failure;
 use crate::build::fetching::{Distfiles, FetchingError};
 use crate::build::isolation::Isolation;
+use crate::build::kept_configuration;
 use crate::build::runtime;
-use crate::build::state::{self, Progress};
+use crate::build::state::{self, Progress, StateError};
 use crate::build::variables::Sources;
 use crate::pms::atom::PackageFacts;
 use crate::pms::dependency::DepSpec;
@@ -243,7 +244,12 @@ impl Build<'_> {
     /// The progress of the build that is to be taken up, with the directories as it needs them.
     pub(super) fn take_up(&self, input: &str) -> Result<Progress, BuildError> {
         let private = self.directories.private();
-        let mut progress = Progress::load(&private, input)?;
+        let mut progress = Progress::load(&private, input).inspect_err(|error| {
+            let changed = kept_configuration::changed(&self.directories, self.candidate);
+            if matches!(error, StateError::OtherInput { .. }) && !changed.is_empty() {
+                self.notice(&format!("not as it was: {}", changed.join(", ")));
+            }
+        })?;
         self.directories.reopen()?;
         // A phase that changes the sources in place cannot be run twice on them: if it has begun
         // but not ended, unpacking is where to begin.
@@ -253,15 +259,11 @@ impl Build<'_> {
                 .finished
                 .retain(|phase| phase != Phase::Unpack.name());
             self.directories.empty_work()?;
-            let mark = self
-                .directories
-                .temp()
-                .join(".portage_user_patches_applied");
-            let _ = std::fs::remove_file(mark);
-            let _ = std::fs::remove_file(begun);
+            self.forget_patches();
+            self.notice("src_prepare was begun but not finished: the sources are unpacked anew");
         }
         let _ = std::fs::remove_file(private.join("helper-failed"));
-        Failure::forget(&private);
+        Failure::forget(&self.directories);
         Ok(progress)
     }
 

@@ -16,6 +16,7 @@ use crate::build::candidate::Candidate;
 use crate::build::console::{Console, Greeting, Standing};
 use crate::build::event::Event;
 use crate::build::failure::{Failure, Point};
+use crate::build::kept_configuration;
 use crate::build::session::Session;
 use crate::build::state::{Progress, StateError};
 use crate::pms::phase::Phase;
@@ -63,6 +64,8 @@ pub struct Visit {
     pub history: Option<PathBuf>,
     /// Why the candidate's metadata is not the ebuild's, if it is not.
     pub broken: Option<String>,
+    /// Whether the build can be gone on with.
+    pub resumable: bool,
 }
 
 /// How a visit came to its end.
@@ -102,6 +105,12 @@ pub enum VisitError {
     /// The build there is of something else.
     #[error("{}: the build there was started with another ebuild, eclass, USE or configuration; without --phase the shell comes into it as it stands, with --fresh into a new one, and that one is lost", directory.display())]
     OtherInput {
+        /// The build's directory.
+        directory: PathBuf,
+    },
+    /// The sources are patched halfway.
+    #[error("{}: src_prepare was begun there but not finished, and its sources would be unpacked anew; without --phase the shell comes into the build as it stands, with --fresh into a new one, and that one is lost", directory.display())]
+    Halfway {
         /// The build's directory.
         directory: PathBuf,
     },
@@ -181,6 +190,7 @@ pub async fn visit(
     let mut candidate = candidate.clone();
     let mut visit = visit.clone();
     let mut wish = visit.wish;
+    let mut failed = None;
     loop {
         let way = Settings {
             until: match wish {
@@ -194,7 +204,13 @@ pub async fn visit(
             .receive(&visit, wish)
             .await?;
         let changed = match end {
-            End::Ended(status) => return Ok(Left::Ended(status)),
+            End::Ended(status) => {
+                // Who leaves after the build has failed once more has no package.
+                return Ok(match failed {
+                    Some(outcome) if status == 0 => Left::Resumed(outcome),
+                    _ => Left::Ended(status),
+                });
+            }
             End::Resume(changed) => changed,
         };
         if let Some(changed) = changed {
@@ -207,7 +223,10 @@ pub async fn visit(
         };
         let outcome = attempt(session, &candidate, &settings).await;
         match (&outcome, &visit.manner) {
-            (Outcome::Failed(true), Manner::Terminal(_)) => wish = Wish::Failed,
+            (Outcome::Failed(true), Manner::Terminal(_)) => {
+                wish = Wish::Failed;
+                failed = Some(outcome);
+            }
             _ => return Ok(Left::Resumed(outcome)),
         }
     }
@@ -296,7 +315,7 @@ impl Build<'_> {
         let not_failed = || VisitError::NotFailed {
             directory: self.directories.root.clone(),
         };
-        let failure = Failure::load(&private).ok_or_else(not_failed)?;
+        let failure = Failure::load(&self.directories).ok_or_else(not_failed)?;
         let progress = Progress::read(&private)?;
         let phase = failure.phase();
         let reason = failure.causes.last().map_or("", String::as_str);
@@ -305,7 +324,7 @@ impl Build<'_> {
             .map_or_else(String::new, |it| format!(", at {it}"));
         notes.push(format!("{} failed: {reason}{place}", phase.function()));
         if progress.input != input {
-            notes.push(CHANGED.into());
+            notes.push(self.changed());
         }
         let point = Point::read(&private, phase);
         if point.is_none() {
@@ -341,7 +360,7 @@ impl Build<'_> {
         };
         if let (Wish::AsItStands, Some(progress)) = (wish, &there) {
             if progress.input != input {
-                notes.push(CHANGED.into());
+                notes.push(self.changed());
             }
             let next = self.next(prepared, progress);
             return Ok(Place {
@@ -367,6 +386,10 @@ impl Build<'_> {
                     let directory = directory();
                     return Err(VisitError::Passed { directory, phase }.into());
                 }
+                if self.is_halfway(&progress) {
+                    let directory = directory();
+                    return Err(VisitError::Halfway { directory }.into());
+                }
                 self.take_up(&input)?
             }
         };
@@ -380,8 +403,7 @@ impl Build<'_> {
             ));
         }
         let wanted = self.wanted(prepared, &progress);
-        let hooked = !self.candidate.config.bashrcs.is_empty();
-        let matters = |phase: &Phase| hooked || self.leaves_something(*phase, prepared);
+        let matters = |phase: &Phase| self.matters(*phase, prepared);
         if visit.broken.is_none() && wanted.iter().any(matters) {
             self.go(prepared, progress).await?;
         }
@@ -408,7 +430,20 @@ impl Build<'_> {
         })
     }
 
-    fn notice(&self, text: &str) {
+    /// Whether the sources may be patched halfway.
+    fn is_halfway(&self, progress: &Progress) -> bool {
+        self.prepare_mark().exists() && !progress.has(Phase::Prepare.name())
+    }
+
+    /// What is to be said of a build that began with other input.
+    fn changed(&self) -> String {
+        match kept_configuration::changed(&self.directories, self.candidate) {
+            names if names.is_empty() => CHANGED.into(),
+            names => format!("{CHANGED}; of the configuration: {}", names.join(", ")),
+        }
+    }
+
+    pub(super) fn notice(&self, text: &str) {
         self.session.events.tell(Event::Notice {
             text: format!("{}: {text}", self.package),
         });

@@ -65,6 +65,25 @@ impl Difference {
         }
     }
 
+    /// What is to be done the other way.
+    #[must_use]
+    pub fn reversed(mut self) -> Self {
+        let turn = |change: &mut Change| {
+            *change = match *change {
+                Change::Added => Change::Removed,
+                Change::Removed => Change::Added,
+                Change::Changed => Change::Changed,
+            };
+        };
+        self.variables
+            .iter_mut()
+            .for_each(|(_, change)| turn(change));
+        self.functions
+            .iter_mut()
+            .for_each(|(_, change)| turn(change));
+        self
+    }
+
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {

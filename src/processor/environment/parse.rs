@@ -191,6 +191,7 @@ impl Parser<'_> {
         let opened = self.scanner.at;
         let mut functions = false;
         let mut options = false;
+        let mut only_a_hyphen = false;
         let mut names = 0;
         loop {
             self.scanner.blanks();
@@ -201,6 +202,7 @@ impl Parser<'_> {
                     options = true;
                     self.scanner.at += 1;
                     let word = self.name_word();
+                    only_a_hyphen |= word.is_empty();
                     for letter in self.scanner.span(word.start, word.end) {
                         match letter {
                             b'-' | b'g' => {}
@@ -235,7 +237,9 @@ impl Parser<'_> {
                 }
             }
         }
-        if names == 0 {
+        // `local -` saves the options in a variable of the function, which bash prints as `-`, and
+        // which can be nowhere else.
+        if names == 0 && !only_a_hyphen {
             return self.scanner.broken(opened, "a declaration without a name");
         }
         Ok(())

@@ -93,6 +93,9 @@ fn die_ends_what_was_typed_from_any_depth() {
         "set -e; f; echo NEXT",
         "emake nothing-to-be-made; echo NEXT",
         "( emake nothing-to-be-made ); echo NEXT",
+        "( ( die alas ); echo NEXT )",
+        "x=$(y=$(die alas); echo NEXT >&2; echo NEXT)",
+        "trap '' INT; ( die alas ); echo NEXT",
     ] {
         let text = person.does(line);
         assert!(
@@ -138,7 +141,7 @@ fn whole_phases_run_with_their_hooks_and_are_listed() {
     let text = person.does("phases");
     assert!(text.contains("> compile    finished here\n"), "{text}");
     assert!(text.contains("  test       left out"), "{text}");
-    assert!(text.contains("  install    to come\n"), "{text}");
+    assert!(text.contains("  install    next\n"), "{text}");
     let text = person.does("phase nosuch; echo $?");
     assert!(
         text.contains("nosuch: there is no such phase") && text.ends_with("1\n"),
@@ -314,7 +317,12 @@ fn history_is_kept_for_each_package() {
     first.leaves();
     fs::remove_dir_all(trial.path("tmp/portage")).unwrap();
     let mut again = person(&trial, &[]);
-    assert!(again.does("history").contains("echo a thing to remember"));
+    let text = again.does("history");
+    assert_eq!(
+        text.matches("echo a thing to remember").count(),
+        1,
+        "{text}"
+    );
     again.types("exit");
     again.leaves();
     let mut other = Person::start(&trial.command(&["shell", "app-misc/bar"]));
@@ -516,14 +524,17 @@ fn phases_that_run_as_another_user_do_so_here() {
         text.contains("src_install runs as another user, or with another network"),
         "{text}"
     );
-    assert!(text.contains("ebd shell --phase install"), "{text}");
+    assert!(
+        text.contains("ebd shell =app-misc/foo-1 --phase install"),
+        "{text}"
+    );
     person.types("resume --keep");
     assert_eq!(person.leaves(), 0, "{}", person.seen());
     trial.assert_pkgdir_valid();
 }
 
 /// The same where phases run as nobody if they need not be root.
-fn nobodys() -> Trial {
+pub(super) fn nobodys() -> Trial {
     use std::os::unix::fs::PermissionsExt;
     let trial = trial().make_conf(
         "FEATURES=\"userpriv usersandbox sandbox\"\nPORTAGE_USERNAME=nobody\nPORTAGE_GRPNAME=nogroup\n",

@@ -28,7 +28,10 @@ pub(super) fn say(text: &str) -> Vec<u8> {
 impl Room<'_> {
     /// The shell text that does what was asked for, or says why it is not done.
     pub(super) async fn answer(&mut self, what: &str, argument: &str) -> Vec<u8> {
+        // Whoever asks for more has not left.
+        self.resume &= what == "resume";
         let result = match what {
+            "ended" => Ok(self.end_phase(argument)),
             "prompt" => Ok(self.prompt()),
             "help" => Ok(say(HELP)),
             "phases" => Ok(say(&self.phases())),
@@ -70,20 +73,21 @@ impl Room<'_> {
         if of(phase) != of(self.phase) {
             return Err(Refusal(format!(
                 "{} runs as another user, or with another network, than this shell, which is in {}; \
-                 leave it, and come in by ebd shell --phase {}",
+                 leave it, and come in by ebd shell ={} --phase {}",
                 phase.function(),
                 self.phase.function(),
+                build.package,
                 phase.name(),
             )));
         }
-        build.before(phase)?;
+        let mut text = self.leave_failure()?;
+        self.rewind(phase)?;
+        build.before(phase, self.prepared)?;
         build.write_phase(self.prepared, self.sources, self.token, phase)?;
         build.hand_over(phase, self.prepared)?;
         self.phase = phase;
         self.running = Some(phase);
-        self.done.retain(|done| *done != phase);
         self.confine(self.policy());
-        let mut text = Vec::new();
         if phase == Phase::Pretend {
             // As in a build, what pkg_pretend sets is for nobody.
             text.extend_from_slice(b"( ");
@@ -94,7 +98,87 @@ impl Room<'_> {
         }
         let function = phase.function();
         text.extend_from_slice(format!("__EBD_PHASE_FUNC={function}\n").as_bytes());
-        text.extend_from_slice(format!("__ebd_notify phase-done {}\n", phase.name()).as_bytes());
+        text.extend_from_slice(format!("__ebd_ask ended {}\n", phase.name()).as_bytes());
+        Ok(text)
+    }
+
+    /// Nothing that comes behind the phase, which is begun anew, counts as finished any more.
+    fn rewind(&mut self, phase: Phase) -> Result<(), Refusal> {
+        if phase == Phase::Pretend {
+            return Ok(());
+        }
+        self.done.retain(|done| *done < phase);
+        let before = self.progress.clone();
+        let comes_before = |name: &String| Phase::from_name(name).is_some_and(|it| it < phase);
+        self.progress.finished.retain(comes_before);
+        self.progress.image_finished = false;
+        if self.progress != before {
+            self.progress.store(&self.build.directories.private())?;
+        }
+        Ok(())
+    }
+
+    /// A phase function has come to its end: it has failed if the sandbox refused anything.
+    fn end_phase(&mut self, name: &str) -> Vec<u8> {
+        let Some(phase) = self.running.take_if(|phase| phase.name() == name) else {
+            return b":\n".to_vec();
+        };
+        let refused = self.violations();
+        if !refused.is_empty() {
+            self.failed = Some(phase);
+            let mut text = say(&format!(
+                "{refused} * {}: failed, as the sandbox refused this\n",
+                phase.function()
+            ));
+            text.pop();
+            text.extend_from_slice(b" >&2\nbuiltin false\n");
+            return text;
+        }
+        self.failed = self.failed.filter(|failed| *failed != phase);
+        self.done.push(phase);
+        b":\n".to_vec()
+    }
+
+    /// The last environment that the build has kept, empty if there is none.
+    fn last_kept(&self) -> Result<Environment, Refusal> {
+        let private = self.build.directories.private();
+        Ok(match last_environment(&private, &self.progress) {
+            Some(phase) => read_environment(&kept_environment(&private, &phase), &phase)?,
+            None => Environment::default(),
+        })
+    }
+
+    /// What the failed phase has set until then, but for what was changed here since: variables of its
+    /// functions among them, which no other phase would find.
+    pub(super) fn of_failure(
+        &self,
+        present: &Environment,
+    ) -> Result<Option<(Difference, Environment)>, Refusal> {
+        let Some(failed) = &self.of_failure else {
+            return Ok(None);
+        };
+        let kept = self.last_kept()?;
+        let since = Difference::between(failed, present);
+        let mut own = Difference::between(&kept, failed);
+        own.variables
+            .retain(|(name, _)| since.variables.iter().all(|(other, _)| other != name));
+        own.functions
+            .retain(|(name, _)| since.functions.iter().all(|(other, _)| other != name));
+        Ok(Some((own, kept)))
+    }
+
+    /// Shell text that makes the shell one before the phase, where it is at the line that failed: the
+    /// phase that is run next is to find what it would find in a build.
+    fn leave_failure(&mut self) -> Result<Vec<u8>, Refusal> {
+        if self.of_failure.is_none() {
+            return Ok(Vec::new());
+        }
+        let present = self.present()?;
+        let text = self.of_failure(&present)?;
+        let text = text.map(|(own, kept)| own.reversed().to_bash(&kept));
+        self.of_failure = None;
+        let mut text = text.unwrap_or_default();
+        text.extend_from_slice(b"__EBD_AT_FAILURE=\n");
         Ok(text)
     }
 
@@ -111,7 +195,7 @@ impl Room<'_> {
     fn compare(&mut self, argument: &str) -> Result<Vec<u8>, Refusal> {
         let private = self.build.directories.private();
         let base = match last_environment(&private, &self.progress) {
-            Some(phase) => read_environment(&kept_environment(&private, &phase), &phase)?,
+            Some(_) => self.last_kept()?,
             None if argument == "sourced" => {
                 let path = private.join("environment.sourced");
                 read_environment(&path, self.phase.name())?

@@ -7,6 +7,7 @@ use super::answers::Refusal;
 use super::room::Room;
 use crate::build::candidate::Candidate;
 use crate::build::driver::{kept_environment, read_environment, write_environment};
+use crate::build::kept_configuration;
 use crate::build::kept_sources::KeptSources;
 use crate::pms::phase::Phase;
 use crate::processor::environment::{Difference, Environment};
@@ -14,18 +15,38 @@ use crate::processor::environment::{Difference, Environment};
 /// What ends the shell, whatever it still has at work.
 const EXIT: &[u8] = b"builtin disown -a 2>/dev/null\nbuiltin exit 0\n";
 
+/// What is to be done about sources that are patched halfway.
+const HALFWAY: &str = "src_prepare was begun but not finished, and cannot be run twice on the same sources: \
+    resume --done goes on behind it, resume --anew unpacks them anew, and what was changed in them is lost";
+
+/// What is to be done where src_prepare was run in the shell.
+const KEEP: &str = "src_prepare was run here, and cannot be run twice on the same sources: resume --keep goes on \
+    behind it, resume --anew unpacks them anew, and what was changed in them is lost";
+
 impl Room<'_> {
     /// Sees to it that the build can go on, and ends the shell.
     pub(super) async fn leave(&mut self, argument: &str) -> Result<Vec<u8>, Refusal> {
         let build = self.build;
+        if !self.visit.resumable {
+            return Err(Refusal("there is no package to build".into()));
+        }
+        if argument == "--anew" {
+            return self.leave_anew().await;
+        }
         let private = build.directories.private();
         let keeps = matches!(argument, "--keep" | "--done");
         let mut done = self.done.clone();
         if argument == "--done" {
             done.push(self.phase);
         }
+        if build.is_halfway(&self.progress) && !keeps {
+            return Err(Refusal(match done.contains(&Phase::Prepare) {
+                true => KEEP.into(),
+                false => HALFWAY.into(),
+            }));
+        }
         if self.progress.finished.is_empty() && !keeps {
-            return self.leave_unbegun().await;
+            return self.leave_anew().await;
         }
         let candidate = self.reloaded.as_deref().filter(|_| keeps);
         if self.reloaded.is_some() && !keeps {
@@ -52,9 +73,15 @@ impl Room<'_> {
         );
         let input = changed.fingerprint(&changed.prepare()?)?;
         if input != self.progress.input && candidate.is_none() {
-            return Err(Refusal(
-                "the configuration is another than that the build began with; build anew".into(),
-            ));
+            let names = kept_configuration::changed(&build.directories, build.candidate);
+            return Err(Refusal(format!(
+                "the configuration is another than that the build began with{}; with the old one it can be gone \
+                 on with, and resume --anew begins anew with this one",
+                match names.is_empty() {
+                    true => String::new(),
+                    false => format!(" ({} changed)", names.join(", ")),
+                }
+            )));
         }
         let mut progress = self.progress.clone();
         progress.input = input;
@@ -65,21 +92,14 @@ impl Room<'_> {
                 if left_out || progress.has(phase.name()) {
                     continue;
                 }
-                if !done.contains(phase) {
+                if !done.contains(phase) && build.matters(*phase, self.prepared) {
                     break;
                 }
                 progress.finished.push(phase.name().to_owned());
             }
         }
-        let prepared_halfway =
-            build.prepare_mark().exists() && !progress.has(Phase::Prepare.name());
-        if prepared_halfway && argument != "--anew" {
-            return Err(Refusal(
-                "src_prepare was begun but not finished, and cannot be run twice on the same sources: \
-                 resume --done goes on behind it, resume --anew unpacks them anew, and what was changed in \
-                 them is lost"
-                    .into(),
-            ));
+        if build.is_halfway(&progress) {
+            return Err(Refusal(HALFWAY.into()));
         }
         if keeps {
             let Some(last) = progress.finished.last().cloned() else {
@@ -88,19 +108,29 @@ impl Room<'_> {
                         .into(),
                 ));
             };
-            let environment = self.without_user(self.present()?, &private)?;
+            let mut environment = self.present()?;
+            if let Some((own, kept)) = self.of_failure(&environment)? {
+                environment.take_back(&own, &kept);
+            }
+            let environment = self.without_user(environment, &private)?;
             write_environment(&kept_environment(&private, &last), &environment)?;
             if let Some(candidate) = candidate {
-                KeptSources::of(&private).keep(candidate, &self.prepared.eclass_dirs)?;
+                KeptSources::of(&build.directories).keep(candidate, &self.prepared.eclass_dirs)?;
             }
         }
+        progress.image_finished = false;
         progress.store(&private)?;
         self.resume = true;
-        Ok(EXIT.to_vec())
+        let mut text = Vec::new();
+        if keeps && progress.has(Phase::Install.name()) {
+            text.extend(build.variables_text());
+        }
+        text.extend_from_slice(EXIT);
+        Ok(text)
     }
 
-    /// The same where no phase is finished: the build will source the ebuild as it is now.
-    async fn leave_unbegun(&mut self) -> Result<Vec<u8>, Refusal> {
+    /// The same where no phase counts as finished: the build will source the ebuild as it is now.
+    async fn leave_anew(&mut self) -> Result<Vec<u8>, Refusal> {
         let build = self.build;
         let private = build.directories.private();
         let ebuild = build.candidate.ebuild.clone();
@@ -109,7 +139,10 @@ impl Room<'_> {
         let prepared = own.prepare()?;
         let mut progress = self.progress.clone();
         progress.input = own.fingerprint(&prepared)?;
-        KeptSources::of(&private).keep(&candidate, &prepared.eclass_dirs)?;
+        progress.finished.clear();
+        progress.image_finished = false;
+        kept_configuration::keep(&build.directories, &candidate)?;
+        KeptSources::of(&build.directories).keep(&candidate, &prepared.eclass_dirs)?;
         progress.store(&private)?;
         self.reloaded = Some(Box::new(candidate));
         self.resume = true;
@@ -127,7 +160,13 @@ impl Room<'_> {
         }
         let read = |name: &str| read_environment(&private.join(name), self.phase.name());
         let (plain, user) = (read("environment.plain")?, read("environment.user")?);
-        let own = Difference::between(&plain, &user);
+        let since = Difference::between(&user, &present);
+        let mut own = Difference::between(&plain, &user);
+        // What was changed here since is not the rc file's any more.
+        own.variables
+            .retain(|(name, _)| since.variables.iter().all(|(other, _)| other != name));
+        own.functions
+            .retain(|(name, _)| since.functions.iter().all(|(other, _)| other != name));
         present.take_back(&own, &plain);
         Ok(present)
     }

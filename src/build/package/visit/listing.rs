@@ -23,8 +23,10 @@ command of its EAPI can be called, in the sandbox and as the user of the phase.
   resume --keep    the same with the variables, functions and finished phases of
                    this shell
   resume --done    the same, and the phase of the prompt counts as finished
-  resume --anew    the same as resume, where sources must be unpacked anew first
-  exit             leave; ebd shell comes back, ebd build --resume goes on
+  resume --anew    leave, and build anew with the ebuild as it is now; what was
+                   changed in the sources is lost
+  exit             leave; ebd shell comes back, ebd build --resume goes on (and
+                   unpacks the sources anew if src_prepare did not finish)
 
 die ends what was typed, and no more. help NAME tells of bash's own commands.
 ";
@@ -34,17 +36,20 @@ impl Room<'_> {
     pub(super) fn phases(&self) -> String {
         let build = self.build;
         let mut text = String::new();
-        let next = build.next(self.prepared, &self.progress);
+        let mut with_done = self.progress.clone();
+        let done = self.done.iter().map(|phase| phase.name().to_owned());
+        with_done.finished.extend(done);
+        let next = build.next(self.prepared, &with_done);
         for phase in super::super::PHASES {
             if !build.candidate.eapi.has_phase(*phase) {
                 continue;
             }
-            let state = if self.done.contains(phase) {
+            let state = if self.running == Some(*phase) || self.failed == Some(*phase) {
+                "failed"
+            } else if self.done.contains(phase) {
                 "finished here"
             } else if self.progress.has(phase.name()) {
                 "finished"
-            } else if self.running == Some(*phase) || self.failed == Some(*phase) {
-                "failed"
             } else if *phase == crate::pms::phase::Phase::Test && !build.tests(self.prepared) {
                 "left out: FEATURES has no test, or RESTRICT has"
             } else if next == Some(*phase) {

@@ -19,10 +19,9 @@ const FILES: [&str; 2] = ["environment.old", "environment.new"];
 impl Room<'_> {
     /// The ebuild and eclasses that the shell has.
     pub(super) fn kept_sources(&self) -> KeptSources {
-        let private = self.build.directories.private();
         match self.reloaded {
-            Some(_) => KeptSources::of_shell(&private),
-            None => KeptSources::of(&private),
+            Some(_) => KeptSources::of_shell(&self.build.directories),
+            None => KeptSources::of(&self.build.directories),
         }
     }
 
@@ -88,7 +87,14 @@ impl Room<'_> {
             ));
         }
         let ebuild = &self.build.candidate.ebuild;
+        if argument == "applied" {
+            return self.end_reload();
+        }
         if argument != "sourced" {
+            let edited = kept.edited(&ebuild.path, &self.prepared.eclass_dirs);
+            if edited.is_none() && self.was_sourced() {
+                return Ok(say("reload: nothing changed\n"));
+            }
             let text = std::fs::read(&ebuild.path)
                 .map_err(|error| Refusal(format!("{}: {error}", ebuild.path.display())))?;
             let name = eapi::scan(&text);
@@ -117,13 +123,11 @@ impl Room<'_> {
         };
         let new = read(new)?;
         let changes = Difference::between(&old, &new);
-        if changes.is_empty() {
-            return Ok(say("reload: nothing changed\n"));
-        }
         // What cannot be built is not taken over.
         let candidate = Candidate::load(self.build.session, ebuild.clone()).await?;
         let mut text = changes.to_bash(&new);
         let mut told = match self.was_sourced() {
+            true if changes.is_empty() => "reload: nothing changed but text\n".into(),
             true => difference(&old, &new, &changes),
             false => {
                 "reload: the ebuild could be loaded; leave and come in again for its USE flags and sources\n"
@@ -142,9 +146,23 @@ impl Room<'_> {
                 ));
             }
         }
-        text.extend(say(&told));
-        KeptSources::of_shell(&private).keep(&candidate, &self.prepared.eclass_dirs)?;
-        self.reloaded = Some(Box::new(candidate));
+        text.extend_from_slice(b"__ebd_ask reload applied\n");
+        self.reloading = Some((Box::new(candidate), told));
         Ok(text)
+    }
+
+    /// The shell has taken it over.
+    fn end_reload(&mut self) -> Result<Vec<u8>, Refusal> {
+        let Some((candidate, told)) = self.reloading.take() else {
+            return Err(Refusal("nothing was read anew".into()));
+        };
+        let directories = &self.build.directories;
+        let folders = &self.prepared.eclass_dirs;
+        KeptSources::of_shell(directories).keep(&candidate, folders)?;
+        let first = KeptSources::of(directories);
+        // Put back as the build began with it, there is nothing to keep.
+        let same = first.edited(&candidate.ebuild.path, folders).is_none();
+        self.reloaded = (!same).then_some(candidate);
+        Ok(say(&told))
     }
 }

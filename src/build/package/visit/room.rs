@@ -21,6 +21,7 @@ use crate::build::state::Progress;
 use crate::build::variables::Sources;
 use crate::pms::atom::PackageFacts;
 use crate::pms::phase::Phase;
+use crate::processor::environment::Environment;
 use crate::processor::frame::Message;
 use crate::processor::library::{self, assignments, quote};
 use crate::processor::{Event as Heard, Input, Interactive, InteractiveSetup};
@@ -50,8 +51,13 @@ pub(super) struct Room<'a> {
     pub(super) done: Vec<Phase>,
     /// The phase that failed, here or before.
     pub(super) failed: Option<Phase>,
+    /// The environment of the line that failed, as long as the shell is there: it has variables of the
+    /// functions that were at work.
+    pub(super) of_failure: Option<Environment>,
     /// The ebuild as it was read anew.
     pub(super) reloaded: Option<Box<Candidate>>,
+    /// The same while the shell takes it over, with what is to be said then.
+    pub(super) reloading: Option<(Box<Candidate>, String)>,
     /// How it is to go on, once the shell has ended.
     pub(super) resume: bool,
     /// The terminal of the shell.
@@ -76,7 +82,7 @@ impl Build<'_> {
         let sources = self.sources(prepared, &places)?;
         let token = token::fresh();
         let private = self.directories.private();
-        let restore = self.environment_of(&place)?;
+        let (restore, of_failure) = self.environment_of(&place)?;
         self.furnish(prepared, &sources, restore.is_some())?;
         self.write_phase(prepared, &sources, &token, place.phase)?;
         let console = match &visit.manner {
@@ -146,7 +152,9 @@ impl Build<'_> {
             phase: place.phase,
             running: None,
             done: Vec::new(),
+            of_failure,
             reloaded: None,
+            reloading: None,
             resume: false,
             terminal,
             shell,
@@ -178,7 +186,10 @@ impl Build<'_> {
     }
 
     /// The environment to load: that of the line that failed, or the last that is kept.
-    fn environment_of(&self, place: &Place) -> Result<Option<PathBuf>, BuildError> {
+    fn environment_of(
+        &self,
+        place: &Place,
+    ) -> Result<(Option<PathBuf>, Option<Environment>), BuildError> {
         let private = self.directories.private();
         let last = last_environment(&private, &place.progress);
         let last = last.map(|phase| kept_environment(&private, &phase));
@@ -187,20 +198,20 @@ impl Build<'_> {
             ..
         }) = &place.point
         else {
-            return Ok(last);
+            return Ok((last, None));
         };
         match read_environment(raw, place.phase.name()) {
             Ok(environment) => {
                 let path = private.join("environment.of-failure");
                 write_environment(&path, &environment).map_err(BuildError::Between)?;
-                Ok(Some(path))
+                Ok((Some(path), Some(environment)))
             }
             Err(error) => {
                 self.notice(&format!(
                     "the environment of the line that failed cannot be had, that before the phase is taken: {}",
                     causes(&error).join(": ")
                 ));
-                Ok(last)
+                Ok((last, None))
             }
         }
     }
@@ -217,7 +228,6 @@ impl Build<'_> {
         let private = self.directories.private();
         let bytes = |path: &Path| path.as_os_str().as_encoded_bytes().to_vec();
         let phases: Vec<&str> = super::super::PHASES.iter().map(|it| it.name()).collect();
-        let watched = prepared.isolation.has_sandbox();
         let color = lease.is_some_and(|lease| lease.color);
         let mut text = library::interactive_text().into_bytes();
         text.extend(assignments(&[
@@ -227,7 +237,10 @@ impl Build<'_> {
             ("__EBD_RESTORE", &restore.map(bytes).unwrap_or_default()),
             ("__EBD_ENTERED_PHASE", place.phase.function().as_bytes()),
             ("__EBD_PHASES", phases.join(" ").as_bytes()),
-            ("__EBD_WATCHED", if watched { b"1" } else { b"" }),
+            (
+                "__EBD_AT_FAILURE",
+                if place.point.is_some() { b"1" } else { b"" },
+            ),
             ("__EBD_COLOR", if color { b"1" } else { b"" }),
         ]));
         text.extend(library::eclass_dirs(&prepared.eclass_dirs));
@@ -258,7 +271,9 @@ impl Build<'_> {
     fn bring(&self, visit: &Visit) -> Result<(), BuildError> {
         let private = self.directories.private();
         let rc = private.join("user.rc");
-        let _ = fs::remove_file(&rc);
+        for name in ["user.rc", "environment.plain", "environment.user"] {
+            let _ = fs::remove_file(private.join(name));
+        }
         if let Some(path) = &visit.rcfile {
             let text = fs::read(path).map_err(|source| VisitError::File {
                 path: path.clone(),
@@ -360,14 +375,6 @@ impl Room<'_> {
                 Heard::Message(Message::Ask { id, what, argument }) => {
                     let text = self.answer(&what, &argument).await;
                     self.hand_out(&id, &text)?;
-                }
-                Heard::Message(Message::PhaseDone(name)) => {
-                    if let Some(phase) = self.running.take_if(|phase| phase.name() == name) {
-                        self.failed = self.failed.filter(|failed| *failed != phase);
-                        if !self.done.contains(&phase) {
-                            self.done.push(phase);
-                        }
-                    }
                 }
                 Heard::Message(Message::Died(_)) => {
                     died = true;
