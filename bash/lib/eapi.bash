@@ -12,6 +12,10 @@ __ebd_select_eapi() {
 	builtin set -f
 	# shellcheck disable=SC2086
 	builtin unset -f ${__EBD_EAPI[absent_functions]}
+	# What an eclass brings under such a name is no part of the library, and is saved.
+	for command in ${__EBD_EAPI[absent_functions]}; do
+		builtin unset -v "__EBD_LIBRARY[${command}]"
+	done
 	# Nobody brings these himself, and a missing command alone would not end the build.
 	for command in default docompress dostrip; do
 		if __ebd_contains_word "${command}" "${__EBD_EAPI[absent_functions]}"; then

@@ -86,6 +86,7 @@ async fn postinst_of(contents: &[u8]) -> String {
             visible_environment: path("temp/environment"),
             log: path("temp/build.log"),
             phase_limit: Some(Duration::from_secs(60)),
+            hooked: false,
         },
         progress: Progress {
             input: String::new(),

@@ -89,6 +89,7 @@ impl Trial {
                 visible_environment: self.path("temp/environment"),
                 log: self.path("temp/build.log"),
                 phase_limit: Some(Duration::from_secs(60)),
+                hooked: false,
             },
             progress: Progress {
                 input: String::new(),

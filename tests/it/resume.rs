@@ -264,3 +264,20 @@ fn another_terminal_is_no_other_build() {
     trial.run(&["build", "--resume", "app-misc/foo"]).succeeds();
     assert_eq!(runs(&trial, "src_unpack"), 1);
 }
+
+#[test]
+fn what_an_eclass_brings_under_the_name_of_a_later_eapi_s_command_is_kept() {
+    let trial = Trial::new()
+        .eclass("early", "pipestatus() { echo early; }\n")
+        .package(
+            "app-misc/foo-1",
+            "inherit early\npkg_setup() { :; }\nsrc_configure() { [[ $(pipestatus) == early ]] || die before; }\n\
+             src_compile() { [[ ! -e ${FAIL} ]] || die \"not yet\"; [[ $(pipestatus) == early ]] || die behind; }",
+        );
+    let fail = trial.path("fail");
+    fs::write(&fail, "").unwrap();
+    let trial = trial.variable("FAIL", fail.to_str().unwrap());
+    trial.run(&["build", "app-misc/foo"]).fails(&["not yet"]);
+    fs::remove_file(&fail).unwrap();
+    trial.run(&["build", "--resume", "app-misc/foo"]).succeeds();
+}

@@ -237,7 +237,7 @@ impl Build<'_> {
             }
             let text = self.phase_text(phase);
             // The last one's environment is the package's, or for whoever looks at the build.
-            let checkpoint = Some(phase) == last || self.matters(phase, prepared);
+            let checkpoint = Some(phase) == last || self.leaves_something(phase, prepared);
             self.run_phase(driver, phase, &text, checkpoint).await?;
         }
         match place {
@@ -286,11 +286,11 @@ impl Build<'_> {
     pub(super) fn before(&self, phase: Phase, prepared: &Prepared) -> Result<(), BuildError> {
         match phase {
             // One that does nothing leaves what is there to those who put it there.
-            Phase::Unpack if self.matters(phase, prepared) => {
+            Phase::Unpack if self.leaves_something(phase, prepared) => {
                 self.directories.empty_work()?;
                 self.forget_patches();
             }
-            Phase::Prepare if self.matters(phase, prepared) => {
+            Phase::Prepare if self.leaves_something(phase, prepared) => {
                 let path = self.prepare_mark();
                 write_anew(&path, b"", 0o644).map_err(|source| DirectoryError {
                     path,
@@ -312,12 +312,6 @@ impl Build<'_> {
             .join(".portage_user_patches_applied");
         let _ = std::fs::remove_file(mark);
         let _ = std::fs::remove_file(self.prepare_mark());
-    }
-
-    /// Whether the phase may do anything: as the ebuild or a default has it, or what the user hooks
-    /// onto it.
-    pub(super) fn matters(&self, phase: Phase, prepared: &Prepared) -> bool {
-        self.leaves_something(phase, prepared) || !self.candidate.config.bashrcs.is_empty()
     }
 
     /// Whether the ebuild, or a default, may have done anything in the phase, so that taking up the
@@ -429,6 +423,7 @@ impl Build<'_> {
                 visible_environment: self.directories.environment(),
                 log: self.directories.log(),
                 phase_limit: self.settings.phase_limit,
+                hooked: !self.candidate.config.bashrcs.is_empty(),
             },
             progress,
         })

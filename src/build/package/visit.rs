@@ -403,7 +403,8 @@ impl Build<'_> {
             ));
         }
         let wanted = self.wanted(prepared, &progress);
-        let matters = |phase: &Phase| self.matters(*phase, prepared);
+        let hooked = !self.candidate.config.bashrcs.is_empty();
+        let matters = |phase: &Phase| hooked || self.leaves_something(*phase, prepared);
         if visit.broken.is_none() && wanted.iter().any(matters) {
             self.go(prepared, progress).await?;
         }

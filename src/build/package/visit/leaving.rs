@@ -92,7 +92,7 @@ impl Room<'_> {
                 if left_out || progress.has(phase.name()) {
                     continue;
                 }
-                if !done.contains(phase) && build.matters(*phase, self.prepared) {
+                if !done.contains(phase) && build.leaves_something(*phase, self.prepared) {
                     break;
                 }
                 progress.finished.push(phase.name().to_owned());
