@@ -116,7 +116,7 @@ phase() {
 	fi
 	builtin local __ebd_before=${PWD} __ebd_status __ebd_options
 	__ebd_options=$(builtin shopt -p)
-	[[ -z ${__EBD_AT_FAILURE} ]] ||
+	[[ -z ${__EBD_AT_FAILURE} && ! -e ${__EBD_BUILD}/user.rc ]] ||
 		( __ebd_write_environment "${__EBD_BUILD}/environment.now" ) || builtin return 1
 	__ebd_ask phase "$1"
 	__ebd_status=$?

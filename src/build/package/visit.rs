@@ -1,6 +1,7 @@
 //! A person in a build: a shell that is the build at one of its places, and what that can ask for.
 
 mod answers;
+mod foreign;
 mod leaving;
 mod listing;
 mod reload;

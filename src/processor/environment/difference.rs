@@ -84,6 +84,16 @@ impl Difference {
         self
     }
 
+    /// What of it `others` do not name.
+    #[must_use]
+    pub fn without(mut self, others: &Self) -> Self {
+        self.variables
+            .retain(|(name, _)| others.variables.iter().all(|(other, _)| other != name));
+        self.functions
+            .retain(|(name, _)| others.functions.iter().all(|(other, _)| other != name));
+        self
+    }
+
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {

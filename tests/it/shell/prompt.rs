@@ -394,6 +394,11 @@ fn nothing_is_left_where_the_terminal_goes_away() {
     let mut child = person.hangs_up();
     child.wait().unwrap();
     trial.assert_no_processes("after a hang-up");
+    // What was typed is remembered all the same.
+    let mut again = self::person(&trial, &[]);
+    assert!(again.does("history").contains("setsid sleep 1000"));
+    again.types("exit");
+    again.leaves();
     // And the build can be gone on with.
     trial.run(&["build", "--resume", "app-misc/foo"]).succeeds();
 }
@@ -434,19 +439,26 @@ fn the_users_rc_file_is_read_only_where_that_was_asked_for() {
         "from rc\nby-rc\n"
     );
     assert!(person.does("ll sub").contains("Makefile"));
-    person.does("MINE=kept");
+    // Nor does a phase that is run here find any of it, but for what was set here since.
+    person.does("MINE=kept; rc_function() { :; }");
+    let text = person.does("src_compile() { echo =$CONFIGURED=$MY_RC=$MINE=$(type -t rc_function)=; touch sub/done; }; phase compile");
+    assert!(text.contains("=yes==kept=function="), "{text}");
+    assert_eq!(
+        person.does("unset -f rc_function; echo $CONFIGURED$MY_RC"),
+        "by-rc1\n"
+    );
     person.types("resume --keep");
     assert_eq!(person.leaves(), 0);
     let text = fs::read(
         trial
             .builddir("app-misc/foo-1")
-            .join(".ebd/environment.configure"),
+            .join(".ebd/environment.compile"),
     )
     .unwrap();
     let text = String::from_utf8_lossy(&text);
     assert!(text.contains("MINE=\"kept\""));
     assert!(text.contains("CONFIGURED=\"yes\""));
-    for leak in ["MY_RC", "rc_function", "by-rc"] {
+    for leak in ["-- MY_RC", "rc_function ()", "by-rc"] {
         assert!(!text.contains(leak), "{leak}");
     }
 }

@@ -80,7 +80,7 @@ impl Room<'_> {
                 phase.name(),
             )));
         }
-        let mut text = self.leave_failure()?;
+        let (mut text, afterwards) = self.make_way()?;
         self.rewind(phase)?;
         build.before(phase, self.prepared)?;
         build.write_phase(self.prepared, self.sources, self.token, phase)?;
@@ -96,6 +96,7 @@ impl Room<'_> {
         } else {
             text.extend(build.phase_call(phase));
         }
+        text.extend(afterwards);
         let function = phase.function();
         text.extend_from_slice(format!("__EBD_PHASE_FUNC={function}\n").as_bytes());
         text.extend_from_slice(format!("__ebd_ask ended {}\n", phase.name()).as_bytes());
@@ -140,46 +141,12 @@ impl Room<'_> {
     }
 
     /// The last environment that the build has kept, empty if there is none.
-    fn last_kept(&self) -> Result<Environment, Refusal> {
+    pub(super) fn last_kept(&self) -> Result<Environment, Refusal> {
         let private = self.build.directories.private();
         Ok(match last_environment(&private, &self.progress) {
             Some(phase) => read_environment(&kept_environment(&private, &phase), &phase)?,
             None => Environment::default(),
         })
-    }
-
-    /// What the failed phase has set until then, but for what was changed here since: variables of its
-    /// functions among them, which no other phase would find.
-    pub(super) fn of_failure(
-        &self,
-        present: &Environment,
-    ) -> Result<Option<(Difference, Environment)>, Refusal> {
-        let Some(failed) = &self.of_failure else {
-            return Ok(None);
-        };
-        let kept = self.last_kept()?;
-        let since = Difference::between(failed, present);
-        let mut own = Difference::between(&kept, failed);
-        own.variables
-            .retain(|(name, _)| since.variables.iter().all(|(other, _)| other != name));
-        own.functions
-            .retain(|(name, _)| since.functions.iter().all(|(other, _)| other != name));
-        Ok(Some((own, kept)))
-    }
-
-    /// Shell text that makes the shell one before the phase, where it is at the line that failed: the
-    /// phase that is run next is to find what it would find in a build.
-    fn leave_failure(&mut self) -> Result<Vec<u8>, Refusal> {
-        if self.of_failure.is_none() {
-            return Ok(Vec::new());
-        }
-        let present = self.present()?;
-        let text = self.of_failure(&present)?;
-        let text = text.map(|(own, kept)| own.reversed().to_bash(&kept));
-        self.of_failure = None;
-        let mut text = text.unwrap_or_default();
-        text.extend_from_slice(b"__EBD_AT_FAILURE=\n");
-        Ok(text)
     }
 
     /// The environment that the shell has just written.

@@ -1,16 +1,13 @@
 //! Leaving a shell so that the build goes on.
 
-use std::path::Path;
-
 use super::super::PHASES;
 use super::answers::Refusal;
 use super::room::Room;
 use crate::build::candidate::Candidate;
-use crate::build::driver::{kept_environment, read_environment, write_environment};
+use crate::build::driver::{kept_environment, write_environment};
 use crate::build::kept_configuration;
 use crate::build::kept_sources::KeptSources;
 use crate::pms::phase::Phase;
-use crate::processor::environment::{Difference, Environment};
 
 /// What ends the shell, whatever it still has at work.
 const EXIT: &[u8] = b"builtin disown -a 2>/dev/null\nbuiltin exit 0\n";
@@ -108,11 +105,7 @@ impl Room<'_> {
                         .into(),
                 ));
             };
-            let mut environment = self.present()?;
-            if let Some((own, kept)) = self.of_failure(&environment)? {
-                environment.take_back(&own, &kept);
-            }
-            let environment = self.without_user(environment, &private)?;
+            let environment = self.without_foreign(self.present()?)?;
             write_environment(&kept_environment(&private, &last), &environment)?;
             if let Some(candidate) = candidate {
                 KeptSources::of(&build.directories).keep(candidate, &self.prepared.eclass_dirs)?;
@@ -147,27 +140,5 @@ impl Room<'_> {
         self.reloaded = Some(Box::new(candidate));
         self.resume = true;
         Ok(EXIT.to_vec())
-    }
-
-    /// The environment without what the user's rc file has made of it.
-    fn without_user(
-        &self,
-        mut present: Environment,
-        private: &Path,
-    ) -> Result<Environment, Refusal> {
-        if self.visit.rcfile.is_none() {
-            return Ok(present);
-        }
-        let read = |name: &str| read_environment(&private.join(name), self.phase.name());
-        let (plain, user) = (read("environment.plain")?, read("environment.user")?);
-        let since = Difference::between(&user, &present);
-        let mut own = Difference::between(&plain, &user);
-        // What was changed here since is not the rc file's any more.
-        own.variables
-            .retain(|(name, _)| since.variables.iter().all(|(other, _)| other != name));
-        own.functions
-            .retain(|(name, _)| since.functions.iter().all(|(other, _)| other != name));
-        present.take_back(&own, &plain);
-        Ok(present)
     }
 }

@@ -281,7 +281,13 @@ impl Build<'_> {
             })?;
             runtime::write(&rc, &text)?;
         }
-        let history = self.history(visit).and_then(|path| fs::read(path).ok());
+        // What a shell that was killed could not hand over.
+        let time = |path: &Path| fs::metadata(path).and_then(|it| it.modified()).ok();
+        let kept = self.history(visit);
+        if kept.as_deref().and_then(time) < time(&private.join("history")) {
+            self.keep_history(visit);
+        }
+        let history = kept.and_then(|path| fs::read(path).ok());
         runtime::write(&private.join("history"), &history.unwrap_or_default())?;
         Ok(())
     }
