@@ -184,10 +184,11 @@ impl Candidate {
             path: ebuild.path.clone(),
             source,
         };
-        let (entry, eapi) = match found {
+        let entry = match found {
             Lookup::Valid(entry) => {
-                let eapi = Eapi::parse(entry.get("EAPI").unwrap_or("0")).map_err(eapi_error)?;
-                (entry, eapi)
+                // Before all else: what another EAPI allows is not known here.
+                Eapi::parse(entry.get("EAPI").unwrap_or("0")).map_err(eapi_error)?;
+                entry
             }
             Lookup::Stale(_) | Lookup::Missing => {
                 let text = std::fs::read(&ebuild.path).map_err(|source| CandidateError::Read {
@@ -195,20 +196,14 @@ impl Candidate {
                     source,
                 })?;
                 let eapi = Eapi::parse(eapi::scan(&text)).map_err(eapi_error)?;
-                (source(session, &ebuild, eapi).await?, eapi)
+                source(session, &ebuild, eapi).await?
             }
         };
         metadata::Metadata::new(entry.clone()).map_err(|source| CandidateError::Invalid {
             path: ebuild.path.clone(),
             source,
         })?;
-        let config = configured(session, &ebuild, &entry, eapi);
-        Ok(Self {
-            ebuild,
-            eapi,
-            entry,
-            config,
-        })
+        Self::with_entry(session, ebuild, entry)
     }
 
     /// A value of the metadata, empty if it is not set.

@@ -32,10 +32,7 @@ use crate::util::causes::causes;
 /// Runs `ebd build`.
 pub(super) fn main(arguments: arguments::Build) -> Exit {
     let display = arguments.display.clone();
-    let done = signals::guard(work(arguments)).unwrap_or_else(|error| {
-        complain(&display, &[format!("cannot start: {error}")]);
-        Exit::Failed
-    });
+    let done = signals::run(&display, work(arguments));
     tell_end(&display, done);
     done
 }
@@ -62,21 +59,14 @@ impl<E: std::error::Error> From<E> for Failure {
     }
 }
 
-async fn work(arguments: arguments::Build) -> Exit {
-    let display = arguments.display.clone();
+async fn work(arguments: arguments::Build) -> Result<Exit, Failure> {
     let (events, told) = Events::new();
     let (console, requests) = Console::new();
-    let printer = tokio::spawn(show(display.clone(), told, requests));
+    let printer = tokio::spawn(show(arguments.display.clone(), told, requests));
     let result = execute(arguments, events, console).await;
     // All senders are gone with the work, so the printer comes to its end.
     let _ = printer.await;
-    match result {
-        Ok(exit) => exit,
-        Err(Failure(causes)) => {
-            complain(&display, &causes);
-            Exit::Failed
-        }
-    }
+    result
 }
 
 /// Plans and builds.

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 use similar::TextDiff;
 
 use super::arguments;
-use super::build::{self, Failure, complain};
+use super::build::{self, Failure};
 use super::exit::Exit;
 use super::show::show;
 use super::signals;
@@ -24,13 +24,10 @@ use crate::util::printable::printable;
 /// Runs `ebd env`.
 pub(super) fn main(arguments: arguments::Env) -> Exit {
     let display = arguments.display.clone();
-    signals::guard(work(arguments)).unwrap_or_else(|error| {
-        complain(&display, &[format!("cannot start: {error}")]);
-        Exit::Failed
-    })
+    signals::run(&display, work(arguments))
 }
 
-async fn work(arguments: arguments::Env) -> Exit {
+async fn work(arguments: arguments::Env) -> Result<Exit, Failure> {
     let display = arguments.display.clone();
     let (events, told) = Events::new();
     let (_, requests) = Console::new();
@@ -43,17 +40,9 @@ async fn work(arguments: arguments::Env) -> Exit {
     let printer = tokio::spawn(show(shown, told, requests));
     let result = execute(&arguments, events).await;
     let _ = printer.await;
-    match result {
-        Ok(text) => {
-            // Whoever reads it may have seen enough.
-            let _ = std::io::stdout().write_all(text.as_bytes());
-            Exit::Done
-        }
-        Err(Failure(causes)) => {
-            complain(&display, &causes);
-            Exit::Failed
-        }
-    }
+    // Whoever reads it may have seen enough.
+    let _ = std::io::stdout().write_all(result?.as_bytes());
+    Ok(Exit::Done)
 }
 
 async fn execute(arguments: &arguments::Env, events: Events) -> Result<String, Failure> {

@@ -26,23 +26,16 @@ use crate::util::causes::causes;
 /// Runs `ebd fetch`.
 pub(super) fn main(arguments: arguments::Fetch) -> Exit {
     let display = arguments.display.clone();
-    signals::guard(work(arguments)).unwrap_or_else(|error| {
-        complain(&display, &[format!("cannot start: {error}")]);
-        Exit::Failed
-    })
+    signals::run(&display, work(arguments))
 }
 
-async fn work(arguments: arguments::Fetch) -> Exit {
-    let display = arguments.display.clone();
+async fn work(arguments: arguments::Fetch) -> Result<Exit, Failure> {
     let (events, told) = Events::new();
     let (_, asked) = Console::new();
-    let printer = tokio::spawn(show(display.clone(), told, asked));
+    let printer = tokio::spawn(show(arguments.display.clone(), told, asked));
     let result = execute(&arguments, events).await;
     let _ = printer.await;
-    result.unwrap_or_else(|Failure(causes)| {
-        complain(&display, &causes);
-        Exit::Failed
-    })
+    result
 }
 
 /// What one package wants.

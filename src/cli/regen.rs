@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::mpsc::unbounded_channel;
 
 use super::arguments;
-use super::build::{Failure, absolute, complain};
+use super::build::{Failure, absolute};
 use super::exit::Exit;
 use super::paint::Paint;
 use super::signals;
@@ -22,21 +22,7 @@ use crate::regen::run::{self, Mode, regen};
 /// Runs `ebd regen`.
 pub(super) fn main(arguments: arguments::Regen) -> Exit {
     let display = arguments.display.clone();
-    signals::guard(work(arguments)).unwrap_or_else(|error| {
-        complain(&display, &[format!("cannot start: {error}")]);
-        Exit::Failed
-    })
-}
-
-async fn work(arguments: arguments::Regen) -> Exit {
-    let display = arguments.display.clone();
-    match execute(arguments).await {
-        Ok(exit) => exit,
-        Err(Failure(causes)) => {
-            complain(&display, &causes);
-            Exit::Failed
-        }
-    }
+    signals::run(&display, execute(arguments))
 }
 
 async fn execute(arguments: arguments::Regen) -> Result<Exit, Failure> {

@@ -30,25 +30,18 @@ pub(super) fn main(arguments: arguments::Shell) -> Exit {
         );
         return Exit::Usage;
     }
-    let done = signals::guard(work(arguments)).unwrap_or_else(|error| {
-        complain(&display, &[format!("cannot start: {error}")]);
-        Exit::Failed
-    });
+    let done = signals::run(&display, work(arguments));
     build::tell_end(&display, done);
     done
 }
 
-async fn work(arguments: arguments::Shell) -> Exit {
-    let display = arguments.display.clone();
+async fn work(arguments: arguments::Shell) -> Result<Exit, Failure> {
     let (events, told) = Events::new();
     let (console, requests) = Console::new();
-    let printer = tokio::spawn(show(display.clone(), told, requests));
+    let printer = tokio::spawn(show(arguments.display.clone(), told, requests));
     let result = execute(arguments, events, console).await;
     let _ = printer.await;
-    result.unwrap_or_else(|Failure(causes)| {
-        complain(&display, &causes);
-        Exit::Failed
-    })
+    result
 }
 
 async fn execute(

@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::arguments::Display;
+use super::build::{Failure, complain};
 use super::exit::Exit;
 
 /// How long everything that was started may take to end after a signal.
@@ -21,6 +23,20 @@ pub(super) fn guard(work: impl Future<Output = Exit>) -> std::io::Result<Exit> {
     let exit = runtime.block_on(until_signal(work));
     runtime.shutdown_timeout(FAREWELL);
     exit
+}
+
+/// Runs the work of a subcommand as [`guard`] does, and tells why it failed if it did.
+pub(super) fn run(display: &Display, work: impl Future<Output = Result<Exit, Failure>>) -> Exit {
+    let told = async {
+        work.await.unwrap_or_else(|Failure(causes)| {
+            complain(display, &causes);
+            Exit::Failed
+        })
+    };
+    guard(told).unwrap_or_else(|error| {
+        complain(display, &[format!("cannot start: {error}")]);
+        Exit::Failed
+    })
 }
 
 async fn until_signal(work: impl Future<Output = Exit>) -> std::io::Result<Exit> {
