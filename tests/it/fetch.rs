@@ -4,7 +4,6 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use crate::support::{Trial, dist, text};
 
@@ -292,5 +291,6 @@ fn a_build_that_failed_does_not_wait_for_what_others_wanted() {
         .manifest("app-misc/second", &dist("slow.bin", &[0; 100_000]));
     let outcome = trial.run(&["build", "--nodeps", "first", "second"]);
     outcome.fails(&["early", "skipped"]);
-    assert!(outcome.elapsed < Duration::from_secs(20), "{outcome}");
+    // Who had waited would have been told of the server's silence.
+    assert!(!outcome.stderr.contains("slow.bin"), "{outcome}");
 }

@@ -13,7 +13,7 @@ use sandbox::terminal::Pty;
 use super::EBD;
 
 /// How long a person waits for something to appear.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A person at a terminal of 100 columns and 30 lines, at which a command runs.
 pub(crate) struct Person {
