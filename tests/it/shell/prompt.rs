@@ -156,11 +156,9 @@ fn whole_phases_run_with_their_hooks_and_are_listed() {
     person.does("src_install() { die later; }");
     person.does("phase install");
     assert!(person.does("phases").contains("> install    failed\n"));
-    person.types("phase_of_time() { sleep 60; }; src_install() { phase_of_time; }; echo go");
-    person.sees("go");
-    person.prompt();
+    person.does("phase_of_time() { echo beg''un; sleep 60; }; src_install() { phase_of_time; }");
     person.types("phase install");
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    person.sees("begun");
     person.presses(b"\x03");
     person.prompt();
     assert!(person.does("phases").contains("> install    failed\n"));
@@ -332,23 +330,25 @@ fn history_is_kept_for_each_package() {
     other.leaves();
 }
 
+/// A program that says when it has begun, in a word that does not stand here.
+const SLEEPS: &str = "bash -c 'echo beg\"\"un; exec sleep 100'";
+
 #[test]
 fn interrupts_and_jobs_are_a_terminals() {
     let trial = trial();
     let mut person = person(&trial, &[]);
-    person.types("sleep 100; echo NEXT");
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    person.types(&format!("{SLEEPS}; echo NEXT"));
+    person.sees("begun");
     person.presses(b"\x03");
     let text = person.prompt();
     assert!(!text.contains("\r\nNEXT"), "{text}");
-    person.types("sleep 100");
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    person.types(SLEEPS);
+    person.sees("begun");
     person.presses(b"\x1a");
     assert!(person.prompt().contains("Stopped"));
     assert!(person.does("bg; jobs").contains("Running"));
-    person.types("fg");
-    person.sees("sleep 100");
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    person.types("fg; echo NEXT");
+    person.sees("exec sleep 100");
     person.presses(b"\x03");
     person.prompt();
     assert_eq!(person.does("jobs"), "");
@@ -388,8 +388,8 @@ fn nothing_is_left_where_the_terminal_goes_away() {
     let trial = trial();
     let mut person = person(&trial, &["--phase", "compile"]);
     person.does("( trap '' HUP; setsid sleep 1000 ) & disown -a");
-    person.types("sleep 1000");
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    person.types(SLEEPS);
+    person.sees("begun");
     assert!(!trial.processes().is_empty());
     let mut child = person.hangs_up();
     child.wait().unwrap();
