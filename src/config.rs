@@ -79,6 +79,7 @@ pub struct Config {
     user_directory: PathBuf,
     root: PathBuf,
     eroot: PathBuf,
+    esysroot: PathBuf,
     profile: Option<PathBuf>,
     nodes: Vec<ProfileNode>,
 
@@ -229,6 +230,13 @@ impl Config {
     /// EROOT: ROOT and the offset prefix.
     pub fn eroot(&self) -> &Path {
         &self.eroot
+    }
+
+    /// Where the headers and libraries are that packages are built with, with the offset prefix
+    /// (`ESYSROOT`).
+    #[must_use]
+    pub fn esysroot(&self) -> &Path {
+        &self.esysroot
     }
 
     /// The profile's directory; `None` if the built-in defaults stand in for a profile.

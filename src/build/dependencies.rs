@@ -1,7 +1,7 @@
 //! What a build needs: whether it is there, and which of the packages of one call come first.
 
 use super::candidate::{Candidate, CandidateError};
-use super::host::Host;
+use super::host::{Host, Place};
 use crate::pms::atom::{Atom, Blocker, PackageFacts};
 use crate::pms::dependency::{DepSpec, Node};
 use crate::repo::installed::InstalledError;
@@ -24,11 +24,9 @@ pub struct Missing {
     pub key: &'static str,
     /// The atom or group.
     pub dependency: String,
+    /// Where it would have to be.
+    pub place: Place,
 }
-
-/// The classes that must be there before `src_unpack` (PMS 8.1). DEPEND belongs to SYSROOT, which
-/// is the running system here, whatever ROOT is.
-const NEEDED_TO_BUILD: [&str; 2] = ["DEPEND", "BDEPEND"];
 
 /// The dependencies of a build that are not met by what is installed.
 ///
@@ -36,12 +34,21 @@ const NEEDED_TO_BUILD: [&str; 2] = ["DEPEND", "BDEPEND"];
 /// A [`DependenciesError`].
 pub fn missing(candidate: &Candidate, host: &Host) -> Result<Vec<Missing>, DependenciesError> {
     let mut all = Vec::new();
-    for key in NEEDED_TO_BUILD {
+    // Before there was BDEPEND, DEPEND was for programs (PMS 8.1).
+    let for_sysroot = if candidate.eapi.bdepend() {
+        Place::Sysroot
+    } else {
+        Place::Running
+    };
+    for (key, place) in [("DEPEND", for_sysroot), ("BDEPEND", Place::Running)] {
         let spec = candidate.evaluated(key, DepSpec::parse_dependencies)?;
         for node in &spec.nodes {
-            if !met(node, host)? {
-                let dependency = shown(node);
-                all.push(Missing { key, dependency });
+            if !met(node, place, host)? {
+                all.push(Missing {
+                    key,
+                    dependency: shown(node),
+                    place,
+                });
             }
         }
     }
@@ -71,21 +78,21 @@ fn shown(node: &Node<Atom>) -> String {
     }
 }
 
-/// Whether what is installed meets a node whose conditionals are resolved.
-fn met(node: &Node<Atom>, host: &Host) -> Result<bool, InstalledError> {
+/// Whether what is installed there meets a node whose conditionals are resolved.
+fn met(node: &Node<Atom>, place: Place, host: &Host) -> Result<bool, InstalledError> {
     let count = |nodes: &[Node<Atom>]| -> Result<usize, InstalledError> {
         let mut count = 0;
         for node in nodes {
-            count += usize::from(met(node, host)?);
+            count += usize::from(met(node, place, host)?);
         }
         Ok(count)
     };
     Ok(match node {
         Node::Leaf(atom) => match atom.blocker() {
-            None => host.has(atom)?,
+            None => host.has(place, atom)?,
             // A weak block concerns installing, not building (PMS 8.3.2).
             Some(Blocker::Weak) => true,
-            Some(Blocker::Strong) => !host.has(&atom.without_blocker())?,
+            Some(Blocker::Strong) => !host.has(place, &atom.without_blocker())?,
         },
         Node::AllOf(nodes) => count(nodes)? == nodes.len(),
         Node::AnyOf(nodes) => nodes.is_empty() || count(nodes)? > 0,

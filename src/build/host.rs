@@ -7,44 +7,62 @@ use crate::pms::atom::{Atom, PackageFacts};
 use crate::pms::cpv::Cpv;
 use crate::repo::installed::{Installed, InstalledError, InstalledPackage};
 
-/// What is installed below ROOT and on the running system. Either may have no database of
-/// installed packages, as a system that is not Gentoo.
+/// Where a dependency must be installed for a build (PMS 8.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// The system that builds, for which programs are.
+    Running,
+    /// SYSROOT, for headers and libraries.
+    Sysroot,
+}
+
+/// What is installed below ROOT, below SYSROOT and on the running system. Each may have no database
+/// of installed packages, as a system that is not Gentoo.
 #[derive(Debug)]
 pub struct Host {
     target: Option<Installed>,
+    sysroot: Option<Installed>,
     running: Option<Installed>,
     provided: Vec<Cpv>,
 }
 
 impl Host {
-    /// Opens the databases below `root` and on the running system; `provided` is what
-    /// package.provided claims to be installed.
+    /// Opens the databases below `root`, below `sysroot` and on the running system; `provided` is
+    /// what package.provided claims to be installed.
     ///
     /// # Errors
     /// A database is there but cannot be read.
-    pub fn open(root: &Path, provided: &[Cpv]) -> Result<Self, InstalledError> {
+    pub fn open(root: &Path, sysroot: &Path, provided: &[Cpv]) -> Result<Self, InstalledError> {
         Ok(Self {
             target: Installed::open(root)?,
+            sysroot: Installed::open(sysroot)?,
             running: Installed::open(Path::new("/"))?,
             provided: provided.to_vec(),
         })
     }
 
-    /// Whether the running system knows what is installed on it.
-    #[must_use]
-    pub fn knows_itself(&self) -> bool {
-        self.running.is_some()
+    fn database(&self, place: Place) -> Option<&Installed> {
+        match place {
+            Place::Running => self.running.as_ref(),
+            Place::Sysroot => self.sysroot.as_ref(),
+        }
     }
 
-    /// Whether the running system has a package that matches.
+    /// Whether it is known what is installed there.
+    #[must_use]
+    pub fn knows(&self, place: Place) -> bool {
+        self.database(place).is_some()
+    }
+
+    /// Whether a package that matches is installed there.
     ///
     /// # Errors
     /// An entry of the database cannot be read.
-    pub fn has(&self, atom: &Atom) -> Result<bool, InstalledError> {
+    pub fn has(&self, place: Place, atom: &Atom) -> Result<bool, InstalledError> {
         if self.is_provided(atom) {
             return Ok(true);
         }
-        match &self.running {
+        match self.database(place) {
             Some(database) => Ok(database.best(atom)?.is_some()),
             None => Ok(false),
         }

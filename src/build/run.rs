@@ -1,6 +1,7 @@
 //! Building several packages of one call: what is needed first, some at a time.
 
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
@@ -8,6 +9,7 @@ use tokio::task::JoinSet;
 use super::candidate::{Candidate, CandidateError};
 use super::dependencies::{self, DependenciesError};
 use super::event::Event;
+use super::host::Place;
 use super::package::{self, Outcome, Settings};
 use super::plan::{self, PlanError};
 use super::session::Session;
@@ -103,11 +105,14 @@ pub async fn plan(
 
 /// Whether everything that the builds need is installed.
 fn check(session: &Session, chosen: &[Candidate]) -> Result<(), RunError> {
-    let mut needs_anything = false;
+    let mut unknown = Vec::new();
     let mut list = String::new();
     for candidate in chosen {
         for missing in dependencies::missing(candidate, &session.installed)? {
-            needs_anything = true;
+            if !session.installed.knows(missing.place) {
+                unknown.push(missing.place);
+                continue;
+            }
             list.push_str(&format!(
                 "\n  {}: {} ({})",
                 candidate.cpv(),
@@ -116,16 +121,24 @@ fn check(session: &Session, chosen: &[Candidate]) -> Result<(), RunError> {
             ));
         }
     }
-    if !needs_anything {
-        return Ok(());
-    }
-    if session.installed.knows_itself() {
+    if !list.is_empty() {
         return Err(RunError::Missing { list });
     }
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let sysroot = session.config.esysroot();
+    let whose = if unknown.contains(&Place::Running) || sysroot == Path::new("/") {
+        "this system has no database of installed packages (/var/db/pkg)".to_owned()
+    } else {
+        let database = sysroot.join("var/db/pkg");
+        format!(
+            "SYSROOT has no database of installed packages ({})",
+            database.display()
+        )
+    };
     session.events.tell(Event::Notice {
-        text: "this system has no database of installed packages (/var/db/pkg): what the \
-               packages need is taken to be there"
-            .into(),
+        text: format!("{whose}: what the packages need is taken to be there"),
     });
     Ok(())
 }

@@ -211,7 +211,7 @@ pub(super) fn session(
             }
         }
     }
-    let installed = Host::open(config.eroot(), config.provided())?;
+    let installed = Host::open(config.eroot(), config.esysroot(), config.provided())?;
     Ok(Session {
         program: processors.program.clone(),
         pool: Pool::new(processors),

@@ -258,6 +258,7 @@ impl Config {
             user_directory: locations.user,
             root,
             eroot: PathBuf::from(&locations.eroot),
+            esysroot: PathBuf::from(&locations.esysroot),
             profile: profile_path,
             nodes,
             env_d,

@@ -450,15 +450,31 @@ fn dependencies_that_are_not_installed_are_named() {
     let trial = Trial::new()
         .package("app-misc/foo-1", "DEPEND=\"dev-libs/bar\"")
         .package("dev-libs/bar-1", "");
-    fs::create_dir_all(trial.path("root/var/db/pkg/sys-apps/baselayout-2")).unwrap();
-    trial.put("root/var/db/pkg/sys-apps/baselayout-2/SLOT", "0\n");
-    trial.put("root/var/db/pkg/sys-apps/baselayout-2/EAPI", "8\n");
-    trial.run(&["build", "app-misc/foo"]).fails(&[
+    let installed = |cpv: &str| {
+        trial.put(&format!("root/var/db/pkg/{cpv}/SLOT"), "0\n");
+        trial.put(&format!("root/var/db/pkg/{cpv}/EAPI"), "8\n");
+    };
+    installed("sys-apps/baselayout-2");
+    // What DEPEND names belongs to SYSROOT.
+    let sysroot = trial.path("root");
+    let build = |arguments: &[&str]| {
+        let mut command = trial.command(arguments);
+        Outcome::of(command.env("ROOT", &sysroot).env("SYSROOT", &sysroot))
+    };
+    build(&["build", "app-misc/foo"]).fails(&[
         "dependencies are missing",
         "app-misc/foo-1: dev-libs/bar (DEPEND)",
         "--nodeps",
     ]);
-    trial.run(&["build", "--nodeps", "app-misc/foo"]).succeeds();
+    build(&["build", "--nodeps", "app-misc/foo"]).succeeds();
+    installed("dev-libs/bar-1");
+    build(&["build", "app-misc/foo"]).succeeds();
+    // Where nothing is known of what is installed, that is said.
+    fs::remove_dir_all(trial.path("root/var")).unwrap();
+    let outcome = build(&["build", "app-misc/foo"]);
+    outcome.succeeds();
+    let database = sysroot.join("var/db/pkg").display().to_string();
+    assert!(outcome.stderr.contains(&database), "{outcome}");
 }
 
 #[test]

@@ -156,7 +156,9 @@ fn whole_phases_run_with_their_hooks_and_are_listed() {
     person.does("src_install() { die later; }");
     person.does("phase install");
     assert!(person.does("phases").contains("> install    failed\n"));
-    person.does("phase_of_time() { echo beg''un; sleep 60; }; src_install() { phase_of_time; }");
+    person.does(&format!(
+        "phase_of_time() {{ {SLEEPS}; }}; src_install() {{ phase_of_time; }}"
+    ));
     person.types("phase install");
     person.sees("begun");
     person.presses(b"\x03");
@@ -330,7 +332,9 @@ fn history_is_kept_for_each_package() {
     other.leaves();
 }
 
-/// A program that says when it has begun, in a word that does not stand here.
+/// A program that says when it has begun, in a word that does not stand here. It says so itself, as
+/// an interrupt that comes while bash is still making it the terminal's own is bash's, which heeds it
+/// when the program is done.
 const SLEEPS: &str = "bash -c 'echo beg\"\"un; exec sleep 100'";
 
 #[test]
