@@ -2,6 +2,7 @@
 
 mod arguments;
 mod build;
+mod confcache;
 mod documents;
 mod env;
 mod exit;
@@ -70,6 +71,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Command::Regen(arguments) => regen::main(*arguments),
         Command::Transfer(arguments) => transfer::main(&arguments),
         Command::Sandbox(arguments) => return sandboxed::main(&arguments),
+        Command::Confcache(arguments) => confcache::main(&arguments),
         Command::Completions { shell } => documents::completions(shell),
         Command::Manual { folder } => documents::manual(&folder),
     }

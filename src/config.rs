@@ -65,7 +65,7 @@ pub use self::profile::ProfileNode;
 pub use self::sandbox_conf::SandboxConf;
 pub use self::shell_vars::{Origin, Setting};
 pub use self::start::repositories;
-pub use self::state::cache_directory;
+pub use self::state::{cache_directory, own_directory};
 
 /// The bashrc files of one profile directory: its profile.bashrc if there is one, and its
 /// package.bashrc with the directory that the names in it are relative to.

@@ -11,6 +11,7 @@ pub mod config;
 pub mod repo;
 
 pub mod binpkg;
+pub mod confcache;
 pub mod fetch;
 pub mod metadata;
 pub mod processor;

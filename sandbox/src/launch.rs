@@ -538,7 +538,7 @@ extern "C" fn note_ending(number: nix::libc::c_int) {
 
 /// Has SIGTERM and SIGHUP interrupt what this process waits for, instead of ending it:
 /// [`ending`] tells.
-pub fn put_off_ending() {
+pub(crate) fn put_off_ending() {
     use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, sigaction};
     let handler = SigHandler::Handler(note_ending);
     let action = SigAction::new(handler, SaFlags::empty(), SigSet::empty());
@@ -550,12 +550,12 @@ pub fn put_off_ending() {
 
 /// The signal that was put off since the last call, if there was one.
 #[must_use]
-pub fn ending() -> Option<Signal> {
+pub(crate) fn ending() -> Option<Signal> {
     Signal::try_from(ENDING.swap(0, Ordering::AcqRel)).ok()
 }
 
 /// Lets ctrl-C at the terminal end the program, and this process only in its wake.
-pub fn leave_interrupts_to_program() {
+pub(crate) fn leave_interrupts_to_program() {
     use nix::sys::signal::{SigHandler, signal};
     for number in [Signal::SIGINT, Signal::SIGQUIT] {
         // SAFETY: a signal that is ignored runs nothing.

@@ -14,6 +14,7 @@
 // System calls that no library wraps are made here, and nowhere else in the program.
 #![allow(unsafe_code)]
 
+pub mod attached;
 mod caller;
 mod calls;
 pub mod confinement;

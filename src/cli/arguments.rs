@@ -42,6 +42,8 @@ pub(super) enum Command {
     Transfer(Transfer),
     /// Run a command that can change nothing but what it may, or see what it looks at
     Sandbox(Sandbox),
+    /// Run a configure script, or put back what it made if nothing that it depends on has changed
+    Confcache(Confcache),
     /// Print completions for a shell
     #[command(
         after_help = "Example:\n  ebd completions bash >/usr/share/bash-completion/completions/ebd"
@@ -543,6 +545,116 @@ pub(super) struct Sandbox {
     /// The command and its arguments
     #[arg(required = true, value_name = "CMD", trailing_var_arg = true)]
     pub(super) command: Vec<OsString>,
+}
+
+const CONFCACHE_EXAMPLES: &str = "Examples:
+  ebd confcache -- ./configure --prefix=/usr
+      The first time it is run and everything that it looks at is noted. When it is to be
+      run again, and script, arguments, environment and all of that are unchanged, what it
+      made and printed is put back instead.
+  ebd confcache --verify -- ./configure --prefix=/usr
+      Run it anyway and compare; 1 if anything but config.log is different.
+  ebd confcache why -- ./configure --prefix=/usr
+      Tell why it would be run.
+  ebd confcache stats
+  ebd confcache prune --unused 30 --size 500
+
+What is left out of account is a table: files that are never the same twice, and variables
+of sessions. Lines in CONFIG/ebd/confcache.conf (CONFIG is XDG_CONFIG_HOME or ~/.config) add
+to it:
+  path GLOB ignore            nothing of these files counts
+  path GLOB exists            that they are there
+  path GLOB without REGEX     the lines that do not match
+  variable GLOB ignore
+
+Exit status: that of the command, 128 + n if signal n ended it; 1 if --verify found a
+difference; 125 if the command line or the table is wrong, 126 and 127 if the command could
+not be run or found.";
+
+/// Run a configure script, or put back what it made.
+#[derive(Debug, Args)]
+#[command(after_help = CONFCACHE_EXAMPLES, args_conflicts_with_subcommands = true)]
+pub(super) struct Confcache {
+    /// What to do with the cache, if nothing is to be run
+    #[command(subcommand)]
+    pub(super) what: Option<ConfcacheWork>,
+
+    /// The cache
+    #[command(flatten)]
+    pub(super) cache: ConfcachePlace,
+
+    /// Run the script even if all is known, and compare
+    #[arg(long)]
+    pub(super) verify: bool,
+
+    /// Tell at the end what became of it
+    #[arg(short, long)]
+    pub(super) verbose: bool,
+
+    /// The configure script and its arguments
+    #[arg(value_name = "CMD", last = true)]
+    pub(super) command: Vec<OsString>,
+}
+
+/// Where the cache is.
+#[derive(Debug, Clone, Args)]
+pub(super) struct ConfcachePlace {
+    /// The folder with the cache [default: confcache below ebd's own folder for caches]
+    #[arg(long, value_name = "DIR", env = "EBD_CONFCACHE")]
+    pub(super) dir: Option<PathBuf>,
+}
+
+/// What can be done with the cache.
+#[derive(Debug, Subcommand)]
+pub(super) enum ConfcacheWork {
+    /// Tell how much is kept, and what became of the last calls
+    Stats {
+        #[command(flatten)]
+        cache: ConfcachePlace,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List what is kept
+    List {
+        #[command(flatten)]
+        cache: ConfcachePlace,
+        /// As JSON, one entry a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Tell why a command would be run, or why those of this folder were
+    Why {
+        #[command(flatten)]
+        cache: ConfcachePlace,
+        /// The configure script and its arguments
+        #[arg(value_name = "CMD", last = true)]
+        command: Vec<OsString>,
+    },
+    /// Remove what is old
+    Prune {
+        #[command(flatten)]
+        cache: ConfcachePlace,
+        /// What was not used for so many days
+        #[arg(long, value_name = "DAYS")]
+        unused: Option<u64>,
+        /// The oldest, until so many megabytes are left
+        #[arg(long, value_name = "MB")]
+        size: Option<u64>,
+        /// Only tell what would go
+        #[arg(short, long)]
+        pretend: bool,
+    },
+    /// Remove everything
+    Clear {
+        #[command(flatten)]
+        cache: ConfcachePlace,
+    },
+    /// Look for damage, and remove what is damaged
+    Check {
+        #[command(flatten)]
+        cache: ConfcachePlace,
+    },
 }
 
 /// Networks.

@@ -3,15 +3,10 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::Pid;
-use sandbox::launch::{
-    SandboxError, Settings, Starting, ending, leave_interrupts_to_program, put_off_ending,
-};
+use nix::sys::wait::waitpid;
+use sandbox::launch::{SandboxError, Settings, Starting};
 use sandbox::{
     DEVICES, Feature, List, Namespaces, Network, Policy, Sandbox, Trace, Violations, Wall, Watch,
 };
@@ -25,12 +20,6 @@ use crate::util::printable::printable;
 
 /// The status when there could be no sandbox, as `env` and `timeout` have it.
 const NO_SANDBOX: u8 = 125;
-
-/// How long it is tried to end what a lost warden has left.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// How long programs have to end when they are told to.
-const GRACE: Duration = Duration::from_secs(1);
 
 /// Runs `ebd sandbox`.
 pub(super) fn main(arguments: &arguments::Sandbox) -> ExitCode {
@@ -232,45 +221,11 @@ fn run(
             return Err(error);
         }
     };
-    leave_interrupts_to_program();
-    put_off_ending();
-    let status = loop {
-        if let Some(signal) = ending() {
-            end(warden, signal);
-        }
-        match waitpid(warden, None) {
-            Ok(WaitStatus::Exited(_, code)) => break u8::try_from(code & 0xff).unwrap_or(255),
-            Ok(WaitStatus::Signaled(_, signal, _)) => break 128_u8.saturating_add(signal as u8),
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(errno) => {
-                return Err(SandboxError::System {
-                    what: "the warden is lost",
-                    errno,
-                });
-            }
-        }
-    };
-    let _ = sandbox::process::kill_descendants(Pid::this(), &[], PATIENCE);
+    let status = sandbox::attached::wait(warden).map_err(|errno| SandboxError::System {
+        what: "the warden is lost",
+        errno,
+    })?;
     Ok((status, sandbox))
-}
-
-/// Has the programs below the warden end: they are told, and killed if they take their time. What
-/// they were refused until then is told all the same.
-fn end(warden: Pid, signal: Signal) {
-    let below = || sandbox::process::descendants(Pid::this()).into_iter();
-    for pid in below().filter(|pid| *pid != warden) {
-        let _ = kill(pid, signal);
-    }
-    let deadline = Instant::now() + GRACE;
-    while Instant::now() < deadline {
-        if below().all(|pid| pid == warden) {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    for pid in below().filter(|pid| *pid != warden) {
-        let _ = kill(pid, Signal::SIGKILL);
-    }
 }
 
 /// Tells people what was refused.

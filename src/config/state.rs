@@ -91,6 +91,12 @@ fn base(options: &Options, variable: &str, home: &str) -> Option<PathBuf> {
     }
 }
 
+/// Where people put what they tell ebd alone; none if the home directory is needed and not known.
+#[must_use]
+pub fn own_directory(options: &Options) -> Option<PathBuf> {
+    base(options, "XDG_CONFIG_HOME", ".config").map(|base| base.join("ebd"))
+}
+
 /// Where ebd keeps what it can make anew: the system's directory for root on Gentoo, the user's own
 /// otherwise. None if the home directory is needed and not known.
 ///

@@ -1,0 +1,402 @@
+//! A configure run that is wanted, and all that is known of it beforehand: its key.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::facts::{Sum, sum};
+use super::rules::Rules;
+use crate::util::printable::printable;
+
+/// How much of a script is looked at.
+const SCRIPT: u64 = 64 << 20;
+
+/// Shells that a script may be given to.
+const SHELLS: [&str; 6] = ["sh", "bash", "dash", "ksh", "zsh", "busybox"];
+
+/// Changes when entries of before must not be taken for ones of now.
+const VERSION: &str = "1";
+
+/// Why a command cannot be looked up.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// There is no script.
+    #[error("{}: cannot be read", path.display())]
+    Script {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
+    /// It is something else.
+    #[error("{}: is no configure script made by autoconf", .0.display())]
+    NotAutoconf(PathBuf),
+    /// No command was given.
+    #[error("there is no command")]
+    Empty,
+    /// The working directory is not there.
+    #[error("the working directory cannot be found")]
+    Directory(#[source] io::Error),
+}
+
+/// One part of the key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// What it is, for people: `script`, `argument 3`, `variable CFLAGS`.
+    pub name: String,
+    pub(super) sum: Sum,
+    /// Its text, where it may be shown.
+    pub(super) text: Option<String>,
+}
+
+/// A part in which two calls differ.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{name}: {what}")]
+pub struct Difference {
+    /// Which part.
+    pub name: String,
+    /// How they differ.
+    pub what: String,
+}
+
+/// A configure run that is wanted.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// The command, as it is to be run.
+    pub(super) words: Vec<OsString>,
+    /// The working directory, free of links.
+    pub(super) directory: PathBuf,
+    /// The script, absolute.
+    pub(super) script: PathBuf,
+    parts: Vec<Part>,
+}
+
+impl Call {
+    /// A command as this process would run it here and now: with its environment, working
+    /// directory, user and open descriptors.
+    ///
+    /// # Errors
+    /// It is not to run a script that autoconf made; a [`CallError`].
+    pub fn of_this_process(words: &[OsString], rules: &Rules) -> Result<Self, CallError> {
+        let directory = std::env::current_dir()
+            .and_then(|path| path.canonicalize())
+            .map_err(CallError::Directory)?;
+        let script = directory.join(script_of(words).ok_or(CallError::Empty)?);
+        let script = script.canonicalize().unwrap_or(script);
+        let text = read(&script).map_err(|source| CallError::Script {
+            path: script.clone(),
+            source,
+        })?;
+        if !is_autoconf(&text) {
+            return Err(CallError::NotAutoconf(script));
+        }
+        let mut parts = Parts::default();
+        parts.shown("version of the cache", VERSION);
+        parts.hidden("script", &text);
+        parts.shown("directory", printable(directory.as_os_str()));
+        for (at, word) in words.iter().enumerate() {
+            parts.put(
+                &format!("argument {at}"),
+                word.as_bytes(),
+                Some(printable(word)),
+            );
+        }
+        let mut variables: Vec<(OsString, OsString)> = std::env::vars_os()
+            .filter(|(name, _)| !rules.ignores_variable(name))
+            .collect();
+        variables.sort();
+        for (name, value) in variables {
+            // A value may be a secret.
+            parts.hidden(&format!("variable {}", printable(&name)), value.as_bytes());
+        }
+        parts.process();
+        parts.put("table of rules", &rules.sum(), None);
+        Ok(Self {
+            words: words.to_vec(),
+            directory,
+            script,
+            parts: parts.0,
+        })
+    }
+
+    /// The working directory.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The script that is to be run.
+    #[must_use]
+    pub fn script(&self) -> &Path {
+        &self.script
+    }
+
+    /// All that is known beforehand.
+    #[must_use]
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// The sum of all parts.
+    #[must_use]
+    pub fn key(&self) -> String {
+        let mut all = Vec::new();
+        for part in &self.parts {
+            all.extend_from_slice(&part.name.len().to_ne_bytes());
+            all.extend_from_slice(part.name.as_bytes());
+            all.extend_from_slice(&part.sum);
+        }
+        let mut text = String::new();
+        for byte in sum(&all) {
+            text.push_str(&format!("{byte:02x}"));
+        }
+        text
+    }
+}
+
+/// In what this call differs from one that has these parts.
+#[must_use]
+pub(super) fn differences(now: &[Part], then: &[Part]) -> Vec<Difference> {
+    let find = |parts: &[Part], name: &str| parts.iter().find(|part| part.name == name).cloned();
+    let quoted = |part: &Part| part.text.as_ref().map(|text| format!(" {text:?}"));
+    let mut all = Vec::new();
+    for part in now {
+        let what = match find(then, &part.name) {
+            None => format!("is new:{}", quoted(part).unwrap_or_default()),
+            Some(old) if old.sum != part.sum => match (quoted(&old), quoted(part)) {
+                (Some(old), Some(new)) => format!("was{old}, is{new}"),
+                _ => "is another".to_owned(),
+            },
+            Some(_) => continue,
+        };
+        all.push(Difference {
+            name: part.name.clone(),
+            what: what.trim_end_matches(':').to_owned(),
+        });
+    }
+    for part in then {
+        if find(now, &part.name).is_none() {
+            all.push(Difference {
+                name: part.name.clone(),
+                what: format!("is gone{}", quoted(part).unwrap_or_default()),
+            });
+        }
+    }
+    all
+}
+
+/// Collects parts.
+#[derive(Default)]
+struct Parts(Vec<Part>);
+
+impl Parts {
+    fn put(&mut self, name: &str, value: &[u8], text: Option<String>) {
+        self.0.push(Part {
+            name: name.to_owned(),
+            sum: sum(value),
+            text,
+        });
+    }
+
+    fn hidden(&mut self, name: &str, value: &[u8]) {
+        self.put(name, value, None);
+    }
+
+    fn shown(&mut self, name: &str, value: impl Into<String>) {
+        let value = value.into();
+        self.put(name, value.clone().as_bytes(), Some(value));
+    }
+
+    /// What a program can learn without looking at a path.
+    fn process(&mut self) {
+        let umask = nix::sys::stat::umask(nix::sys::stat::Mode::empty());
+        nix::sys::stat::umask(umask);
+        self.shown("umask", format!("{:04o}", umask.bits()));
+        let mut groups: Vec<u32> = nix::unistd::getgroups()
+            .map(|all| all.into_iter().map(nix::unistd::Gid::as_raw).collect())
+            .unwrap_or_default();
+        groups.sort_unstable();
+        let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
+        self.shown("user", format!("{uid}:{gid} {groups:?}"));
+        if let Ok(system) = nix::sys::utsname::uname() {
+            let names = [
+                system.sysname(),
+                system.nodename(),
+                system.release(),
+                system.version(),
+                system.machine(),
+            ];
+            let names: Vec<String> = names.iter().map(|name| printable(name)).collect();
+            self.shown("system", names.join(" "));
+        }
+        self.shown("processor", processor());
+        self.shown("descriptors", descriptors());
+        self.shown("limits", limits());
+    }
+}
+
+/// What programs may ask the processor itself.
+fn processor() -> String {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let mut lines: Vec<&str> = Vec::new();
+    for line in text.lines().take_while(|line| !line.is_empty()) {
+        let names = [
+            "vendor_id",
+            "cpu family",
+            "model",
+            "stepping",
+            "flags",
+            "Features",
+            "CPU ",
+        ];
+        if names.iter().any(|name| line.starts_with(name)) {
+            lines.push(line);
+        }
+    }
+    let name = lines.iter().find(|line| line.starts_with("model name"));
+    let name = name
+        .and_then(|line| line.split_once(": "))
+        .map_or("", |(_, name)| name);
+    let all = sum(lines.join("\n").as_bytes());
+    format!(
+        "{name} ({:02x}{:02x}{:02x}{:02x})",
+        all[0], all[1], all[2], all[3]
+    )
+}
+
+/// The descriptors that a program inherits: some tests see them.
+fn descriptors() -> String {
+    let mut numbers = Vec::new();
+    for entry in std::fs::read_dir("/proc/self/fd")
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        let number: Option<i32> = entry.file_name().to_str().and_then(|n| n.parse().ok());
+        let flags = |number: i32| std::fs::read_to_string(format!("/proc/self/fdinfo/{number}"));
+        let inherited = |number: &i32| {
+            let flags = flags(*number).unwrap_or_default();
+            let flags = flags.lines().find_map(|line| line.strip_prefix("flags:"));
+            let flags = flags.and_then(|text| i32::from_str_radix(text.trim(), 8).ok());
+            flags.is_some_and(|flags| flags & nix::libc::O_CLOEXEC == 0)
+        };
+        numbers.extend(number.filter(inherited));
+    }
+    numbers.sort_unstable();
+    let numbers: Vec<String> = numbers.iter().map(i32::to_string).collect();
+    numbers.join(" ")
+}
+
+/// The limits that tests run into.
+fn limits() -> String {
+    use nix::sys::resource::{Resource, getrlimit};
+    let each = [
+        Resource::RLIMIT_NOFILE,
+        Resource::RLIMIT_STACK,
+        Resource::RLIMIT_FSIZE,
+        Resource::RLIMIT_AS,
+        Resource::RLIMIT_DATA,
+        Resource::RLIMIT_CPU,
+    ];
+    let each = each.map(|which| {
+        getrlimit(which).map_or_else(|_| String::new(), |(soft, hard)| format!("{soft}/{hard}"))
+    });
+    each.join(" ")
+}
+
+/// The word of a command that names the script: the first, or the one that a shell is given.
+fn script_of(words: &[OsString]) -> Option<&OsStr> {
+    let first = words.first()?;
+    let name = Path::new(first).file_name().and_then(OsStr::to_str);
+    if !name.is_some_and(|name| SHELLS.contains(&name)) {
+        return Some(first);
+    }
+    let mut rest = words.iter().skip(1);
+    let script = rest.find(|word| !word.as_bytes().starts_with(b"-") && *word != "sh");
+    Some(script.unwrap_or(first))
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    use std::io::Read;
+    let mut text = Vec::new();
+    let file = std::fs::File::open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
+    file.take(SCRIPT).read_to_end(&mut text)?;
+    Ok(text)
+}
+
+/// Whether autoconf made the script, and so it reads nothing from its standard input.
+fn is_autoconf(text: &[u8]) -> bool {
+    let has = |part: &[u8]| text.windows(part.len()).any(|window| window == part);
+    let head = text.get(..text.len().min(4096)).unwrap_or_default();
+    let head = String::from_utf8_lossy(head);
+    head.starts_with("#!")
+        && head.contains("enerated by GNU Autoconf")
+        && has(b"exec 7<&0 </dev/null")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_script_is_found() {
+        let of = |words: &[&str]| {
+            let words: Vec<OsString> = words.iter().map(Into::into).collect();
+            script_of(&words).map(OsStr::to_owned)
+        };
+        assert_eq!(of(&["./configure", "-x"]), Some("./configure".into()));
+        assert_eq!(
+            of(&["/bin/sh", "../configure"]),
+            Some("../configure".into())
+        );
+        assert_eq!(
+            of(&["bash", "-e", "./configure", "a"]),
+            Some("./configure".into())
+        );
+        assert_eq!(of(&[]), None);
+    }
+
+    #[test]
+    fn differences_are_named() {
+        let parts = |all: &[(&str, &str, bool)]| {
+            let mut parts = Parts::default();
+            for (name, value, shown) in all {
+                match shown {
+                    true => parts.shown(name, *value),
+                    false => parts.hidden(name, value.as_bytes()),
+                }
+            }
+            parts.0
+        };
+        let then = parts(&[
+            ("argument 1", "--a", true),
+            ("variable CC", "gcc", false),
+            ("gone", "x", true),
+        ]);
+        let now = parts(&[
+            ("argument 1", "--b", true),
+            ("variable CC", "clang", false),
+            ("new", "y", true),
+        ]);
+        let told: Vec<String> = differences(&now, &then)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "argument 1: was \"--a\", is \"--b\"",
+                "variable CC: is another",
+                "new: is new: \"y\"",
+                "gone: is gone \"x\"",
+            ]
+        );
+        assert_eq!(differences(&now, &now), []);
+    }
+}

@@ -1,0 +1,286 @@
+//! What is left out of account: files that are never the same twice, and variables that no result
+//! depends on. One table, which users extend.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use glob::{MatchOptions, Pattern};
+use sha2::{Digest, Sha256};
+
+use super::facts::Sum;
+
+/// The table as it is built in, in the form that users write.
+const BUILT_IN: &str = r"
+# What the kernel tells a process about itself.
+path /proc/self/** ignore
+path /proc/thread-self/** ignore
+path /proc/[0-9]*/** ignore
+path /dev/fd/** ignore
+# What changes by itself. What stays the same of it counts.
+path /proc/cpuinfo without ^(cpu MHz|bogomips|BogoMIPS)\s*:
+path /proc/meminfo without ^
+path /proc/uptime without ^
+path /proc/loadavg without ^
+path /proc/stat without ^
+path /proc/vmstat without ^
+path /proc/interrupts without ^
+path /proc/diskstats without ^
+path /proc/mounts exists
+path /proc/net/** exists
+path /proc/sys/kernel/random/** exists
+path /sys/devices/system/cpu/cpu*/cpufreq/** exists
+path /etc/mtab exists
+# Devices that are the same everywhere, or another at each terminal.
+path /dev/null exists
+path /dev/zero exists
+path /dev/full exists
+path /dev/random exists
+path /dev/urandom exists
+path /dev/tty exists
+path /dev/ptmx exists
+path /dev/pts/** exists
+path /dev/stdin exists
+path /dev/stdout exists
+path /dev/stderr exists
+# Made anew whenever any library is installed: what leads to the libraries that were loaded counts.
+# (All of it, where its contents were listed.)
+path /etc/ld.so.cache loader
+# What a shell or a session says about itself.
+variable _ ignore
+variable SHLVL ignore
+variable OLDPWD ignore
+variable SSH_* ignore
+variable XDG_SESSION_* ignore
+variable XDG_VTNR ignore
+variable XDG_SEAT ignore
+variable DBUS_SESSION_BUS_ADDRESS ignore
+variable WINDOWID ignore
+variable INVOCATION_ID ignore
+variable JOURNAL_STREAM ignore
+variable SYSTEMD_EXEC_PID ignore
+variable MEMORY_PRESSURE_* ignore
+variable HISTFILE ignore
+variable MAIL ignore
+";
+
+/// What counts of a path.
+#[derive(Debug, Clone)]
+pub(super) enum Rule {
+    /// Nothing.
+    Ignore,
+    /// That it is there.
+    Exists,
+    /// The lines that do not match.
+    Without(Lines),
+    /// Of the loader's cache, what leads to the libraries that were loaded.
+    Loader,
+}
+
+/// Lines that do not count.
+#[derive(Debug, Clone)]
+pub(super) struct Lines(regex::bytes::Regex);
+
+impl Lines {
+    /// The sum of the other lines.
+    pub(super) fn rest(&self, text: &[u8]) -> Sum {
+        let mut hash = Sha256::new();
+        for line in text.split_inclusive(|byte| *byte == b'\n') {
+            if !self.0.is_match(line) {
+                hash.update(line);
+            }
+        }
+        hash.finalize().into()
+    }
+}
+
+/// A table that users wrote has a line that is none.
+#[derive(Debug, thiserror::Error)]
+pub enum RulesError {
+    /// It cannot be read.
+    #[error("{}: cannot be read", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: std::io::Error,
+    },
+    /// A line is no rule.
+    #[error(
+        "{place}:{line}: {text:?} is no rule: they are `path GLOB ignore|exists|without REGEX` and `variable GLOB ignore`"
+    )]
+    Line {
+        /// The file.
+        place: String,
+        /// The line's number, from 1.
+        line: usize,
+        /// The line.
+        text: String,
+    },
+}
+
+/// The table. Rules of users come before those that are built in.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    paths: Vec<(Pattern, Rule)>,
+    variables: Vec<Pattern>,
+    sum: Sum,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        // The table that is built in is tested.
+        Self::parse("", "").unwrap_or_else(|_| Self {
+            paths: Vec::new(),
+            variables: Vec::new(),
+            sum: [0; 32],
+        })
+    }
+}
+
+impl Rules {
+    /// Reads a user's table, if there is one.
+    ///
+    /// # Errors
+    /// It is there and cannot be read, or has a line that is no rule.
+    pub fn read(path: &Path) -> Result<Self, RulesError> {
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::parse(&text, &path.display().to_string()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(source) => Err(RulesError::Read {
+                path: path.to_owned(),
+                source,
+            }),
+        }
+    }
+
+    fn parse(text: &str, place: &str) -> Result<Self, RulesError> {
+        let mut rules = Self {
+            paths: Vec::new(),
+            variables: Vec::new(),
+            sum: [0; 32],
+        };
+        for (place, text) in [(place, text), ("<built in>", BUILT_IN)] {
+            for (at, line) in text.lines().enumerate() {
+                let line = line.trim();
+                if line.is_empty() || line.starts_with('#') {
+                    continue;
+                }
+                rules.add(line).ok_or_else(|| RulesError::Line {
+                    place: place.to_owned(),
+                    line: at + 1,
+                    text: line.to_owned(),
+                })?;
+            }
+        }
+        rules.sum = super::facts::sum(format!("{text}\0{BUILT_IN}").as_bytes());
+        Ok(rules)
+    }
+
+    fn add(&mut self, line: &str) -> Option<()> {
+        let (kind, rest) = line.split_once(char::is_whitespace)?;
+        let (name, rule) = rest.trim_start().split_once(char::is_whitespace)?;
+        let pattern = Pattern::new(name).ok()?;
+        let rule = rule.trim();
+        match kind {
+            "path" => {
+                let rule = match rule.split_once(char::is_whitespace) {
+                    None if rule == "ignore" => Rule::Ignore,
+                    None if rule == "exists" => Rule::Exists,
+                    None if rule == "loader" => Rule::Loader,
+                    Some(("without", lines)) => {
+                        Rule::Without(Lines(regex::bytes::Regex::new(lines.trim()).ok()?))
+                    }
+                    _ => return None,
+                };
+                self.paths.push((pattern, rule));
+            }
+            "variable" if rule == "ignore" => self.variables.push(pattern),
+            _ => return None,
+        }
+        Some(())
+    }
+
+    /// What counts of this path, if not everything.
+    pub(super) fn of(&self, path: &Path) -> Option<&Rule> {
+        let options = MatchOptions {
+            require_literal_separator: true,
+            ..MatchOptions::new()
+        };
+        let found = self
+            .paths
+            .iter()
+            .find(|(pattern, _)| pattern.matches_path_with(path, options));
+        found.map(|(_, rule)| rule)
+    }
+
+    /// Whether nothing depends on a variable of this name.
+    pub(super) fn ignores_variable(&self, name: &OsStr) -> bool {
+        let name = String::from_utf8_lossy(name.as_bytes());
+        self.variables.iter().any(|pattern| pattern.matches(&name))
+    }
+
+    /// Tells tables apart.
+    pub(super) fn sum(&self) -> Sum {
+        self.sum
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_that_is_built_in_is_one() {
+        let rules = Rules::parse("", "").unwrap();
+        let rule = |path: &str| rules.of(Path::new(path));
+        assert!(matches!(rule("/proc/self/maps"), Some(Rule::Ignore)));
+        assert!(matches!(rule("/proc/123/fd/3"), Some(Rule::Ignore)));
+        assert!(matches!(rule("/proc/cpuinfo"), Some(Rule::Without(_))));
+        assert!(matches!(rule("/etc/ld.so.cache"), Some(Rule::Loader)));
+        assert!(rule("/proc/version").is_none());
+        assert!(rule("/usr/include/stdio.h").is_none());
+        assert!(rules.ignores_variable(OsStr::new("SSH_TTY")));
+        assert!(!rules.ignores_variable(OsStr::new("CFLAGS")));
+    }
+
+    #[test]
+    fn only_lines_that_stay_count() {
+        let rules = Rules::default();
+        let Some(Rule::Without(lines)) = rules.of(Path::new("/proc/cpuinfo")) else {
+            panic!("no rule");
+        };
+        let text = |mhz: &str, flags: &str| {
+            format!("model name\t: X\ncpu MHz\t\t: {mhz}\nflags\t\t: {flags}\nbogomips\t: {mhz}\n")
+        };
+        let part = |mhz, flags| lines.rest(text(mhz, flags).as_bytes());
+        assert_eq!(part("1.5", "a"), part("2", "a"));
+        assert_ne!(part("1.5", "a"), part("1.5", "b"));
+        let Some(Rule::Without(lines)) = rules.of(Path::new("/proc/loadavg")) else {
+            panic!("no rule");
+        };
+        assert_eq!(lines.rest(b"0.1 0.2\n"), lines.rest(b"0.3 0.4\n"));
+    }
+
+    #[test]
+    fn users_add_rules_and_are_told_of_bad_ones() {
+        let rules = Rules::parse("path /etc/motd exists\nvariable MY_* ignore\n", "f").unwrap();
+        assert!(matches!(
+            rules.of(Path::new("/etc/motd")),
+            Some(Rule::Exists)
+        ));
+        assert!(rules.ignores_variable(OsStr::new("MY_X")));
+        assert_ne!(rules.sum(), Rules::default().sum());
+        for line in [
+            "path",
+            "path /x",
+            "path /x what",
+            "path [ ignore",
+            "path /x without (",
+            "variable X exists",
+        ] {
+            let error = Rules::parse(&format!("# mine\n{line}\n"), "f").unwrap_err();
+            assert!(error.to_string().starts_with("f:2: "), "{error}");
+        }
+    }
+}

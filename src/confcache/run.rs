@@ -1,0 +1,508 @@
+//! Having a call run, or what it made put back.
+
+use std::io::{self, Read};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::time::{ClockId, clock_gettime};
+use nix::unistd::Pid;
+use sandbox::launch::{SandboxError, Settings, Starting};
+use sandbox::{Policy, Sandbox, Trace, Wall, Watch};
+
+use super::call::Call;
+use super::entry::{Body, Chunk, Entry, Head, Stream};
+use super::facts::Broken;
+use super::journal::{self, Outcome};
+use super::learn::{Lesson, Temporary, Untaught};
+use super::output::{self, Change};
+use super::rules::Rules;
+use super::store::{Cache, Found};
+use super::tree::Tree;
+use crate::util::causes::causes;
+use crate::util::printable::printable;
+
+/// How much a run may print and still be kept, in bytes.
+const PRINTED: usize = 64 << 20;
+
+/// Takes what is printed, from any thread.
+pub type Print = dyn Fn(Stream, &[u8]) + Sync;
+
+/// Why a command could not be run at all.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// It cannot be started.
+    #[error("{program}: cannot be run")]
+    Start {
+        /// The command.
+        program: String,
+        /// The reason.
+        source: io::Error,
+    },
+    /// The process that watches over it is lost.
+    #[error("the warden is lost")]
+    Lost(#[source] Errno),
+}
+
+/// What came of a call.
+#[derive(Debug)]
+pub struct Ran {
+    /// The exit status, as a shell tells it.
+    pub status: u8,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// What is to be told to people.
+    pub warnings: Vec<String>,
+    /// Where the run and the entry that it was compared with differ.
+    pub mismatches: Vec<Mismatch>,
+}
+
+/// A difference between a run and an entry that was valid.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what}: {how}")]
+pub struct Mismatch {
+    /// The file, or `what was printed`.
+    pub what: String,
+    /// The difference.
+    pub how: String,
+}
+
+/// How calls are run.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// The program that a warden is: this one.
+    pub program: PathBuf,
+    /// Where entries are.
+    pub cache: Cache,
+    /// What counts.
+    pub rules: Rules,
+    /// Whether calls are run even if there is an entry, and compared.
+    pub verify: bool,
+}
+
+impl Session {
+    /// Does what the call says: puts back what is known, or has it run and learns. What it prints goes
+    /// to `print`.
+    ///
+    /// # Errors
+    /// The command could not be run at all.
+    pub fn run(&self, call: &Call, print: &Print) -> Result<Ran, RunError> {
+        let begin = Instant::now();
+        let mut warnings = Vec::new();
+        let found = self.cache.find(call, &self.rules);
+        let (known, why) = match found {
+            Found::Valid(entry) if self.verify => (Some(entry), "it is verified".to_owned()),
+            Found::Valid(entry) => match output::put_back(call.directory(), &entry.body.changes) {
+                Ok(()) => {
+                    for chunk in entry.printed() {
+                        print(chunk.stream, &chunk.bytes);
+                    }
+                    let outcome = Outcome::Hit {
+                        saved: entry.took(),
+                    };
+                    return Ok(self.end(call, begin, 0, outcome, warnings));
+                }
+                Err(error) => {
+                    warnings.push(causes(&error).join(": "));
+                    (None, "what is known could not be put back".to_owned())
+                }
+            },
+            Found::Nothing {
+                broken,
+                different,
+                damaged,
+            } => {
+                if let Some(first) = damaged.first() {
+                    warnings.push(format!(
+                        "{}: is damaged and left out of account",
+                        first.display()
+                    ));
+                    self.cache.discard(&damaged);
+                }
+                (None, reason(&broken, &different))
+            }
+        };
+        let ran = self.traced(call, print)?;
+        let status = ran.status;
+        let (outcome, mismatches) = match ran.lesson {
+            Err(reason) => {
+                let reason = causes(&reason).join(": ");
+                if !matches!(status, 1..) {
+                    warnings.push(format!("nothing is kept: {reason}"));
+                }
+                (Outcome::Untaught { why, reason }, Vec::new())
+            }
+            Ok(body) if known.is_some() => {
+                let known = known.map(|entry| entry.body).unwrap_or_default();
+                let mismatches = mismatches(&known, &body.body);
+                let outcome = match mismatches.first() {
+                    None => Outcome::Verified,
+                    Some(first) => Outcome::Differed {
+                        what: first.to_string(),
+                    },
+                };
+                (outcome, mismatches)
+            }
+            Ok(entry) => match self.cache.keep(call, &entry) {
+                Ok(()) => (Outcome::Learned { why }, Vec::new()),
+                Err(error) => {
+                    let reason = causes(&error).join(": ");
+                    warnings.push(format!("nothing is kept: {reason}"));
+                    (Outcome::Untaught { why, reason }, Vec::new())
+                }
+            },
+        };
+        let mut ran = self.end(call, begin, status, outcome, warnings);
+        ran.mismatches = mismatches;
+        Ok(ran)
+    }
+
+    fn end(
+        &self,
+        call: &Call,
+        begin: Instant,
+        status: u8,
+        outcome: Outcome,
+        warnings: Vec<String>,
+    ) -> Ran {
+        // If nothing can be written, that was said when the entry could not be.
+        let _ = self.cache.record(call, begin.elapsed(), outcome.clone());
+        Ran {
+            status,
+            outcome,
+            warnings,
+            mismatches: Vec::new(),
+        }
+    }
+
+    /// Has the call run, traced if that can be.
+    fn traced(&self, call: &Call, print: &Print) -> Result<Traced, RunError> {
+        let begin = Instant::now();
+        let before = Tree::read(call.directory(), true);
+        let before = match before {
+            Ok(before) => before,
+            Err(error) => {
+                let reason = Untaught::Directory(causes(&error).join(": "));
+                return plain(call, reason);
+            }
+        };
+        let temporary = Temporary::now();
+        let started = tick();
+        let ran = match watched(&self.program, call, print)? {
+            Ok(ran) => ran,
+            Err(error) => return plain(call, Untaught::NotTraced(causes(&error).join(": "))),
+        };
+        let status = ran.status;
+        let lesson = self.learn(call, ran, &before, &temporary, started, begin.elapsed());
+        Ok(Traced { status, lesson })
+    }
+
+    fn learn(
+        &self,
+        call: &Call,
+        ran: Watched,
+        before: &Tree,
+        temporary: &Temporary,
+        started: (i64, i64),
+        took: Duration,
+    ) -> Result<Entry, Untaught> {
+        if ran.status != 0 {
+            return Err(Untaught::Failed(ran.status));
+        }
+        let printed = ran.printed.ok_or(Untaught::TooMuch("printed"))?;
+        let after = Tree::read(call.directory(), false)
+            .map_err(|error| Untaught::Directory(causes(&error).join(": ")))?;
+        let lesson = Lesson {
+            directory: call.directory(),
+            trace: &ran.trace,
+            before,
+            after: &after,
+            temporary,
+            started,
+            rules: &self.rules,
+        };
+        let (facts, changes) = lesson.learn()?;
+        Ok(Entry {
+            head: Head {
+                parts: call.parts().to_vec(),
+                script: call.script.as_os_str().as_encoded_bytes().to_vec(),
+                directory: call.directory.as_os_str().as_encoded_bytes().to_vec(),
+                facts,
+                at: journal::now(),
+                took: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            },
+            body: Body { printed, changes },
+        })
+    }
+}
+
+/// Why a call has no entry, in short.
+fn reason(broken: &[Broken], different: &[super::call::Difference]) -> String {
+    match (broken.first(), different.first()) {
+        (Some(broken), _) => broken.to_string(),
+        (None, Some(different)) => different.to_string(),
+        (None, None) => "nothing like it was run before".to_owned(),
+    }
+}
+
+/// A run and what it taught.
+struct Traced {
+    status: u8,
+    lesson: Result<Entry, Untaught>,
+}
+
+/// A run that was watched.
+struct Watched {
+    status: u8,
+    trace: Trace,
+    /// None if it was too much.
+    printed: Option<Vec<Chunk>>,
+}
+
+/// The time as files get it, at the begin of its next tick: what is changed from here on has none before.
+fn tick() -> (i64, i64) {
+    let now = || {
+        clock_gettime(ClockId::CLOCK_REALTIME_COARSE)
+            .map_or((0, 0), |time| (time.tv_sec(), time.tv_nsec()))
+    };
+    let begin = now();
+    let deadline = Instant::now() + Duration::from_millis(50);
+    loop {
+        let at = now();
+        if at != begin || Instant::now() > deadline {
+            return at;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Runs the command as if there were no cache.
+fn plain(call: &Call, reason: Untaught) -> Result<Traced, RunError> {
+    use std::os::unix::process::ExitStatusExt;
+    let program = call.words.first().cloned().unwrap_or_default();
+    let status = Command::new(&program)
+        .args(call.words.iter().skip(1))
+        .status()
+        .map_err(|source| RunError::Start {
+            program: printable(&program),
+            source,
+        })?;
+    let status = match (status.code(), status.signal()) {
+        (Some(code), _) => u8::try_from(code & 0xff).unwrap_or(255),
+        (None, signal) => 128_u8.saturating_add(u8::try_from(signal.unwrap_or(0)).unwrap_or(0)),
+    };
+    Ok(Traced {
+        status,
+        lesson: Err(reason),
+    })
+}
+
+/// Runs the command in a sandbox that allows everything and writes down what is looked at.
+fn watched(
+    program: &std::path::Path,
+    call: &Call,
+    print: &Print,
+) -> Result<Result<Watched, SandboxError>, RunError> {
+    // If the warden is lost, what it watched over comes to this process.
+    let _ = nix::sys::prctl::set_child_subreaper(true);
+    let settings = Settings {
+        watch: Some(Watch::Everything),
+        wall: Some(Wall {
+            write: vec!["/".into()],
+            read: None,
+        }),
+        attached: true,
+        ..Settings::default()
+    };
+    let starting = match Starting::new(settings) {
+        Ok(starting) => starting,
+        Err(error) => return Ok(Err(error)),
+    };
+    let mut command = Command::new(program);
+    command
+        .arg(sandbox::warden::ARGUMENT)
+        .args(starting.arguments())
+        .args(&call.words)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    starting.prepare(&mut command);
+    let mut child = command.spawn().map_err(|source| RunError::Start {
+        program: printable(program.as_os_str()),
+        source,
+    })?;
+    let (output, error) = (child.stdout.take(), child.stderr.take());
+    let sandbox: Sandbox = match starting.finish(Policy::free()) {
+        Ok(sandbox) => sandbox,
+        Err(error) => {
+            let _ = child.wait();
+            return Ok(Err(error));
+        }
+    };
+    let warden = Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX));
+    let printed = Printed::default();
+    let status = std::thread::scope(|threads| {
+        threads.spawn(|| carry(output, Stream::Output, print, &printed));
+        threads.spawn(|| carry(error, Stream::Error, print, &printed));
+        // Signals come to this thread.
+        sandbox::attached::wait(warden)
+    });
+    let (_, trace) = sandbox.finish();
+    Ok(Ok(Watched {
+        status: status.map_err(RunError::Lost)?,
+        trace,
+        printed: printed.all(),
+    }))
+}
+
+/// What was printed.
+#[derive(Default)]
+struct Printed {
+    chunks: Mutex<Vec<Chunk>>,
+}
+
+impl Printed {
+    fn add(&self, stream: Stream, bytes: &[u8]) {
+        let mut chunks = self.chunks.lock().unwrap_or_else(PoisonError::into_inner);
+        match chunks.last_mut() {
+            Some(last) if last.stream == stream => last.bytes.extend_from_slice(bytes),
+            _ => chunks.push(Chunk {
+                stream,
+                bytes: bytes.to_vec(),
+            }),
+        }
+    }
+
+    /// None if it was too much.
+    fn all(self) -> Option<Vec<Chunk>> {
+        let chunks = self
+            .chunks
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        let size: usize = chunks.iter().map(|chunk| chunk.bytes.len()).sum();
+        (size <= PRINTED).then_some(chunks)
+    }
+
+    fn is_too_much(&self) -> bool {
+        let chunks = self.chunks.lock().unwrap_or_else(PoisonError::into_inner);
+        chunks.iter().map(|chunk| chunk.bytes.len()).sum::<usize>() > PRINTED
+    }
+}
+
+/// Carries what comes out of a pipe on, and keeps it.
+fn carry(pipe: Option<impl Read>, stream: Stream, print: &Print, printed: &Printed) {
+    let Some(mut pipe) = pipe else {
+        return;
+    };
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        let read = match pipe.read(&mut buffer) {
+            Ok(0) => return,
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(_) => return,
+        };
+        let bytes = buffer.get(..read).unwrap_or_default();
+        print(stream, bytes);
+        if !printed.is_too_much() {
+            printed.add(stream, bytes);
+        }
+    }
+}
+
+/// Where what is known and what a run made differ. The log of a run has temporary names in it and is
+/// left out.
+fn mismatches(known: &Body, now: &Body) -> Vec<Mismatch> {
+    let mut all = Vec::new();
+    let joined = |body: &Body, stream: Stream| -> Vec<u8> {
+        let chunks = body.printed.iter().filter(|chunk| chunk.stream == stream);
+        chunks.flat_map(|chunk| chunk.bytes.clone()).collect()
+    };
+    for (stream, what) in [
+        (Stream::Output, "what was printed"),
+        (Stream::Error, "what was printed as errors"),
+    ] {
+        if let Some(how) = first_difference(&joined(known, stream), &joined(now, stream)) {
+            all.push(Mismatch {
+                what: what.to_owned(),
+                how,
+            });
+        }
+    }
+    let counts = |change: &&Change| change.name().file_name() != Some("config.log".as_ref());
+    let find = |body: &Body, change: &Change| {
+        let is_removal = matches!(change, Change::Remove { .. });
+        let found = body.changes.iter().find(|other| {
+            other.name() == change.name() && matches!(other, Change::Remove { .. }) == is_removal
+        });
+        found.map(Change::timeless)
+    };
+    let mut tell = |change: &Change, how: &str| {
+        all.push(Mismatch {
+            what: printable(change.name().as_os_str()),
+            how: how.to_owned(),
+        });
+    };
+    for change in known.changes.iter().filter(counts) {
+        match (change.timeless(), find(now, change)) {
+            (_, None) => tell(change, "is known to be changed and was not"),
+            (
+                Change::File {
+                    content: old,
+                    mode: old_mode,
+                    ..
+                },
+                Some(Change::File {
+                    content: new,
+                    mode: new_mode,
+                    ..
+                }),
+            ) => {
+                if let Some(how) = first_difference(&old, &new) {
+                    tell(change, &how);
+                } else if old_mode != new_mode {
+                    tell(
+                        change,
+                        &format!("mode {old_mode:o} is known, {new_mode:o} was made"),
+                    );
+                }
+            }
+            (old, Some(new)) if old != new => tell(change, "is known to be something else"),
+            _ => {}
+        }
+    }
+    for change in now.changes.iter().filter(counts) {
+        if find(known, change).is_none() {
+            tell(change, "was changed and is not known to be");
+        }
+    }
+    all
+}
+
+/// The first line in which two texts differ, none if they are the same.
+fn first_difference(known: &[u8], now: &[u8]) -> Option<String> {
+    if known == now {
+        return None;
+    }
+    let (mut known, mut now) = (known.split(|b| *b == b'\n'), now.split(|b| *b == b'\n'));
+    let mut line = 0;
+    loop {
+        line += 1;
+        let (old, new) = (known.next(), now.next());
+        if old == new && old.is_some() {
+            continue;
+        }
+        let text = |line: Option<&[u8]>| {
+            line.map_or_else(
+                || "nothing".to_owned(),
+                |line| format!("{:?}", String::from_utf8_lossy(line)),
+            )
+        };
+        return Some(format!(
+            "line {line} is known as {}, now {}",
+            text(old),
+            text(new)
+        ));
+    }
+}

@@ -1,0 +1,373 @@
+//! The folder with the entries.
+//!
+//! `runs/KK/KEY/NAME.run` are the entries of the key KEY (KK its first two digits): several, where the
+//! same call found different things. `journal` tells what became of calls. Every file appears whole
+//! or not at all, under a name that nobody else uses, so any number of processes may share the folder.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use super::call::{Call, Difference, differences};
+use super::entry::{Damaged, Entry};
+use super::facts::Broken;
+use super::journal::{self, Outcome, Record};
+use super::rules::Rules;
+use crate::util::atomic::{self, AtomicError};
+use crate::util::printable::printable;
+use crate::util::token;
+
+/// How many entries of one key are kept.
+const VARIANTS: usize = 4;
+
+/// The folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A file or folder cannot be read, written or removed.
+    #[error("{}: cannot be {what}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// What was tried.
+        what: &'static str,
+        /// The reason.
+        source: io::Error,
+    },
+    /// An entry cannot be written.
+    #[error(transparent)]
+    Write(#[from] AtomicError),
+    /// It is too large.
+    #[error("what it made is too large to be kept")]
+    TooLarge,
+}
+
+/// What there is for a call.
+#[derive(Debug)]
+pub enum Found {
+    /// An entry whose facts all hold.
+    Valid(Box<Entry>),
+    /// None. For the entries that come nearest, in what they differ.
+    Nothing {
+        /// Facts that do not hold, of entries of the same key.
+        broken: Vec<Broken>,
+        /// Parts of the key that differ from that of an entry of the same script or directory.
+        different: Vec<Difference>,
+        /// Entries that are damaged.
+        damaged: Vec<PathBuf>,
+    },
+}
+
+/// What is to go.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Limits {
+    /// Entries that were not used for so long.
+    pub unused: Option<Duration>,
+    /// The oldest, until no more bytes than this are left.
+    pub size: Option<u64>,
+}
+
+/// What the folder holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// How many entries.
+    pub entries: usize,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// A folder with entries.
+#[derive(Debug, Clone)]
+pub struct Cache {
+    folder: PathBuf,
+}
+
+impl Cache {
+    /// The cache in this folder, which is made when something is kept.
+    #[must_use]
+    pub fn at(folder: &Path) -> Self {
+        Self {
+            folder: folder.to_owned(),
+        }
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    fn runs(&self) -> PathBuf {
+        self.folder.join("runs")
+    }
+
+    fn of_key(&self, key: &str) -> PathBuf {
+        self.runs().join(key.get(..2).unwrap_or(key)).join(key)
+    }
+
+    /// Looks for an entry of this call whose facts all hold.
+    #[must_use]
+    pub fn find(&self, call: &Call, rules: &Rules) -> Found {
+        let (mut broken, mut damaged) = (Vec::new(), Vec::new());
+        let paths = newest_first(files_in(&self.of_key(&call.key())));
+        let any = !paths.is_empty();
+        for path in paths {
+            let mut entry = match read(&path) {
+                Ok(Some(entry)) => entry,
+                Ok(None) => continue,
+                Err(_) => {
+                    damaged.push(path);
+                    continue;
+                }
+            };
+            match hold(&mut entry, rules) {
+                Ok(fresh) => {
+                    // The next look is cheaper, or the file is at least known to be of use.
+                    let renewed = fresh && self.write(&path, &entry).is_ok();
+                    if !renewed {
+                        let _ = filetime::set_file_mtime(&path, filetime::FileTime::now());
+                    }
+                    return Found::Valid(Box::new(entry));
+                }
+                Err(one) => broken.push(one),
+            }
+        }
+        let different = match any {
+            true => Vec::new(),
+            false => self.nearest(call),
+        };
+        Found::Nothing {
+            broken,
+            different,
+            damaged,
+        }
+    }
+
+    /// All facts of the entries of this call that do not hold; none if there is no entry.
+    #[must_use]
+    pub fn broken(&self, call: &Call, rules: &Rules) -> Option<Vec<Broken>> {
+        let path = newest_first(files_in(&self.of_key(&call.key())))
+            .into_iter()
+            .next()?;
+        let entry = read(&path).ok().flatten()?;
+        let facts = entry.head.facts.iter();
+        Some(facts.filter_map(|fact| fact.check(rules).err()).collect())
+    }
+
+    /// In what the call differs from the newest entry of the same script in the same directory, or
+    /// of either.
+    fn nearest(&self, call: &Call) -> Vec<Difference> {
+        let alike = |entry: &Entry| {
+            usize::from(entry.script() == call.script())
+                + usize::from(entry.directory() == call.directory())
+        };
+        let entries = self.entries().filter_map(|(_, entry)| entry);
+        let near = entries
+            .filter(|entry| alike(entry) > 0)
+            .max_by_key(|entry| (alike(entry), entry.at()));
+        near.map_or_else(Vec::new, |entry| {
+            differences(call.parts(), &entry.head.parts)
+        })
+    }
+
+    /// Keeps an entry of this call.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(super) fn keep(&self, call: &Call, entry: &Entry) -> Result<(), StoreError> {
+        let folder = self.of_key(&call.key());
+        fs::create_dir_all(&folder).map_err(|source| StoreError::Io {
+            path: folder.clone(),
+            what: "made",
+            source,
+        })?;
+        self.write(&folder.join(format!("{}.run", token::fresh())), entry)?;
+        for path in newest_first(files_in(&folder)).into_iter().skip(VARIANTS) {
+            let _ = fs::remove_file(path);
+        }
+        Ok(())
+    }
+
+    fn write(&self, path: &Path, entry: &Entry) -> Result<(), StoreError> {
+        let bytes = entry.pack().map_err(|_| StoreError::TooLarge)?;
+        // A crash of the machine loses it, or leaves a file that is known to be damaged.
+        Ok(atomic::write_unsynced(path, &bytes, 0o644)?)
+    }
+
+    /// Removes what is damaged.
+    pub fn discard(&self, damaged: &[PathBuf]) {
+        for path in damaged {
+            let _ = fs::remove_file(path);
+        }
+    }
+
+    /// All entries with the files that they are in, and none for files that are damaged.
+    pub fn entries(&self) -> impl Iterator<Item = (PathBuf, Option<Entry>)> + use<> {
+        self.files()
+            .into_iter()
+            .filter_map(|path| match read(&path) {
+                Ok(Some(entry)) => Some((path, Some(entry))),
+                Ok(None) => None,
+                Err(_) => Some((path, None)),
+            })
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        let folders = files_in(&self.runs()).into_iter();
+        let keys = folders.flat_map(|folder| files_in(&folder));
+        keys.flat_map(|key| files_in(&key)).collect()
+    }
+
+    /// How much there is.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        let mut summary = Summary::default();
+        for metadata in self.files().iter().filter_map(|path| path.metadata().ok()) {
+            summary.entries += 1;
+            summary.bytes += metadata.len();
+        }
+        summary
+    }
+
+    /// Removes what the limits say, or only tells it. Gives what is gone.
+    ///
+    /// # Errors
+    /// A file cannot be removed.
+    pub fn prune(&self, limits: Limits, pretend: bool) -> Result<Summary, StoreError> {
+        let mut all: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
+        for path in self.files() {
+            if let Ok(metadata) = path.metadata() {
+                let used = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+                all.push((used, metadata.len(), path));
+            }
+        }
+        all.sort();
+        let mut left: u64 = all.iter().map(|(_, bytes, _)| bytes).sum();
+        let now = SystemTime::now();
+        let mut gone = Summary::default();
+        for (used, bytes, path) in all {
+            let unused = now.duration_since(used).unwrap_or_default();
+            let old = limits.unused.is_some_and(|limit| unused > limit);
+            let large = limits.size.is_some_and(|limit| left > limit);
+            if !old && !large {
+                continue;
+            }
+            if !pretend {
+                remove(&path)?;
+            }
+            left -= bytes;
+            gone.entries += 1;
+            gone.bytes += bytes;
+        }
+        Ok(gone)
+    }
+
+    /// Removes everything.
+    ///
+    /// # Errors
+    /// Something cannot be removed.
+    pub fn clear(&self) -> Result<Summary, StoreError> {
+        let summary = self.summary();
+        let runs = self.runs();
+        match fs::remove_dir_all(&runs) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                return Err(StoreError::Io {
+                    path: runs,
+                    what: "removed",
+                    source,
+                });
+            }
+            _ => {}
+        }
+        for name in ["journal", "journal.old"] {
+            let path = self.folder.join(name);
+            if path.exists() {
+                remove(&path)?;
+            }
+        }
+        Ok(summary)
+    }
+
+    /// Writes down what became of a call.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(super) fn record(
+        &self,
+        call: &Call,
+        took: Duration,
+        outcome: Outcome,
+    ) -> Result<(), StoreError> {
+        let path = self.folder.join("journal");
+        let record = Record {
+            at: journal::now(),
+            directory: printable(call.directory().as_os_str()),
+            script: printable(call.script().as_os_str()),
+            took: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            outcome,
+        };
+        fs::create_dir_all(&self.folder)
+            .and_then(|()| journal::add(&path, &record))
+            .map_err(|source| StoreError::Io {
+                path,
+                what: "written",
+                source,
+            })
+    }
+
+    /// What became of the last calls, the oldest first.
+    #[must_use]
+    pub fn records(&self) -> Vec<Record> {
+        journal::read(&self.folder.join("journal"))
+    }
+}
+
+/// Whether all facts of an entry hold; and if so, whether stamps of it were renewed.
+fn hold(entry: &mut Entry, rules: &Rules) -> Result<bool, Broken> {
+    let mut renewed = false;
+    for fact in &mut entry.head.facts {
+        if let Some(stamp) = fact.check(rules)? {
+            fact.stamp = Some(stamp);
+            renewed = true;
+        }
+    }
+    Ok(renewed)
+}
+
+/// The entry in a file; none if it has just been removed.
+fn read(path: &Path) -> Result<Option<Entry>, Damaged> {
+    match fs::read(path) {
+        Ok(bytes) => Entry::unpack(&bytes).map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(_) => Err(Damaged),
+    }
+}
+
+fn remove(path: &Path) -> Result<(), StoreError> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(StoreError::Io {
+            path: path.to_owned(),
+            what: "removed",
+            source,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// What is in a folder, but for hidden files: those are being written.
+fn files_in(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let visible = entries.filter(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."));
+    let mut paths: Vec<PathBuf> = visible.map(|entry| entry.path()).collect();
+    paths.sort();
+    paths
+}
+
+fn newest_first(mut paths: Vec<PathBuf>) -> Vec<PathBuf> {
+    let time = |path: &PathBuf| {
+        let modified = path.metadata().and_then(|metadata| metadata.modified());
+        modified.unwrap_or(SystemTime::UNIX_EPOCH)
+    };
+    paths.sort_by_cached_key(|path| std::cmp::Reverse(time(path)));
+    paths
+}
