@@ -48,6 +48,9 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
             Some((first, command)) if first == sandbox::terminal::ARGUMENT => {
                 return role(sandbox::terminal::run(command).map(|_| 0));
             }
+            Some((first, words)) if first == crate::confcache::ROLE => {
+                return confcache::in_build(words).into();
+            }
             _ => {}
         }
     }

@@ -26,5 +26,5 @@ pub use journal::{Outcome, Record};
 pub use learn::Untaught;
 pub use output::PutBackError;
 pub use rules::{Rules, RulesError};
-pub use run::{Mismatch, Print, Ran, RunError, Session};
+pub use run::{Mismatch, Print, ROLE, Ran, RunError, Session, Tracer};
 pub use store::{Cache, Found, Limits, StoreError, Summary};

@@ -81,7 +81,7 @@ econf() {
 	builtin local -
 	builtin local IFS=$' \t\n' prefix="${EPREFIX}" phase=src_configure
 	builtin local __EBD_HELP __EBD_VALUE __EBD_LIBDIR __EBD_PATH
-	builtin local -a options extra
+	builtin local -a options extra confcache
 	builtin set +f
 	[[ -n ${__EBD_EAPI[prefix]} ]] || prefix=
 	[[ ${__EBD_EAPI[src_configure]} != absent ]] || phase=src_compile
@@ -163,7 +163,9 @@ econf() {
 	builtin eval "extra=( ${EXTRA_ECONF} )"
 	builtin set -- "${options[@]}" "$@" "${extra[@]}"
 	__ebd_say "${ECONF_SOURCE}/configure $*"
-	if ! "${ECONF_SOURCE}/configure" "$@"; then
+	# The program that puts back what is known of such a run.
+	builtin eval "confcache=( ${__EBD_CONFCACHE} )"
+	if ! "${confcache[@]}" "${ECONF_SOURCE}/configure" "$@"; then
 		if [[ -s config.log ]]; then
 			builtin printf '\n!!! Please attach the following file when seeking support:\n!!! %s\n' \
 				"${PWD}/config.log" >&2

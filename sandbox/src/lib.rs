@@ -37,7 +37,7 @@ pub mod warden;
 pub use filter::Watch;
 pub use guard::{Guard, Recorder, Sandbox};
 pub use identity::Identity;
-pub use monitor::CONTROL;
+pub use monitor::{CONTROL, TRACE};
 pub use namespaces::{Feature, Namespaces, Network};
 pub use policy::{Access, DEVICES, List, Policy, Verdict, escape, split};
 pub use trace::{Kind, Outcome, Trace};

@@ -27,7 +27,7 @@ use known::Known;
 use request::Request;
 
 use crate::caller::Caller;
-use crate::calls::{Abi, Look, Row, Shape};
+use crate::calls::{Abi, Look, Place, Row, Shape};
 use crate::filter::{self, Watch};
 use crate::identity::Identity;
 use crate::listener::{Listener, Notice, Received};
@@ -41,6 +41,10 @@ use crate::wall::Wall;
 /// the name of a list, then the path to add.
 pub const CONTROL: &str = "/dev/ebd-sandbox/";
 
+/// Opening this path behind [`CONTROL`] and the word gives a file with the trace since the last time,
+/// as [`Trace::from_bytes`] reads it.
+pub const TRACE: &str = "TRACE";
+
 /// How many changes may wait for others at once.
 const WAITING: usize = 256;
 
@@ -48,7 +52,7 @@ const WAITING: usize = 256;
 #[derive(Debug)]
 pub(crate) struct Shared {
     policy: Mutex<Policy>,
-    /// How often the policy has changed.
+    /// How often the policy has changed, or the trace been taken.
     version: AtomicU64,
     control: Mutex<Option<String>>,
     violations: Mutex<Violations>,
@@ -86,6 +90,8 @@ impl Shared {
     }
 
     pub(crate) fn take_trace(&self) -> Trace {
+        // What was answered and noted before is to be noted again.
+        self.version.fetch_add(1, Ordering::Release);
         std::mem::take(&mut lock(&self.trace))
     }
 
@@ -154,6 +160,8 @@ enum Answer {
     Fail(Errno),
     /// It is done here.
     Make(Change),
+    /// It opens this.
+    Give(OwnedFd),
 }
 
 /// The state of the thread.
@@ -271,6 +279,7 @@ impl Decider {
                 self.make(request, change);
             }
             Answer::Make(_) => {}
+            Answer::Give(fd) => self.listener.give_descriptor(notice, fd.as_fd(), true),
         }
     }
 
@@ -296,14 +305,9 @@ impl Decider {
                 self.trace_look(request);
                 Answer::Proceed
             }
-            _ if self.control(request) => Answer::Make(Change::Open {
-                found: match null() {
-                    Ok(found) => found,
-                    Err(error) => return Answer::Fail(error),
-                },
-                flags: libc::O_WRONLY,
-                mode: 0,
-            }),
+            Shape::Open { place, .. } if let Some(word) = self.control(request, place) => {
+                self.obey(&word).unwrap_or_else(Answer::Fail)
+            }
             Shape::Open { .. } | Shape::Execute { .. } if self.only_traces(request) => {
                 self.trace_look(request);
                 Answer::Proceed
@@ -321,36 +325,39 @@ impl Decider {
         }
     }
 
-    /// Whether the call is one that adds to the policy, which has then been done.
-    fn control(&self, request: &Request) -> bool {
-        let Shape::Open { place, .. } = request.row.shape else {
-            return false;
-        };
+    /// What a call that is a control says.
+    fn control(&self, request: &Request, place: Place) -> Option<Vec<u8>> {
         let control = lock(&self.shared.control);
-        let Some(word) = control.as_deref() else {
-            return false;
-        };
-        let Ok(path) = request.text(place) else {
-            return false;
-        };
-        let Some(rest) = path
-            .to_bytes()
-            .strip_prefix(CONTROL.as_bytes())
-            .and_then(|rest| rest.strip_prefix(word.as_bytes()))
-            .and_then(|rest| rest.strip_prefix(b"/"))
-        else {
-            return false;
-        };
+        let word = control.as_deref()?;
+        let path = request.text(place).ok()?;
+        let rest = path.to_bytes().strip_prefix(CONTROL.as_bytes())?;
+        let said = rest.strip_prefix(word.as_bytes())?.strip_prefix(b"/")?;
+        let known = said == TRACE.as_bytes()
+            || List::ALL
+                .iter()
+                .any(|list| said.starts_with(list.name().as_bytes()));
+        known.then(|| said.to_vec())
+    }
+
+    /// Does what a control says.
+    fn obey(&self, said: &[u8]) -> Result<Answer, Errno> {
+        use std::os::unix::ffi::OsStrExt;
+        if said == TRACE.as_bytes() {
+            let trace = self.shared.take_trace();
+            return Ok(Answer::Give(memory(&trace.to_bytes())?));
+        }
         for list in List::ALL {
-            if let Some(path) = rest.strip_prefix(list.name().as_bytes()) {
-                use std::os::unix::ffi::OsStrExt;
+            if let Some(path) = said.strip_prefix(list.name().as_bytes()) {
                 let path = Path::new(std::ffi::OsStr::from_bytes(path));
                 lock(&self.shared.policy).add(list, path);
                 self.shared.version.fetch_add(1, Ordering::Release);
-                return true;
             }
         }
-        false
+        Ok(Answer::Make(Change::Open {
+            found: null()?,
+            flags: libc::O_WRONLY,
+            mode: 0,
+        }))
     }
 
     fn violate(&self, request: &Request, access: Access, path: &Path) {
@@ -422,6 +429,16 @@ fn answer(listener: &Listener, notice: &Notice, made: Result<Made, Errno>, close
         Ok(Made::Descriptor(fd)) => listener.give_descriptor(notice, fd.as_fd(), close_on_exec),
         Err(error) => listener.fail(notice, error),
     }
+}
+
+/// A file in memory with this content, read from its begin.
+fn memory(content: &[u8]) -> Result<OwnedFd, Errno> {
+    use std::io::{Seek, Write};
+    let fd = nix::sys::memfd::memfd_create(c"trace", nix::sys::memfd::MFdFlags::MFD_CLOEXEC)?;
+    let mut file = std::fs::File::from(fd);
+    let written = file.write_all(content).and_then(|()| file.rewind());
+    written.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))?;
+    Ok(file.into())
 }
 
 /// `/dev/null`, held open.

@@ -1,7 +1,8 @@
 //! What programs looked at, and what they found.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -126,6 +127,47 @@ impl Trace {
         self.escapes.iter().map(String::as_str)
     }
 
+    /// In a form that [`from_bytes`](Self::from_bytes) reads.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for (path, kind, outcome) in self.accesses() {
+            let errno = outcome.map_or(0, |errno| errno as i32);
+            bytes.extend_from_slice(format!("{} {errno} ", kind.word()).as_bytes());
+            bytes.extend_from_slice(path.as_os_str().as_bytes());
+            bytes.push(0);
+        }
+        for reason in self.escapes() {
+            bytes.extend_from_slice(format!("escape 0 {}", reason.replace('\0', " ")).as_bytes());
+            bytes.push(0);
+        }
+        // Without an end it is not whole.
+        bytes.extend_from_slice(b"end\0");
+        bytes
+    }
+
+    /// From what [`to_bytes`](Self::to_bytes) made; none if it is something else, or not whole.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let mut trace = Self::default();
+        let rows = bytes.strip_suffix(b"end\0")?;
+        for row in rows.split_inclusive(|byte| *byte == 0) {
+            let row = row.strip_suffix(b"\0")?;
+            let mut fields = row.splitn(3, |byte| *byte == b' ');
+            let word = std::str::from_utf8(fields.next()?).ok()?;
+            let errno: i32 = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
+            let path = OsStr::from_bytes(fields.next()?);
+            if word == "escape" {
+                trace.escape(path.to_string_lossy().into_owned());
+                continue;
+            }
+            let kind = Kind::ALL.into_iter().find(|kind| kind.word() == word)?;
+            let outcome = (errno != 0).then(|| Errno::from_raw(errno));
+            trace.add(Path::new(path), kind, outcome);
+        }
+        Some(trace)
+    }
+
     /// Whether everything is in it.
     #[must_use]
     pub fn is_complete(&self) -> bool {
@@ -151,5 +193,17 @@ mod tests {
         assert!(trace.is_complete());
         trace.escape("why".into());
         assert_eq!(trace.escapes().collect::<Vec<_>>(), ["why"]);
+        trace.add(Path::new(OsStr::from_bytes(b"/a b\xff")), Kind::List, None);
+        let bytes = trace.to_bytes();
+        assert_eq!(Trace::from_bytes(&bytes), Some(trace));
+        assert_eq!(Trace::from_bytes(&bytes[..bytes.len() - 1]), None);
+        for bytes in [
+            &b""[..],
+            b"stat\0end\0",
+            b"what 0 /x\0end\0",
+            b"stat x /x\0end\0",
+        ] {
+            assert_eq!(Trace::from_bytes(bytes), None);
+        }
     }
 }

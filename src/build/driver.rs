@@ -330,11 +330,10 @@ impl Driver {
     }
 
     /// Says what the shell, and all that it started, may do from now on; `token` is the word by which
-    /// the shell adds to that.
-    pub fn confine(&self, policy: Policy, token: &str) {
+    /// the shell adds to that, or asks what was traced.
+    pub fn confine(&self, policy: Policy, token: Option<&str>) {
         if let Some(guard) = &self.guard {
-            let control = (!policy.is_free()).then(|| token.to_owned());
-            guard.set_policy(policy, control);
+            guard.set_policy(policy, token.map(str::to_owned));
         }
     }
 

@@ -126,6 +126,13 @@ impl Isolation {
         !given_up && (self.has("sandbox") || self.has("usersandbox"))
     }
 
+    /// Whether configure runs of the phase are looked up in the confcache, for which all that they
+    /// look at is traced.
+    #[must_use]
+    pub fn traces(&self, phase: Phase) -> bool {
+        phase == Phase::Configure && self.has("confcache") && !self.is_restricted("confcache")
+    }
+
     /// How the shell of the phase is confined from its start.
     #[must_use]
     pub fn settings(&self, phase: Phase) -> Settings {
@@ -136,20 +143,24 @@ impl Isolation {
             || self.is_restricted("network-sandbox")
             || (phase == Phase::Unpack && self.is_a("live"))
             || (phase == Phase::Test && self.is_a("test_network"));
-        let watch = match self.denies {
-            true => Watch::Reads,
-            false => Watch::Changes,
+        let watch = match (self.traces(phase), self.denies) {
+            (true, _) => Some(Watch::Everything),
+            (false, true) => Some(Watch::Reads).filter(|_| watched),
+            (false, false) => Some(Watch::Changes).filter(|_| watched),
         };
         let wall = || Wall {
-            write: self
-                .paths(List::Write)
-                .filter_map(|path| path.canonicalize().ok())
-                .collect(),
+            write: match watched {
+                true => self
+                    .paths(List::Write)
+                    .filter_map(|path| path.canonicalize().ok())
+                    .collect(),
+                false => vec!["/".into()],
+            },
             read: None,
         };
         Settings {
-            watch: watched.then_some(watch),
-            wall: watched.then(wall),
+            watch,
+            wall: watch.map(|_| wall()),
             namespaces: Namespaces {
                 network: match self.has("network-sandbox") && !networked {
                     true => Network::Loopback,

@@ -1,5 +1,6 @@
 //! Building one package, from its distfiles to the file in PKGDIR.
 
+mod configures;
 mod environments;
 mod error;
 mod packing;

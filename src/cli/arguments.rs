@@ -106,6 +106,11 @@ pub(super) struct Build {
     #[arg(long, value_name = "FEATURE", value_parser = features(), long_help = degrade_help())]
     pub(super) degrade: Vec<sandbox::Feature>,
 
+    /// Put back what configure scripts made before, where nothing that they depend on has changed,
+    /// as FEATURES=confcache does
+    #[arg(long)]
+    pub(super) confcache: bool,
+
     /// How many packages to build at once
     #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(super) jobs: u16,

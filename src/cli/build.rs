@@ -24,7 +24,7 @@ use crate::build::package::{Manner, Settings, Until, Visit, Wish};
 use crate::build::run;
 use crate::build::session::Session;
 use crate::build::unsupported;
-use crate::config::{Config, Options};
+use crate::config::{Config, Options, cache_directory};
 use crate::fetch::{FetchOptions, Fetcher};
 use crate::processor::{Pool, Processor, Settings as ProcessorSettings};
 use crate::util::causes::causes;
@@ -101,6 +101,11 @@ async fn execute(
         processors,
         events,
         &arguments.degrade,
+        if arguments.confcache {
+            &["confcache"]
+        } else {
+            &[]
+        },
     )?);
     if let Ok(Ok(processor)) = first.await {
         session.pool.put_back(processor);
@@ -163,15 +168,16 @@ pub(super) fn processors(places: &Places) -> std::io::Result<ProcessorSettings> 
     })
 }
 
-/// What all builds share, from the command line and the configuration.
+/// What all builds share, from the command line and the configuration; `features` are added to FEATURES.
 pub(super) fn session(
     places: &Places,
     stores: &Stores,
     processors: ProcessorSettings,
     events: Events,
     degrade: &[Feature],
+    features: &[&str],
 ) -> Result<Session, Failure> {
-    let options = Options {
+    let mut options = Options {
         config_root: places.config_root.clone(),
         root: places.root.clone(),
         extra_repos: places.repos.clone(),
@@ -180,6 +186,10 @@ pub(super) fn session(
         tmpdir: stores.tmpdir.as_deref().map(absolute),
         ..Options::from_process()
     };
+    for feature in features {
+        let own = options.env.entry("FEATURES".to_owned()).or_default();
+        *own = format!("{own} {feature}");
+    }
     let config = Config::load(&options)?;
     let unsupported = unsupported::notices(&config)?;
     let notices = config.assumptions().iter().chain(config.warnings());
@@ -222,6 +232,10 @@ pub(super) fn session(
         degrade,
         missing: Mutex::default(),
         metadata_cache: metadata_cache(&config),
+        confcache: std::env::var_os("EBD_CONFCACHE")
+            .filter(|value| !value.is_empty())
+            .map(|value| absolute(Path::new(&value)))
+            .or_else(|| Some(cache_directory(&options).ok()??.join("confcache"))),
         config,
     })
 }

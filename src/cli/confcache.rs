@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::json;
@@ -10,7 +10,7 @@ use serde_json::json;
 use super::arguments::{self, ConfcachePlace, ConfcacheWork};
 use super::exit::Exit;
 use crate::confcache::{
-    Cache, Call, CallError, Limits, Outcome, Rules, RunError, Session, Stream, Summary,
+    Cache, Call, CallError, Limits, Outcome, Rules, RunError, Session, Stream, Summary, Tracer,
 };
 use crate::config::{Options, cache_directory, own_directory};
 use crate::util::causes::causes;
@@ -131,24 +131,16 @@ fn run(arguments: &arguments::Confcache) -> Result<Exit, Vec<String>> {
         return uncached(&arguments.command, &CallError::Empty);
     }
     let session = Session {
-        program: std::env::current_exe().map_err(|error| {
+        tracer: Tracer::Own(std::env::current_exe().map_err(|error| {
             vec![
                 "ebd's own program cannot be found".to_owned(),
                 error.to_string(),
             ]
-        })?,
+        })?),
         cache,
+        learned: None,
         rules,
         verify: arguments.verify,
-    };
-    let forward = |stream: Stream, bytes: &[u8]| {
-        let _ = match stream {
-            Stream::Output => {
-                let mut output = std::io::stdout().lock();
-                output.write_all(bytes).and_then(|()| output.flush())
-            }
-            Stream::Error => std::io::stderr().lock().write_all(bytes),
-        };
     };
     let ran = match session.run(&call, &forward) {
         Ok(ran) => ran,
@@ -179,6 +171,59 @@ fn run(arguments: &arguments::Confcache) -> Result<Exit, Vec<String>> {
         return Ok(Exit::Failed);
     }
     Ok(Exit::Status(ran.status))
+}
+
+/// Passes on what a command prints.
+fn forward(stream: Stream, bytes: &[u8]) {
+    let _ = match stream {
+        Stream::Output => {
+            let mut output = std::io::stdout().lock();
+            output.write_all(bytes).and_then(|()| output.flush())
+        }
+        Stream::Error => std::io::stderr().lock().write_all(bytes),
+    };
+}
+
+/// Runs the script of an `econf`, or puts back what is known of it: the words behind [`ROLE`].
+///
+/// [`ROLE`]: crate::confcache::ROLE
+pub(super) fn in_build(words: &[OsString]) -> Exit {
+    let [trace, cache, learned, command @ ..] = words else {
+        return Exit::Usage;
+    };
+    let rules = Rules::default();
+    let call = match Call::of_this_process(command, &rules) {
+        Ok(call) => call,
+        Err(error) => {
+            say(&format!(
+                " * confcache: {}; it is run as ever",
+                causes(&error).join(": ")
+            ));
+            return uncached(command, &error).unwrap_or(Exit::Failed);
+        }
+    };
+    let session = Session {
+        tracer: Tracer::Around(trace.into()),
+        cache: Cache::at(Path::new(cache)),
+        learned: Some(Cache::at(Path::new(learned))),
+        rules,
+        verify: false,
+    };
+    let ran = match session.run(&call, &forward) {
+        Ok(ran) => ran,
+        Err(error) => return not_run(&error),
+    };
+    for warning in &ran.warnings {
+        say(&format!(" * confcache: {warning}"));
+    }
+    say(&format!(" * confcache: {}", told(&ran.outcome)));
+    for mismatch in &ran.mismatches {
+        say(&format!(" *   {mismatch}"));
+    }
+    match ran.mismatches.is_empty() {
+        true => Exit::Status(ran.status),
+        false => Exit::Failed,
+    }
 }
 
 /// Becomes the command, of which nothing can be known.
@@ -354,7 +399,7 @@ fn why(folder: Folder<'_>, command: &[OsString]) -> Result<Exit, Vec<String>> {
     let rules = rules()?;
     let call = Call::of_this_process(command, &rules).map_err(|error| causes(&error))?;
     let script = printable(call.script().as_os_str());
-    match cache.find(&call, &rules) {
+    match cache.find(&call, &rules, false) {
         crate::confcache::Found::Valid(entry) => print(&format!(
             "{script}: would be put back: all {} facts hold",
             entry.facts().len()

@@ -54,6 +54,7 @@ async fn execute(arguments: &arguments::Env, events: Events) -> Result<String, F
         processors,
         events,
         &arguments.degrade,
+        &[],
     )?;
     let settings = Settings {
         resume: false,

@@ -51,6 +51,7 @@ async fn execute(arguments: &arguments::Fetch, events: Events) -> Result<Exit, F
         build::processors(&arguments.places)?,
         events,
         &[],
+        &[],
     )?;
     let mut all: Vec<Wanted> = Vec::new();
     for text in &arguments.atoms {

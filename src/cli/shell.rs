@@ -110,6 +110,7 @@ fn session_for(arguments: &arguments::Shell, events: Events) -> Result<Session, 
         build::processors(&arguments.places)?,
         events,
         &arguments.degrade,
+        &[],
     )
 }
 

@@ -143,18 +143,23 @@ impl Call {
     /// The sum of all parts.
     #[must_use]
     pub fn key(&self) -> String {
-        let mut all = Vec::new();
-        for part in &self.parts {
-            all.extend_from_slice(&part.name.len().to_ne_bytes());
-            all.extend_from_slice(part.name.as_bytes());
-            all.extend_from_slice(&part.sum);
-        }
-        let mut text = String::new();
-        for byte in sum(&all) {
-            text.push_str(&format!("{byte:02x}"));
-        }
-        text
+        key(&self.parts)
     }
+}
+
+/// The sum of all parts.
+pub(super) fn key(parts: &[Part]) -> String {
+    let mut all = Vec::new();
+    for part in parts {
+        all.extend_from_slice(&part.name.len().to_ne_bytes());
+        all.extend_from_slice(part.name.as_bytes());
+        all.extend_from_slice(&part.sum);
+    }
+    let mut text = String::new();
+    for byte in sum(&all) {
+        text.push_str(&format!("{byte:02x}"));
+    }
+    text
 }
 
 /// In what this call differs from one that has these parts.

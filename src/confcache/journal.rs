@@ -1,7 +1,7 @@
 //! What became of the last calls, a line of JSON each.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -45,6 +45,8 @@ pub enum Outcome {
 pub struct Record {
     /// When, in seconds since 1970.
     pub at: u64,
+    /// The call's key.
+    pub key: String,
     /// Where.
     pub directory: String,
     /// The script.
@@ -82,13 +84,16 @@ pub(super) fn add(path: &Path, record: &Record) -> io::Result<()> {
 pub(super) fn read(path: &Path) -> Vec<Record> {
     let mut records = Vec::new();
     for path in [old(path), path.to_owned()] {
-        let Ok(file) = File::open(path) else {
-            continue;
-        };
-        let lines = BufReader::new(file).split(b'\n').map_while(Result::ok);
-        records.extend(lines.filter_map(|line| serde_json::from_slice(&line).ok()));
+        let text = fs::read(path).unwrap_or_default();
+        records.extend(parse(&text));
     }
     records
+}
+
+/// The records in a text.
+pub(super) fn parse(text: &[u8]) -> impl Iterator<Item = Record> {
+    let lines = text.split(|byte| *byte == b'\n');
+    lines.filter_map(|line| serde_json::from_slice(line).ok())
 }
 
 #[cfg(test)]
@@ -101,6 +106,7 @@ mod tests {
         let path = tmp.path().join("journal");
         let record = |at| Record {
             at,
+            key: "k".into(),
             directory: "/d".into(),
             script: "/s".into(),
             took: 3,

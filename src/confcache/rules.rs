@@ -46,6 +46,8 @@ path /dev/stderr exists
 # Made anew whenever any library is installed: what leads to the libraries that were loaded counts.
 # (All of it, where its contents were listed.)
 path /etc/ld.so.cache loader
+# What ebd tells the helpers of a build.
+variable __EBD_* ignore
 # What a shell or a session says about itself.
 variable _ ignore
 variable SHLVL ignore

@@ -1,7 +1,7 @@
 //! Having a call run, or what it made put back.
 
 use std::io::{self, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 use sandbox::launch::{SandboxError, Settings, Starting};
-use sandbox::{Policy, Sandbox, Trace, Wall, Watch};
+use sandbox::{Feature, Policy, Sandbox, Trace, Wall, Watch};
 
 use super::call::Call;
 use super::entry::{Body, Chunk, Entry, Head, Stream};
@@ -69,13 +69,28 @@ pub struct Mismatch {
     pub how: String,
 }
 
+/// Who sees what a run looks at.
+#[derive(Debug, Clone)]
+pub enum Tracer {
+    /// A sandbox of its own; with the program that a warden is: this one.
+    Own(PathBuf),
+    /// The sandbox that this runs in already, which gives its trace to whoever opens this path.
+    Around(PathBuf),
+}
+
+/// The first argument of this program as a part of a build, which has the script run that `econf`
+/// names, behind the path of the trace, the cache, and the folder for what is learned.
+pub const ROLE: &str = "--configure";
+
 /// How calls are run.
 #[derive(Debug, Clone)]
 pub struct Session {
-    /// The program that a warden is: this one.
-    pub program: PathBuf,
+    /// Who sees what they look at.
+    pub tracer: Tracer,
     /// Where entries are.
     pub cache: Cache,
+    /// Where new ones are left, if not there too.
+    pub learned: Option<Cache>,
     /// What counts.
     pub rules: Rules,
     /// Whether calls are run even if there is an entry, and compared.
@@ -91,7 +106,7 @@ impl Session {
     pub fn run(&self, call: &Call, print: &Print) -> Result<Ran, RunError> {
         let begin = Instant::now();
         let mut warnings = Vec::new();
-        let found = self.cache.find(call, &self.rules);
+        let found = self.cache.find(call, &self.rules, self.learned.is_none());
         let (known, why) = match found {
             Found::Valid(entry) if self.verify => (Some(entry), "it is verified".to_owned()),
             Found::Valid(entry) => match output::put_back(call.directory(), &entry.body.changes) {
@@ -119,7 +134,9 @@ impl Session {
                         "{}: is damaged and left out of account",
                         first.display()
                     ));
-                    self.cache.discard(&damaged);
+                    if self.learned.is_none() {
+                        self.cache.discard(&damaged);
+                    }
                 }
                 (None, reason(&broken, &different))
             }
@@ -145,7 +162,7 @@ impl Session {
                 };
                 (outcome, mismatches)
             }
-            Ok(entry) => match self.cache.keep(call, &entry) {
+            Ok(entry) => match self.learned().keep(&call.key(), &entry) {
                 Ok(()) => (Outcome::Learned { why }, Vec::new()),
                 Err(error) => {
                     let reason = causes(&error).join(": ");
@@ -159,6 +176,10 @@ impl Session {
         Ok(ran)
     }
 
+    fn learned(&self) -> &Cache {
+        self.learned.as_ref().unwrap_or(&self.cache)
+    }
+
     fn end(
         &self,
         call: &Call,
@@ -168,7 +189,9 @@ impl Session {
         warnings: Vec<String>,
     ) -> Ran {
         // If nothing can be written, that was said when the entry could not be.
-        let _ = self.cache.record(call, begin.elapsed(), outcome.clone());
+        let _ = self
+            .learned()
+            .record(call, begin.elapsed(), outcome.clone());
         Ran {
             status,
             outcome,
@@ -190,9 +213,14 @@ impl Session {
         };
         let temporary = Temporary::now();
         let started = tick();
-        let ran = match watched(&self.program, call, print)? {
+        let ran = match &self.tracer {
+            Tracer::Own(program) => watched(program, call, print)?
+                .map_err(|error| Untaught::NotTraced(causes(&error).join(": "))),
+            Tracer::Around(path) => seen_from_around(path, call, print)?,
+        };
+        let ran = match ran {
             Ok(ran) => ran,
-            Err(error) => return plain(call, Untaught::NotTraced(causes(&error).join(": "))),
+            Err(reason) => return plain(call, reason),
         };
         let status = ran.status;
         let lesson = self.learn(call, ran, &before, &temporary, started, begin.elapsed());
@@ -280,7 +308,6 @@ fn tick() -> (i64, i64) {
 
 /// Runs the command as if there were no cache.
 fn plain(call: &Call, reason: Untaught) -> Result<Traced, RunError> {
-    use std::os::unix::process::ExitStatusExt;
     let program = call.words.first().cloned().unwrap_or_default();
     let status = Command::new(&program)
         .args(call.words.iter().skip(1))
@@ -289,24 +316,26 @@ fn plain(call: &Call, reason: Untaught) -> Result<Traced, RunError> {
             program: printable(&program),
             source,
         })?;
-    let status = match (status.code(), status.signal()) {
-        (Some(code), _) => u8::try_from(code & 0xff).unwrap_or(255),
-        (None, signal) => 128_u8.saturating_add(u8::try_from(signal.unwrap_or(0)).unwrap_or(0)),
-    };
     Ok(Traced {
-        status,
+        status: shell_status(status),
         lesson: Err(reason),
     })
 }
 
+/// A status as a shell tells it.
+fn shell_status(status: std::process::ExitStatus) -> u8 {
+    u8::try_from(sandbox::warden::shell_status(status) & 0xff).unwrap_or(255)
+}
+
 /// Runs the command in a sandbox that allows everything and writes down what is looked at.
 fn watched(
-    program: &std::path::Path,
+    program: &Path,
     call: &Call,
     print: &Print,
 ) -> Result<Result<Watched, SandboxError>, RunError> {
     // If the warden is lost, what it watched over comes to this process.
     let _ = nix::sys::prctl::set_child_subreaper(true);
+    // With a wall that allows everything changes are the kernel's; without they are seen all the same.
     let settings = Settings {
         watch: Some(Watch::Everything),
         wall: Some(Wall {
@@ -316,7 +345,21 @@ fn watched(
         attached: true,
         ..Settings::default()
     };
-    let starting = match Starting::new(settings) {
+    match watched_in(program, &settings, call, print)? {
+        Err(error) if error.feature() == Some(Feature::Wall) => {
+            watched_in(program, &settings.without(Feature::Wall), call, print)
+        }
+        result => Ok(result),
+    }
+}
+
+fn watched_in(
+    program: &Path,
+    settings: &Settings,
+    call: &Call,
+    print: &Print,
+) -> Result<Result<Watched, SandboxError>, RunError> {
+    let starting = match Starting::new(settings.clone()) {
         Ok(starting) => starting,
         Err(error) => return Ok(Err(error)),
     };
@@ -353,6 +396,51 @@ fn watched(
         status: status.map_err(RunError::Lost)?,
         trace,
         printed: printed.all(),
+    }))
+}
+
+/// Runs the command in the sandbox that this runs in, which writes down what is looked at.
+fn seen_from_around(
+    path: &Path,
+    call: &Call,
+    print: &Print,
+) -> Result<Result<Watched, Untaught>, RunError> {
+    let taken = || {
+        let bytes = std::fs::read(path).ok()?;
+        Trace::from_bytes(&bytes)
+    };
+    let unseen = "the sandbox of this build traces nothing";
+    if taken().is_none() {
+        return Ok(Err(Untaught::NotTraced(unseen.to_owned())));
+    }
+    let program = call.words.first().cloned().unwrap_or_default();
+    let start = |source| RunError::Start {
+        program: printable(&program),
+        source,
+    };
+    let mut child = Command::new(&program)
+        .args(call.words.iter().skip(1))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(start)?;
+    let (output, error) = (child.stdout.take(), child.stderr.take());
+    let printed = Printed::default();
+    let status = std::thread::scope(|threads| {
+        threads.spawn(|| carry(output, Stream::Output, print, &printed));
+        threads.spawn(|| carry(error, Stream::Error, print, &printed));
+        child.wait()
+    });
+    let status = status.map_err(start)?;
+    let mut printed = printed.all();
+    let trace = taken().unwrap_or_else(|| {
+        printed = None;
+        Trace::default()
+    });
+    Ok(Ok(Watched {
+        status: shell_status(status),
+        trace,
+        printed,
     }))
 }
 

@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::call::{Call, Difference, differences};
+use super::call::{Call, Difference, differences, key};
 use super::entry::{Damaged, Entry};
 use super::facts::Broken;
 use super::journal::{self, Outcome, Record};
@@ -17,6 +17,15 @@ use super::rules::Rules;
 use crate::util::atomic::{self, AtomicError};
 use crate::util::printable::printable;
 use crate::util::token;
+
+/// How many entries and records of one build are taken over.
+const TAKEN: usize = 200;
+
+/// The largest file that is taken over, in bytes.
+const LARGE: u64 = 256 << 20;
+
+/// Among how many entries one that comes near is looked for.
+const NEAR: usize = 50;
 
 /// How many entries of one key are kept.
 const VARIANTS: usize = 4;
@@ -105,9 +114,10 @@ impl Cache {
         self.runs().join(key.get(..2).unwrap_or(key)).join(key)
     }
 
-    /// Looks for an entry of this call whose facts all hold.
+    /// Looks for an entry of this call whose facts all hold. That it was of use is noted, if the cache
+    /// is `ours` to write to.
     #[must_use]
-    pub fn find(&self, call: &Call, rules: &Rules) -> Found {
+    pub fn find(&self, call: &Call, rules: &Rules, ours: bool) -> Found {
         let (mut broken, mut damaged) = (Vec::new(), Vec::new());
         let paths = newest_first(files_in(&self.of_key(&call.key())));
         let any = !paths.is_empty();
@@ -123,9 +133,9 @@ impl Cache {
             match hold(&mut entry, rules) {
                 Ok(fresh) => {
                     // The next look is cheaper, or the file is at least known to be of use.
-                    let renewed = fresh && self.write(&path, &entry).is_ok();
-                    if !renewed {
-                        let _ = filetime::set_file_mtime(&path, filetime::FileTime::now());
+                    let renewed = ours && fresh && self.write(&path, &entry).is_ok();
+                    if ours && !renewed {
+                        use_now(&path);
                     }
                     return Found::Valid(Box::new(entry));
                 }
@@ -161,7 +171,8 @@ impl Cache {
             usize::from(entry.script() == call.script())
                 + usize::from(entry.directory() == call.directory())
         };
-        let entries = self.entries().filter_map(|(_, entry)| entry);
+        let newest = newest_first(self.files()).into_iter().take(NEAR);
+        let entries = newest.filter_map(|path| read(&path).ok().flatten());
         let near = entries
             .filter(|entry| alike(entry) > 0)
             .max_by_key(|entry| (alike(entry), entry.at()));
@@ -170,12 +181,12 @@ impl Cache {
         })
     }
 
-    /// Keeps an entry of this call.
+    /// Keeps an entry of this key.
     ///
     /// # Errors
     /// It cannot be written.
-    pub(super) fn keep(&self, call: &Call, entry: &Entry) -> Result<(), StoreError> {
-        let folder = self.of_key(&call.key());
+    pub(super) fn keep(&self, key: &str, entry: &Entry) -> Result<(), StoreError> {
+        let folder = self.of_key(key);
         fs::create_dir_all(&folder).map_err(|source| StoreError::Io {
             path: folder.clone(),
             what: "made",
@@ -186,6 +197,45 @@ impl Cache {
             let _ = fs::remove_file(path);
         }
         Ok(())
+    }
+
+    /// Takes over what a build has left in a folder of its own, where everything may be a trap: only
+    /// entries of runs in `below` count.
+    ///
+    /// # Errors
+    /// An entry or record cannot be written.
+    pub fn take_over(&self, left: &Path, below: &Path) -> Result<(), StoreError> {
+        let below = below.canonicalize().map_err(|source| StoreError::Io {
+            path: below.to_owned(),
+            what: "found",
+            source,
+        })?;
+        let left = Self::at(left);
+        for path in left.files().into_iter().take(TAKEN) {
+            let Some(entry) = read_suspiciously(&path).and_then(|file| Entry::unpack(&file).ok())
+            else {
+                continue;
+            };
+            if entry.directory().starts_with(&below) {
+                self.keep(&key(&entry.head.parts), &entry)?;
+            }
+        }
+        let journal = read_suspiciously(&left.journal()).unwrap_or_default();
+        for record in journal::parse(&journal).take(TAKEN) {
+            let is_key =
+                record.key.len() == 64 && record.key.bytes().all(|b| b.is_ascii_hexdigit());
+            if let (Outcome::Hit { .. }, true) = (&record.outcome, is_key) {
+                for path in files_in(&self.of_key(&record.key)) {
+                    use_now(&path);
+                }
+            }
+            self.add_record(&record)?;
+        }
+        Ok(())
+    }
+
+    fn journal(&self) -> PathBuf {
+        self.folder.join("journal")
     }
 
     fn write(&self, path: &Path, entry: &Entry) -> Result<(), StoreError> {
@@ -298,16 +348,20 @@ impl Cache {
         took: Duration,
         outcome: Outcome,
     ) -> Result<(), StoreError> {
-        let path = self.folder.join("journal");
-        let record = Record {
+        self.add_record(&Record {
             at: journal::now(),
+            key: call.key(),
             directory: printable(call.directory().as_os_str()),
             script: printable(call.script().as_os_str()),
             took: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             outcome,
-        };
+        })
+    }
+
+    fn add_record(&self, record: &Record) -> Result<(), StoreError> {
+        let path = self.journal();
         fs::create_dir_all(&self.folder)
-            .and_then(|()| journal::add(&path, &record))
+            .and_then(|()| journal::add(&path, record))
             .map_err(|source| StoreError::Io {
                 path,
                 what: "written",
@@ -318,8 +372,32 @@ impl Cache {
     /// What became of the last calls, the oldest first.
     #[must_use]
     pub fn records(&self) -> Vec<Record> {
-        journal::read(&self.folder.join("journal"))
+        journal::read(&self.journal())
     }
+}
+
+/// Notes that a file was of use.
+fn use_now(path: &Path) {
+    let _ = filetime::set_file_mtime(path, filetime::FileTime::now());
+}
+
+/// A file that somebody else may have put there, none if it is anything but a file of usual size.
+fn read_suspiciously(path: &Path) -> Option<Vec<u8>> {
+    use std::io::Read;
+    use std::os::unix::fs::OpenOptionsExt;
+    let file = fs::File::options()
+        .read(true)
+        .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK)
+        .open(path)
+        .ok()?;
+    let metadata = file.metadata().ok()?;
+    let mut bytes = Vec::new();
+    let fits = metadata.is_file() && metadata.len() <= LARGE;
+    file.take(LARGE)
+        .read_to_end(&mut bytes)
+        .ok()
+        .filter(|_| fits)?;
+    Some(bytes)
 }
 
 /// Whether all facts of an entry hold; and if so, whether stamps of it were renewed.

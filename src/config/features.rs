@@ -24,6 +24,7 @@ const KNOWN: &[&str] = &[
     "compress-build-logs",
     "compress-index",
     "compressdebug",
+    "confcache",
     "config-protect-if-modified",
     "dedupdebug",
     "digest",

@@ -119,7 +119,7 @@ async fn a_phase_fails_for_what_its_sandbox_refused() {
     let processor = pool().take(&Default::default()).await.unwrap();
     let mut driver = trial.guarded(processor, None, Some(guard.clone())).await;
     let policy = Policy::confined().with(List::Write, "/build");
-    driver.confine(policy.clone(), "word");
+    driver.confine(policy.clone(), Some("word"));
     assert_eq!(guard.policies(), [policy]);
     driver.ready().await.unwrap();
     let failed = driver.run("compile", &phase("compile"), true).await;

@@ -76,7 +76,7 @@ impl Decider {
         for (path, kind, foreseen) in seen {
             let outcome = match answer {
                 Answer::Fail(error) => Some(*error),
-                Answer::Proceed | Answer::Make(_) => foreseen,
+                Answer::Proceed | Answer::Make(_) | Answer::Give(_) => foreseen,
             };
             lock(&self.shared.trace).add(&path, kind, outcome);
         }

@@ -117,6 +117,8 @@ impl Build<'_> {
             };
             variables.set("__EBD_CONTROL", control, false);
         }
+        let confcache = self.confcache(prepared, token, phase)?;
+        variables.set("__EBD_CONFCACHE", confcache, false);
         Ok(runtime::write_phase(
             &self.directories.private(),
             token,
@@ -225,7 +227,9 @@ impl Build<'_> {
             self.before(phase, prepared)?;
             self.write_phase(prepared, sources, token, phase)?;
             self.hand_over(phase, prepared)?;
-            driver.confine(prepared.isolation.policy(phase), token);
+            let policy = prepared.isolation.policy(phase);
+            let heeds = !policy.is_free() || prepared.isolation.traces(phase);
+            driver.confine(policy, heeds.then_some(token));
             if phase == Phase::Pretend {
                 // In a fork of the shell: what pkg_pretend sets is for nobody (PMS 9.1.2).
                 let mut text = b"( ".to_vec();
@@ -238,7 +242,9 @@ impl Build<'_> {
             let text = self.phase_text(phase);
             // The last one's environment is the package's, or for whoever looks at the build.
             let checkpoint = Some(phase) == last || self.leaves_something(phase, prepared);
-            self.run_phase(driver, phase, &text, checkpoint).await?;
+            let ran = self.run_phase(driver, phase, &text, checkpoint).await;
+            self.learn_configures(prepared, phase);
+            ran?;
         }
         match place {
             Some(driver) => driver.settle().await.map_err(BuildError::Between),
@@ -254,7 +260,9 @@ impl Build<'_> {
         prepared: &Prepared,
         token: &str,
     ) -> Result<(), BuildError> {
-        driver.confine(prepared.isolation.policy(Phase::Prepare), token);
+        let policy = prepared.isolation.policy(Phase::Prepare);
+        let heeds = !policy.is_free();
+        driver.confine(policy, heeds.then_some(token));
         driver.ready().await.map_err(BuildError::Sourcing)
     }
 

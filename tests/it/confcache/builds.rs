@@ -1,0 +1,192 @@
+//! Configure runs of builds.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use super::HEAD;
+use crate::support::{Outcome, Trial, is_root};
+
+/// An ebuild that configures and installs what came of it.
+const BODY: &str = "src_unpack() { cp -r \"${FILESDIR}\"/. \"${S}\"; chmod +x \"${S}\"/configure; }\n\
+                    S=${WORKDIR}/src\n\
+                    src_configure() { econf ${MY_OPTION}; }\n\
+                    src_compile() { echo \"and more\" >> made; }\n\
+                    src_install() { insinto /usr/share; doins made; }\n";
+
+/// Its script, which tells when it is run.
+const SCRIPT: &str = "echo 'checking... yes'\ncat \"$OUTSIDE/header\" > made\necho \"$*\" >> made\n\
+                      cp made \"$TMPDIR/x\"; rm \"$TMPDIR/x\"\necho run\n";
+
+fn trial(features: &str, body: &str) -> Trial {
+    let trial = Trial::new()
+        .package("app-misc/foo-1", body)
+        .file(
+            "repo/app-misc/foo/files/configure",
+            format!("{HEAD}{SCRIPT}"),
+        )
+        // Only what builds may write to usually: neither the cache nor what is outside.
+        .file(
+            "conf/etc/sandbox.conf",
+            "SANDBOX_WRITE=\"/dev/null:/dev/zero:/dev/full:/dev/tty:/dev/pts:/dev/shm\"\n",
+        )
+        .file("outside/header", "one\n");
+    let outside = trial.path("outside").display().to_string();
+    let cache = trial.path("confcache").display().to_string();
+    fs::create_dir(trial.path("confcache")).unwrap();
+    fs::create_dir(trial.path("repo/app-misc/foo/files/sub")).unwrap();
+    trial
+        .make_conf(&format!(
+            "FEATURES=\"-* {features}\"\nOUTSIDE=\"{outside}\"\n"
+        ))
+        .variable("EBD_CONFCACHE", &cache)
+}
+
+/// Builds, and gives what was installed and what became of the configure run.
+#[track_caller]
+fn build(trial: &Trial) -> (String, String) {
+    let outcome = trial.run(&["build", "--keep", "app-misc/foo"]);
+    outcome.succeeds();
+    (image(trial), last(trial))
+}
+
+fn image(trial: &Trial) -> String {
+    let path = trial
+        .builddir("app-misc/foo-1")
+        .join("image/usr/share/made");
+    fs::read_to_string(path).unwrap()
+}
+
+fn last(trial: &Trial) -> String {
+    let journal = fs::read_to_string(trial.path("confcache/journal")).unwrap_or_default();
+    let Some(line) = journal.lines().last() else {
+        return "nothing".to_owned();
+    };
+    let record: serde_json::Value = serde_json::from_str(line).unwrap();
+    record["outcome"].as_str().unwrap().to_owned()
+}
+
+fn log(trial: &Trial) -> String {
+    let log = trial.builddir("app-misc/foo-1").join("temp/build.log");
+    fs::read_to_string(log).unwrap()
+}
+
+/// Learns, puts back, and sees what changes.
+fn learns_and_puts_back(trial: &Trial) {
+    let first = build(trial);
+    assert_eq!(first.1, "learned", "{}", log(trial));
+    assert!(
+        first.0.starts_with("one\n") && first.0.ends_with("and more\n"),
+        "{}",
+        first.0
+    );
+    let second = build(trial);
+    assert_eq!(
+        second,
+        (first.0.clone(), "hit".to_owned()),
+        "{}",
+        log(trial)
+    );
+    assert!(
+        log(trial).contains("put back what a run of"),
+        "{}",
+        log(trial)
+    );
+    trial.put("outside/header", "two\n");
+    let third = build(trial);
+    assert_eq!(third.1, "learned");
+    assert!(third.0.starts_with("two\n"), "{}", third.0);
+    trial.put("outside/header", "one\n");
+    assert_eq!(build(trial), (first.0, "hit".to_owned()));
+}
+
+#[test]
+fn a_second_build_does_not_configure() {
+    learns_and_puts_back(&trial("sandbox usersandbox confcache", BODY));
+}
+
+#[test]
+fn without_a_sandbox_too() {
+    learns_and_puts_back(&trial("confcache", BODY));
+}
+
+#[test]
+fn in_all_namespaces_and_as_another_user() {
+    let trial = trial(
+        "sandbox usersandbox userpriv network-sandbox ipc-sandbox pid-sandbox mount-sandbox confcache",
+        BODY,
+    );
+    if is_root() {
+        let conf = fs::read_to_string(trial.path("conf/etc/portage/make.conf")).unwrap();
+        trial.put(
+            "conf/etc/portage/make.conf",
+            format!("{conf}PORTAGE_USERNAME=nobody\nPORTAGE_GRPNAME=nogroup\n"),
+        );
+        for folder in [".", "tmp", "home"] {
+            fs::set_permissions(trial.path(folder), fs::Permissions::from_mode(0o777)).unwrap();
+        }
+    }
+    learns_and_puts_back(&trial);
+}
+
+#[test]
+fn it_is_asked_for() {
+    let trial = trial("sandbox", BODY);
+    assert_eq!(build(&trial).1, "nothing");
+    trial
+        .run(&["build", "--keep", "--confcache", "app-misc/foo"])
+        .succeeds();
+    assert_eq!(last(&trial), "learned");
+}
+
+#[test]
+fn packages_may_forbid_it() {
+    let restricted = trial("sandbox confcache", &format!("RESTRICT=confcache\n{BODY}"));
+    assert_eq!(build(&restricted).1, "nothing");
+    let trial = trial("sandbox confcache", BODY)
+        .conf("env/plain", "FEATURES=\"-confcache\"\n")
+        .conf("package.env", "app-misc/foo plain\n");
+    assert_eq!(build(&trial).1, "nothing");
+}
+
+#[test]
+fn options_are_told_apart_and_failures_kept_out() {
+    let trial = trial("sandbox confcache", BODY);
+    let with = |option: &str| {
+        let mut command = trial.command(&["build", "--keep", "app-misc/foo"]);
+        Outcome::of(command.env("MY_OPTION", option)).succeeds();
+        (image(&trial), last(&trial))
+    };
+    let (a, b) = (with("--a"), with("--b"));
+    assert_eq!((a.1.as_str(), b.1.as_str()), ("learned", "learned"));
+    assert!(a.0.contains("--a") && b.0.contains("--b"));
+    assert_eq!(with("--a"), (a.0, "hit".to_owned()));
+    trial.put(
+        "repo/app-misc/foo/files/configure",
+        format!("{HEAD}exit 3\n"),
+    );
+    trial
+        .run(&["build", "app-misc/foo"])
+        .fails(&["econf failed"]);
+    assert_eq!(last(&trial), "untaught");
+}
+
+#[test]
+fn what_a_build_lies_about_is_not_taken_over() {
+    // An entry as another package's build would leave it, and links in the place of entries.
+    let good = trial("sandbox confcache", BODY);
+    build(&good);
+    let runs = good.path("confcache/runs");
+    let other = trial(
+        "sandbox confcache",
+        "src_configure() { mkdir -p \"${T%/temp}\"/.ebd/confcache\n\
+         cp -r \"${MY_RUNS}\" \"${T%/temp}\"/.ebd/confcache/runs || die\n\
+         mkdir -p \"${T%/temp}\"/.ebd/confcache/runs/aa/bb\n\
+         ln -s /etc/passwd \"${T%/temp}\"/.ebd/confcache/runs/aa/bb/x.run\n\
+         mkfifo \"${T%/temp}\"/.ebd/confcache/runs/aa/bb/y.run\n\
+         ln -s /etc/passwd \"${T%/temp}\"/.ebd/confcache/journal; }",
+    );
+    let mut command = other.command(&["build", "app-misc/foo"]);
+    Outcome::of(command.env("MY_RUNS", runs)).succeeds();
+    assert!(!other.path("confcache/runs").exists());
+    assert!(!other.path("confcache/journal").exists());
+}
