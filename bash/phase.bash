@@ -79,7 +79,7 @@ __ebd_restore_shell() {
 		fi
 	done
 	if [[ -n ${changed} ]]; then
-		eqawarn "QA Notice: shell options changed and were not restored in ${__EBD_PHASE_FUNC:-global scope}:${changed}"
+		__ebd_qa_notice "shell options changed and were not restored in ${__EBD_PHASE_FUNC:-global scope}:${changed}"
 	fi
 	builtin umask 022
 	__ebd_restore_limits

@@ -388,6 +388,7 @@ const EAPI_4: Facts = Facts {
 
 const EAPI_5: Facts = Facts {
     name: "5",
+    can_be_built: true,
     stable_masking: true,
     at_most_one_of: true,
     slot_operators: true,
