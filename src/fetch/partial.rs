@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 
 use crate::fetch::distdir::{PARTIAL_SUFFIX, local, remove_link, set_aside, share};
 use crate::fetch::error::FetchError;
-use crate::util::digest::{Digests, HashName, MultiDigest};
+use crate::util::digest::{Blocks, Digests, HashName, MultiDigest};
 use crate::util::lock::Lock;
 
 /// How much is gathered before a thread writes and hashes it.
@@ -30,6 +30,7 @@ pub(super) struct Partial {
     written: u64,
     restarts: u32,
     pending: Vec<u8>,
+    blocks: Blocks,
     names: Vec<HashName>,
     limit: u64,
     lock: Option<Arc<Lock>>,
@@ -40,9 +41,8 @@ pub(super) struct Partial {
 enum Work {
     /// Nobody works with it.
     Idle(Inner),
-    /// A thread writes and hashes a batch, which it gives back to be filled again, while the next one
-    /// arrives.
-    Writing(JoinHandle<(Inner, Result<Vec<u8>, FetchError>)>),
+    /// A thread writes a batch, and threads of the digest hash it, while the next one arrives.
+    Writing(JoinHandle<(Inner, Result<(), FetchError>)>),
     /// A thread that worked with it panicked.
     Lost,
 }
@@ -74,6 +74,7 @@ impl Partial {
             written: 0,
             restarts: 0,
             pending: Vec::new(),
+            blocks: Blocks::default(),
             names,
             limit,
             lock,
@@ -142,12 +143,16 @@ impl Partial {
         if self.pending.is_empty() {
             return Ok(());
         }
-        let data = std::mem::take(&mut self.pending);
+        let next = self.blocks.take();
+        let data = Arc::new(std::mem::replace(&mut self.pending, next));
+        self.pending.clear();
+        self.blocks.give_back(Arc::clone(&data));
         let mut inner = self.settle().await?;
         let path = self.path.clone();
         let missing = self.limit.saturating_sub(self.written);
         self.written += data.len() as u64;
         self.work = Work::Writing(tokio::task::spawn_blocking(move || {
+            inner.digest.update_shared(&data);
             let written = inner.file.write_all(&data);
             let result = written.map_err(|error| match error.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
@@ -155,10 +160,7 @@ impl Partial {
                 }
                 _ => local(&path, "written")(error),
             });
-            if result.is_ok() {
-                inner.digest.update(&data);
-            }
-            (inner, result.map(|()| data))
+            (inner, result)
         }));
         Ok(())
     }
@@ -168,13 +170,7 @@ impl Partial {
         match std::mem::replace(&mut self.work, Work::Lost) {
             Work::Idle(inner) => Ok(inner),
             Work::Writing(task) => match task.await {
-                Ok((inner, Ok(mut data))) => {
-                    if self.pending.capacity() == 0 {
-                        data.clear();
-                        self.pending = data;
-                    }
-                    Ok(inner)
-                }
+                Ok((inner, Ok(()))) => Ok(inner),
                 Ok((inner, Err(error))) => {
                     self.work = Work::Idle(inner);
                     Err(error)
@@ -233,7 +229,10 @@ impl Partial {
         Ok(kept)
     }
 
-    /// Puts the file, whose content is right, in its place, so that it is there even after a power failure.
+    /// Puts the file, whose content is right, in its place.
+    ///
+    /// The disk is not waited for: it would take longer than everything else, and who uses a distfile verifies it.
+    /// After a power failure a file may be found wrong, and is then fetched again.
     pub(super) async fn place(
         mut self,
         target: &Path,
@@ -243,14 +242,7 @@ impl Partial {
         let target = target.to_owned();
         self.with(move |inner| {
             share(&inner.file, group);
-            inner.file.sync_all().map_err(local(&path, "synced"))?;
-            std::fs::rename(&path, &target).map_err(local(&path, "renamed into place"))?;
-            if let Some(directory) = target.parent() {
-                File::open(directory)
-                    .and_then(|directory| directory.sync_all())
-                    .map_err(local(directory, "synced"))?;
-            }
-            Ok(())
+            std::fs::rename(&path, &target).map_err(local(&path, "renamed into place"))
         })
         .await
     }
