@@ -9,6 +9,7 @@ pub mod directories;
 pub mod driver;
 pub mod event;
 pub mod failure;
+pub mod fetch_options;
 pub mod fetching;
 pub mod helper;
 pub mod host;

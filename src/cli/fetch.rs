@@ -168,7 +168,7 @@ fn sum_up(
                     sources.insert(host(source));
                 }
                 How::Completed => fetched += 1,
-                How::Present | How::Linked(_) => present += 1,
+                How::Present | How::Linked(_) | How::Copied(_) => present += 1,
             },
             Err(error) => {
                 failed += 1;
@@ -341,6 +341,9 @@ impl View {
                     How::Present => {}
                     How::Completed => self.say(&format!("{file}: was all there")),
                     How::Linked(path) => self.say(&format!("{file}: linked to {}", path.display())),
+                    How::Copied(path) => {
+                        self.say(&format!("{file}: copied from {}", path.display()))
+                    }
                     How::Fetched(source) => {
                         self.say(&format!("{file}: {} from {source}", HumanBytes(size)));
                     }
@@ -424,6 +427,7 @@ impl View {
                     How::Present => ("present", None),
                     How::Completed => ("completed", None),
                     How::Linked(path) => ("linked", Some(path.display().to_string())),
+                    How::Copied(path) => ("copied", Some(path.display().to_string())),
                     How::Fetched(source) => ("fetched", Some(source.clone())),
                 };
                 json!({ "event": "done", "file": file, "how": how, "source": source })

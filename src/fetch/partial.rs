@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,8 +11,10 @@ use tokio::task::JoinHandle;
 
 use crate::fetch::distdir::{PARTIAL_SUFFIX, local, remove_link, set_aside, share};
 use crate::fetch::error::FetchError;
+use crate::fetch::held_lock::HeldLock;
+use crate::fetch::identity::{FetchUser, acting};
+use crate::fetch::origin::Origin;
 use crate::util::digest::{Blocks, Digests, HashName, MultiDigest};
-use crate::util::lock::Lock;
 
 /// How much is gathered before a thread writes and hashes it.
 const BATCH: usize = 1 << 20;
@@ -33,7 +35,9 @@ pub(super) struct Partial {
     blocks: Blocks,
     names: Vec<HashName>,
     limit: u64,
-    lock: Option<Arc<Lock>>,
+    origin: Option<Origin>,
+    user: Option<FetchUser>,
+    lock: Option<Arc<HeldLock>>,
 }
 
 /// The file, or who has it.
@@ -51,7 +55,33 @@ enum Work {
 struct Inner {
     file: File,
     digest: MultiDigest,
-    _lock: Option<Arc<Lock>>,
+    _lock: Option<Arc<HeldLock>>,
+}
+
+impl Inner {
+    /// Opens the file at `path`, forgets it if it has less than `least` bytes, and hashes it if not.
+    fn open(
+        path: &Path,
+        names: &[HashName],
+        least: u64,
+        lock: Option<Arc<HeldLock>>,
+    ) -> Result<Self, FetchError> {
+        let mut file = open_own(path)?;
+        let mut digest = MultiDigest::new(names);
+        let length = file.metadata().map_err(local(path, "examined"))?.len();
+        if length < least {
+            file.set_len(0).map_err(local(path, "truncated"))?;
+        } else {
+            digest
+                .update_reader(&mut file)
+                .map_err(local(path, "read"))?;
+        }
+        Ok(Self {
+            file,
+            digest,
+            _lock: lock,
+        })
+    }
 }
 
 impl Partial {
@@ -64,7 +94,8 @@ impl Partial {
         names: Vec<HashName>,
         least: u64,
         limit: u64,
-        lock: Option<Arc<Lock>>,
+        user: Option<FetchUser>,
+        lock: Option<Arc<HeldLock>>,
     ) -> Result<Self, FetchError> {
         let path = distdir.join(format!("{name}{PARTIAL_SUFFIX}"));
         let mut partial = Self {
@@ -77,32 +108,85 @@ impl Partial {
             blocks: Blocks::default(),
             names,
             limit,
+            origin: None,
+            user,
             lock,
         };
-        let path = partial.path.clone();
-        let names = partial.names.clone();
-        let lock = partial.lock.clone();
-        let inner = blocking(&partial.path, move || {
-            let mut file = open_own(&path)?;
-            let mut digest = MultiDigest::new(&names);
-            let length = file.metadata().map_err(local(&path, "examined"))?.len();
-            if length < least {
-                file.set_len(0).map_err(local(&path, "truncated"))?;
-            } else {
-                digest
-                    .update_reader(&mut file)
-                    .map_err(local(&path, "read"))?;
-            }
-            Ok(Inner {
-                file,
-                digest,
-                _lock: lock,
-            })
+        let (path, names, lock) = partial.parts();
+        let inner = blocking(&partial.path, user, move || {
+            Inner::open(&path, &names, least, lock)
         })
         .await?;
         partial.written = inner.digest.size();
+        if partial.written > 0 {
+            partial.origin = Origin::load(&inner.file);
+        }
         partial.work = Work::Idle(inner);
         Ok(partial)
+    }
+
+    fn parts(&self) -> (PathBuf, Vec<HashName>, Option<Arc<HeldLock>>) {
+        (self.path.clone(), self.names.clone(), self.lock.clone())
+    }
+
+    /// Takes the file as somebody else has left it.
+    pub(super) async fn reread(&mut self) -> Result<(), FetchError> {
+        self.flush().await?;
+        let (path, names, lock) = self.parts();
+        let inner = blocking(&self.path, self.user, move || {
+            Inner::open(&path, &names, 0, lock)
+        })
+        .await?;
+        if inner.digest.size() < self.written {
+            self.restarts += 1;
+        }
+        self.written = inner.digest.size();
+        self.origin = None;
+        self.work = Work::Idle(inner);
+        Ok(())
+    }
+
+    /// The name of the file while it is unfinished.
+    pub(super) fn file_name(&self) -> String {
+        format!("{}{PARTIAL_SUFFIX}", self.name)
+    }
+
+    /// Where the bytes that are there came from, if that is known.
+    pub(super) fn origin(&self) -> Option<&Origin> {
+        self.origin.as_ref()
+    }
+
+    /// Notes where what comes next comes from.
+    pub(super) async fn set_origin(&mut self, origin: Option<Origin>) -> Result<(), FetchError> {
+        if origin == self.origin {
+            return Ok(());
+        }
+        self.origin.clone_from(&origin);
+        self.with(move |inner| {
+            Origin::store(origin.as_ref(), &inner.file);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Whether what has arrived looks like a page for people.
+    pub(super) async fn is_page(&mut self) -> Result<bool, FetchError> {
+        self.flush().await?;
+        let path = self.path.clone();
+        self.with(move |inner| {
+            let mut start = [0; 512];
+            let count = inner
+                .file
+                .read_at(&mut start, 0)
+                .map_err(local(&path, "read"))?;
+            let text = start.get(..count).unwrap_or_default().trim_ascii_start();
+            let begins = |word: &[u8]| {
+                text.get(..word.len())
+                    .is_some_and(|start| start.eq_ignore_ascii_case(word))
+            };
+            Ok(begins(b"<!doctype html") || begins(b"<html"))
+        })
+        .await
     }
 
     /// How often everything was forgotten: as long as this stays the same, the file only grows.
@@ -188,7 +272,9 @@ impl Partial {
         self.pending.clear();
         let path = self.path.clone();
         let names = self.names.clone();
+        self.origin = None;
         self.with(move |inner| {
+            Origin::store(None, &inner.file);
             inner.file.set_len(0).map_err(local(&path, "truncated"))?;
             inner
                 .file
@@ -216,8 +302,10 @@ impl Partial {
         let path = self.path.clone();
         let name = self.name.clone();
         let names = self.names.clone();
+        self.origin = None;
         let kept = self
             .with(move |inner| {
+                Origin::store(None, &inner.file);
                 let kept = set_aside(&path, &name)?;
                 inner.file = open_own(&path)?;
                 inner.digest = MultiDigest::new(&names);
@@ -241,6 +329,7 @@ impl Partial {
         let path = self.path.clone();
         let target = target.to_owned();
         self.with(move |inner| {
+            Origin::store(None, &inner.file);
             share(&inner.file, group);
             std::fs::rename(&path, &target).map_err(local(&path, "renamed into place"))
         })
@@ -250,7 +339,9 @@ impl Partial {
     /// Removes the file if nothing has arrived.
     pub(super) fn remove_if_empty(self) {
         if self.size() == 0 {
-            let _ = std::fs::remove_file(&self.path);
+            acting(self.user, || {
+                let _ = std::fs::remove_file(&self.path);
+            });
         }
     }
 
@@ -260,7 +351,7 @@ impl Partial {
         work: impl FnOnce(&mut Inner) -> Result<T, FetchError> + Send + 'static,
     ) -> Result<T, FetchError> {
         let mut inner = self.settle().await?;
-        let (inner, result) = blocking(&self.path, move || {
+        let (inner, result) = blocking(&self.path, self.user, move || {
             let result = work(&mut inner);
             Ok((inner, result))
         })
@@ -270,12 +361,13 @@ impl Partial {
     }
 }
 
-/// Runs `work` where it may block. `path` is named should it panic.
+/// Runs `work` where it may block, as `user`. `path` is named should it panic.
 pub(super) async fn blocking<T: Send + 'static>(
     path: &Path,
+    user: Option<FetchUser>,
     work: impl FnOnce() -> Result<T, FetchError> + Send + 'static,
 ) -> Result<T, FetchError> {
-    match tokio::task::spawn_blocking(work).await {
+    match tokio::task::spawn_blocking(move || acting(user, work)).await {
         Ok(result) => result,
         Err(error) => Err(local(path, "worked with")(io::Error::other(error))),
     }
@@ -331,7 +423,8 @@ mod tests {
     use super::*;
 
     async fn open(directory: &Path, least: u64) -> Partial {
-        Partial::open(directory, "a", vec![HashName::Sha1], least, 100, None)
+        let names = vec![HashName::Sha1];
+        Partial::open(directory, "a", names, least, 100, None, None)
             .await
             .unwrap()
     }
