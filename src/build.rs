@@ -18,6 +18,7 @@ pub mod isolation;
 pub mod kept_configuration;
 pub mod kept_sources;
 pub mod log;
+pub mod manifest;
 pub mod origins;
 pub mod package;
 pub mod packaging;

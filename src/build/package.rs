@@ -152,6 +152,37 @@ async fn attempt(session: &Session, candidate: &Candidate, settings: &Settings) 
     }
 }
 
+/// Lets the ebuild say how distfiles are to be had that nobody may fetch (PMS 9.1.16), in a folder of its own, so that
+/// a build of the package that is there stays as it is.
+///
+/// # Errors
+/// It cannot be asked.
+pub async fn tell_nofetch(
+    session: &Session,
+    candidate: &Candidate,
+    settings: &Settings,
+) -> Result<(), BuildError> {
+    let tmpdir = session.config.tmpdir();
+    let fail = |source| BuildError::Scratch {
+        path: tmpdir.clone(),
+        source,
+    };
+    std::fs::create_dir_all(&tmpdir).map_err(fail)?;
+    let scratch = tempfile::Builder::new()
+        .prefix("ebd-nofetch-")
+        .tempdir_in(&tmpdir)
+        .map_err(fail)?;
+    let mut build = Build::new(session, candidate, settings);
+    let cpv = candidate.cpv();
+    build.directories = Directories::new(scratch.path(), cpv.category(), cpv.pf());
+    let _lock = build.lock().await?;
+    let prepared = build.prepare()?;
+    build.directories.create_afresh()?;
+    build.nofetch(&prepared).await;
+    build.directories.remove()?;
+    Ok(())
+}
+
 /// One build.
 struct Build<'a> {
     session: &'a Session,

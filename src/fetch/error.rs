@@ -24,7 +24,7 @@ pub enum FetchError {
     },
     /// The Manifest has no entry for the file.
     #[error(
-        "{}: no DIST entry for `{file}`; it is not fetched without one (run `pkgdev manifest` in the package's directory)",
+        "{}: no DIST entry for `{file}`; it is not fetched without one (run `ebd manifest` in the package's directory)",
         manifest.display()
     )]
     NoEntry {

@@ -231,9 +231,7 @@ impl Fetcher {
 
     /// Who makes the files in DISTDIR. One that the fetch user may not write to, but this user may, is left to this one.
     async fn user(&self) -> Option<FetchUser> {
-        let Some(user) = self.options.user else {
-            return None;
-        };
+        let user = self.options.user?;
         let distdir = &self.options.distdir;
         let find = || async {
             let directory = distdir.clone();

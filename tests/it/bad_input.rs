@@ -338,7 +338,7 @@ fn every_source_that_failed_is_named_with_its_reason() {
         "foo.tar",
         "mirror/a/foo.tar: cannot be read: No such file",
         "mirror/distfiles/foo.tar: cannot be read: No such file",
-        "gopher://example.org/foo.tar: protocol `gopher` is not supported",
+        "gopher://example.org/foo.tar: protocol `gopher` is not spoken here",
         "mirror://nobody/foo.tar: no mirror has this name",
     ]);
     trial.assert_nothing_written();

@@ -221,7 +221,7 @@ async fn nothing_is_fetched_without_a_good_entry() {
     assert_eq!(
         world.fetch().await.unwrap_err().to_string(),
         "/repo/app-misc/foo/Manifest: no DIST entry for `foo-1.tar.gz`; it is not fetched without one \
-         (run `pkgdev manifest` in the package's directory)"
+         (run `ebd manifest` in the package's directory)"
     );
     world.request.expected = Some(Expected::new(0, [("SHA1", "x")]));
     assert!(matches!(
