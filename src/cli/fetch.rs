@@ -116,11 +116,21 @@ async fn explain(arguments: &arguments::Fetch, session: &Session, candidate: &Ca
         origin: build::origin(&arguments.places, &arguments.stores),
         on_failure: None,
     };
-    if let Err(error) = package::tell_nofetch(session, candidate, &settings).await {
-        let cpv = candidate.cpv();
-        session.events.tell(build_event::Event::Notice {
-            text: format!("{cpv}: pkg_nofetch: {}", causes(&error).join(": ")),
-        });
+    let cpv = candidate.cpv();
+    let lines = match package::ask_nofetch(session, candidate, &settings).await {
+        Ok(lines) => lines,
+        Err(error) => {
+            let text = format!("{cpv}: pkg_nofetch: {}", causes(&error).join(": "));
+            session.events.tell(build_event::Event::Notice { text });
+            return;
+        }
+    };
+    if arguments.display.json {
+        let line = json!({ "event": "nofetch", "package": cpv.to_string(), "text": lines });
+        let _ = writeln!(std::io::stdout(), "{line}");
+    } else if !lines.is_empty() {
+        let text = lines.join("\n  ");
+        let _ = writeln!(std::io::stderr(), "{cpv} says:\n  {text}");
     }
 }
 

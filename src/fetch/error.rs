@@ -117,6 +117,11 @@ pub enum FetchError {
 }
 
 impl FetchError {
+    /// Whether another user might do it.
+    pub(super) fn is_denied(&self) -> bool {
+        matches!(self, Self::Local { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
+    }
+
     /// Whether the package's `pkg_nofetch` has to be run (PMS: `pkg_nofetch`).
     pub fn wants_nofetch(&self) -> bool {
         matches!(self, Self::Restricted { .. })

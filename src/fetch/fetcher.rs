@@ -260,12 +260,18 @@ impl Fetcher {
         let group = self.options.group;
         // Before anything is known to be missing, DISTDIR need not be one to write to.
         let user = self.user.get().copied().unwrap_or(self.options.user);
-        blocking(&job.target, user, move || {
-            let found = inspect(&path, expected.as_ref())?;
-            if matches!(found, Found::Good(_)) {
-                share_existing(&path, group);
+        blocking(&job.target, None, move || {
+            let look = || -> Result<Found, FetchError> {
+                let found = inspect(&path, expected.as_ref())?;
+                if matches!(found, Found::Good(_)) {
+                    share_existing(&path, group);
+                }
+                Ok(found)
+            };
+            match acting(user, look) {
+                Err(error) if user.is_some() && error.is_denied() => look(),
+                result => result,
             }
-            Ok(found)
         })
         .await
     }

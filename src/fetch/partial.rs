@@ -5,6 +5,7 @@ use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use nix::libc;
 use tokio::task::JoinHandle;
@@ -19,6 +20,9 @@ use crate::util::digest::{Blocks, Digests, HashName, MultiDigest};
 /// How much is gathered before a thread writes and hashes it.
 const BATCH: usize = 1 << 20;
 
+/// After so long less is written, too: what is not yet written is lost when this process is killed.
+const SOON: Duration = Duration::from_millis(50);
+
 /// The unfinished file `<name>.partial` in DISTDIR.
 ///
 /// When the future that uses it is dropped, a thread may still write the last batch. That thread then holds the
@@ -32,6 +36,7 @@ pub(super) struct Partial {
     written: u64,
     restarts: u32,
     pending: Vec<u8>,
+    last_write: Instant,
     blocks: Blocks,
     names: Vec<HashName>,
     limit: u64,
@@ -105,6 +110,7 @@ impl Partial {
             written: 0,
             restarts: 0,
             pending: Vec::new(),
+            last_write: Instant::now(),
             blocks: Blocks::default(),
             names,
             limit,
@@ -208,7 +214,7 @@ impl Partial {
     /// written may be told only next time.
     pub(super) async fn push(&mut self, bytes: &[u8]) -> Result<(), FetchError> {
         self.pending.extend_from_slice(bytes);
-        if self.pending.len() >= BATCH {
+        if self.pending.len() >= BATCH || self.last_write.elapsed() >= SOON {
             self.write().await?;
         }
         Ok(())
@@ -227,6 +233,7 @@ impl Partial {
         if self.pending.is_empty() {
             return Ok(());
         }
+        self.last_write = Instant::now();
         let next = self.blocks.take();
         let data = Arc::new(std::mem::replace(&mut self.pending, next));
         self.pending.clear();

@@ -271,7 +271,7 @@ fn a_manifest_without_the_distfile_is_refused() {
         "app-misc/foo-1",
         &text(&trial.path("repo/app-misc/foo/Manifest")),
         "no DIST entry for `foo.tar`",
-        "pkgdev manifest",
+        "ebd manifest",
     ]);
     trial.assert_nothing_written();
 }

@@ -230,7 +230,7 @@ fn who_must_fetch_by_hand_is_told_how() {
     ]);
     let events = trial.run(&["fetch", "--json", "foo"]).events();
     let told = |event: &&serde_json::Value| {
-        event["event"] == "elog" && event["text"] == "Buy foo.tar from the shop"
+        event["event"] == "nofetch" && event["text"][0] == "Buy foo.tar from the shop"
     };
     assert_eq!(events.iter().filter(told).count(), 1, "{events:#?}");
     assert!(trial.path("tmp/portage/app-misc/foo-1/work/mine").exists());

@@ -93,18 +93,16 @@ fn files_are_made_as_the_fetch_user() {
 
 #[test]
 fn programs_fetch_as_the_fetch_user() {
-    let script = "sh -c 'id -u > \"$1\"' sh ${DISTDIR}/${FILE}";
     let uid = if is_root() {
         NOBODY
     } else {
         nix::unistd::geteuid().as_raw()
     };
     let content = format!("{uid}\n");
-    let conf = format!(
-        "FEATURES=\"userfetch\"\nPORTAGE_USERNAME=\"nobody\"\nFETCHCOMMAND_GOPHER='{}'\n",
-        script.replace('\'', "'\\''")
-    );
-    let trial = trial("gopher://host", &[("a", content.as_bytes())], &conf);
+    let conf = "FEATURES=\"userfetch\"\nPORTAGE_USERNAME=\"nobody\"\n\
+         FETCHCOMMAND_GOPHER=\"sh ../who \\\"\\${DISTDIR}/\\${FILE}\\\"\"\n";
+    let trial =
+        trial("gopher://host", &[("a", content.as_bytes())], conf).file("who", "id -u > \"$1\"\n");
     fs::set_permissions(trial.path(""), fs::Permissions::from_mode(0o755)).unwrap();
     if is_root() {
         chown(trial.path("distfiles"), Some(NOBODY), None).unwrap();
