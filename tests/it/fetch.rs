@@ -253,6 +253,35 @@ fn what_is_fetched_need_not_be_built_here() {
 }
 
 #[test]
+fn what_an_eclass_fetches_itself_goes_on_as_ever() {
+    let server = Server::start(vec![("/live".into(), b"alive".to_vec())]);
+    let port = server.address.rsplit(':').next().unwrap();
+    // As git-r3 does: a store beside the distfiles, and the network in src_unpack.
+    let body = format!(
+        r#"PROPERTIES="live"
+src_unpack() {{
+	local store=${{PORTAGE_ACTUAL_DISTDIR}}/live-src line
+	addwrite "${{PORTAGE_ACTUAL_DISTDIR}}"
+	mkdir -p "${{store}}" || die
+	exec 3<>/dev/tcp/127.0.0.1/{port} || die
+	printf 'GET /live HTTP/1.1\r\n\r\n' >&3 || die
+	while read -r line <&3 && [[ ${{line}} != $'\r' ]]; do :; done
+	read -r -N 5 line <&3 || die
+	exec 3>&-
+	echo "${{line}}" > "${{store}}"/got || die
+}}"#
+    );
+    let trial = Trial::new()
+        .make_conf(&format!(
+            "{NO_MIRRORS}FEATURES=\"sandbox network-sandbox\"\n"
+        ))
+        .package("app-misc/foo-9999", &body);
+    trial.run(&["build", "foo"]).succeeds();
+    let got = fs::read_to_string(trial.path("distfiles/live-src/got")).unwrap();
+    assert_eq!(got, "alive\n");
+}
+
+#[test]
 fn a_mirror_says_its_layout_once_a_day() {
     let digest = HashName::Blake2b.hex(b"foo.tar");
     let server = Server::start(vec![
