@@ -8,6 +8,7 @@ mod env;
 mod exit;
 mod fetch;
 mod helper;
+mod manifest;
 mod paint;
 mod plan;
 mod progress;
@@ -71,6 +72,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Command::Shell(arguments) => shell::main(*arguments),
         Command::Env(arguments) => env::main(*arguments),
         Command::Fetch(arguments) => fetch::main(*arguments),
+        Command::Manifest(arguments) => manifest::main(*arguments),
         Command::Regen(arguments) => regen::main(*arguments),
         Command::Transfer(arguments) => transfer::main(&arguments),
         Command::Sandbox(arguments) => return sandboxed::main(&arguments),

@@ -158,6 +158,15 @@ impl Config {
             .filter_map(|name| self.get(name).map(|value| (name, value)))
     }
 
+    /// All settings that hold without a package, those included that ebuilds may not see.
+    pub fn all_settings(&self) -> Vec<(&str, &str)> {
+        let names = self.layers().names();
+        names
+            .into_iter()
+            .filter_map(|name| Some((name, self.get(name)?)))
+            .collect()
+    }
+
     /// FEATURES.
     pub fn features(&self) -> &BTreeSet<String> {
         &self.features

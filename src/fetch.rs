@@ -11,16 +11,21 @@
 //! out wrong to `<name>._checksum_failure_.*` instead of deleting it, because somebody may want to see why.
 
 mod client;
+mod command;
 mod distdir;
 mod error;
 mod event;
 mod expected;
 mod fetcher;
+mod held_lock;
 mod hosts;
+mod identity;
+mod kept_layouts;
 mod layout;
 mod layouts;
 mod mirrors;
 mod options;
+mod origin;
 mod partial;
 mod plan;
 mod transfer;
@@ -28,11 +33,13 @@ mod transfer;
 #[cfg(test)]
 mod tests;
 
+pub use command::FetchCommands;
 pub use error::{FetchError, SourceError, SourceFailure};
 pub use event::{Event, Events, How};
 pub use expected::{Expected, Mismatch};
 pub use fetcher::{Fetched, Fetcher, Request};
+pub use identity::FetchUser;
 pub use layout::{Layout, Layouts, UnknownLayout};
 pub use mirrors::{MirrorFileError, MirrorMap, Mirrors};
-pub use options::{FetchOptions, parse_resume_size};
+pub use options::{FetchOptions, Proxies, parse_resume_size};
 pub use plan::{MirrorOrder, Plan, Restriction, Source, plan};

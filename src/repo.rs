@@ -1,6 +1,6 @@
 //! An ebuild repository on disk, and the database of installed packages.
 //!
-//! Everything here only reads. A [`Repository`] knows its own files; a [`RepoSet`] knows how
+//! Everything here only reads files. A [`Repository`] knows its own files; a [`RepoSet`] knows how
 //! repositories refer to one another: masters, aliases, priorities and the eclasses in force.
 
 mod error;
@@ -8,6 +8,7 @@ pub mod installed;
 mod layout;
 pub mod manifest;
 mod manifest_check;
+pub mod manifest_text;
 mod repository;
 mod set;
 mod text;

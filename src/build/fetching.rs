@@ -6,7 +6,8 @@ use super::candidate::{Candidate, CandidateError};
 use super::event::{Event, Events};
 use super::session::Session;
 use crate::fetch::{
-    self, FetchError, MirrorFileError, MirrorMap, MirrorOrder, Mirrors, Request, Restriction, plan,
+    self, FetchError, MirrorFileError, MirrorMap, MirrorOrder, Mirrors, Plan, Request, Restriction,
+    plan,
 };
 use crate::pms::atom::PackageFacts;
 use crate::pms::dependency::DepSpec;
@@ -24,7 +25,7 @@ pub enum FetchingError {
     #[error(transparent)]
     Manifest(#[from] ManifestError),
     /// The repository has no Manifest although the package has distfiles.
-    #[error("{}: is missing, so the distfiles of {cpv} cannot be verified; make it with `pkgdev manifest` or `ebuild {} manifest`", path.display(), ebuild.display())]
+    #[error("{}: is missing, so the distfiles of {cpv} cannot be verified; make it with `ebd manifest {}`", path.display(), ebuild.parent().unwrap_or(ebuild).display())]
     NoManifest {
         /// Where it should be.
         path: PathBuf,
@@ -127,15 +128,27 @@ pub fn requests(
             ebuild: candidate.ebuild.path.clone(),
         });
     }
+    let plans = plans(session, candidate, distfiles)?;
+    Ok(Request::with_manifest(plans, manifest.as_ref(), &path))
+}
+
+/// Where each of the distfiles may come from.
+///
+/// # Errors
+/// RESTRICT is not valid, or the mirrors are not known.
+pub fn plans(
+    session: &Session,
+    candidate: &Candidate,
+    distfiles: &Distfiles,
+) -> Result<Vec<Plan>, FetchingError> {
     let restrict = candidate.evaluated("RESTRICT", DepSpec::parse_restrict)?;
-    let plans = plan(
+    Ok(plan(
         &distfiles.uris,
         Restriction::from_tokens(restrict.leaves().map(String::as_str)),
         &mirrors(session)?,
         candidate.config.features.contains("force-mirror"),
         MirrorOrder::random(),
-    );
-    Ok(Request::with_manifest(plans, manifest.as_ref(), &path))
+    ))
 }
 
 /// Brings the files that the candidate's flags ask for into DISTDIR, verified; if somebody does that

@@ -153,6 +153,37 @@ async fn attempt(session: &Session, candidate: &Candidate, settings: &Settings) 
     }
 }
 
+/// Lets the ebuild say how distfiles are to be had that nobody may fetch (PMS 9.1.16), in a folder of its own, so that
+/// a build of the package that is there stays as it is. Gives the lines that it says.
+///
+/// # Errors
+/// It cannot be asked.
+pub async fn ask_nofetch(
+    session: &Session,
+    candidate: &Candidate,
+    settings: &Settings,
+) -> Result<Vec<String>, BuildError> {
+    let tmpdir = session.config.tmpdir();
+    let fail = |source| BuildError::Scratch {
+        path: tmpdir.clone(),
+        source,
+    };
+    std::fs::create_dir_all(&tmpdir).map_err(fail)?;
+    let scratch = tempfile::Builder::new()
+        .prefix("ebd-nofetch-")
+        .tempdir_in(&tmpdir)
+        .map_err(fail)?;
+    let mut build = Build::new(session, candidate, settings);
+    let cpv = candidate.cpv();
+    build.directories = Directories::new(scratch.path(), cpv.category(), cpv.pf());
+    let _lock = build.lock().await?;
+    let prepared = build.prepare()?;
+    build.directories.create_afresh()?;
+    let lines = build.nofetch(&prepared).await;
+    build.directories.remove()?;
+    Ok(lines)
+}
+
 /// One build.
 struct Build<'a> {
     session: &'a Session,
@@ -254,7 +285,14 @@ impl<'a> Build<'a> {
         let fetched = fetching::fetch(self.session, self.candidate, &prepared.distfiles).await;
         if let Err(error) = fetched {
             if error.wants_nofetch() {
-                self.nofetch(prepared).await;
+                for text in self.nofetch(prepared).await {
+                    self.session.events.tell(Event::Elog {
+                        package: self.package.clone(),
+                        phase: "nofetch".into(),
+                        level: "log".into(),
+                        text,
+                    });
+                }
             }
             return Err(error.into());
         }

@@ -111,6 +111,19 @@ fn suggestion(near: &[String]) -> String {
 /// # Errors
 /// A [`PlanError`] that names what was typed, or the package, and what to do.
 pub async fn choose(session: &Session, text: &str) -> Result<Candidate, PlanError> {
+    choose_for(session, text, true).await
+}
+
+/// The ebuild to fetch the distfiles of for what the user typed: as [`choose`], but it need not be one that could be
+/// built here.
+///
+/// # Errors
+/// A [`PlanError`] that names what was typed, or the package, and what to do.
+pub async fn choose_to_fetch(session: &Session, text: &str) -> Result<Candidate, PlanError> {
+    choose_for(session, text, false).await
+}
+
+async fn choose_for(session: &Session, text: &str, build: bool) -> Result<Candidate, PlanError> {
     let atom = read(session, text)?;
     let repositories = session.config.repositories();
     let all = repositories.ebuilds(atom.cp())?;
@@ -148,12 +161,14 @@ pub async fn choose(session: &Session, text: &str) -> Result<Candidate, PlanErro
             continue;
         }
         matched = true;
-        if let Err(error) = candidate.eapi.build_support(session.bash_version().await?) {
+        if build && let Err(error) = candidate.eapi.build_support(session.bash_version().await?) {
             let _ = write!(reasons, "\n  {name}: {error}");
             continue;
         }
         if candidate.config.masks.is_empty() {
-            check_required_use(&candidate)?;
+            if build {
+                check_required_use(&candidate)?;
+            }
             return Ok(candidate);
         }
         for reason in &candidate.config.masks {

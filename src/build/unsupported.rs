@@ -13,7 +13,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "icecream",
     "jobserver-token",
     "cgroup",
-    "userfetch",
     "binpkg-logs",
     "split-log",
     "split-elog",
@@ -29,8 +28,6 @@ const REFUSED: &[(&str, &str)] = &[
 
 /// Variables that are not followed, with what happens instead.
 const VARIABLES: &[(&str, &str)] = &[
-    ("FETCHCOMMAND", "distfiles are fetched by ebd itself"),
-    ("RESUMECOMMAND", "distfiles are fetched by ebd itself"),
     ("FETCH_WRAPPER", "distfiles are fetched by ebd itself"),
     ("PORTAGE_BINPKG_TAR_OPTS", "images are packed by ebd itself"),
     ("PORTAGE_NICENESS", "builds run with the caller's priority"),

@@ -36,6 +36,8 @@ pub(super) enum Command {
     Env(Box<Env>),
     /// Bring the distfiles of packages, verified
     Fetch(Box<Fetch>),
+    /// Write the Manifests of packages, fetching what is missing
+    Manifest(Box<Manifest>),
     /// Bring the metadata caches of repositories up to date
     Regen(Box<Regen>),
     /// Copy a metadata cache, also into another format
@@ -342,6 +344,46 @@ pub(super) struct Fetch {
     pub(super) places: Places,
 
     /// Where the build keeps things.
+    #[command(flatten)]
+    pub(super) stores: Stores,
+
+    /// What is shown.
+    #[command(flatten)]
+    pub(super) display: Display,
+}
+
+const MANIFEST_EXAMPLES: &str = "Examples:
+  ebd manifest
+      Of the package in this folder.
+  ebd manifest ./my-overlay/app-misc/foo app-misc/bar
+      Of a package in a folder, and of one in a repository that is configured.
+  ebd manifest --force
+      Hash the distfiles anew, whatever the Manifest says of them now.
+
+Entries that are complete stay as they are. Files without an entry are fetched from
+where the ebuilds say, not from mirrors: nothing tells yet what is in them. So look at
+what came before others rely on it.
+
+Exit status: 0 all Manifests are as they should be, 1 one could not be made, 2 wrong
+usage.";
+
+/// Write the Manifests of packages.
+#[derive(Debug, Args)]
+#[command(after_help = MANIFEST_EXAMPLES)]
+pub(super) struct Manifest {
+    /// Packages: folders, or names [default: .]
+    #[arg(value_name = "FOLDER|PACKAGE")]
+    pub(super) packages: Vec<String>,
+
+    /// What the Manifest says of distfiles does not count: hash what is there, fetch what is not
+    #[arg(long)]
+    pub(super) force: bool,
+
+    /// Where things are.
+    #[command(flatten)]
+    pub(super) places: Places,
+
+    /// Where distfiles are kept.
     #[command(flatten)]
     pub(super) stores: Stores,
 

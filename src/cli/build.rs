@@ -19,13 +19,14 @@ use crate::build::ahead::Ahead;
 use crate::build::console::Console;
 use crate::build::event::{Event, Events};
 use crate::build::failure::Origin;
+use crate::build::fetch_options::fetch_options;
 use crate::build::host::Host;
 use crate::build::package::{Manner, Settings, Until, Visit, Wish};
 use crate::build::run;
 use crate::build::session::Session;
 use crate::build::unsupported;
 use crate::config::{Config, Options, cache_directory};
-use crate::fetch::{FetchOptions, Fetcher};
+use crate::fetch::Fetcher;
 use crate::processor::{Pool, Processor, Settings as ProcessorSettings};
 use crate::util::causes::causes;
 
@@ -196,14 +197,8 @@ pub(super) fn session(
     for text in notices.chain(&unsupported) {
         events.tell(Event::Notice { text: text.clone() });
     }
-    let mut fetch = FetchOptions::new(config.distdir());
-    fetch.ro_distdirs = config
-        .get("PORTAGE_RO_DISTDIRS")
-        .unwrap_or_default()
-        .split_whitespace()
-        .map(PathBuf::from)
-        .collect();
-    fetch.locks = config.features().contains("distlocks");
+    let cache = cache(&config);
+    let fetch = fetch_options(&config, &cache)?;
     let mut degrade = degrade.to_vec();
     for word in config
         .get("EBD_DEGRADE")
@@ -231,7 +226,7 @@ pub(super) fn session(
         installed: Arc::new(installed),
         degrade,
         missing: Mutex::default(),
-        metadata_cache: metadata_cache(&config),
+        metadata_cache: cache.join("metadata"),
         confcache: std::env::var_os("EBD_CONFCACHE")
             .filter(|value| !value.is_empty())
             .map(|value| absolute(Path::new(&value)))
@@ -240,19 +235,19 @@ pub(super) fn session(
     })
 }
 
-/// Where metadata is kept that repositories do not ship: beside Portage's for root with this system's
-/// own configuration, else in the user's cache.
-fn metadata_cache(config: &Config) -> PathBuf {
+/// Where things are kept that can be had again, such as metadata that repositories do not ship: beside Portage's for
+/// root with this system's own configuration, else in the user's cache.
+fn cache(config: &Config) -> PathBuf {
     let home = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     let own = config.profile().is_some() && config.config_root() == Path::new("/");
     if own && nix::unistd::geteuid().is_root() {
-        return PathBuf::from("/var/cache/ebd/metadata");
+        return PathBuf::from("/var/cache/ebd");
     }
     home("XDG_CACHE_HOME")
         .map(PathBuf::from)
         .or_else(|| home("HOME").map(|home| PathBuf::from(home).join(".cache")))
         .unwrap_or_else(std::env::temp_dir)
-        .join("ebd/metadata")
+        .join("ebd")
 }
 
 /// A path as it is from the root on; one that does not exist yet is fine.

@@ -14,13 +14,17 @@ use super::exit::Exit;
 use super::paint::Paint;
 use super::show::show;
 use super::signals;
+use crate::binpkg::pkgdir::Format;
+use crate::build::candidate::Candidate;
 use crate::build::console::Console;
-use crate::build::event::Events;
+use crate::build::event::{self as build_event, Events};
 use crate::build::fetching::{Distfiles, requests};
+use crate::build::package::{self, Settings, Until};
 use crate::build::plan;
 use crate::build::session::Session;
-use crate::fetch::{Event, FetchError, Fetched, How, Request};
+use crate::fetch::{Event, FetchError, Fetched, Fetcher, How, Request};
 use crate::pms::atom::PackageFacts;
+use crate::pms::phase::Phase;
 use crate::util::causes::causes;
 
 /// Runs `ebd fetch`.
@@ -42,6 +46,7 @@ async fn work(arguments: arguments::Fetch) -> Result<Exit, Failure> {
 struct Wanted {
     package: String,
     requests: Vec<Request>,
+    candidate: Candidate,
 }
 
 async fn execute(arguments: &arguments::Fetch, events: Events) -> Result<Exit, Failure> {
@@ -55,7 +60,7 @@ async fn execute(arguments: &arguments::Fetch, events: Events) -> Result<Exit, F
     )?;
     let mut all: Vec<Wanted> = Vec::new();
     for text in &arguments.atoms {
-        let candidate = plan::choose(&session, text).await?;
+        let candidate = plan::choose_to_fetch(&session, text).await?;
         let mut distfiles = Distfiles::of(&candidate)?;
         if arguments.all_files {
             distfiles = distfiles.whatever_the_flags();
@@ -63,11 +68,15 @@ async fn execute(arguments: &arguments::Fetch, events: Events) -> Result<Exit, F
         let requests = requests(&session, &candidate, &distfiles)?;
         let package = candidate.cpv().to_string();
         if all.iter().all(|other| other.package != package) {
-            all.push(Wanted { package, requests });
+            all.push(Wanted {
+                package,
+                requests,
+                candidate,
+            });
         }
     }
-    session.pool.end().await;
     if arguments.pretend {
+        session.pool.end().await;
         pretend(&session, &all, arguments.display.json);
         return Ok(Exit::Done);
     }
@@ -77,25 +86,86 @@ async fn execute(arguments: &arguments::Fetch, events: Events) -> Result<Exit, F
         .flat_map(|wanted| wanted.requests.iter().cloned())
         .filter(|request| named.insert(request.plan.file.clone()))
         .collect();
+    let brought = bring(&arguments.display, &session.fetcher, &requests).await?;
+    let wants = |wanted: &Wanted, file: &str| {
+        let mut files = wanted.requests.iter().map(|it| it.plan.file.as_str());
+        files.any(|it| it == file)
+    };
+    for wanted in &all {
+        let mut failed = brought.restricted();
+        if failed.any(|file| wants(wanted, file)) {
+            explain(arguments, &session, &wanted.candidate).await;
+        }
+    }
+    session.pool.end().await;
+    Ok(brought.sum_up(&arguments.display, |file| {
+        let wanted = all.iter().filter(|it| wants(it, file));
+        wanted.map(|it| it.package.clone()).collect()
+    }))
+}
+
+/// Has the ebuild say how its files are to be had.
+async fn explain(arguments: &arguments::Fetch, session: &Session, candidate: &Candidate) {
+    let settings = Settings {
+        resume: false,
+        until: Until::Before(Phase::Setup),
+        keep: false,
+        verbose: false,
+        phase_limit: None,
+        format: Format::Xpak,
+        bash: arguments.places.bash.clone(),
+        origin: build::origin(&arguments.places, &arguments.stores),
+        on_failure: None,
+    };
+    let cpv = candidate.cpv();
+    let lines = match package::ask_nofetch(session, candidate, &settings).await {
+        Ok(lines) => lines,
+        Err(error) => {
+            let text = format!("{cpv}: pkg_nofetch: {}", causes(&error).join(": "));
+            session.events.tell(build_event::Event::Notice { text });
+            return;
+        }
+    };
+    if arguments.display.json {
+        let line = json!({ "event": "nofetch", "package": cpv.to_string(), "text": lines });
+        let _ = writeln!(std::io::stdout(), "{line}");
+    } else if !lines.is_empty() {
+        let text = lines.join("\n  ");
+        let _ = writeln!(std::io::stderr(), "{cpv} says:\n  {text}");
+    }
+}
+
+/// What came of fetching.
+pub(super) struct Brought {
+    requests: Vec<Request>,
+    results: Vec<Result<Fetched, FetchError>>,
+    told: Told,
+    elapsed: Duration,
+}
+
+/// Fetches and shows it.
+pub(super) async fn bring(
+    display: &arguments::Display,
+    fetcher: &Fetcher,
+    requests: &[Request],
+) -> Result<Brought, Failure> {
     let begin = Instant::now();
     let (sender, told) = tokio::sync::mpsc::unbounded_channel();
-    let view = View::new(&arguments.display, &requests);
+    let view = View::new(display, requests);
     let viewer = tokio::spawn(view.show(told));
     // A few more than there are connections: some only look at what is there.
-    let at_once = session.fetcher.options().connections + 2;
-    let results = session.fetcher.fetch_all(&requests, at_once, &sender).await;
+    let at_once = fetcher.options().connections + 2;
+    let results = fetcher.fetch_all(requests, at_once, &sender).await;
     drop(sender);
     let Ok(told) = viewer.await else {
         return Err(Failure(vec!["what was fetched could not be shown".into()]));
     };
-    Ok(sum_up(
-        arguments,
-        &all,
-        &requests,
+    Ok(Brought {
+        requests: requests.to_vec(),
         results,
-        &told,
-        begin.elapsed(),
-    ))
+        told,
+        elapsed: begin.elapsed(),
+    })
 }
 
 /// Lists the files, their sizes, and where each would come from.
@@ -150,79 +220,85 @@ struct Told {
     retries: u64,
 }
 
-/// Tells how it went, and gives the exit code.
-fn sum_up(
-    arguments: &arguments::Fetch,
-    all: &[Wanted],
-    requests: &[Request],
-    results: Vec<Result<Fetched, FetchError>>,
-    told: &Told,
-    elapsed: Duration,
-) -> Exit {
-    let mut sources = BTreeSet::new();
-    let (mut fetched, mut present, mut failed) = (0, 0, 0);
-    for (request, result) in requests.iter().zip(&results) {
-        match result {
-            Ok(file) => match &file.how {
-                How::Fetched(source) => {
-                    fetched += 1;
-                    sources.insert(host(source));
+impl Brought {
+    /// The files that are there.
+    pub(super) fn fetched(&self) -> impl Iterator<Item = &Fetched> {
+        self.results.iter().flatten()
+    }
+
+    /// The names of files that a person has to get.
+    fn restricted(&self) -> impl Iterator<Item = &str> {
+        let pairs = self.requests.iter().zip(&self.results);
+        pairs.filter_map(|(request, result)| match result {
+            Err(error) if error.wants_nofetch() => Some(request.plan.file.as_str()),
+            _ => None,
+        })
+    }
+
+    /// Tells how it went, and gives the exit code. `packages` gives those that want a file.
+    pub(super) fn sum_up(
+        &self,
+        display: &arguments::Display,
+        packages: impl Fn(&str) -> Vec<String>,
+    ) -> Exit {
+        let told = &self.told;
+        let mut sources = BTreeSet::new();
+        let (mut fetched, mut present, mut failed) = (0, 0, 0);
+        for (request, result) in self.requests.iter().zip(&self.results) {
+            match result {
+                Ok(file) => match &file.how {
+                    How::Fetched(source) => {
+                        fetched += 1;
+                        sources.insert(host(source));
+                    }
+                    How::Completed => fetched += 1,
+                    How::Present | How::Linked(_) | How::Copied(_) => present += 1,
+                },
+                Err(error) => {
+                    failed += 1;
+                    let packages = packages(&request.plan.file);
+                    let mut causes = causes(error);
+                    if let Some(first) = causes.first_mut() {
+                        *first = format!("{}: {first}", packages.join(", "));
+                    }
+                    complain(display, &causes);
                 }
-                How::Completed => fetched += 1,
-                How::Present | How::Linked(_) => present += 1,
-            },
-            Err(error) => {
-                failed += 1;
-                let packages: Vec<&str> = all
-                    .iter()
-                    .filter(|it| {
-                        it.requests
-                            .iter()
-                            .any(|it| it.plan.file == request.plan.file)
-                    })
-                    .map(|it| it.package.as_str())
-                    .collect();
-                let mut causes = causes(error);
-                if let Some(first) = causes.first_mut() {
-                    *first = format!("{}: {first}", packages.join(", "));
-                }
-                complain(&arguments.display, &causes);
             }
         }
-    }
-    let bytes: u64 = told.received.values().sum();
-    let seconds = elapsed.as_secs_f64();
-    if arguments.display.json {
-        let line = json!({
-            "event": "summary",
-            "fetched": fetched,
-            "present": present,
-            "failed": failed,
-            "bytes": bytes,
-            "seconds": seconds,
-            "retries": told.retries,
-            "sources": sources,
-        });
-        let _ = writeln!(std::io::stdout(), "{line}");
-    } else if !arguments.display.quiet {
-        let rate = (bytes as f64 / seconds.max(0.001)) as u64;
-        let mut text = format!("{fetched} fetched ({} in {seconds:.1} s", HumanBytes(bytes));
-        if bytes > 0 {
-            text.push_str(&format!(", {}/s", HumanBytes(rate)));
+        let bytes: u64 = told.received.values().sum();
+        let seconds = self.elapsed.as_secs_f64();
+        if display.json {
+            let line = json!({
+                "event": "summary",
+                "fetched": fetched,
+                "present": present,
+                "failed": failed,
+                "bytes": bytes,
+                "seconds": seconds,
+                "retries": told.retries,
+                "sources": sources,
+            });
+            let _ = writeln!(std::io::stdout(), "{line}");
+        } else if !display.quiet {
+            let rate = (bytes as f64 / seconds.max(0.001)) as u64;
+            let mut text = format!("{fetched} fetched ({} in {seconds:.1} s", HumanBytes(bytes));
+            if bytes > 0 {
+                text.push_str(&format!(", {}/s", HumanBytes(rate)));
+            }
+            text.push_str(&format!("), {present} there already, {failed} failed"));
+            if told.retries > 0 {
+                text.push_str(&format!(", {} tried again", told.retries));
+            }
+            if !sources.is_empty() {
+                let sources: Vec<String> = sources.into_iter().collect();
+                text.push_str(&format!("\n  from {}", sources.join(", ")));
+            }
+            let _ = writeln!(std::io::stderr(), "{text}");
         }
-        text.push_str(&format!("), {present} there already, {failed} failed"));
-        if told.retries > 0 {
-            text.push_str(&format!(", {} tried again", told.retries));
+        match failed {
+            0 => Exit::Done,
+            _ => Exit::Failed,
         }
-        if !sources.is_empty() {
-            let sources: Vec<String> = sources.into_iter().collect();
-            text.push_str(&format!("\n  from {}", sources.join(", ")));
-        }
-        let _ = writeln!(std::io::stderr(), "{text}");
-    }
-    match failed {
-        0 => Exit::Done,
-        _ => Exit::Failed,
     }
 }
 
@@ -342,6 +418,9 @@ impl View {
                     How::Present => {}
                     How::Completed => self.say(&format!("{file}: was all there")),
                     How::Linked(path) => self.say(&format!("{file}: linked to {}", path.display())),
+                    How::Copied(path) => {
+                        self.say(&format!("{file}: copied from {}", path.display()))
+                    }
                     How::Fetched(source) => {
                         self.say(&format!("{file}: {} from {source}", HumanBytes(size)));
                     }
@@ -356,7 +435,7 @@ impl View {
         let bars = &self.bars;
         let bar = self.files.entry(file.to_owned()).or_insert_with(|| {
             let bar = bars.add(ProgressBar::new(size));
-            let template = "  {msg} {bytes}/{total_bytes} {bytes_per_sec}";
+            let template = "  {msg} {bytes}/{total_bytes} {bytes_per_sec} {eta} left";
             if let Ok(style) = ProgressStyle::with_template(template) {
                 bar.set_style(style);
             }
@@ -425,6 +504,7 @@ impl View {
                     How::Present => ("present", None),
                     How::Completed => ("completed", None),
                     How::Linked(path) => ("linked", Some(path.display().to_string())),
+                    How::Copied(path) => ("copied", Some(path.display().to_string())),
                     How::Fetched(source) => ("fetched", Some(source.clone())),
                 };
                 json!({ "event": "done", "file": file, "how": how, "source": source })

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::fetch::error::FetchError;
 use crate::fetch::expected::{Expected, Mismatch};
+use crate::fetch::identity::FetchUser;
 use crate::util::digest::{Digests, HashName, hash_file};
 
 /// What is added to the name of a distfile while it is being fetched.
@@ -63,8 +64,12 @@ pub(super) fn local(path: &Path, step: &'static str) -> impl FnOnce(io::Error) -
     move |source| FetchError::Local { path, step, source }
 }
 
-/// Creates DISTDIR when it is missing.
-pub(super) fn ensure(distdir: &Path, group: Option<u32>) -> Result<(), FetchError> {
+/// Creates DISTDIR when it is missing; it is the fetch user's, if there is one.
+pub(super) fn ensure(
+    distdir: &Path,
+    user: Option<FetchUser>,
+    group: Option<u32>,
+) -> Result<(), FetchError> {
     let fail = |source| FetchError::Distdir {
         path: distdir.to_owned(),
         source,
@@ -75,13 +80,74 @@ pub(super) fn ensure(distdir: &Path, group: Option<u32>) -> Result<(), FetchErro
     fs::create_dir_all(distdir).map_err(fail)?;
     // Portage lets the group write; the sticky bit and others keep what the umask gave.
     if let Ok(metadata) = distdir.metadata() {
-        if group.is_some() {
-            let _ = chown(distdir, None, group);
+        if user.is_some() || group.is_some() {
+            let group = group.or(user.map(|user| user.gid));
+            let _ = chown(distdir, user.map(|user| user.uid), group);
         }
         let mode = (metadata.mode() | 0o070) & !0o002;
         let _ = fs::set_permissions(distdir, Permissions::from_mode(mode & 0o7777));
     }
     Ok(())
+}
+
+/// Whether this thread may make files in the directory. That is tried: rights do not tell it of a network file system.
+pub(super) fn may_write(directory: &Path) -> bool {
+    tempfile::Builder::new()
+        .prefix(".ebd-trial-")
+        .tempfile_in(directory)
+        .is_ok()
+}
+
+/// How a file from another directory got into DISTDIR.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shared {
+    /// By a hard link.
+    Linked,
+    /// By a copy, which may share its blocks.
+    Copied,
+}
+
+/// Brings the distfile at `candidate`, if it is right, to `target`, where nothing is. `None` if it is not right.
+pub(super) fn bring(
+    candidate: &Path,
+    target: &Path,
+    expected: Option<&Expected>,
+    group: Option<u32>,
+) -> Result<Option<(Shared, Digests)>, FetchError> {
+    // A directory that is broken is not worse than one that lacks the file.
+    let Ok(candidate) = fs::canonicalize(candidate) else {
+        return Ok(None);
+    };
+    let Ok(Found::Good(digests)) = inspect(&candidate, expected) else {
+        return Ok(None);
+    };
+    if fs::hard_link(&candidate, target).is_ok() {
+        return Ok(Some((Shared::Linked, digests)));
+    }
+    // On another file system, or not allowed.
+    let mut name = target.as_os_str().to_owned();
+    name.push(PARTIAL_SUFFIX);
+    let partial = PathBuf::from(name);
+    remove_link(&partial)?;
+    let copied = reflink_copy::reflink_or_copy(&candidate, &partial);
+    if let Err(error) = copied {
+        let _ = fs::remove_file(&partial);
+        return Err(match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FetchError::NoSpace {
+                path: target.to_owned(),
+                missing: digests.size(),
+            },
+            _ => local(&partial, "made a copy")(error),
+        });
+    }
+    // It may have changed meanwhile.
+    let Found::Good(digests) = inspect(&partial, expected)? else {
+        let _ = fs::remove_file(&partial);
+        return Ok(None);
+    };
+    share_existing(&partial, group);
+    fs::rename(&partial, target).map_err(local(&partial, "renamed into place"))?;
+    Ok(Some((Shared::Copied, digests)))
 }
 
 /// Looks what stands at `path` and verifies it.
@@ -222,9 +288,10 @@ pub(super) fn share(file: &File, group: Option<u32>) {
     }
 }
 
-/// Does the same for a distfile that was there already, unless it is a link to somewhere else.
+/// Does the same for a distfile that was there already, unless it is a link to somewhere else, or has a further name
+/// there.
 pub(super) fn share_existing(path: &Path, group: Option<u32>) {
-    if fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file())
+    if fs::symlink_metadata(path).is_ok_and(|it| it.is_file() && it.nlink() == 1)
         && let Ok(file) = File::open(path)
     {
         share(&file, group);

@@ -24,7 +24,7 @@ pub enum FetchError {
     },
     /// The Manifest has no entry for the file.
     #[error(
-        "{}: no DIST entry for `{file}`; it is not fetched without one (run `pkgdev manifest` in the package's directory)",
+        "{}: no DIST entry for `{file}`; it is not fetched without one (run `ebd manifest` in the package's directory)",
         manifest.display()
     )]
     NoEntry {
@@ -117,6 +117,11 @@ pub enum FetchError {
 }
 
 impl FetchError {
+    /// Whether another user might do it.
+    pub(super) fn is_denied(&self) -> bool {
+        matches!(self, Self::Local { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
+    }
+
     /// Whether the package's `pkg_nofetch` has to be run (PMS: `pkg_nofetch`).
     pub fn wants_nofetch(&self) -> bool {
         matches!(self, Self::Restricted { .. })
@@ -178,8 +183,50 @@ pub(super) fn chain(error: &dyn Error) -> String {
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// The address is in a protocol that is not spoken here.
-    #[error("protocol `{0}` is not supported (http, https and file are)")]
-    Protocol(String),
+    #[error("protocol `{protocol}` is not spoken here, and no FETCHCOMMAND_{} is set", protocol.to_ascii_uppercase())]
+    Protocol {
+        /// The protocol.
+        protocol: String,
+    },
+    /// A program that fetches is set in a way that cannot be understood.
+    #[error("{name} cannot be taken apart")]
+    CommandWords {
+        /// The variable.
+        name: String,
+        /// What is wrong with it.
+        source: shell_words::ParseError,
+    },
+    /// A program that fetches cannot be run.
+    #[error("{name}: `{program}` cannot be run (it is what fetches from there)")]
+    CommandStart {
+        /// The variable that names it, or the program if nobody has set one.
+        name: String,
+        /// The program.
+        program: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A program that fetches has failed.
+    #[error("{name} ended with {status}{}", if said.is_empty() { String::new() } else { format!(": {said}") })]
+    Command {
+        /// The variable that names it, or the program if nobody has set one.
+        name: String,
+        /// How it ended.
+        status: std::process::ExitStatus,
+        /// The last that it said.
+        said: String,
+    },
+    /// The host could not be reached a moment ago, and is not asked again for a while.
+    #[error("{host} could not be reached ({reason}) and is left alone for a while")]
+    Unreachable {
+        /// The host.
+        host: String,
+        /// Why it could not be reached.
+        reason: String,
+    },
+    /// A page for people came instead of a file of which nothing is known.
+    #[error("the server sent a web page instead of the file")]
+    Page,
     /// `mirror://name/path` with a name that nobody defines.
     #[error("no mirror has this name in thirdpartymirrors or /etc/portage/mirrors")]
     UnknownMirror,
@@ -197,6 +244,16 @@ pub enum SourceError {
     /// The HTTP client cannot be set up, for instance because the system has no certificates of authorities.
     #[error("the HTTP client cannot be set up (is app-misc/ca-certificates installed?)")]
     Client(#[source] reqwest::Error),
+    /// The address of a proxy cannot be understood.
+    #[error("{name} is `{address}`, which is no proxy")]
+    Proxy {
+        /// The variable.
+        name: &'static str,
+        /// Its value, without a password.
+        address: String,
+        /// What is wrong with it.
+        source: reqwest::Error,
+    },
     /// Connecting, asking, or receiving failed.
     #[error("{}", if .0.is_connect() { "connection failed" } else { "transfer failed" })]
     Http(#[source] reqwest::Error),
@@ -260,13 +317,18 @@ impl SourceError {
     pub fn is_wrong_content(&self) -> bool {
         matches!(
             self,
-            Self::TooLong { .. } | Self::Offered { .. } | Self::Content(_)
+            Self::TooLong { .. } | Self::Offered { .. } | Self::Content(_) | Self::Page
         )
     }
 
     /// Whether wrong content has arrived. A file of another size that was only offered has not.
     pub(super) fn has_left_content(&self) -> bool {
-        matches!(self, Self::TooLong { .. } | Self::Content(_))
+        matches!(self, Self::TooLong { .. } | Self::Content(_) | Self::Page)
+    }
+
+    /// Whether nobody was there to be asked.
+    pub(super) fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Http(error) if error.is_connect() || (error.is_timeout() && error.is_request()))
     }
 
     /// Whether the same source may well deliver a little later.

@@ -82,8 +82,10 @@ pub enum How {
     Present,
     /// An earlier fetch had got all of it, but not put it in its place.
     Completed,
-    /// It is a link into a read-only directory of distfiles.
+    /// It is a hard link to a file in a read-only directory of distfiles.
     Linked(PathBuf),
+    /// It is a copy of such a file; where the file system can, one that shares its blocks.
+    Copied(PathBuf),
     /// It was fetched from this address or path.
     Fetched(String),
 }

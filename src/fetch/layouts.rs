@@ -9,14 +9,16 @@ use reqwest::Url;
 use tokio::sync::Mutex;
 
 use crate::fetch::client::HttpClient;
+use crate::fetch::command::FetchCommands;
 use crate::fetch::error::SourceError;
 use crate::fetch::expected::Expected;
+use crate::fetch::kept_layouts;
 use crate::fetch::layout::Layouts;
 use crate::fetch::options::FetchOptions;
 use crate::fetch::transfer::text;
 
 /// How long an answer holds, as in Portage.
-const FRESH: Duration = Duration::from_secs(24 * 60 * 60);
+pub(super) const FRESH: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How long a mirror that does not answer is left alone: a package may have hundreds of distfiles.
 const LEFT_ALONE: Duration = Duration::from_secs(5 * 60);
@@ -34,6 +36,13 @@ type Asked = Arc<Mutex<Option<(Instant, Answer)>>>;
 pub(super) enum Location {
     /// To be fetched by http or https.
     Http(Url),
+    /// To be fetched by a program.
+    Command {
+        /// The protocol, in lower case.
+        protocol: String,
+        /// The address, as it was written.
+        uri: String,
+    },
     /// A local file.
     File(PathBuf),
 }
@@ -55,12 +64,20 @@ impl KnownLayouts {
         expected: Option<&Expected>,
     ) -> Result<Location, SourceError> {
         let base = base.trim_end_matches('/');
-        match locate(&format!("{base}/distfiles"))? {
+        let commands = &options.commands;
+        match locate(&format!("{base}/distfiles"), commands)? {
             Location::File(directory) => in_directory(&directory, file, expected).await,
-            Location::Http(_) => {
+            Location::Http(_) | Location::Command { .. } => {
                 let layouts = self.ask(client, options, base).await?;
-                let path = quoted(&layouts.path(file, expected)?);
-                locate(&format!("{base}/distfiles/{path}"))
+                let path = layouts.path(file, expected)?;
+                // What other protocols would make of it nobody knows.
+                let web = ["http:", "https:", "ftp:"];
+                let path = if web.iter().any(|scheme| base.starts_with(scheme)) {
+                    quoted(&path)
+                } else {
+                    path
+                };
+                locate(&format!("{base}/distfiles/{path}"), commands)
             }
         }
     }
@@ -81,7 +98,18 @@ impl KnownLayouts {
             Some((time, Ok(layouts))) if time.elapsed() < FRESH => Ok(Arc::clone(layouts)),
             Some((time, Err(error))) if time.elapsed() < LEFT_ALONE => Err(Arc::clone(error)),
             _ => {
-                let answer = load(client, options, base).await.map_err(Arc::new);
+                let kept = options.layouts.as_deref();
+                let answer = match kept.and_then(|kept| kept_layouts::find(kept, base)) {
+                    Some(text) => Ok(text),
+                    None => load(client, options, base).await.inspect(|text| {
+                        if let Some(kept) = kept {
+                            kept_layouts::keep(kept, base, text);
+                        }
+                    }),
+                };
+                let answer = answer
+                    .map(|text| Arc::new(Layouts::parse(&text)))
+                    .map_err(Arc::new);
                 *entry = Some((Instant::now(), answer.clone()));
                 answer
             }
@@ -94,17 +122,19 @@ async fn load(
     client: &HttpClient,
     options: &FetchOptions,
     base: &str,
-) -> Result<Arc<Layouts>, SourceError> {
+) -> Result<String, SourceError> {
     let address = format!("{base}/distfiles/layout.conf");
-    let Location::Http(url) = locate(&address)? else {
-        return Err(SourceError::Address(address));
+    let url = match locate(&address, &options.commands)? {
+        Location::Http(url) => url,
+        Location::Command { protocol, uri } => return by_command(options, &protocol, &uri).await,
+        Location::File(_) => return Err(SourceError::Address(address)),
     };
     let client = client.get(options)?;
     let mut attempt = 1;
     let mut pause = options.backoff;
     loop {
         match text(client, options, &url).await {
-            Ok(text) => return Ok(Arc::new(Layouts::parse(&text.unwrap_or_default()))),
+            Ok(text) => return Ok(text.unwrap_or_default()),
             Err(error) if error.is_transient() && attempt < options.attempts => {
                 tokio::time::sleep(pause.min(options.longest_pause)).await;
                 attempt += 1;
@@ -112,6 +142,43 @@ async fn load(
             }
             Err(error) => return Err(error),
         }
+    }
+}
+
+/// Has a program fetch a `layout.conf`. That it fails may mean that there is none.
+async fn by_command(
+    options: &FetchOptions,
+    protocol: &str,
+    uri: &str,
+) -> Result<String, SourceError> {
+    let Some(command) = options.commands.of(protocol, false)? else {
+        return Err(SourceError::Protocol {
+            protocol: protocol.to_owned(),
+        });
+    };
+    let directory = tempfile::tempdir().map_err(|source| SourceError::File {
+        path: std::env::temp_dir(),
+        source,
+    })?;
+    if let Some(user) = options.user {
+        let _ = std::os::unix::fs::chown(directory.path(), Some(user.uid), Some(user.gid));
+    }
+    match command
+        .run(uri, directory.path(), "layout.conf", options.user)
+        .await
+    {
+        Ok(()) | Err(SourceError::Command { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    let path = directory.path().join("layout.conf");
+    match tokio::fs::symlink_metadata(&path).await {
+        Ok(metadata) if metadata.is_file() && metadata.len() <= LOCAL_LIMIT => {
+            let bytes = tokio::fs::read(&path)
+                .await
+                .map_err(|source| SourceError::File { path, source })?;
+            Ok(String::from_utf8_lossy(&bytes).into_owned())
+        }
+        _ => Ok(String::new()),
     }
 }
 
@@ -145,15 +212,25 @@ pub(super) async fn in_directory(
 }
 
 /// Understands an address.
-pub(super) fn locate(address: &str) -> Result<Location, SourceError> {
+pub(super) fn locate(address: &str, commands: &FetchCommands) -> Result<Location, SourceError> {
     let url = Url::parse(address).map_err(|error| SourceError::Address(error.to_string()))?;
     match url.scheme() {
+        protocol if protocol != "file" && commands.has(protocol) => {
+            // Nobody fetches from there, or a program does.
+            commands.of(protocol, false)?;
+            Ok(Location::Command {
+                protocol: protocol.to_owned(),
+                uri: address.to_owned(),
+            })
+        }
         "http" | "https" => Ok(Location::Http(url)),
         "file" => url
             .to_file_path()
             .map(Location::File)
             .map_err(|()| SourceError::Address("a file of another host".to_owned())),
-        scheme => Err(SourceError::Protocol(scheme.to_owned())),
+        scheme => Err(SourceError::Protocol {
+            protocol: scheme.to_owned(),
+        }),
     }
 }
 
@@ -176,6 +253,8 @@ mod tests {
 
     #[test]
     fn addresses() {
+        let none = FetchCommands::default();
+        let locate = |address| super::locate(address, &none);
         assert!(matches!(locate("https://a/b"), Ok(Location::Http(_))));
         assert_eq!(
             locate("file:///a%20b").unwrap(),
@@ -185,7 +264,12 @@ mod tests {
             locate("file://host/a"),
             Err(SourceError::Address(_))
         ));
-        assert!(matches!(locate("ftp://a/b"), Err(SourceError::Protocol(name)) if name == "ftp"));
+        assert!(
+            matches!(locate("ftp://a/b"), Ok(Location::Command { protocol, .. }) if protocol == "ftp")
+        );
+        assert!(
+            matches!(locate("gopher://a/b"), Err(SourceError::Protocol { protocol }) if protocol == "gopher")
+        );
         assert!(matches!(locate("a/b"), Err(SourceError::Address(_))));
     }
 

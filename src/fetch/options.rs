@@ -3,15 +3,20 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::fetch::command::FetchCommands;
+use crate::fetch::identity::FetchUser;
+
 /// How a [`Fetcher`](crate::fetch::Fetcher) fetches.
 #[derive(Debug, Clone)]
 pub struct FetchOptions {
     /// `DISTDIR`. It is created when missing.
     pub distdir: PathBuf,
-    /// `PORTAGE_RO_DISTDIRS`: directories with distfiles, to which links are set.
+    /// `PORTAGE_RO_DISTDIRS`: directories with distfiles, from which they are taken by hard link, reflink or copy.
     pub ro_distdirs: Vec<PathBuf>,
     /// The group that distfiles get, usually that of `portage`; `None` leaves it to the system.
     pub group: Option<u32>,
+    /// Who fetches, if not the user who runs this program (`FEATURES=userfetch`).
+    pub user: Option<FetchUser>,
     /// Whether a distfile is locked while it is fetched (`FEATURES=distlocks`).
     pub locks: bool,
     /// Whether a file that the Manifest does not have is fetched, unverified.
@@ -27,8 +32,12 @@ pub struct FetchOptions {
     pub connections: usize,
     /// How many of them to one host, at least 1.
     pub connections_per_host: usize,
-    /// Whether the proxies of the environment are used (`http_proxy`, `https_proxy`, `no_proxy`).
-    pub proxies: bool,
+    /// The proxies.
+    pub proxies: Proxies,
+    /// Programs that the user wants to fetch with, and those for other protocols.
+    pub commands: FetchCommands,
+    /// A file that keeps what mirrors say of their layout.
+    pub layouts: Option<PathBuf>,
     /// How long connecting may take.
     pub connect_timeout: Duration,
     /// How long to wait for an answer, and in which time the [`stall_bytes`](Self::stall_bytes) have to arrive.
@@ -50,6 +59,7 @@ impl FetchOptions {
             distdir: distdir.into(),
             ro_distdirs: Vec::new(),
             group: None,
+            user: None,
             locks: true,
             allow_missing: false,
             unlisted_limit: 16 << 30,
@@ -57,13 +67,48 @@ impl FetchOptions {
             resume_min_size: 350 << 10,
             connections: 16,
             connections_per_host: 6,
-            proxies: true,
+            proxies: Proxies::default(),
+            commands: FetchCommands::default(),
+            layouts: None,
             connect_timeout: Duration::from_secs(30),
             stall_timeout: Duration::from_secs(60),
             stall_bytes: 4096,
             attempts: 3,
             backoff: Duration::from_secs(1),
             longest_pause: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Through whom the network is reached: addresses such as `http://user:password@host:port`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Proxies {
+    /// For http (`http_proxy`).
+    pub http: Option<String>,
+    /// For https (`https_proxy`).
+    pub https: Option<String>,
+    /// For both, where there is none of its own (`all_proxy`).
+    pub all: Option<String>,
+    /// Hosts, domains and networks that are reached without, with commas between them (`no_proxy`).
+    pub except: Option<String>,
+}
+
+impl Proxies {
+    /// Those that `get` finds under their usual names, the one in lower case before that in upper case.
+    pub fn named<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Self {
+        let one = |name: &str| {
+            [name.to_owned(), name.to_ascii_uppercase()]
+                .iter()
+                .filter_map(|name| get(name))
+                .map(str::trim)
+                .find(|value| !value.is_empty())
+                .map(str::to_owned)
+        };
+        Self {
+            http: one("http_proxy"),
+            https: one("https_proxy"),
+            all: one("all_proxy"),
+            except: one("no_proxy"),
         }
     }
 }

@@ -2,20 +2,26 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use nix::libc;
 use tokio::task::JoinHandle;
 
 use crate::fetch::distdir::{PARTIAL_SUFFIX, local, remove_link, set_aside, share};
 use crate::fetch::error::FetchError;
-use crate::util::digest::{Digests, HashName, MultiDigest};
-use crate::util::lock::Lock;
+use crate::fetch::held_lock::HeldLock;
+use crate::fetch::identity::{FetchUser, acting};
+use crate::fetch::origin::Origin;
+use crate::util::digest::{Blocks, Digests, HashName, MultiDigest};
 
 /// How much is gathered before a thread writes and hashes it.
 const BATCH: usize = 1 << 20;
+
+/// After so long less is written, too: what is not yet written is lost when this process is killed.
+const SOON: Duration = Duration::from_millis(50);
 
 /// The unfinished file `<name>.partial` in DISTDIR.
 ///
@@ -30,9 +36,13 @@ pub(super) struct Partial {
     written: u64,
     restarts: u32,
     pending: Vec<u8>,
+    last_write: Instant,
+    blocks: Blocks,
     names: Vec<HashName>,
     limit: u64,
-    lock: Option<Arc<Lock>>,
+    origin: Option<Origin>,
+    user: Option<FetchUser>,
+    lock: Option<Arc<HeldLock>>,
 }
 
 /// The file, or who has it.
@@ -40,9 +50,8 @@ pub(super) struct Partial {
 enum Work {
     /// Nobody works with it.
     Idle(Inner),
-    /// A thread writes and hashes a batch, which it gives back to be filled again, while the next one
-    /// arrives.
-    Writing(JoinHandle<(Inner, Result<Vec<u8>, FetchError>)>),
+    /// A thread writes a batch, and threads of the digest hash it, while the next one arrives.
+    Writing(JoinHandle<(Inner, Result<(), FetchError>)>),
     /// A thread that worked with it panicked.
     Lost,
 }
@@ -51,7 +60,33 @@ enum Work {
 struct Inner {
     file: File,
     digest: MultiDigest,
-    _lock: Option<Arc<Lock>>,
+    _lock: Option<Arc<HeldLock>>,
+}
+
+impl Inner {
+    /// Opens the file at `path`, forgets it if it has less than `least` bytes, and hashes it if not.
+    fn open(
+        path: &Path,
+        names: &[HashName],
+        least: u64,
+        lock: Option<Arc<HeldLock>>,
+    ) -> Result<Self, FetchError> {
+        let mut file = open_own(path)?;
+        let mut digest = MultiDigest::new(names);
+        let length = file.metadata().map_err(local(path, "examined"))?.len();
+        if length < least {
+            file.set_len(0).map_err(local(path, "truncated"))?;
+        } else {
+            digest
+                .update_reader(&mut file)
+                .map_err(local(path, "read"))?;
+        }
+        Ok(Self {
+            file,
+            digest,
+            _lock: lock,
+        })
+    }
 }
 
 impl Partial {
@@ -64,7 +99,8 @@ impl Partial {
         names: Vec<HashName>,
         least: u64,
         limit: u64,
-        lock: Option<Arc<Lock>>,
+        user: Option<FetchUser>,
+        lock: Option<Arc<HeldLock>>,
     ) -> Result<Self, FetchError> {
         let path = distdir.join(format!("{name}{PARTIAL_SUFFIX}"));
         let mut partial = Self {
@@ -74,34 +110,89 @@ impl Partial {
             written: 0,
             restarts: 0,
             pending: Vec::new(),
+            last_write: Instant::now(),
+            blocks: Blocks::default(),
             names,
             limit,
+            origin: None,
+            user,
             lock,
         };
-        let path = partial.path.clone();
-        let names = partial.names.clone();
-        let lock = partial.lock.clone();
-        let inner = blocking(&partial.path, move || {
-            let mut file = open_own(&path)?;
-            let mut digest = MultiDigest::new(&names);
-            let length = file.metadata().map_err(local(&path, "examined"))?.len();
-            if length < least {
-                file.set_len(0).map_err(local(&path, "truncated"))?;
-            } else {
-                digest
-                    .update_reader(&mut file)
-                    .map_err(local(&path, "read"))?;
-            }
-            Ok(Inner {
-                file,
-                digest,
-                _lock: lock,
-            })
+        let (path, names, lock) = partial.parts();
+        let inner = blocking(&partial.path, user, move || {
+            Inner::open(&path, &names, least, lock)
         })
         .await?;
         partial.written = inner.digest.size();
+        if partial.written > 0 {
+            partial.origin = Origin::load(&inner.file);
+        }
         partial.work = Work::Idle(inner);
         Ok(partial)
+    }
+
+    fn parts(&self) -> (PathBuf, Vec<HashName>, Option<Arc<HeldLock>>) {
+        (self.path.clone(), self.names.clone(), self.lock.clone())
+    }
+
+    /// Takes the file as somebody else has left it.
+    pub(super) async fn reread(&mut self) -> Result<(), FetchError> {
+        self.flush().await?;
+        let (path, names, lock) = self.parts();
+        let inner = blocking(&self.path, self.user, move || {
+            Inner::open(&path, &names, 0, lock)
+        })
+        .await?;
+        if inner.digest.size() < self.written {
+            self.restarts += 1;
+        }
+        self.written = inner.digest.size();
+        self.origin = None;
+        self.work = Work::Idle(inner);
+        Ok(())
+    }
+
+    /// The name of the file while it is unfinished.
+    pub(super) fn file_name(&self) -> String {
+        format!("{}{PARTIAL_SUFFIX}", self.name)
+    }
+
+    /// Where the bytes that are there came from, if that is known.
+    pub(super) fn origin(&self) -> Option<&Origin> {
+        self.origin.as_ref()
+    }
+
+    /// Notes where what comes next comes from.
+    pub(super) async fn set_origin(&mut self, origin: Option<Origin>) -> Result<(), FetchError> {
+        if origin == self.origin {
+            return Ok(());
+        }
+        self.origin.clone_from(&origin);
+        self.with(move |inner| {
+            Origin::store(origin.as_ref(), &inner.file);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Whether what has arrived looks like a page for people.
+    pub(super) async fn is_page(&mut self) -> Result<bool, FetchError> {
+        self.flush().await?;
+        let path = self.path.clone();
+        self.with(move |inner| {
+            let mut start = [0; 512];
+            let count = inner
+                .file
+                .read_at(&mut start, 0)
+                .map_err(local(&path, "read"))?;
+            let text = start.get(..count).unwrap_or_default().trim_ascii_start();
+            let begins = |word: &[u8]| {
+                text.get(..word.len())
+                    .is_some_and(|start| start.eq_ignore_ascii_case(word))
+            };
+            Ok(begins(b"<!doctype html") || begins(b"<html"))
+        })
+        .await
     }
 
     /// How often everything was forgotten: as long as this stays the same, the file only grows.
@@ -123,7 +214,7 @@ impl Partial {
     /// written may be told only next time.
     pub(super) async fn push(&mut self, bytes: &[u8]) -> Result<(), FetchError> {
         self.pending.extend_from_slice(bytes);
-        if self.pending.len() >= BATCH {
+        if self.pending.len() >= BATCH || self.last_write.elapsed() >= SOON {
             self.write().await?;
         }
         Ok(())
@@ -142,12 +233,17 @@ impl Partial {
         if self.pending.is_empty() {
             return Ok(());
         }
-        let data = std::mem::take(&mut self.pending);
+        self.last_write = Instant::now();
+        let next = self.blocks.take();
+        let data = Arc::new(std::mem::replace(&mut self.pending, next));
+        self.pending.clear();
+        self.blocks.give_back(Arc::clone(&data));
         let mut inner = self.settle().await?;
         let path = self.path.clone();
         let missing = self.limit.saturating_sub(self.written);
         self.written += data.len() as u64;
         self.work = Work::Writing(tokio::task::spawn_blocking(move || {
+            inner.digest.update_shared(&data);
             let written = inner.file.write_all(&data);
             let result = written.map_err(|error| match error.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
@@ -155,10 +251,7 @@ impl Partial {
                 }
                 _ => local(&path, "written")(error),
             });
-            if result.is_ok() {
-                inner.digest.update(&data);
-            }
-            (inner, result.map(|()| data))
+            (inner, result)
         }));
         Ok(())
     }
@@ -168,13 +261,7 @@ impl Partial {
         match std::mem::replace(&mut self.work, Work::Lost) {
             Work::Idle(inner) => Ok(inner),
             Work::Writing(task) => match task.await {
-                Ok((inner, Ok(mut data))) => {
-                    if self.pending.capacity() == 0 {
-                        data.clear();
-                        self.pending = data;
-                    }
-                    Ok(inner)
-                }
+                Ok((inner, Ok(()))) => Ok(inner),
                 Ok((inner, Err(error))) => {
                     self.work = Work::Idle(inner);
                     Err(error)
@@ -192,7 +279,9 @@ impl Partial {
         self.pending.clear();
         let path = self.path.clone();
         let names = self.names.clone();
+        self.origin = None;
         self.with(move |inner| {
+            Origin::store(None, &inner.file);
             inner.file.set_len(0).map_err(local(&path, "truncated"))?;
             inner
                 .file
@@ -220,8 +309,10 @@ impl Partial {
         let path = self.path.clone();
         let name = self.name.clone();
         let names = self.names.clone();
+        self.origin = None;
         let kept = self
             .with(move |inner| {
+                Origin::store(None, &inner.file);
                 let kept = set_aside(&path, &name)?;
                 inner.file = open_own(&path)?;
                 inner.digest = MultiDigest::new(&names);
@@ -233,7 +324,10 @@ impl Partial {
         Ok(kept)
     }
 
-    /// Puts the file, whose content is right, in its place, so that it is there even after a power failure.
+    /// Puts the file, whose content is right, in its place.
+    ///
+    /// The disk is not waited for: it would take longer than everything else, and who uses a distfile verifies it.
+    /// After a power failure a file may be found wrong, and is then fetched again.
     pub(super) async fn place(
         mut self,
         target: &Path,
@@ -242,15 +336,9 @@ impl Partial {
         let path = self.path.clone();
         let target = target.to_owned();
         self.with(move |inner| {
+            Origin::store(None, &inner.file);
             share(&inner.file, group);
-            inner.file.sync_all().map_err(local(&path, "synced"))?;
-            std::fs::rename(&path, &target).map_err(local(&path, "renamed into place"))?;
-            if let Some(directory) = target.parent() {
-                File::open(directory)
-                    .and_then(|directory| directory.sync_all())
-                    .map_err(local(directory, "synced"))?;
-            }
-            Ok(())
+            std::fs::rename(&path, &target).map_err(local(&path, "renamed into place"))
         })
         .await
     }
@@ -258,7 +346,9 @@ impl Partial {
     /// Removes the file if nothing has arrived.
     pub(super) fn remove_if_empty(self) {
         if self.size() == 0 {
-            let _ = std::fs::remove_file(&self.path);
+            acting(self.user, || {
+                let _ = std::fs::remove_file(&self.path);
+            });
         }
     }
 
@@ -268,7 +358,7 @@ impl Partial {
         work: impl FnOnce(&mut Inner) -> Result<T, FetchError> + Send + 'static,
     ) -> Result<T, FetchError> {
         let mut inner = self.settle().await?;
-        let (inner, result) = blocking(&self.path, move || {
+        let (inner, result) = blocking(&self.path, self.user, move || {
             let result = work(&mut inner);
             Ok((inner, result))
         })
@@ -278,12 +368,13 @@ impl Partial {
     }
 }
 
-/// Runs `work` where it may block. `path` is named should it panic.
+/// Runs `work` where it may block, as `user`. `path` is named should it panic.
 pub(super) async fn blocking<T: Send + 'static>(
     path: &Path,
+    user: Option<FetchUser>,
     work: impl FnOnce() -> Result<T, FetchError> + Send + 'static,
 ) -> Result<T, FetchError> {
-    match tokio::task::spawn_blocking(work).await {
+    match tokio::task::spawn_blocking(move || acting(user, work)).await {
         Ok(result) => result,
         Err(error) => Err(local(path, "worked with")(io::Error::other(error))),
     }
@@ -339,7 +430,8 @@ mod tests {
     use super::*;
 
     async fn open(directory: &Path, least: u64) -> Partial {
-        Partial::open(directory, "a", vec![HashName::Sha1], least, 100, None)
+        let names = vec![HashName::Sha1];
+        Partial::open(directory, "a", names, least, 100, None, None)
             .await
             .unwrap()
     }

@@ -90,6 +90,31 @@ pub struct Plan {
     pub fetch_restricted: bool,
 }
 
+impl Plan {
+    /// Takes up the sources that another package has for the same file.
+    pub fn join(&mut self, other: Self) {
+        for (mine, others) in [
+            (&mut self.sources, other.sources),
+            (&mut self.primary, other.primary),
+        ] {
+            for source in others {
+                if !mine.contains(&source) {
+                    mine.push(source);
+                }
+            }
+        }
+        self.fetch_restricted &= other.fetch_restricted;
+    }
+
+    /// Leaves out mirrors that carry everything, if the ebuild names any source: nothing tells yet whether what they
+    /// have under that name is the file that is meant.
+    pub fn from_its_author(&mut self) {
+        if !self.primary.is_empty() {
+            self.sources.clone_from(&self.primary);
+        }
+    }
+}
+
 /// In which order the mirrors of one name are tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MirrorOrder {
@@ -385,6 +410,27 @@ mod tests {
                 Source::Uri("https://one/b".to_owned())
             ]
         );
+    }
+
+    #[test]
+    fn one_file_of_two_packages() {
+        let mut plan = plans("", &["https://one/a"]).remove(0);
+        let other = plans("", &["https://two/a", "https://one/a"]).remove(0);
+        plan.join(other);
+        let last: Vec<String> = plan
+            .sources
+            .iter()
+            .rev()
+            .take(2)
+            .map(Source::to_string)
+            .collect();
+        assert_eq!(last, ["https://two/a", "https://one/a"]);
+        plan.from_its_author();
+        let sources: Vec<String> = plan.sources.iter().map(Source::to_string).collect();
+        assert_eq!(sources, ["https://one/a", "https://two/a"]);
+        let mut mirrored = plans("fetch", &["a"]).remove(0);
+        mirrored.from_its_author();
+        assert_eq!(mirrored.sources.len(), 3);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Whole fetches, from servers on this machine.
 
+mod bad_servers;
+mod commands;
 mod distdir;
 mod mirrors;
 mod servers;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use reqwest::header::{
-    ACCEPT_ENCODING, CONTENT_RANGE, HeaderMap, RANGE, RETRY_AFTER, TRANSFER_ENCODING,
+    ACCEPT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, RANGE, RETRY_AFTER, TRANSFER_ENCODING,
 };
 use reqwest::{Client, Response, StatusCode, Url, Version};
 use tokio::io::AsyncReadExt;
@@ -13,6 +13,7 @@ use crate::fetch::error::{FetchError, SourceError};
 use crate::fetch::event::{Event, Events};
 use crate::fetch::expected::Expected;
 use crate::fetch::options::FetchOptions;
+use crate::fetch::origin::Origin;
 use crate::fetch::partial::Partial;
 
 /// How often progress is told.
@@ -62,6 +63,13 @@ impl<'a> Progress<'a> {
         }
     }
 
+    /// Whether the file may well be a page for people.
+    fn is_for_people(&self) -> bool {
+        [".html", ".htm", ".xhtml"]
+            .iter()
+            .any(|suffix| self.file.ends_with(suffix))
+    }
+
     fn tell_last(&mut self, bytes: u64) {
         self.told = None;
         self.tell(bytes);
@@ -93,6 +101,9 @@ pub(super) async fn http(
     progress: &mut Progress<'_>,
 ) -> Result<(), TransferError> {
     let response = request(client, options, url, partial, expected).await?;
+    if expected.is_none() && is_page(response.headers()) && !progress.is_for_people() {
+        return Err(SourceError::Page.into());
+    }
     let closes_at_end = response.version() <= Version::HTTP_11
         && response.content_length().is_none()
         && !response.headers().contains_key(TRANSFER_ENCODING);
@@ -111,8 +122,23 @@ pub(super) async fn http(
             .verify_size(got)
             .map_err(|mismatch| SourceError::Content(mismatch).into()),
         None if got == 0 => Err(SourceError::Empty.into()),
+        None if partial.is_page().await? && !progress.is_for_people() => {
+            Err(SourceError::Page.into())
+        }
         None => Ok(()),
     }
+}
+
+/// Whether an answer says that it is a page for people.
+fn is_page(headers: &HeaderMap) -> bool {
+    headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|kind| {
+            kind.trim_start()
+                .to_ascii_lowercase()
+                .starts_with("text/html")
+        })
 }
 
 /// Asks for the file, or what is missing of it. The answer's body goes on exactly where the unfinished file ends.
@@ -133,6 +159,9 @@ async fn request(
         let mut request = client.get(url.clone()).header(ACCEPT_ENCODING, "identity");
         if offset > 0 {
             request = request.header(RANGE, format!("bytes={offset}-"));
+            if let Some((name, value)) = partial.origin().and_then(|it| it.condition(url)) {
+                request = request.header(name, value);
+            }
         }
         let response = answer(options, request).await?;
         match response.status() {
@@ -141,10 +170,16 @@ async fn request(
                 if let (Some(expected), Some((_, Some(total)))) = (expected, range) {
                     check_offered(total, expected)?;
                 }
-                if range.is_some_and(|(start, _)| start == offset) {
+                let changed = partial
+                    .origin()
+                    .is_some_and(|it| it.contradicts(url, response.headers()));
+                if range.is_some_and(|(start, _)| start == offset) && !changed {
+                    let origin = Origin::of(url, response.headers());
+                    partial.set_origin(origin).await?;
                     return Ok(response);
                 }
-                // It sends another part than the one it was asked for: without asking for one it may do better.
+                // It sends another part than the one it was asked for, or of another file: without asking for one it
+                // may do better.
                 offset = 0;
             }
             StatusCode::RANGE_NOT_SATISFIABLE if offset > 0 => offset = 0,
@@ -154,6 +189,12 @@ async fn request(
                 }
                 if partial.size() > 0 {
                     partial.restart().await?;
+                }
+                // Without a size it would not be resumed.
+                if expected.is_some() {
+                    partial
+                        .set_origin(Origin::of(url, response.headers()))
+                        .await?;
                 }
                 return Ok(response);
             }
@@ -298,6 +339,68 @@ pub(super) async fn copy(
             .map_err(|mismatch| SourceError::Content(mismatch).into()),
         None if partial.size() == 0 => Err(SourceError::Empty.into()),
         None => Ok(()),
+    }
+}
+
+/// Has a program fetch the file, or what is missing of it.
+///
+/// The file has its full size on success; its content is not verified.
+pub(super) async fn by_command(
+    options: &FetchOptions,
+    (protocol, uri): (&str, &str),
+    partial: &mut Partial,
+    expected: Option<&Expected>,
+    progress: &mut Progress<'_>,
+) -> Result<(), TransferError> {
+    let resume = expected.is_some() && partial.size() > 0;
+    let Some(command) = options.commands.of(protocol, resume)? else {
+        return Err(SourceError::Protocol {
+            protocol: protocol.to_owned(),
+        }
+        .into());
+    };
+    if partial.size() > 0 && !resume {
+        partial.restart().await?;
+    }
+    let name = partial.file_name();
+    let run = command.run(uri, &options.distdir, &name, options.user);
+    let result = {
+        let path = options.distdir.join(&name);
+        let mut run = std::pin::pin!(run);
+        loop {
+            tokio::select! {
+                result = &mut run => break result,
+                () = tokio::time::sleep(PROGRESS_PAUSE) => {
+                    if let Ok(metadata) = tokio::fs::metadata(&path).await {
+                        progress.tell(metadata.len());
+                    }
+                }
+            }
+        }
+    };
+    partial.reread().await?;
+    let got = partial.size();
+    progress.tell_last(got);
+    match (expected, result) {
+        // What it says of itself does not count.
+        (Some(expected), _) if got == expected.size() => Ok(()),
+        (Some(expected), _) if got > expected.size() => Err(SourceError::TooLong {
+            limit: expected.size(),
+        }
+        .into()),
+        (_, Err(error)) => Err(error.into()),
+        (Some(expected), Ok(())) => expected
+            .verify_size(got)
+            .map_err(|mismatch| SourceError::Content(mismatch).into()),
+        (None, Ok(())) if got == 0 => Err(SourceError::Empty.into()),
+        (None, Ok(())) if got > partial.limit() => Err(SourceError::TooLong {
+            limit: partial.limit(),
+        }
+        .into()),
+        (None, Ok(())) if partial.is_page().await? && !progress.is_for_people() => {
+            Err(SourceError::Page.into())
+        }
+        (None, Ok(())) => Ok(()),
     }
 }
 

@@ -18,7 +18,7 @@ pub enum ManifestProblem {
         path: PathBuf,
     },
     /// The file is there but not listed.
-    #[error("{}: not listed in the Manifest (run `pkgdev manifest` or `ebuild … manifest`)", path.display())]
+    #[error("{}: not listed in the Manifest (run `ebd manifest`)", path.display())]
     Unlisted {
         /// The file.
         path: PathBuf,
@@ -113,7 +113,7 @@ impl Manifest {
     }
 }
 
-fn place(directory: &Path, kind: FileKind, name: &str) -> PathBuf {
+pub(super) fn place(directory: &Path, kind: FileKind, name: &str) -> PathBuf {
     match kind {
         FileKind::Aux => directory.join("files").join(name),
         _ => directory.join(name),
@@ -161,7 +161,7 @@ fn check_file(path: &Path, entry: &ManifestEntry) -> Result<(), ManifestProblem>
 }
 
 /// The ebuilds and the files below `files/`, leaving out hidden ones and `CVS`.
-fn present_files(
+pub(super) fn present_files(
     directory: &Path,
     found: &mut BTreeSet<(FileKind, String)>,
 ) -> Result<(), ManifestProblem> {
@@ -196,7 +196,7 @@ fn present_files(
     Ok(())
 }
 
-fn names(directory: &Path) -> Result<Vec<String>, ManifestProblem> {
+pub(super) fn names(directory: &Path) -> Result<Vec<String>, ManifestProblem> {
     let error = |source| ManifestProblem::Directory {
         path: directory.to_owned(),
         source,

@@ -4,11 +4,15 @@
 //! here takes the data once and feeds all hash functions from it, each in a thread of its own when there is enough
 //! of it to be worth one.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::JoinHandle;
 
 use sha2::digest::DynDigest;
 
@@ -17,6 +21,9 @@ const BLOCK: usize = 1 << 20;
 
 /// The shortest piece for which threads are started: below it, starting them costs more than they save.
 const WORTH_THREADS: usize = 256 << 10;
+
+/// How many pieces a hash function may be behind before whoever brings the data has to wait.
+const PIECES_BEHIND: usize = 8;
 
 /// A hash function by the name it has in a Manifest (GLEP 74, and the older ones that Portage still knows).
 ///
@@ -162,49 +169,101 @@ impl Digests {
     }
 }
 
+/// One hash function at work.
+type Function = Box<dyn DynDigest + Send>;
+
 /// Several hash functions over one stream of data.
+///
+/// Small data is hashed where it is given. As soon as there is a large piece, each function goes on in a thread of
+/// its own, so that all of them, and whoever brings the data, work at the same time.
 pub struct MultiDigest {
     size: u64,
-    functions: Vec<(HashName, Box<dyn DynDigest + Send>)>,
-    threads: bool,
+    names: Vec<HashName>,
+    work: Work,
+    may_use_threads: bool,
+}
+
+enum Work {
+    /// The functions, in the order of the names.
+    Here(Vec<Function>),
+    /// Their threads, in the same order. Each ends when nothing more can come.
+    Threads(Vec<Worker>),
+}
+
+/// A hash function in a thread of its own.
+struct Worker {
+    pieces: SyncSender<Arc<Vec<u8>>>,
+    thread: JoinHandle<Function>,
 }
 
 impl MultiDigest {
     /// Starts the hash functions `names`; one that is named twice is computed once.
     pub fn new(names: &[HashName]) -> Self {
-        let mut functions: Vec<(HashName, Box<dyn DynDigest + Send>)> =
-            Vec::with_capacity(names.len());
+        let mut known: Vec<HashName> = Vec::with_capacity(names.len());
         for name in names {
-            if functions.iter().all(|(known, _)| known != name) {
-                functions.push((*name, name.function()));
+            if !known.contains(name) {
+                known.push(*name);
             }
         }
-        let threads = functions.len() > 1
-            && std::thread::available_parallelism().is_ok_and(|processors| processors.get() > 1);
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             size: 0,
-            functions,
-            threads,
+            work: Work::Here(known.iter().map(|name| name.function()).collect()),
+            names: known,
+            may_use_threads: processors > 1,
         }
     }
 
-    /// Takes the next piece of the stream. A large piece is hashed by several threads, and all are done on return.
+    /// Takes the next piece of the stream.
     pub fn update(&mut self, data: &[u8]) {
-        self.size += data.len() as u64;
-        if self.threads && data.len() >= WORTH_THREADS {
-            if let Some(((_, first), others)) = self.functions.split_first_mut() {
-                std::thread::scope(|scope| {
-                    for (_, function) in others {
-                        scope.spawn(move || function.update(data));
-                    }
-                    first.update(data);
-                });
+        match &mut self.work {
+            Work::Here(functions) if data.len() < WORTH_THREADS || !self.may_use_threads => {
+                self.size += data.len() as u64;
+                for function in functions {
+                    function.update(data);
+                }
             }
-        } else {
-            for (_, function) in &mut self.functions {
-                function.update(data);
+            _ => self.update_shared(&Arc::new(data.to_vec())),
+        }
+    }
+
+    /// Takes the next piece of the stream without a copy of it being made. It may still be read after the return;
+    /// this waits only while threads are several pieces behind.
+    pub fn update_shared(&mut self, data: &Arc<Vec<u8>>) {
+        if self.may_use_threads && data.len() >= WORTH_THREADS {
+            self.start_threads();
+        }
+        self.size += data.len() as u64;
+        match &mut self.work {
+            Work::Here(functions) => {
+                for function in functions {
+                    function.update(data);
+                }
+            }
+            Work::Threads(threads) => {
+                for worker in threads {
+                    // A thread that has panicked is found out when its value is asked for.
+                    let _ = worker.pieces.send(Arc::clone(data));
+                }
             }
         }
+    }
+
+    fn start_threads(&mut self) {
+        let Work::Here(functions) = &mut self.work else {
+            return;
+        };
+        let threads = std::mem::take(functions).into_iter().map(|mut function| {
+            let (pieces, receiver) = sync_channel::<Arc<Vec<u8>>>(PIECES_BEHIND);
+            let thread = std::thread::spawn(move || {
+                for data in receiver {
+                    function.update(&data);
+                }
+                function
+            });
+            Worker { pieces, thread }
+        });
+        self.work = Work::Threads(threads.collect());
     }
 
     /// How many bytes were taken so far.
@@ -212,15 +271,30 @@ impl MultiDigest {
         self.size
     }
 
-    /// The values over all that was taken.
+    /// The values over all that was taken. Waits for threads.
     pub fn finish(self) -> Digests {
+        let values: Vec<String> = match self.work {
+            Work::Here(functions) => functions
+                .into_iter()
+                .map(|function| to_hex(&function.finalize()))
+                .collect(),
+            Work::Threads(threads) => {
+                // All are told of the end before the first is waited for.
+                let threads: Vec<_> = threads.into_iter().map(|it| it.thread).collect();
+                threads
+                    .into_iter()
+                    // No file has the empty hash of a thread that has panicked.
+                    .map(|thread| {
+                        thread
+                            .join()
+                            .map_or_else(|_| String::new(), |it| to_hex(&it.finalize()))
+                    })
+                    .collect()
+            }
+        };
         Digests {
             size: self.size,
-            values: self
-                .functions
-                .into_iter()
-                .map(|(name, function)| (name, to_hex(&function.finalize())))
-                .collect(),
+            values: self.names.into_iter().zip(values).collect(),
         }
     }
 
@@ -229,8 +303,10 @@ impl MultiDigest {
     /// # Errors
     /// What the reader says.
     pub fn update_reader(&mut self, mut reader: impl Read) -> io::Result<()> {
-        let mut block = vec![0; BLOCK];
+        let mut blocks = Blocks::default();
         loop {
+            let mut block = blocks.take();
+            block.resize(BLOCK, 0);
             // Whole blocks, even from a reader that gives little at a time, so that the threads are worth it.
             let mut filled = 0;
             while let Some(rest) = block.get_mut(filled..).filter(|rest| !rest.is_empty()) {
@@ -241,11 +317,37 @@ impl MultiDigest {
                     Err(error) => return Err(error),
                 }
             }
-            self.update(block.get(..filled).unwrap_or_default());
-            if filled < block.len() {
+            block.truncate(filled);
+            let block = Arc::new(block);
+            self.update_shared(&block);
+            blocks.give_back(block);
+            if filled < BLOCK {
                 return Ok(());
             }
         }
+    }
+}
+
+/// Buffers that are used again when nobody reads them any more.
+#[derive(Debug, Default)]
+pub struct Blocks(VecDeque<Arc<Vec<u8>>>);
+
+impl Blocks {
+    /// A buffer, with whatever is in it.
+    pub fn take(&mut self) -> Vec<u8> {
+        match self.0.pop_front().map(Arc::try_unwrap) {
+            Some(Ok(block)) => block,
+            Some(Err(busy)) => {
+                self.0.push_front(busy);
+                Vec::new()
+            }
+            None => Vec::new(),
+        }
+    }
+
+    /// Remembers a buffer that may still be read.
+    pub fn give_back(&mut self, block: Arc<Vec<u8>>) {
+        self.0.push_back(block);
     }
 }
 
@@ -254,14 +356,7 @@ impl fmt::Debug for MultiDigest {
         formatter
             .debug_struct("MultiDigest")
             .field("size", &self.size)
-            .field(
-                "names",
-                &self
-                    .functions
-                    .iter()
-                    .map(|(name, _)| *name)
-                    .collect::<Vec<_>>(),
-            )
+            .field("names", &self.names)
             .finish()
     }
 }
@@ -370,13 +465,18 @@ mod tests {
             .collect();
         let whole = {
             let mut digest = MultiDigest::new(&HashName::ALL);
-            digest.threads = true;
-            digest.update(&data);
+            digest.may_use_threads = true;
+            let (first, rest) = data.split_at(1 << 20);
+            digest.update(first);
+            // Small pieces go the way of the large ones, once there was one.
+            digest.update(&rest[..10]);
+            digest.update_shared(&Arc::new(rest[10..].to_vec()));
+            assert!(matches!(digest.work, Work::Threads(_)));
             digest.finish()
         };
         let pieces = {
             let mut digest = MultiDigest::new(&HashName::ALL);
-            digest.threads = false;
+            digest.may_use_threads = false;
             for piece in data.chunks(1013) {
                 digest.update(piece);
             }

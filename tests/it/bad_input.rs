@@ -271,7 +271,7 @@ fn a_manifest_without_the_distfile_is_refused() {
         "app-misc/foo-1",
         &text(&trial.path("repo/app-misc/foo/Manifest")),
         "no DIST entry for `foo.tar`",
-        "pkgdev manifest",
+        "ebd manifest",
     ]);
     trial.assert_nothing_written();
 }
@@ -338,7 +338,7 @@ fn every_source_that_failed_is_named_with_its_reason() {
         "foo.tar",
         "mirror/a/foo.tar: cannot be read: No such file",
         "mirror/distfiles/foo.tar: cannot be read: No such file",
-        "gopher://example.org/foo.tar: protocol `gopher` is not supported",
+        "gopher://example.org/foo.tar: protocol `gopher` is not spoken here",
         "mirror://nobody/foo.tar: no mirror has this name",
     ]);
     trial.assert_nothing_written();

@@ -1,21 +1,27 @@
 //! `ebd fetch`, and what builds fetch ahead of them.
 
+mod kills;
+mod places;
+mod secure;
+
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
+use ebd::util::digest::HashName;
+
 use crate::support::{Trial, dist, text};
 
 /// A server on this machine that has some files.
-struct Server {
-    address: String,
+pub(crate) struct Server {
+    pub(crate) address: String,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
     /// Serves `files` by their paths, everything else is not found.
-    fn start(files: Vec<(String, Vec<u8>)>) -> Self {
+    pub(crate) fn start(files: Vec<(String, Vec<u8>)>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -30,7 +36,7 @@ impl Server {
         Self { address, asked }
     }
 
-    fn asked(&self) -> Vec<String> {
+    pub(crate) fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }
 }
@@ -68,7 +74,7 @@ fn serve(mut stream: TcpStream, files: &[(String, Vec<u8>)], noted: &Mutex<Vec<S
 }
 
 /// Gentoo's own mirrors are not asked.
-const NO_MIRRORS: &str = "GENTOO_MIRRORS=\"\"\n";
+pub(crate) const NO_MIRRORS: &str = "GENTOO_MIRRORS=\"\"\n";
 
 /// `count` packages `app-misc/pN-1` with a distfile each, from a server that has the files but for
 /// those named as missing.
@@ -205,6 +211,100 @@ fn what_cannot_be_had_is_named_with_every_source() {
     none.run(&["fetch", "nosuch"])
         .fails(&["nosuch: no such package"]);
     none.run(&["fetch"]).ends(2, &["ATOM"]);
+}
+
+#[test]
+fn who_must_fetch_by_hand_is_told_how() {
+    let body = "SRC_URI=\"https://example.org/foo.tar\"\nRESTRICT=\"fetch\"\n\
+         pkg_nofetch() {\n\teinfo \"Buy ${A} from the shop\"\n\teinfo \"for ${P}.\"\n}";
+    let trial = Trial::new()
+        .make_conf(NO_MIRRORS)
+        .package("app-misc/foo-1", body)
+        .manifest("app-misc/foo", &dist("foo.tar", b"foo"));
+    // A build that is there is left alone.
+    trial.put("tmp/portage/app-misc/foo-1/work/mine", "");
+    trial.run(&["fetch", "foo"]).fails(&[
+        "Buy foo.tar from the shop",
+        "for foo-1.",
+        "foo.tar: fetch restricted; get it by hand",
+    ]);
+    let events = trial.run(&["fetch", "--json", "foo"]).events();
+    let told = |event: &&serde_json::Value| {
+        event["event"] == "nofetch" && event["text"][0] == "Buy foo.tar from the shop"
+    };
+    assert_eq!(events.iter().filter(told).count(), 1, "{events:#?}");
+    assert!(trial.path("tmp/portage/app-misc/foo-1/work/mine").exists());
+    assert_eq!(fs::read_dir(trial.path("tmp")).unwrap().count(), 1);
+    trial.put("distfiles/foo.tar", "foo");
+    let outcome = trial.run(&["fetch", "foo"]);
+    assert!(!outcome.succeeds().stderr.contains("shop"), "{outcome}");
+}
+
+#[test]
+fn what_is_fetched_need_not_be_built_here() {
+    let server = Server::start(vec![("/a".into(), b"a".to_vec())]);
+    let text = crate::support::ebuild(&format!("SRC_URI=\"{}/a\"", server.address));
+    let trial = Trial::new()
+        .make_conf(NO_MIRRORS)
+        .ebuild("app-misc/foo-1", text.replace("EAPI=8", "EAPI=6"))
+        .manifest("app-misc/foo", &dist("a", b"a"));
+    trial.run(&["fetch", "foo"]).succeeds();
+    trial.run(&["build", "foo"]).fails(&["EAPI 6"]);
+}
+
+#[test]
+fn what_an_eclass_fetches_itself_goes_on_as_ever() {
+    let server = Server::start(vec![("/live".into(), b"alive".to_vec())]);
+    let port = server.address.rsplit(':').next().unwrap();
+    // As git-r3 does: a store beside the distfiles, and the network in src_unpack.
+    let body = format!(
+        r#"PROPERTIES="live"
+src_unpack() {{
+	local store=${{PORTAGE_ACTUAL_DISTDIR}}/live-src line
+	addwrite "${{PORTAGE_ACTUAL_DISTDIR}}"
+	mkdir -p "${{store}}" || die
+	exec 3<>/dev/tcp/127.0.0.1/{port} || die
+	printf 'GET /live HTTP/1.1\r\n\r\n' >&3 || die
+	while read -r line <&3 && [[ ${{line}} != $'\r' ]]; do :; done
+	read -r -N 5 line <&3 || die
+	exec 3>&-
+	echo "${{line}}" > "${{store}}"/got || die
+}}"#
+    );
+    let trial = Trial::new()
+        .make_conf(&format!(
+            "{NO_MIRRORS}FEATURES=\"sandbox network-sandbox\"\n"
+        ))
+        .package("app-misc/foo-9999", &body);
+    trial.run(&["build", "foo"]).succeeds();
+    let got = fs::read_to_string(trial.path("distfiles/live-src/got")).unwrap();
+    assert_eq!(got, "alive\n");
+}
+
+#[test]
+fn a_mirror_says_its_layout_once_a_day() {
+    let digest = HashName::Blake2b.hex(b"foo.tar");
+    let server = Server::start(vec![
+        (
+            "/distfiles/layout.conf".into(),
+            b"[structure]\n0=filename-hash BLAKE2B 8\n".to_vec(),
+        ),
+        (
+            format!("/distfiles/{}/foo.tar", &digest[..2]),
+            b"foo".to_vec(),
+        ),
+    ]);
+    let trial = Trial::new()
+        .make_conf(&format!("GENTOO_MIRRORS=\"{}\"\n", server.address))
+        .package("app-misc/foo-1", "SRC_URI=\"http://127.0.0.1:1/foo.tar\"")
+        .manifest("app-misc/foo", &dist("foo.tar", b"foo"));
+    for _ in 0..2 {
+        trial.run(&["fetch", "foo"]).succeeds();
+        fs::remove_file(trial.path("distfiles/foo.tar")).unwrap();
+    }
+    let asked = server.asked();
+    let layouts = asked.iter().filter(|path| path.ends_with("layout.conf"));
+    assert_eq!((layouts.count(), asked.len()), (1, 3), "{asked:?}");
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod environment_exchange;
 mod fetch;
 mod instances;
 mod isolation;
+mod manifest;
 mod processors;
 mod regen;
 mod resume;

@@ -228,7 +228,7 @@ impl Trial {
         }
         if matches!(
             arguments.first(),
-            Some(&"build" | &"shell" | &"env" | &"fetch")
+            Some(&"build" | &"shell" | &"env" | &"fetch" | &"manifest")
         ) {
             let tmpdir = tmpdir.unwrap_or_else(|| self.path("tmp"));
             for (option, path) in [

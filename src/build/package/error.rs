@@ -20,6 +20,14 @@ use crate::util::lock::LockError;
 /// Why a package could not be built.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
+    /// There is no place to ask an ebuild in.
+    #[error("{}: cannot be written to", path.display())]
+    Scratch {
+        /// PORTAGE_TMPDIR.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The configuration of the sandbox cannot be read.
     #[error(transparent)]
     Config(#[from] ConfigError),

@@ -7,7 +7,6 @@ use super::{Build, BuildError, SHOWN_LINES, Until};
 use crate::binpkg::pkgdir::Written;
 use crate::build::directories::DirectoryError;
 use crate::build::driver::{Driver, DriverSetup, Site, kept_environment, last_environment};
-use crate::build::event::Event;
 use crate::build::packaging::wanted_variables;
 use crate::build::runtime::{self, RuntimeError};
 use crate::build::state::Progress;
@@ -437,17 +436,17 @@ impl Build<'_> {
         })
     }
 
-    /// Lets the ebuild say how its distfiles are to be had. That they are not there is told in any
-    /// case, so a failure here adds nothing.
-    pub(super) async fn nofetch(&self, prepared: &Prepared) {
+    /// Lets the ebuild say how its distfiles are to be had, and gives the lines. That they are not there is told in
+    /// any case, so a failure here adds nothing.
+    pub(super) async fn nofetch(&self, prepared: &Prepared) -> Vec<String> {
         let places = self.places(prepared);
         let Ok(sources) = self.sources(prepared, &places) else {
-            return;
+            return Vec::new();
         };
         let token = token::fresh();
         let started = self.start(prepared, &sources, &token, Phase::Nofetch, None);
         let Ok(shell) = started.await else {
-            return;
+            return Vec::new();
         };
         let progress = Progress {
             input: String::new(),
@@ -464,13 +463,9 @@ impl Build<'_> {
             let _ = driver.run(Phase::Nofetch.name(), &text, false).await;
         }
         driver.end().await;
-        for line in last_lines(&self.directories.log(), SHOWN_LINES) {
-            self.session.events.tell(Event::Elog {
-                package: self.package.clone(),
-                phase: "nofetch".into(),
-                level: "log".into(),
-                text: line.trim_start_matches([' ', '*']).to_owned(),
-            });
-        }
+        last_lines(&self.directories.log(), SHOWN_LINES)
+            .into_iter()
+            .map(|line| line.trim_start_matches([' ', '*']).to_owned())
+            .collect()
     }
 }

@@ -1,7 +1,7 @@
 //! What is in DISTDIR already, who else is there, and what is refused.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ async fn links_in_distdir() {
 }
 
 #[tokio::test]
-async fn read_only_directories_are_linked_to() {
+async fn read_only_directories_are_shared() {
     let mut world = World::new(Vec::new());
     let read_only = world.directory.path().join("ro");
     fs::create_dir(&read_only).unwrap();
@@ -71,7 +71,30 @@ async fn read_only_directories_are_linked_to() {
     world.fetch().await.unwrap_err();
     fs::write(&file, content()).unwrap();
     assert_eq!(world.fetch_well().await.how, How::Linked(file.clone()));
-    assert_eq!(fs::read_link(world.target()).unwrap(), file);
+    let inode = |path: &Path| fs::metadata(path).unwrap().ino();
+    assert_eq!(inode(&world.target()), inode(&file));
+    assert!(!fs::symlink_metadata(world.target()).unwrap().is_symlink());
+    // What the two share is not changed.
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o444)).unwrap();
+    assert_eq!(world.fetch_well().await.how, How::Present);
+    assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o444);
+}
+
+#[tokio::test]
+async fn what_cannot_be_linked_is_copied() {
+    // Another file system.
+    let read_only = tempfile::tempdir_in("/dev/shm").unwrap();
+    let file = read_only.path().join(FILE);
+    fs::write(&file, content()).unwrap();
+    let mut world = World::new(Vec::new());
+    world.options.ro_distdirs = vec![read_only.path().to_owned()];
+    world.put(&format!("{FILE}.partial"), b"of another time");
+    let on = |path: &Path| fs::metadata(path).unwrap().dev();
+    assert_ne!(on(read_only.path()), on(&world.distdir()));
+    assert_eq!(world.fetch_well().await.how, How::Copied(file.clone()));
+    assert!(!fs::symlink_metadata(world.target()).unwrap().is_symlink());
+    assert_eq!(world.names(), [FILE]);
+    assert_eq!(fs::read(&file).unwrap(), content());
 }
 
 #[tokio::test]
@@ -198,7 +221,7 @@ async fn nothing_is_fetched_without_a_good_entry() {
     assert_eq!(
         world.fetch().await.unwrap_err().to_string(),
         "/repo/app-misc/foo/Manifest: no DIST entry for `foo-1.tar.gz`; it is not fetched without one \
-         (run `pkgdev manifest` in the package's directory)"
+         (run `ebd manifest` in the package's directory)"
     );
     world.request.expected = Some(Expected::new(0, [("SHA1", "x")]));
     assert!(matches!(

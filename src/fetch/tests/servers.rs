@@ -40,7 +40,7 @@ async fn the_next_source_is_tried() {
     };
     let mut world = World::new(vec![
         Source::UnknownMirror("mirror://nobody/x".to_owned()),
-        Source::Mirror("ftp://host".to_owned()),
+        Source::Mirror("gopher://host".to_owned()),
         Source::Uri(nobody),
         server.uri("gone"),
         server.uri("there"),
@@ -56,7 +56,10 @@ async fn the_next_source_is_tried() {
         .collect();
     assert_eq!(reasons.len(), 4);
     assert!(reasons[0].contains("thirdpartymirrors"), "{reasons:?}");
-    assert!(reasons[1].contains("`ftp` is not supported"), "{reasons:?}");
+    assert!(
+        reasons[1].contains("`gopher` is not spoken here"),
+        "{reasons:?}"
+    );
     assert!(reasons[2].contains("onnection refused"), "{reasons:?}");
     assert_eq!(reasons[3], "the server answered 404 Not Found");
     assert_eq!(server.heads().len(), 2);
@@ -68,14 +71,14 @@ async fn all_sources_fail_and_each_says_why() {
     let address = server.address.replace("http://", "http://me:secret@");
     let mut world = World::new(vec![
         Source::Uri(format!("{address}/a")),
-        Source::Uri("ftp://host/x".to_owned()),
+        Source::Uri("gopher://host/x".to_owned()),
     ]);
     let text = world.fetch().await.unwrap_err().to_string();
     assert_eq!(
         text,
         format!(
             "foo-1.tar.gz: all 2 sources failed\n  {}/a: the server answered 403 Forbidden\n  \
-             ftp://host/x: protocol `ftp` is not supported (http, https and file are)",
+             gopher://host/x: protocol `gopher` is not spoken here, and no FETCHCOMMAND_GOPHER is set",
             server.address.replace("http://", "http://me:*password*@")
         )
     );

@@ -176,7 +176,6 @@ impl World {
         options.longest_pause = Duration::from_millis(20);
         options.resume_min_size = 1;
         options.stall_timeout = Duration::from_secs(20);
-        options.proxies = false;
         Self {
             directory,
             options,
