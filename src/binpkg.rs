@@ -1,4 +1,4 @@
-//! Binary packages: the xpak format, PKGDIR and its index.
+//! Binary packages: the formats xpak and gpkg, PKGDIR and its index.
 //!
 //! A builder takes a build id with [`pkgdir::Pkgdir::reserve`], writes the package with [`build::write_package`] and
 //! adds an [`index::Entry`] under [`pkgdir::Pkgdir::lock_index`]. Any number of builders, Portage among them, may do
@@ -6,7 +6,11 @@
 
 pub mod build;
 pub mod compression;
+pub mod gpkg;
 pub mod image_tar;
 pub mod index;
+pub mod package;
 pub mod pkgdir;
+pub mod signature;
+pub mod tar_reader;
 pub mod xpak;

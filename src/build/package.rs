@@ -48,8 +48,8 @@ pub struct Settings {
     pub verbose: bool,
     /// How long one phase may take.
     pub phase_limit: Option<Duration>,
-    /// The format of the packages.
-    pub format: Format,
+    /// The format of the packages; without one that of BINPKG_FORMAT.
+    pub format: Option<Format>,
     /// The bash that checks scripts, and in which a person works.
     pub bash: PathBuf,
     /// How the builds were called, to be kept with a failure.

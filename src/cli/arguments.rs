@@ -108,7 +108,7 @@ pub(super) struct Build {
     #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(super) jobs: u16,
 
-    /// Format of the packages
+    /// Format of the packages [default: BINPKG_FORMAT, which is gpkg unless it is set]
     #[arg(long, value_enum)]
     pub(super) format: Option<Format>,
 
@@ -583,10 +583,10 @@ fn cache_formats() -> impl TypedValueParser<Value = CacheFormat> {
 /// Formats of binary packages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
+    /// GLEP 78: a tar with the compressed image and metadata in it, and their checksums
+    Gpkg,
     /// A compressed tar with the metadata appended
     Xpak,
-    /// GLEP 78 (not written yet)
-    Gpkg,
 }
 
 /// Where things are: each option overrides one setting.

@@ -9,8 +9,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use ebd::binpkg::index::{Entry, Index};
+use ebd::binpkg::package::Package;
 use ebd::binpkg::pkgdir::{Pkgdir, PkgdirOptions};
-use ebd::binpkg::xpak::XpakFile;
 use ebd::util::digest::HashName;
 use nix::unistd::Pid;
 
@@ -349,7 +349,7 @@ impl Trial {
         };
         for file in Pkgdir::open(&pkgdir, options).unwrap().list().unwrap() {
             let path = pkgdir.join(file.path());
-            let metadata = XpakFile::open(&path)
+            let metadata = Package::open(&path)
                 .and_then(|mut file| file.metadata())
                 .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             let id = metadata.get("BUILD_ID").unwrap();
