@@ -16,6 +16,8 @@
 mod container;
 mod manifest;
 mod reader;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::io;
