@@ -4,13 +4,20 @@
 //! adds an [`index::Entry`] under [`pkgdir::Pkgdir::lock_index`]. Any number of builders, Portage among them, may do
 //! so in one PKGDIR at a time.
 
+pub mod audit;
 pub mod build;
 pub mod compression;
 pub mod gpkg;
 pub mod image_tar;
+pub mod import;
 pub mod index;
 pub mod package;
 pub mod pkgdir;
+pub mod prune;
+pub mod repair;
+pub mod selection;
 pub mod signature;
+pub mod survey;
 pub mod tar_reader;
+pub mod unpack;
 pub mod xpak;

@@ -1,6 +1,7 @@
 //! The command line: the only floor that prints and picks exit codes.
 
 mod arguments;
+mod binpkg;
 mod build;
 mod documents;
 mod env;
@@ -67,6 +68,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Command::Shell(arguments) => shell::main(*arguments),
         Command::Env(arguments) => env::main(*arguments),
         Command::Fetch(arguments) => fetch::main(*arguments),
+        Command::Binpkg(arguments) => binpkg::main(arguments),
         Command::Regen(arguments) => regen::main(*arguments),
         Command::Transfer(arguments) => transfer::main(&arguments),
         Command::Sandbox(arguments) => return sandboxed::main(&arguments),

@@ -14,6 +14,7 @@
 //! with the sizes and checksums of the Manifest, and nothing behind them.
 
 mod container;
+mod copy;
 mod manifest;
 mod reader;
 #[cfg(test)]
@@ -25,6 +26,7 @@ use std::io;
 use super::compression::{Algorithm, CompressionError};
 use super::tar_reader::TarError;
 
+pub use copy::copy_gpkg;
 pub use manifest::{Manifest, Record};
 pub use reader::{GpkgFile, Part};
 pub use writer::write_gpkg;

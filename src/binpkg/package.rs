@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::compression::{CompressionError, decompress};
 use super::gpkg::{GpkgError, GpkgFile};
 use super::pkgdir::Format;
+use super::tar_reader::{TarError, TarReader};
 use super::xpak::{Metadata, XpakError, XpakFile};
 
 /// A package cannot be read.
@@ -31,6 +32,9 @@ pub enum PackageFault {
     /// The image cannot be decompressed.
     #[error(transparent)]
     Compression(#[from] CompressionError),
+    /// The image is no whole archive.
+    #[error("the image is damaged")]
+    Image(#[source] TarError),
     /// The file cannot be read.
     #[error("the file cannot be read")]
     Io(#[from] io::Error),
@@ -121,6 +125,24 @@ impl Package {
         }
         .and_then(|packed| Ok(decompress(packed)?))
         .map_err(|source| PackageError { path, source })
+    }
+
+    /// Holds the package against itself: a gpkg against its Manifest, and whether the image is a whole archive.
+    ///
+    /// # Errors
+    /// The package is damaged.
+    pub fn verify(&mut self) -> Result<(), PackageError> {
+        self.metadata()?;
+        let path = self.path().to_owned();
+        let mut reader = TarReader::new(self.image()?);
+        let mut read_all = || -> Result<(), TarError> {
+            while reader.next_member()?.is_some() {}
+            Ok(())
+        };
+        read_all().map_err(|source| PackageError {
+            path,
+            source: PackageFault::Image(source),
+        })
     }
 
     /// What names in the archive of the image begin with.

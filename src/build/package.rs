@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 pub use environments::{EnvironmentsError, Which, environment};
 pub use error::BuildError;
+pub use packing::index_header;
 pub use phases::PHASES;
 pub use visit::{Left, Manner, Visit, VisitError, Wish, visit};
 

@@ -1,5 +1,7 @@
 //! The command line as it is typed.
 
+pub(super) mod binpkg;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -36,6 +38,8 @@ pub(super) enum Command {
     Env(Box<Env>),
     /// Bring the distfiles of packages, verified
     Fetch(Box<Fetch>),
+    /// Look at, repair, prune and serve binary packages
+    Binpkg(binpkg::Binpkg),
     /// Bring the metadata caches of repositories up to date
     Regen(Box<Regen>),
     /// Copy a metadata cache, also into another format

@@ -244,6 +244,10 @@ impl Trial {
                 command.arg("--repo").arg(self.path("repo"));
             }
         }
+        if arguments.first() == Some(&"binpkg") && !arguments.contains(&"--pkgdir") {
+            command.arg("--pkgdir").arg(self.packages());
+            command.arg("--config-root").arg(self.path("conf"));
+        }
         command
     }
 

@@ -185,7 +185,11 @@ impl GpkgFile {
         self.content(place)
     }
 
-    fn content(&self, place: &Place) -> Result<Take<&File>, GpkgError> {
+    pub(super) fn members(&self) -> &Members {
+        &self.members
+    }
+
+    pub(super) fn content(&self, place: &Place) -> Result<Take<&File>, GpkgError> {
         let mut file = &self.file;
         file.seek(SeekFrom::Start(place.start))?;
         Ok(file.take(place.size))

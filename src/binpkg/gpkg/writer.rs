@@ -42,18 +42,7 @@ pub fn write_gpkg(
     let mut container = Container::new(reservation, folder, format);
     container.small(VERSION_FILE, b"")?;
 
-    let name = archive_name("metadata", compression.algorithm());
-    let mut archive = compression.compress(Vec::new())?;
-    let seconds = container.seconds;
-    archive
-        .write_all(&metadata_archive(metadata, seconds))
-        .map_err(|source| container.fail(source))?;
-    let packed = archive.finish().map_err(|source| container.fail(source))?;
-    container.small(&name, &packed)?;
-    if let Some(signer) = signer {
-        let signature = signer.detached(&mut &packed[..])?;
-        container.small(&format!("{name}.sig"), &signature)?;
-    }
+    container.metadata(metadata, compression, signer)?;
 
     let name = archive_name("image", compression.algorithm());
     let (start, packed) = container.streamed(&name, |output| {
@@ -65,10 +54,7 @@ pub fn write_gpkg(
         })?;
         Ok((packed, output))
     })?;
-    if let Some(signer) = signer {
-        let signature = container.sign_since(start, signer)?;
-        container.small(&format!("{name}.sig"), &signature)?;
-    }
+    container.sign(&name, start, signer)?;
     container.finish(signer)?;
     Ok(packed)
 }
@@ -94,7 +80,7 @@ fn metadata_archive(metadata: &Metadata, seconds: i64) -> Vec<u8> {
 }
 
 /// A container that is being written.
-struct Container<'a> {
+pub(super) struct Container<'a> {
     output: &'a mut Reservation,
     folder: &'a str,
     format: HeaderFormat,
@@ -103,7 +89,7 @@ struct Container<'a> {
 }
 
 impl<'a> Container<'a> {
-    fn new(output: &'a mut Reservation, folder: &'a str, format: HeaderFormat) -> Self {
+    pub(super) fn new(output: &'a mut Reservation, folder: &'a str, format: HeaderFormat) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         Self {
             output,
@@ -127,7 +113,7 @@ impl<'a> Container<'a> {
     }
 
     /// Writes a member that is in memory, and gives where its content begins.
-    fn small(&mut self, name: &str, content: &[u8]) -> Result<u64, BuildError> {
+    pub(super) fn small(&mut self, name: &str, content: &[u8]) -> Result<u64, BuildError> {
         let mut digest = MultiDigest::new(&WRITTEN);
         digest.update(content);
         let start = self.unrecorded(name, content)?;
@@ -147,7 +133,7 @@ impl<'a> Container<'a> {
     }
 
     /// Writes a member whose size is known when it is written only, and gives where its content begins.
-    fn streamed<T>(
+    pub(super) fn streamed<T>(
         &mut self,
         name: &str,
         write: impl FnOnce(BufWriter<Hashing<'_>>) -> Result<(T, BufWriter<Hashing<'_>>), BuildError>,
@@ -177,14 +163,40 @@ impl<'a> Container<'a> {
         Ok((start, given))
     }
 
-    /// Signs the member that was written last, whose content begins at `start`.
-    fn sign_since(&mut self, start: u64, signer: &Signer) -> Result<Vec<u8>, BuildError> {
-        let size = self.manifest.records.last().map_or(0, |record| record.size);
-        let mut content = self.output.read_back(start, size);
-        Ok(signer.detached(&mut content)?)
+    /// Writes the member with the metadata, and its signature.
+    pub(super) fn metadata(
+        &mut self,
+        metadata: &Metadata,
+        compression: &Compression,
+        signer: Option<&Signer>,
+    ) -> Result<(), BuildError> {
+        let name = archive_name("metadata", compression.algorithm());
+        let mut archive = compression.compress(Vec::new())?;
+        archive
+            .write_all(&metadata_archive(metadata, self.seconds))
+            .map_err(|source| self.fail(source))?;
+        let packed = archive.finish().map_err(|source| self.fail(source))?;
+        let start = self.small(&name, &packed)?;
+        self.sign(&name, start, signer)
     }
 
-    fn finish(mut self, signer: Option<&Signer>) -> Result<(), BuildError> {
+    /// Signs the member that was written last, whose content begins at `start`.
+    pub(super) fn sign(
+        &mut self,
+        name: &str,
+        start: u64,
+        signer: Option<&Signer>,
+    ) -> Result<(), BuildError> {
+        let Some(signer) = signer else {
+            return Ok(());
+        };
+        let size = self.manifest.records.last().map_or(0, |record| record.size);
+        let signature = signer.detached(&mut self.output.read_back(start, size))?;
+        self.small(&format!("{name}.sig"), &signature)?;
+        Ok(())
+    }
+
+    pub(super) fn finish(mut self, signer: Option<&Signer>) -> Result<(), BuildError> {
         let text = self.manifest.text().into_bytes();
         let text = match signer {
             Some(signer) => signer.clear(&text)?,
@@ -208,7 +220,7 @@ impl<'a> Container<'a> {
 }
 
 /// Makes the checksums of a member while it is written.
-struct Hashing<'a> {
+pub(super) struct Hashing<'a> {
     output: &'a mut Reservation,
     digest: MultiDigest,
 }

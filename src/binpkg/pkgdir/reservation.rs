@@ -4,6 +4,7 @@ use std::fs::{self, File, Metadata};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
 
 use md5::{Digest, Md5};
 use sha1::Sha1;
@@ -109,6 +110,20 @@ impl Reservation {
     /// How many bytes were written.
     pub fn size(&self) -> u64 {
         self.size
+    }
+
+    /// Gives the package a time of modification, in seconds since 1970, instead of that of the last write.
+    ///
+    /// # Errors
+    /// The time cannot be set.
+    pub fn set_modified(&self, seconds: i64) -> io::Result<()> {
+        let distance = Duration::from_secs(seconds.unsigned_abs());
+        let time = match seconds {
+            0.. => UNIX_EPOCH.checked_add(distance),
+            _ => UNIX_EPOCH.checked_sub(distance),
+        };
+        let time = time.ok_or(io::ErrorKind::InvalidInput)?;
+        self.partial.file().set_modified(time)
     }
 
     /// Writes over what was written from byte `at` on; the checksums are made anew at the end.
