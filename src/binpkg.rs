@@ -16,6 +16,7 @@ pub mod pkgdir;
 pub mod prune;
 pub mod repair;
 pub mod selection;
+pub mod serve;
 pub mod signature;
 pub mod survey;
 pub mod tar_reader;

@@ -5,6 +5,7 @@ mod import;
 mod index;
 mod list;
 mod prune;
+mod serve;
 mod show;
 mod verify;
 
@@ -26,6 +27,7 @@ use crate::util::causes::causes;
 /// Runs `ebd binpkg`.
 pub(super) fn main(arguments: Binpkg) -> Exit {
     let (json, done) = match arguments.command {
+        BinpkgCommand::Serve(arguments) => (arguments.store.json, serve::run(&arguments)),
         BinpkgCommand::List(arguments) => (arguments.store.json, list::run(&arguments)),
         BinpkgCommand::Show(arguments) => (arguments.store.json, show::run(&arguments)),
         BinpkgCommand::Extract(arguments) => (arguments.store.json, extract::run(&arguments)),

@@ -1,5 +1,7 @@
 //! `ebd binpkg`: packages looked at, repaired, pruned, signed, taken over and served.
 
+mod serve;
+mod signed;
 mod together;
 
 use std::collections::BTreeMap;

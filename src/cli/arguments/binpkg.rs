@@ -1,5 +1,6 @@
 //! The command line of `ebd binpkg`.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -55,6 +56,9 @@ pub(in crate::cli) enum BinpkgCommand {
     /// Take packages over from files or another PKGDIR
     #[command(after_help = IMPORT_EXAMPLES)]
     Import(Import),
+    /// Serve packages over HTTP, with a page to look at them
+    #[command(after_help = SERVE_EXAMPLES)]
+    Serve(Serve),
 }
 
 const LIST_EXAMPLES: &str = "Examples:
@@ -133,6 +137,14 @@ const IMPORT_EXAMPLES: &str = "Examples:
 
 Packages keep their build ids and times; one whose id is another build's here
 gets the next free one. The very same package is not taken twice.";
+
+const SERVE_EXAMPLES: &str = "Examples:
+  ebd binpkg serve
+      On http://127.0.0.1:8080/, for this machine.
+  ebd binpkg serve --listen '[::]:80' --pkgdir /srv/binpkgs
+      For everybody; clients set PORTAGE_BINHOST=\"http://HOST/\".
+
+The address is printed to standard output as soon as it can be reached.";
 
 /// Which PKGDIR.
 #[derive(Debug, Clone, Args)]
@@ -262,6 +274,18 @@ pub(in crate::cli) struct Import {
     /// Package files, or PKGDIRs
     #[arg(required = true, value_name = "FILE|FOLDER")]
     pub(in crate::cli) sources: Vec<PathBuf>,
+
+    /// Which PKGDIR.
+    #[command(flatten)]
+    pub(in crate::cli) store: Store,
+}
+
+/// `ebd binpkg serve`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Serve {
+    /// Address and port; port 0 is any that is free
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub(in crate::cli) listen: SocketAddr,
 
     /// Which PKGDIR.
     #[command(flatten)]
