@@ -9,9 +9,12 @@ use super::{FOO, Made, put};
 use crate::support::Trial;
 use ebd::binpkg::pkgdir::Format;
 
-/// How many processes put packages in, and how many each.
-const IMPORTERS: u64 = 5;
-const EACH: u64 = 8;
+/// How many processes put packages in, and how many each: EBD_TRIAL_CROWD="16 50" is more.
+fn crowd() -> (u64, u64) {
+    let given = std::env::var("EBD_TRIAL_CROWD").unwrap_or_default();
+    let mut numbers = given.split_whitespace().map(|text| text.parse().unwrap());
+    (numbers.next().unwrap_or(5), numbers.next().unwrap_or(8))
+}
 
 fn alive(child: &mut Child) -> bool {
     child.try_wait().unwrap().is_none()
@@ -20,11 +23,12 @@ fn alive(child: &mut Child) -> bool {
 #[test]
 fn nothing_is_lost_when_many_work_at_once() {
     let trial = Trial::new();
+    let (importers, each) = crowd();
     // Every package has the same name and the same number, and all are different.
-    let sources: Vec<String> = (0..IMPORTERS)
+    let sources: Vec<String> = (0..importers)
         .map(|importer| {
             let source = trial.path(&format!("source-{importer}"));
-            for number in 0..EACH {
+            for number in 0..each {
                 let format = [Format::Gpkg, Format::Xpak][(number % 2) as usize];
                 let built = FOO.built + importer * 1000 + number;
                 put(
@@ -41,7 +45,7 @@ fn nothing_is_lost_when_many_work_at_once() {
         .collect();
     let start = |source: &str| trial.start(&["binpkg", "import", source]);
     fs::create_dir(trial.packages()).unwrap();
-    let mut importers: Vec<(usize, Child)> = sources
+    let mut at_work: Vec<(usize, Child)> = sources
         .iter()
         .map(|source| start(source))
         .enumerate()
@@ -51,7 +55,7 @@ fn nothing_is_lost_when_many_work_at_once() {
     let mut pruner = trial.start(&["binpkg", "prune", "--keep", "1000"]);
     let mut killed = 0;
     let mut turn = 0;
-    while !importers.is_empty() {
+    while !at_work.is_empty() {
         if !alive(&mut fixer) {
             fixer = trial.start(&["binpkg", "fix"]);
         }
@@ -59,7 +63,7 @@ fn nothing_is_lost_when_many_work_at_once() {
             pruner = trial.start(&["binpkg", "prune", "--keep", "1000"]);
         }
         let mut going = Vec::new();
-        for (number, mut child) in importers {
+        for (number, mut child) in at_work {
             if alive(&mut child) {
                 going.push((number, child));
             } else if !child.wait().unwrap().success() {
@@ -67,11 +71,11 @@ fn nothing_is_lost_when_many_work_at_once() {
                 going.push((number, start(&sources[number])));
             }
         }
-        importers = going;
+        at_work = going;
         turn += 1;
-        if turn % 25 == 0 && killed < 6 {
-            let victim = killed % importers.len().max(1);
-            if let Some((_, child)) = importers.get_mut(victim) {
+        if turn % 25 == 0 && (killed as u64) < importers + 1 {
+            let victim = killed % at_work.len().max(1);
+            if let Some((_, child)) = at_work.get_mut(victim) {
                 child.kill().unwrap();
                 killed += 1;
             }
@@ -99,13 +103,13 @@ fn nothing_is_lost_when_many_work_at_once() {
         .collect();
     assert_eq!(
         built.len() as u64,
-        IMPORTERS * EACH,
+        importers * each,
         "each package is there"
     );
 
     // Now with packages that go meanwhile: what the index says and what is there agree.
     let more = trial.path("more");
-    for number in 0..EACH {
+    for number in 0..each {
         put(
             &more,
             Made {
