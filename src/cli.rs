@@ -1,6 +1,7 @@
 //! The command line: the only floor that prints and picks exit codes.
 
 mod arguments;
+mod binpkg;
 mod build;
 mod confcache;
 mod documents;
@@ -73,6 +74,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Command::Env(arguments) => env::main(*arguments),
         Command::Fetch(arguments) => fetch::main(*arguments),
         Command::Manifest(arguments) => manifest::main(*arguments),
+        Command::Binpkg(arguments) => binpkg::main(arguments),
         Command::Regen(arguments) => regen::main(*arguments),
         Command::Transfer(arguments) => transfer::main(&arguments),
         Command::Sandbox(arguments) => return sandboxed::main(&arguments),

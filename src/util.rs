@@ -4,6 +4,7 @@ pub mod anew;
 pub mod atomic;
 pub mod bzip2;
 pub mod causes;
+pub mod date;
 pub mod digest;
 pub mod lock;
 pub mod printable;

@@ -5,17 +5,27 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use super::compression::{Compression, CompressionError};
+use super::gpkg::{self, GpkgError};
 use super::image_tar::{self, ImageError, Packed};
 use super::pkgdir::{Format, PkgdirError, Reservation, Written};
+use super::signature::{SignError, Signer};
 use super::xpak::{self, Metadata, XpakError};
 use crate::util::atomic::{self, AtomicError};
 
 /// A package could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// A format that is known and not written.
-    #[error("{0} is not written yet; use --format xpak")]
-    Format(Format),
+    /// A package that is to be copied is damaged.
+    #[error("{}: the package is damaged", path.display())]
+    Source {
+        /// The package.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Box<GpkgError>,
+    },
+    /// Signing failed.
+    #[error(transparent)]
+    Sign(#[from] SignError),
     /// A file of build-info cannot be read.
     #[error("{}: cannot be read for the metadata", path.display())]
     BuildInfo {
@@ -62,6 +72,8 @@ pub struct PackageOptions {
     pub compression: Compression,
     /// How the image is packed.
     pub image: image_tar::Options,
+    /// Who signs, which only a gpkg can be.
+    pub signer: Option<Signer>,
 }
 
 /// A package that was made.
@@ -118,7 +130,42 @@ pub fn write_package(
 ) -> Result<Package, BuildError> {
     match reservation.format() {
         Format::Xpak => write_xpak(image, metadata, reservation, options),
-        Format::Gpkg => Err(BuildError::Format(Format::Gpkg)),
+        Format::Gpkg => write_gpkg(image, metadata, reservation, options),
+    }
+}
+
+/// Packs `image` and `metadata` into the place that is reserved, in the gpkg format.
+///
+/// # Errors
+/// As for [`write_package`]; besides, the image has what no gpkg can have, or signing fails.
+pub fn write_gpkg(
+    image: &Path,
+    mut metadata: Metadata,
+    mut reservation: Reservation,
+    options: &PackageOptions,
+) -> Result<Package, BuildError> {
+    record_build_id(&mut metadata, reservation.build_id());
+    let folder = reservation.stem();
+    let image = gpkg::write_gpkg(
+        image,
+        &metadata,
+        &folder,
+        &mut reservation,
+        &options.compression,
+        options.image,
+        options.signer.as_ref(),
+    )?;
+    Ok(Package {
+        file: reservation.commit()?,
+        image,
+        metadata,
+    })
+}
+
+/// Puts the id of the reservation into the metadata.
+fn record_build_id(metadata: &mut Metadata, build_id: Option<u64>) {
+    if let Some(build_id) = build_id {
+        metadata.insert("BUILD_ID".to_owned(), build_id.to_string().into_bytes());
     }
 }
 
@@ -132,9 +179,7 @@ pub fn write_xpak(
     reservation: Reservation,
     options: &PackageOptions,
 ) -> Result<Package, BuildError> {
-    if let Some(build_id) = reservation.build_id() {
-        metadata.insert("BUILD_ID".to_owned(), build_id.to_string().into_bytes());
-    }
+    record_build_id(&mut metadata, reservation.build_id());
     let trailer = xpak::write_trailer(&metadata)?;
 
     let path = reservation.path().to_owned();
@@ -186,9 +231,11 @@ mod tests {
 
     use super::*;
     use crate::binpkg::compression::{Algorithm, decompress};
+    use crate::binpkg::gpkg::GpkgFile;
     use crate::binpkg::pkgdir::{Pkgdir, PkgdirOptions};
     use crate::binpkg::xpak::XpakFile;
     use crate::pms::cpv::Cpv;
+    use crate::util::digest::HashName;
 
     struct Place {
         directory: tempfile::TempDir,
@@ -302,34 +349,62 @@ mod tests {
     }
 
     #[test]
-    fn names_the_format_that_is_not_written_yet() {
+    fn a_gpkg_reads_back_in_every_compression() {
         let place = Place::new();
-        let reservation = place.reserve(Format::Gpkg);
-        let error = write_package(
-            &place.path("image"),
-            Metadata::new(),
-            reservation,
-            &PackageOptions::default(),
-        );
-        assert_eq!(
-            error.unwrap_err().to_string(),
-            "gpkg is not written yet; use --format xpak"
-        );
-        assert_eq!(place.files(), 0);
+        let metadata = read_build_info(&place.path("build-info")).unwrap();
+        for (id, name) in ["zstd", "none", "xz", "bzip2", "gzip", "lz4"]
+            .into_iter()
+            .zip(1..)
+            .map(|(name, id)| (id, name))
+        {
+            let options = PackageOptions {
+                compression: Compression::from_settings(name, "", 2).unwrap(),
+                ..PackageOptions::default()
+            };
+            let package = write_package(
+                &place.path("image"),
+                metadata.clone(),
+                place.reserve(Format::Gpkg),
+                &options,
+            )
+            .unwrap();
+            let bytes = fs::read(&package.file.path).unwrap();
+            assert_eq!(package.file.size, bytes.len() as u64);
+            assert_eq!(package.file.md5, HashName::Md5.hex(&bytes), "{name}");
+            assert_eq!(package.file.sha1, HashName::Sha1.hex(&bytes), "{name}");
+            let file = GpkgFile::open(&package.file.path).unwrap();
+            assert_eq!(file.folder(), format!("foo-1-{id}"));
+            assert_eq!(file.metadata().unwrap(), package.metadata);
+            assert_eq!(package.metadata["BUILD_ID"], id.to_string().as_bytes());
+            let mut image = Vec::new();
+            decompress(file.image().unwrap())
+                .unwrap()
+                .read_to_end(&mut image)
+                .unwrap();
+            let mut expected = Vec::new();
+            let layout = image_tar::Options {
+                layout: image_tar::Layout::Gpkg,
+                ..options.image
+            };
+            image_tar::write_image(&place.path("image"), layout, &mut expected).unwrap();
+            assert!(image == expected, "{name}");
+        }
     }
 
     #[test]
     fn a_failure_leaves_nothing() {
         let place = Place::new();
-        let reservation = place.reserve(Format::Xpak);
-        write_package(
-            &place.path("none"),
-            Metadata::new(),
-            reservation,
-            &PackageOptions::default(),
-        )
-        .unwrap_err();
-        assert_eq!(place.files(), 0);
+        for format in [Format::Xpak, Format::Gpkg] {
+            let reservation = place.reserve(format);
+            write_package(
+                &place.path("none"),
+                Metadata::new(),
+                reservation,
+                &PackageOptions::default(),
+            )
+            .unwrap_err();
+            assert_eq!(place.files(), 0);
+        }
     }
 
     #[test]

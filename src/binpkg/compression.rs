@@ -17,10 +17,10 @@ const XZ_MEMORY: u64 = 2 << 30;
 #[derive(Debug, thiserror::Error)]
 pub enum CompressionError {
     /// `BINPKG_COMPRESS` names no compression that Portage knows.
-    #[error("BINPKG_COMPRESS: {0:?} is no compression (zstd, xz, bzip2, gzip or none)")]
+    #[error("BINPKG_COMPRESS: {0:?} is no compression (zstd, xz, bzip2, gzip, lz4 or none)")]
     Unknown(String),
     /// A compression that Portage knows and this program does not.
-    #[error("{0} is not supported yet; use zstd, xz, bzip2, gzip or none")]
+    #[error("{0} is not supported yet; use zstd, xz, bzip2, gzip, lz4 or none")]
     Unsupported(Algorithm),
     /// A flag in `BINPKG_COMPRESS_FLAGS` that cannot be translated.
     #[error("BINPKG_COMPRESS_FLAGS: the {algorithm} flag {flag:?} is not supported")]
@@ -51,7 +51,7 @@ pub enum Algorithm {
     Bzip2,
     /// `gzip`.
     Gzip,
-    /// `lz4`: recognised only.
+    /// `lz4`.
     Lz4,
     /// `lzip`: recognised only.
     Lzip,
@@ -72,6 +72,36 @@ impl Algorithm {
             Self::Lzip => "lzip",
             Self::Lzop => "lzop",
         }
+    }
+
+    /// What follows `.tar` in the names of members of a gpkg.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Zstd => ".zst",
+            Self::Xz => ".xz",
+            Self::Bzip2 => ".bz2",
+            Self::Gzip => ".gz",
+            Self::Lz4 => ".lz4",
+            Self::Lzip => ".lz",
+            Self::Lzop => ".lzo",
+        }
+    }
+
+    /// The compression with this suffix.
+    pub fn from_suffix(suffix: &str) -> Option<Self> {
+        [
+            Self::None,
+            Self::Zstd,
+            Self::Xz,
+            Self::Bzip2,
+            Self::Gzip,
+            Self::Lz4,
+            Self::Lzip,
+            Self::Lzop,
+        ]
+        .into_iter()
+        .find(|algorithm| algorithm.suffix() == suffix)
     }
 
     /// Recognises a compression by the first bytes of a file; 263 bytes are always enough.
@@ -123,7 +153,7 @@ impl Compression {
             "xz" => Algorithm::Xz,
             "bzip2" => Algorithm::Bzip2,
             "gzip" => Algorithm::Gzip,
-            "lz4" => return Err(CompressionError::Unsupported(Algorithm::Lz4)),
+            "lz4" => Algorithm::Lz4,
             "lzip" => return Err(CompressionError::Unsupported(Algorithm::Lzip)),
             "lzop" => return Err(CompressionError::Unsupported(Algorithm::Lzop)),
             other => return Err(CompressionError::Unknown(other.to_owned())),
@@ -142,6 +172,7 @@ impl Compression {
         let level = match algorithm {
             Algorithm::Zstd => 3,
             Algorithm::Bzip2 => 9,
+            Algorithm::Lz4 => 1,
             _ => 6,
         };
         Self {
@@ -192,7 +223,16 @@ impl Compression {
                 output,
                 flate2::Compression::new(self.level as u32),
             )),
-            algorithm @ (Algorithm::Lz4 | Algorithm::Lzip | Algorithm::Lzop) => {
+            Algorithm::Lz4 => {
+                // As the command does: blocks of 4 MB, each on its own, with a checksum of the whole.
+                let frame = lz4_flex::frame::FrameInfo::new()
+                    .block_size(lz4_flex::frame::BlockSize::Max4MB)
+                    .content_checksum(true);
+                Encoder::Lz4(Box::new(lz4_flex::frame::FrameEncoder::with_frame_info(
+                    frame, output,
+                )))
+            }
+            algorithm @ (Algorithm::Lzip | Algorithm::Lzop) => {
                 return Err(CompressionError::Unsupported(algorithm));
             }
         };
@@ -244,6 +284,8 @@ impl Compression {
                     Algorithm::Xz => 0..=9,
                     // Portage recognises bzip2 by `BZh9` and reads no other level.
                     Algorithm::Bzip2 => 9..=9,
+                    // The library compresses fast only.
+                    Algorithm::Lz4 => 1..=1,
                     _ => 1..=9,
                 };
                 if !levels.contains(&level) {
@@ -274,6 +316,7 @@ enum Encoder<W: Write> {
     Xz(liblzma::write::XzEncoder<W>),
     Bzip2(bzip2::write::BzEncoder<W>),
     Gzip(flate2::write::GzEncoder<W>),
+    Lz4(Box<lz4_flex::frame::FrameEncoder<W>>),
 }
 
 impl<W: Write> Compressor<W> {
@@ -288,6 +331,7 @@ impl<W: Write> Compressor<W> {
             Encoder::Xz(encoder) => encoder.finish(),
             Encoder::Bzip2(encoder) => encoder.finish(),
             Encoder::Gzip(encoder) => encoder.finish(),
+            Encoder::Lz4(encoder) => encoder.finish().map_err(io::Error::from),
         }
     }
 
@@ -298,6 +342,7 @@ impl<W: Write> Compressor<W> {
             Encoder::Xz(encoder) => encoder,
             Encoder::Bzip2(encoder) => encoder,
             Encoder::Gzip(encoder) => encoder,
+            Encoder::Lz4(encoder) => encoder,
         }
     }
 }
@@ -342,7 +387,8 @@ pub fn decompress<'a, R: Read + 'a>(mut input: R) -> Result<Box<dyn Read + 'a>, 
         }
         Algorithm::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(whole)),
         Algorithm::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(whole)),
-        Algorithm::Lz4 | Algorithm::Lzip | Algorithm::Lzop => {
+        Algorithm::Lz4 => Box::new(lz4_flex::frame::FrameDecoder::new(whole)),
+        Algorithm::Lzip | Algorithm::Lzop => {
             return Err(CompressionError::Unsupported(algorithm));
         }
     })
@@ -354,7 +400,7 @@ mod tests {
 
     use super::*;
 
-    const NAMES: [&str; 5] = ["none", "zstd", "xz", "bzip2", "gzip"];
+    const NAMES: [&str; 6] = ["none", "zstd", "xz", "bzip2", "gzip", "lz4"];
 
     fn archive() -> Vec<u8> {
         let mut bytes = vec![b'x'; 300_000];
@@ -428,6 +474,7 @@ mod tests {
             ("gzip", "-0"),
             ("xz", "-e"),
             ("bzip2", "-5"),
+            ("lz4", "-9"),
         ] {
             let error = Compression::from_settings(name, flags, 1).unwrap_err();
             assert!(error.to_string().contains(flags), "{error}");
@@ -436,17 +483,16 @@ mod tests {
 
     #[test]
     fn names_what_it_cannot_do() {
-        let error = Compression::from_settings("lz4", "", 1).unwrap_err();
+        let error = Compression::from_settings("lzip", "", 1).unwrap_err();
         assert!(
-            error.to_string().starts_with("lz4 is not supported yet"),
+            error.to_string().starts_with("lzip is not supported yet"),
             "{error}"
         );
         assert!(
             matches!(Compression::from_settings("rar", "", 1), Err(CompressionError::Unknown(name)) if name == "rar")
         );
         for (magic, name) in [
-            (&b"\x04\x22\x4d\x18rest"[..], "lz4"),
-            (b"LZIP\x01", "lzip"),
+            (&b"LZIP\x01"[..], "lzip"),
             (b"\x89LZO\0\r\n\x1a\nrest", "lzop"),
         ] {
             let error = decompress(magic).err().unwrap();

@@ -3,6 +3,10 @@
 //! Sorted names make the archive the same on every file system. With extended attributes the archive is in the POSIX
 //! format instead of GNU's, as `gtar --xattrs` has it, with times to the nanosecond; the times of last access and
 //! change, which gtar would add, say nothing about the package and are left out.
+//!
+//! In a gpkg the same tree is below `image` instead of `.`, as Python's `tarfile` writes it, which Portage packs
+//! with: in the POSIX format without extensions, and in GNU's where a name, a size or an owner does not fit there.
+//! Extended attributes are not packed then, and what Portage would refuse to unpack is refused.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -17,7 +21,8 @@ use nix::sys::stat::{major, minor};
 use nix::unistd::{Gid, Group, Uid, User};
 use tar::EntryType;
 
-mod header;
+mod gpkg;
+pub(super) mod header;
 
 use header::{BLOCK, Fields, HeaderFormat, Xattrs};
 
@@ -47,6 +52,14 @@ pub enum ImageError {
         /// The file, with the path of the image before it.
         path: PathBuf,
     },
+    /// A file of a kind that Portage refuses in a gpkg.
+    #[error("{}: Portage unpacks no {kind} from a gpkg; use --format xpak", path.display())]
+    NotInGpkg {
+        /// The file, with the path of the image before it.
+        path: PathBuf,
+        /// What it is.
+        kind: &'static str,
+    },
     /// Writing the archive failed.
     #[error("the archive of the image cannot be written")]
     Write(#[source] io::Error),
@@ -67,9 +80,21 @@ pub enum Owners {
     },
 }
 
+/// How names stand in the archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Layout {
+    /// Below `.`, as GNU tar packs it.
+    #[default]
+    Xpak,
+    /// Below `image`, as Python's tarfile packs it.
+    Gpkg,
+}
+
 /// How an image is packed.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
+    /// How names stand in the archive.
+    pub layout: Layout,
     /// Whom the files belong to.
     pub owners: Owners,
     /// Whether extended attributes are packed (`FEATURES=xattr`).
@@ -94,8 +119,14 @@ pub fn write_image<W: Write>(
     options: Options,
     output: W,
 ) -> Result<Packed, ImageError> {
+    let format = match options.layout {
+        Layout::Xpak if options.xattrs => HeaderFormat::Posix,
+        Layout::Xpak => HeaderFormat::Gnu,
+        Layout::Gpkg => gpkg::format(image)?,
+    };
     let mut packer = Packer {
         options,
+        format,
         output,
         written: 0,
         links: HashMap::new(),
@@ -103,6 +134,32 @@ pub fn write_image<W: Write>(
         groups: HashMap::new(),
         packed: Packed::default(),
     };
+    walk(image, |relative, path, metadata| {
+        packer.add(relative, path, metadata)
+    })?;
+    packer.finish()
+}
+
+/// The bytes of all files below `image`, each name counted.
+///
+/// # Errors
+/// The image cannot be read.
+pub fn total_size(image: &Path) -> Result<u64, ImageError> {
+    let mut total = 0_u64;
+    walk(image, |_, _, metadata| {
+        if metadata.is_file() {
+            total = total.saturating_add(metadata.size());
+        }
+        Ok(())
+    })?;
+    Ok(total)
+}
+
+/// Calls `each` for everything below `image`, itself first, with the path below it, in the order of an archive.
+fn walk(
+    image: &Path,
+    mut each: impl FnMut(&Path, &Path, &Metadata) -> Result<(), ImageError>,
+) -> Result<(), ImageError> {
     let mut waiting = vec![PathBuf::new()];
     while let Some(relative) = waiting.pop() {
         let top = relative.as_os_str().is_empty();
@@ -115,18 +172,19 @@ pub fn write_image<W: Write>(
         if top && !metadata.is_dir() {
             return Err(read_error(&path, io::ErrorKind::NotADirectory.into()));
         }
-        packer.add(&relative, &path, &metadata)?;
+        each(&relative, &path, &metadata)?;
         if metadata.is_dir() {
             let mut names = names_in(&path)?;
             names.sort_unstable_by(|one, other| other.cmp(one));
             waiting.extend(names.into_iter().map(|name| relative.join(name)));
         }
     }
-    packer.finish()
+    Ok(())
 }
 
 struct Packer<W> {
     options: Options,
+    format: HeaderFormat,
     output: W,
     written: u64,
     /// Files with several names that were packed already: device and inode, and the name in the archive.
@@ -143,10 +201,15 @@ impl<W: Write> Packer<W> {
             self.packed.sockets.push(relative.to_owned());
             return Ok(());
         }
-        let name = name_in_archive(relative, kind);
+        let gpkg = self.options.layout == Layout::Gpkg;
+        if gpkg {
+            gpkg::check(path, relative, kind)?;
+        }
+        let name = name_in_archive(relative, kind, self.options.layout);
         let mut fields = self.fields(name, path, metadata)?;
 
-        if !kind.is_dir() && metadata.nlink() > 1 {
+        let linked = if gpkg { kind.is_file() } else { !kind.is_dir() };
+        if linked && metadata.nlink() > 1 {
             let identity = (metadata.dev(), metadata.ino());
             if let Some(first) = self.links.get(&identity) {
                 fields.kind = EntryType::Link;
@@ -194,7 +257,7 @@ impl<W: Write> Packer<W> {
             seconds: metadata.mtime(),
             nanoseconds: metadata.mtime_nsec(),
             device: device.then(|| (major(metadata.rdev()), minor(metadata.rdev()))),
-            xattrs: if self.options.xattrs {
+            xattrs: if self.format == HeaderFormat::Posix {
                 xattrs(path)?
             } else {
                 Vec::new()
@@ -233,12 +296,7 @@ impl<W: Write> Packer<W> {
     }
 
     fn header(&mut self, fields: &Fields) -> Result<(), ImageError> {
-        let format = if self.options.xattrs {
-            HeaderFormat::Posix
-        } else {
-            HeaderFormat::Gnu
-        };
-        let bytes = fields.encode(format);
+        let bytes = fields.encode(self.format);
         self.packed.entries += 1;
         self.put(&bytes)
     }
@@ -304,8 +362,11 @@ fn entry_type(kind: FileType) -> Option<EntryType> {
     })
 }
 
-fn name_in_archive(relative: &Path, kind: FileType) -> Vec<u8> {
-    let mut name = b"./".to_vec();
+fn name_in_archive(relative: &Path, kind: FileType, layout: Layout) -> Vec<u8> {
+    let mut name = match layout {
+        Layout::Xpak => b"./".to_vec(),
+        Layout::Gpkg => b"image/".to_vec(),
+    };
     name.extend(relative.as_os_str().as_bytes());
     if kind.is_dir() && !name.ends_with(b"/") {
         name.push(b'/');
@@ -497,6 +558,84 @@ mod tests {
         }
     }
 
+    /// The same by Python's tarfile in the format it has for the name, or nothing where there is no Python 3.11.
+    fn python_tar(root: &Path, format: &str) -> Option<Vec<u8>> {
+        let program = format!(
+            "import sys, tarfile\n\
+             if sys.version_info < (3, 11): sys.exit(9)\n\
+             with tarfile.open(mode='w|', fileobj=sys.stdout.buffer, format=tarfile.{format}) as tar:\n \
+             tar.add(sys.argv[1], 'image', recursive=True)\n"
+        );
+        let output = Command::new("python3")
+            .args(["-c", &program])
+            .arg(root)
+            .output()
+            .ok()?;
+        if output.status.code() == Some(9) {
+            return None;
+        }
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Some(output.stdout)
+    }
+
+    fn as_gpkg() -> Options {
+        Options {
+            layout: Layout::Gpkg,
+            // Not packed there.
+            xattrs: true,
+            ..Options::default()
+        }
+    }
+
+    #[test]
+    fn writes_what_python_writes_into_a_gpkg() {
+        let image = image();
+        fs::remove_file(image.path().join("var/pipe")).unwrap();
+        let not_utf8 = OsString::from_vec(b"\xff".to_vec());
+        fs::remove_file(image.path().join("usr/share/doc").join(not_utf8)).unwrap();
+        // Long names and targets are there, so the format is GNU's.
+        if let Some(theirs) = python_tar(image.path(), "GNU_FORMAT") {
+            assert_same(&pack(image.path(), as_gpkg()), &theirs);
+        }
+        fs::remove_file(image.path().join("usr/bin/hundred")).unwrap();
+        fs::remove_file(image.path().join("usr/bin/more")).unwrap();
+        let deep = format!("usr/share/{}", "d".repeat(90));
+        fs::remove_dir_all(image.path().join(&deep)).unwrap();
+        let long = image
+            .path()
+            .join(format!("usr/{}/{}", "p".repeat(99), "q".repeat(40)));
+        fs::create_dir_all(&long).unwrap();
+        fs::write(long.join("n".repeat(99)), "split").unwrap();
+        let archive = pack(image.path(), as_gpkg());
+        assert_eq!(archive.get(257..265), Some(&b"ustar\x0000"[..]));
+        if let Some(theirs) = python_tar(image.path(), "USTAR_FORMAT") {
+            assert_same(&archive, &theirs);
+        }
+    }
+
+    #[test]
+    fn refuses_what_portage_would_not_unpack_from_a_gpkg() {
+        let image = image();
+        let not_utf8 = OsString::from_vec(b"\xff".to_vec());
+        let refused = |image: &Path| {
+            write_image(image, as_gpkg(), io::sink())
+                .unwrap_err()
+                .to_string()
+        };
+        let error = refused(image.path());
+        assert!(error.contains("no file whose name is not UTF-8"), "{error}");
+        fs::remove_file(image.path().join("usr/share/doc").join(not_utf8)).unwrap();
+        let error = refused(image.path());
+        assert!(
+            error.contains("var/pipe: Portage unpacks no pipe"),
+            "{error}"
+        );
+    }
+
     #[test]
     fn the_builder_becomes_root() {
         let image = image();
@@ -509,7 +648,7 @@ mod tests {
             image.path(),
             Options {
                 owners,
-                xattrs: false,
+                ..Options::default()
             },
         );
         let mut reader = tar::Archive::new(&archive[..]);
@@ -536,7 +675,7 @@ mod tests {
                 image.path(),
                 Options {
                     owners: others,
-                    xattrs: false
+                    ..Options::default()
                 }
             ),
             pack(image.path(), Options::default())

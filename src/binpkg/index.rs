@@ -233,6 +233,19 @@ impl Index {
         self.entries.push(entry);
     }
 
+    /// Puts these entries in the place of all others.
+    pub fn replace_entries(&mut self, entries: Vec<Entry>) {
+        self.entries = entries;
+        for at in 0..self.entries.len() {
+            if let Some(mut entry) = self.entries.get_mut(at).map(std::mem::take) {
+                self.inherit(&mut entry);
+                if let Some(place) = self.entries.get_mut(at) {
+                    *place = entry;
+                }
+            }
+        }
+    }
+
     /// Keeps the entries for which `keep` says so.
     pub fn retain(&mut self, keep: impl FnMut(&Entry) -> bool) {
         self.entries.retain(keep);
@@ -248,7 +261,7 @@ impl Index {
     }
 
     /// Takes away what Portage does not carry over from one writing of the index to the next.
-    fn forget_revisions(&mut self) {
+    pub(super) fn forget_revisions(&mut self) {
         for entry in &mut self.entries {
             entry.remove("REPO_REVISIONS");
         }

@@ -11,9 +11,9 @@
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
-use crate::binpkg::index::{Index, IndexError};
+use crate::binpkg::index::{Entry, Index, IndexError};
 use crate::pms::cpv::Cpv;
 use crate::util::lock::{Lock, LockError};
 
@@ -21,6 +21,7 @@ mod files;
 mod names;
 mod reservation;
 
+pub(super) use files::entries as entries_of;
 use files::{directories, regular_files, sweep_directory};
 pub use names::{Format, PackageFile};
 pub use reservation::{Reservation, Written};
@@ -104,6 +105,28 @@ impl Pkgdir {
         Ok(Self { path, options })
     }
 
+    /// Opens the directory at `path`, which must be there.
+    ///
+    /// # Errors
+    /// There is no such directory.
+    pub fn existing(path: &Path, options: PkgdirOptions) -> Result<Self, PkgdirError> {
+        let fail = |source| PkgdirError::io(path, "opened as a PKGDIR", source);
+        let path = path.canonicalize().map_err(fail)?;
+        if !path.is_dir() {
+            return Err(fail(io::ErrorKind::NotADirectory.into()));
+        }
+        Ok(Self { path, options })
+    }
+
+    /// Where the file of an entry is, unless the entry leads out of PKGDIR.
+    pub fn path_of(&self, entry: &Entry) -> Option<PathBuf> {
+        let path = entry.path();
+        let path = Path::new(path.as_ref());
+        path.components()
+            .all(|part| matches!(part, Component::Normal(_)))
+            .then(|| self.path.join(path))
+    }
+
     /// The directory, as an absolute path without links.
     pub fn path(&self) -> &Path {
         &self.path
@@ -160,6 +183,47 @@ impl Pkgdir {
         } else {
             self.reserve_only(cpv, format)
         }
+    }
+
+    /// Takes this very build id of `cpv`, or gives nothing if it is taken.
+    ///
+    /// # Errors
+    /// As for [`Pkgdir::reserve`].
+    pub fn reserve_id(
+        &self,
+        cpv: &Cpv,
+        format: Format,
+        build_id: u64,
+    ) -> Result<Option<Reservation>, PkgdirError> {
+        let directory = self.path.join(cpv.category()).join(cpv.pn());
+        self.ensure_directory(&directory)?;
+        sweep_directory(&directory)?;
+        self.try_reserve(&directory, cpv, format, build_id)
+    }
+
+    /// Takes the place of a package that stands at `path`, which stays until the reservation is committed.
+    ///
+    /// # Errors
+    /// Somebody else writes there.
+    pub fn reserve_over(
+        &self,
+        path: &Path,
+        format: Format,
+        build_id: Option<u64>,
+    ) -> Result<Reservation, PkgdirError> {
+        let busy = || PkgdirError::Busy {
+            path: path.to_owned(),
+        };
+        let directory = path.parent().unwrap_or(&self.path);
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let stem = name
+            .strip_suffix(format.extension())
+            .map_or(name.as_ref(), |stem| stem.trim_end_matches('.'));
+        let partial = self.lock_partial(directory, stem)?.ok_or_else(busy)?;
+        let path = path.to_owned();
+        Ok(Reservation::new(
+            &self.path, partial, path, build_id, format, None,
+        ))
     }
 
     /// Removes what builders that were killed left behind, everywhere, and gives the paths of it.

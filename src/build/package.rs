@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 pub use environments::{EnvironmentsError, Which, environment};
 pub use error::BuildError;
+pub use packing::index_header;
 pub use phases::PHASES;
 pub use visit::{Left, Manner, Visit, VisitError, Wish, visit};
 
@@ -49,8 +50,8 @@ pub struct Settings {
     pub verbose: bool,
     /// How long one phase may take.
     pub phase_limit: Option<Duration>,
-    /// The format of the packages.
-    pub format: Format,
+    /// The format of the packages; without one that of BINPKG_FORMAT.
+    pub format: Option<Format>,
     /// The bash that checks scripts, and in which a person works.
     pub bash: PathBuf,
     /// How the builds were called, to be kept with a failure.

@@ -14,6 +14,7 @@ use crate::binpkg::compression::{Compression, CompressionError};
 use crate::binpkg::image_tar::{self, Owners};
 use crate::binpkg::index::{Entry, FileFacts, HeaderSettings, IndexError};
 use crate::binpkg::pkgdir::{Format, Pkgdir, PkgdirError, PkgdirOptions, Written};
+use crate::binpkg::signature::{CommandError, Signer};
 use crate::pms::cpv::Cpv;
 use crate::pms::eapi::Eapi;
 use crate::processor::environment::{Environment, EnvironmentError, Filter};
@@ -45,6 +46,15 @@ pub enum PackagingError {
         #[source]
         source: EnvironmentError,
     },
+    /// BINPKG_FORMAT is no format.
+    #[error("BINPKG_FORMAT: {0:?} is no format (gpkg or xpak)")]
+    Format(String),
+    /// Signing is not set up.
+    #[error("FEATURES=binpkg-signing")]
+    Signing(#[from] CommandError),
+    /// A package that is to be signed is of a format without signatures.
+    #[error("FEATURES=binpkg-signing: an xpak cannot be signed; use --format gpkg, or unset it")]
+    Unsignable,
     /// BINPKG_COMPRESS or its flags are not understood.
     #[error(transparent)]
     Compression(#[from] CompressionError),
@@ -120,8 +130,8 @@ pub struct Packaging {
     pub library_paths: Vec<String>,
     /// PKGDIR.
     pub pkgdir: PathBuf,
-    /// The format of the package.
-    pub format: Format,
+    /// The format of the package; without one that of BINPKG_FORMAT.
+    pub format: Option<Format>,
     /// What the header of the index tells.
     pub header: HeaderSettings,
 }
@@ -305,6 +315,7 @@ impl Packaging {
     /// A [`PackagingError`]; then nothing is left in PKGDIR.
     pub fn pack(&self) -> Result<Written, PackagingError> {
         let feature = |name: &str| self.image.feature(name);
+        let format = package_format(self.format, &|name| self.configured.get(name).cloned())?;
         let pkgdir = Pkgdir::open(
             &self.pkgdir,
             PkgdirOptions {
@@ -328,6 +339,8 @@ impl Packaging {
         let options = PackageOptions {
             compression: Compression::from_settings(name, flags, self.jobs())?,
             image: image_tar::Options {
+                // That of the format, when it is packed.
+                layout: image_tar::Layout::default(),
                 owners: if self.unprivileged {
                     Owners::RootFor {
                         uid: self.build_ids.0,
@@ -338,8 +351,11 @@ impl Packaging {
                 },
                 xattrs: feature("xattr"),
             },
+            signer: package_signer(format, feature("binpkg-signing"), &|name| {
+                self.configured.get(name).cloned()
+            })?,
         };
-        let reservation = pkgdir.reserve(&self.cpv, self.format)?;
+        let reservation = pkgdir.reserve(&self.cpv, format)?;
         let mask = install_mask::InstallMask::new(&self.configured("PKG_INSTALL_MASK"));
         let tree = install_mask::packaging_tree(&self.image, &mask)?;
         let metadata = read_build_info(&self.image.build_info)?;
@@ -359,6 +375,38 @@ impl Packaging {
             let _ = std::fs::remove_dir_all(&tree);
         }
         Ok(package.file)
+    }
+}
+
+/// The format of packages: the one that was asked for, or that of BINPKG_FORMAT, or gpkg.
+///
+/// # Errors
+/// BINPKG_FORMAT names no format.
+pub fn package_format(
+    asked: Option<Format>,
+    value: &dyn Fn(&str) -> Option<String>,
+) -> Result<Format, PackagingError> {
+    let name = value("BINPKG_FORMAT").unwrap_or_default();
+    match (asked, name.as_str()) {
+        (Some(format), _) => Ok(format),
+        (None, "") => Ok(Format::Gpkg),
+        (None, name) => Format::from_name(name).ok_or(PackagingError::Format(name.to_owned())),
+    }
+}
+
+/// Who signs packages, if FEATURES=binpkg-signing asks for it.
+///
+/// # Errors
+/// The settings name no command to sign with, or packages of this format cannot be signed.
+pub fn package_signer(
+    format: Format,
+    wanted: bool,
+    value: &dyn Fn(&str) -> Option<String>,
+) -> Result<Option<Signer>, PackagingError> {
+    match (wanted, format) {
+        (false, _) => Ok(None),
+        (true, Format::Gpkg) => Ok(Some(Signer::from_settings(value)?)),
+        (true, Format::Xpak) => Err(PackagingError::Unsignable),
     }
 }
 

@@ -21,7 +21,6 @@ const WITHOUT_EFFECT: &[&str] = &[
 
 /// FEATURES without which something else would be built than the user asked for.
 const REFUSED: &[(&str, &str)] = &[
-    ("binpkg-signing", "packages are not signed"),
     ("packdebug", "debug information is not packed"),
     ("force-prefix", "there is no support for an offset prefix"),
 ];
@@ -98,9 +97,6 @@ pub fn notices(config: &Config) -> Result<Vec<String>, UnsupportedError> {
         if asked(name) {
             notices.push(format!("{name} has no effect yet: {instead}"));
         }
-    }
-    if asked("BINPKG_FORMAT") && config.get("BINPKG_FORMAT") == Some("gpkg") {
-        notices.push("BINPKG_FORMAT=gpkg is not written yet: packages are xpak".into());
     }
     Ok(notices)
 }

@@ -1,5 +1,7 @@
 //! The command line as it is typed.
 
+pub(super) mod binpkg;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -38,6 +40,8 @@ pub(super) enum Command {
     Fetch(Box<Fetch>),
     /// Write the Manifests of packages, fetching what is missing
     Manifest(Box<Manifest>),
+    /// Look at, repair, prune and serve binary packages
+    Binpkg(binpkg::Binpkg),
     /// Bring the metadata caches of repositories up to date
     Regen(Box<Regen>),
     /// Copy a metadata cache, also into another format
@@ -117,7 +121,7 @@ pub(super) struct Build {
     #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(super) jobs: u16,
 
-    /// Format of the packages
+    /// Format of the packages [default: BINPKG_FORMAT, which is gpkg unless it is set]
     #[arg(long, value_enum)]
     pub(super) format: Option<Format>,
 
@@ -742,10 +746,10 @@ fn cache_formats() -> impl TypedValueParser<Value = CacheFormat> {
 /// Formats of binary packages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
+    /// GLEP 78: a tar with the compressed image and metadata in it, and their checksums
+    Gpkg,
     /// A compressed tar with the metadata appended
     Xpak,
-    /// GLEP 78 (not written yet)
-    Gpkg,
 }
 
 /// Where things are: each option overrides one setting.

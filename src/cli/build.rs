@@ -22,6 +22,7 @@ use crate::build::failure::Origin;
 use crate::build::fetch_options::fetch_options;
 use crate::build::host::Host;
 use crate::build::package::{Manner, Settings, Until, Visit, Wish};
+use crate::build::packaging::{package_format, package_signer};
 use crate::build::run;
 use crate::build::session::Session;
 use crate::build::unsupported;
@@ -76,15 +77,10 @@ async fn execute(
     events: Events,
     console: Console,
 ) -> Result<Exit, Failure> {
-    let format = match arguments.format {
-        Some(arguments::Format::Gpkg) => Format::Gpkg,
-        _ => Format::Xpak,
-    };
-    if format == Format::Gpkg && !arguments.pretend {
-        return Err(Failure(vec![
-            "gpkg is not written yet; use --format xpak".to_owned(),
-        ]));
-    }
+    let format = arguments.format.map(|format| match format {
+        arguments::Format::Gpkg => Format::Gpkg,
+        arguments::Format::Xpak => Format::Xpak,
+    });
     let processors = processors(&arguments.places)?;
     if arguments.shell_on_failure && !terminal::is_there() {
         return Err(Failure(vec![
@@ -111,6 +107,10 @@ async fn execute(
     if let Ok(Ok(processor)) = first.await {
         session.pool.put_back(processor);
     }
+    // What can be known to fail at the end must not fail there.
+    let value = |name: &str| session.config.get(name).map(str::to_owned);
+    let signing = session.config.features().contains("binpkg-signing");
+    package_signer(package_format(format, &value)?, signing, &value)?;
     let plan = run::plan(&session, &arguments.atoms, !arguments.nodeps).await?;
     if arguments.pretend {
         plan::show(&plan, &session.config, arguments.display.json);

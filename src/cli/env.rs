@@ -10,7 +10,6 @@ use super::build::{self, Failure};
 use super::exit::Exit;
 use super::show::show;
 use super::signals;
-use crate::binpkg::pkgdir::Format;
 use crate::build::console::Console;
 use crate::build::event::Events;
 use crate::build::failure::Origin as Call;
@@ -62,7 +61,7 @@ async fn execute(arguments: &arguments::Env, events: Events) -> Result<String, F
         keep: false,
         verbose: false,
         phase_limit: None,
-        format: Format::Xpak,
+        format: None,
         bash,
         origin: Call::default(),
         on_failure: None,

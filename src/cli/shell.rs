@@ -8,7 +8,6 @@ use super::build::{self, Failure, absolute, complain};
 use super::exit::Exit;
 use super::show::show;
 use super::{signals, terminal};
-use crate::binpkg::pkgdir::Format;
 use crate::build::candidate::Candidate;
 use crate::build::console::Console;
 use crate::build::directories::Directories;
@@ -122,7 +121,7 @@ fn settings(arguments: &arguments::Shell) -> std::io::Result<Settings> {
         keep: arguments.keep,
         verbose: arguments.display.verbose,
         phase_limit: None,
-        format: Format::Xpak,
+        format: None,
         bash: build::processors(&arguments.places)?.bash_path(),
         origin: build::origin(&arguments.places, &arguments.stores),
         on_failure: None,

@@ -199,7 +199,7 @@ fn a_package_that_was_being_written_is_gone_after_a_kill() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     assert!(
-        names.iter().all(|name| name.ends_with(".xpak")),
+        names.iter().all(|name| name.ends_with(".gpkg.tar")),
         "{names:?}"
     );
     for name in names {

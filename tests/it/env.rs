@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use ebd::binpkg::xpak::XpakFile;
+use ebd::binpkg::package::Package;
 
 use crate::support::{Trial, ebuild, line_of, text};
 
@@ -144,8 +144,8 @@ fn environments_are_compared() {
     // With the one in a package.
     fs::remove_file(trial.path("fail")).unwrap();
     trial.run(&["build", "--keep", "app-misc/foo"]).succeeds();
-    let package = trial.packages().join("app-misc/foo/foo-1-1.xpak");
-    let metadata = XpakFile::open(&package).unwrap().metadata().unwrap();
+    let package = trial.packages().join("app-misc/foo/foo-1-1.gpkg.tar");
+    let metadata = Package::open(&package).unwrap().metadata().unwrap();
     fs::write(trial.path("environment.bz2"), &metadata["environment.bz2"]).unwrap();
     let outcome = trial.run(&[
         "env",

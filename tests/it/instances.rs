@@ -4,7 +4,7 @@
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 
-use ebd::binpkg::xpak::XpakFile;
+use ebd::binpkg::package::Package;
 
 use crate::support::{Outcome, Trial, text};
 
@@ -26,22 +26,22 @@ fn builds_of_one_version_are_counted() {
         outcome.succeeds();
         let path = trial
             .packages()
-            .join(format!("app-misc/foo/foo-1-{id}.xpak"));
+            .join(format!("app-misc/foo/foo-1-{id}.gpkg.tar"));
         assert_eq!(outcome.stdout, format!("{}\n", path.display()));
-        let metadata = XpakFile::open(&path).unwrap().metadata().unwrap();
+        let metadata = Package::open(&path).unwrap().metadata().unwrap();
         assert_eq!(metadata["BUILD_ID"], id.to_string().as_bytes());
     }
     assert_eq!(
         names(&trial),
-        ["foo-1-1.xpak", "foo-1-2.xpak", "foo-1-3.xpak"]
+        ["foo-1-1.gpkg.tar", "foo-1-2.gpkg.tar", "foo-1-3.gpkg.tar"]
     );
     assert_eq!(trial.assert_pkgdir_valid(), [1, 2, 3]);
     // Nothing is left where it was built.
     assert_eq!(fs::read_dir(trial.path("tmp/portage")).unwrap().count(), 0);
     // Ids of packages that are gone are not given again while the index knows them.
-    fs::remove_file(trial.packages().join("app-misc/foo/foo-1-3.xpak")).unwrap();
+    fs::remove_file(trial.packages().join("app-misc/foo/foo-1-3.gpkg.tar")).unwrap();
     trial.run(&["build", "app-misc/foo"]).succeeds();
-    assert!(names(&trial).contains(&"foo-1-4.xpak".to_owned()));
+    assert!(names(&trial).contains(&"foo-1-4.gpkg.tar".to_owned()));
 }
 
 /// Eight runs at once, each below the folder that `tmpdir` gives for its number.

@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod bad_phases;
+mod binpkg;
 mod confcache;
 mod conformance;
 mod crash;

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use ebd::binpkg::xpak::XpakFile;
+use ebd::binpkg::package::Package;
 
 use crate::support::{Trial, ebuild};
 
@@ -68,13 +68,13 @@ fn runs(trial: &Trial, phase: &str) -> usize {
 fn content(trial: &Trial, id: u64) -> Vec<(String, String)> {
     let path = trial
         .packages()
-        .join(format!("app-misc/foo/foo-1-{id}.xpak"));
-    let mut file = XpakFile::open(&path).unwrap();
+        .join(format!("app-misc/foo/foo-1-{id}.gpkg.tar"));
+    let mut file = Package::open(&path).unwrap();
     let mut metadata = file.metadata().unwrap();
     for key in ["BUILD_ID", "BUILD_TIME", "environment.bz2", "COUNTER"] {
         metadata.remove(key);
     }
-    let image = zstd::Decoder::new(file.image().unwrap()).unwrap();
+    let image = file.image().unwrap();
     let mut entries: Vec<(String, String)> = metadata
         .into_iter()
         .map(|(name, value)| (name, String::from_utf8_lossy(&value).into_owned()))
@@ -104,8 +104,8 @@ fn assert_same(left: &[(String, String)], right: &[(String, String)]) {
 fn environment(trial: &Trial, id: u64) -> Vec<String> {
     let path = trial
         .packages()
-        .join(format!("app-misc/foo/foo-1-{id}.xpak"));
-    let metadata = XpakFile::open(&path).unwrap().metadata().unwrap();
+        .join(format!("app-misc/foo/foo-1-{id}.gpkg.tar"));
+    let metadata = Package::open(&path).unwrap().metadata().unwrap();
     let mut text = String::new();
     std::io::Read::read_to_string(
         &mut bzip2::read::BzDecoder::new(metadata["environment.bz2"].as_slice()),

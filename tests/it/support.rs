@@ -9,8 +9,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use ebd::binpkg::index::{Entry, Index};
+use ebd::binpkg::package::Package;
 use ebd::binpkg::pkgdir::{Pkgdir, PkgdirOptions};
-use ebd::binpkg::xpak::XpakFile;
 use ebd::util::digest::HashName;
 use nix::unistd::Pid;
 
@@ -244,6 +244,10 @@ impl Trial {
                 command.arg("--repo").arg(self.path("repo"));
             }
         }
+        if arguments.first() == Some(&"binpkg") && !arguments.contains(&"--pkgdir") {
+            command.arg("--pkgdir").arg(self.packages());
+            command.arg("--config-root").arg(self.path("conf"));
+        }
         command
     }
 
@@ -349,7 +353,7 @@ impl Trial {
         };
         for file in Pkgdir::open(&pkgdir, options).unwrap().list().unwrap() {
             let path = pkgdir.join(file.path());
-            let metadata = XpakFile::open(&path)
+            let metadata = Package::open(&path)
                 .and_then(|mut file| file.metadata())
                 .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             let id = metadata.get("BUILD_ID").unwrap();

@@ -3,58 +3,65 @@
 use tar::{EntryType, Header};
 
 /// The unit of tar archives, in bytes.
-pub(super) const BLOCK: usize = 512;
+pub(in crate::binpkg) const BLOCK: usize = 512;
 /// The bytes a header has for a name.
 const NAME_LENGTH: usize = 100;
+/// The bytes a header of the POSIX format has for what stands before the name.
+const PREFIX_LENGTH: usize = 155;
 /// The largest numbers that fit into fields of 8 and 12 bytes in octal digits.
 const LARGEST_OCTAL_8: u64 = 0o7_777_777;
 const LARGEST_OCTAL_12: u64 = 0o77_777_777_777;
 
 /// Names and values of extended attributes.
-pub(super) type Xattrs = Vec<(Vec<u8>, Vec<u8>)>;
+pub(in crate::binpkg) type Xattrs = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// Which extensions a header may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum HeaderFormat {
+pub(in crate::binpkg) enum HeaderFormat {
     /// Long names in `././@LongLink` entries, large numbers in base 256.
     Gnu,
     /// What does not fit, nanoseconds and extended attributes in records of an extended header.
     Posix,
+    /// Names of up to 255 bytes, split at a slash; nothing larger than octal digits can say.
+    Ustar,
+    /// As GNU's, with nothing but name and size in the `././@LongLink` entries, as Python's tarfile has them.
+    GnuBare,
 }
 
 /// What a header says about a file.
 #[derive(Debug, Clone)]
-pub(super) struct Fields {
-    pub(super) name: Vec<u8>,
+pub(in crate::binpkg) struct Fields {
+    pub(in crate::binpkg) name: Vec<u8>,
     /// The target of a symbolic link, or the first name of a file with several.
-    pub(super) link_name: Vec<u8>,
-    pub(super) kind: EntryType,
-    pub(super) mode: u32,
-    pub(super) uid: u32,
-    pub(super) gid: u32,
-    pub(super) user: Vec<u8>,
-    pub(super) group: Vec<u8>,
-    pub(super) size: u64,
-    pub(super) seconds: i64,
-    pub(super) nanoseconds: i64,
+    pub(in crate::binpkg) link_name: Vec<u8>,
+    pub(in crate::binpkg) kind: EntryType,
+    pub(in crate::binpkg) mode: u32,
+    pub(in crate::binpkg) uid: u32,
+    pub(in crate::binpkg) gid: u32,
+    pub(in crate::binpkg) user: Vec<u8>,
+    pub(in crate::binpkg) group: Vec<u8>,
+    pub(in crate::binpkg) size: u64,
+    pub(in crate::binpkg) seconds: i64,
+    pub(in crate::binpkg) nanoseconds: i64,
     /// Major and minor number of a device.
-    pub(super) device: Option<(u64, u64)>,
-    pub(super) xattrs: Xattrs,
+    pub(in crate::binpkg) device: Option<(u64, u64)>,
+    pub(in crate::binpkg) xattrs: Xattrs,
 }
 
 impl Fields {
     /// The header, and before it whatever it needs.
-    pub(super) fn encode(&self, format: HeaderFormat) -> Vec<u8> {
+    pub(in crate::binpkg) fn encode(&self, format: HeaderFormat) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(BLOCK);
         match format {
-            HeaderFormat::Gnu => {
+            HeaderFormat::Gnu | HeaderFormat::GnuBare => {
                 if self.link_name.len() > NAME_LENGTH {
-                    bytes.extend(long_link(EntryType::GNULongLink, &self.link_name));
+                    bytes.extend(long_link(EntryType::GNULongLink, &self.link_name, format));
                 }
                 if self.name.len() > NAME_LENGTH {
-                    bytes.extend(long_link(EntryType::GNULongName, &self.name));
+                    bytes.extend(long_link(EntryType::GNULongName, &self.name, format));
                 }
             }
+            HeaderFormat::Ustar => {}
             HeaderFormat::Posix => {
                 let records = self.records();
                 if !records.is_empty() {
@@ -66,10 +73,28 @@ impl Fields {
         bytes
     }
 
+    /// Whether a header of the POSIX format without extensions can say everything.
+    pub(in crate::binpkg) fn fits_ustar(&self) -> bool {
+        (self.name.len() <= NAME_LENGTH || split_name(&self.name).is_some())
+            && self.link_name.len() <= NAME_LENGTH
+            && u64::from(self.uid) <= LARGEST_OCTAL_8
+            && u64::from(self.gid) <= LARGEST_OCTAL_8
+            && self.size <= LARGEST_OCTAL_12
+            && u64::try_from(self.seconds).is_ok_and(|seconds| seconds <= LARGEST_OCTAL_12)
+    }
+
     fn plain(&self, format: HeaderFormat) -> [u8; BLOCK] {
         let mut header = empty(format, self.kind);
+        let split = match format {
+            HeaderFormat::Ustar if self.name.len() > NAME_LENGTH => split_name(&self.name),
+            _ => None,
+        };
+        let (prefix, name) = split.unwrap_or((&[], &self.name));
+        if let Some(fields) = header.as_ustar_mut() {
+            text(&mut fields.prefix, prefix);
+        }
         let fields = header.as_old_mut();
-        text(&mut fields.name, &self.name);
+        text(&mut fields.name, name);
         text(&mut fields.linkname, &self.link_name);
         number(&mut fields.mode, u64::from(self.mode), format);
         number(&mut fields.uid, u64::from(self.uid), format);
@@ -86,9 +111,11 @@ impl Fields {
         } else if let Some(fields) = header.as_ustar_mut() {
             terminated_text(&mut fields.uname, &self.user);
             terminated_text(&mut fields.gname, &self.group);
-            let (major, minor) = self.device.unwrap_or_default();
-            number(&mut fields.dev_major, major, format);
-            number(&mut fields.dev_minor, minor, format);
+            if format == HeaderFormat::Posix || self.device.is_some() {
+                let (major, minor) = self.device.unwrap_or_default();
+                number(&mut fields.dev_major, major, format);
+                number(&mut fields.dev_minor, minor, format);
+            }
         }
         sealed(header)
     }
@@ -161,17 +188,17 @@ impl Fields {
 }
 
 /// The entry that carries a name too long for a header.
-fn long_link(kind: EntryType, name: &[u8]) -> Vec<u8> {
-    let format = HeaderFormat::Gnu;
+fn long_link(kind: EntryType, name: &[u8], format: HeaderFormat) -> Vec<u8> {
+    let bare = format == HeaderFormat::GnuBare;
     let mut header = empty(format, kind);
     let fields = header.as_old_mut();
     text(&mut fields.name, b"././@LongLink");
-    number(&mut fields.mode, 0o644, format);
+    number(&mut fields.mode, if bare { 0 } else { 0o644 }, format);
     number(&mut fields.uid, 0, format);
     number(&mut fields.gid, 0, format);
     number(&mut fields.size, name.len() as u64 + 1, format);
     number(&mut fields.mtime, 0, format);
-    if let Some(fields) = header.as_gnu_mut() {
+    if let Some(fields) = header.as_gnu_mut().filter(|_| !bare) {
         terminated_text(&mut fields.uname, b"root");
         terminated_text(&mut fields.gname, b"root");
     }
@@ -182,10 +209,26 @@ fn long_link(kind: EntryType, name: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// Splits a name at its first slash that leaves both parts short enough, the prefix first.
+fn split_name(name: &[u8]) -> Option<(&[u8], &[u8])> {
+    name.iter()
+        .enumerate()
+        .filter(|(_, byte)| **byte == b'/')
+        .map(|(at, _)| (name.get(..at), name.get(at + 1..)))
+        .find_map(|parts| match parts {
+            (Some(prefix), Some(rest))
+                if prefix.len() <= PREFIX_LENGTH && rest.len() <= NAME_LENGTH =>
+            {
+                Some((prefix, rest))
+            }
+            _ => None,
+        })
+}
+
 fn empty(format: HeaderFormat, kind: EntryType) -> Header {
     let mut header = match format {
-        HeaderFormat::Gnu => Header::new_gnu(),
-        HeaderFormat::Posix => Header::new_ustar(),
+        HeaderFormat::Gnu | HeaderFormat::GnuBare => Header::new_gnu(),
+        HeaderFormat::Posix | HeaderFormat::Ustar => Header::new_ustar(),
     };
     header.set_entry_type(kind);
     header
@@ -225,7 +268,7 @@ fn number(field: &mut [u8], value: u64, format: HeaderFormat) {
     let octal = format!("{value:0digits$o}");
     if octal.len() == digits {
         text(field, octal.as_bytes());
-    } else if format == HeaderFormat::Gnu {
+    } else if matches!(format, HeaderFormat::Gnu | HeaderFormat::GnuBare) {
         base256(field, i128::from(value));
     } else {
         text(field, "0".repeat(digits).as_bytes());
@@ -235,7 +278,9 @@ fn number(field: &mut [u8], value: u64, format: HeaderFormat) {
 fn signed_number(field: &mut [u8], value: i64, format: HeaderFormat) {
     match u64::try_from(value) {
         Ok(value) => number(field, value, format),
-        Err(_) if format == HeaderFormat::Gnu => base256(field, i128::from(value)),
+        Err(_) if matches!(format, HeaderFormat::Gnu | HeaderFormat::GnuBare) => {
+            base256(field, i128::from(value));
+        }
         Err(_) => number(field, 0, format),
     }
 }

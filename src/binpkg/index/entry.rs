@@ -10,7 +10,7 @@ use crate::pms::dependency::DepSpec;
 use crate::pms::eapi::Eapi;
 
 /// What Portage takes over from build-info into the index.
-const TAKEN: [&str; 20] = [
+const TAKEN: [&str; 21] = [
     "BDEPEND",
     "BUILD_ID",
     "BUILD_TIME",
@@ -31,6 +31,7 @@ const TAKEN: [&str; 20] = [
     "RESTRICT",
     "SLOT",
     "USE",
+    "USER_PATCHES",
 ];
 
 /// One package in the index: keys and values under the names that the file has for them.
@@ -179,6 +180,11 @@ impl Entry {
     /// The build id.
     pub fn build_id(&self) -> Option<u64> {
         self.number("BUILD_ID")
+    }
+
+    /// When it was built, in seconds since 1970.
+    pub fn build_time(&self) -> Option<i64> {
+        self.number("BUILD_TIME")
     }
 
     /// The size in bytes.

@@ -30,6 +30,24 @@ impl Pkgdir {
         self.with_lock(lock)
     }
 
+    /// As [`Pkgdir::lock_index`], but an index of a later version is taken for an empty one, to be made anew.
+    ///
+    /// # Errors
+    /// The index cannot be locked or read.
+    pub fn lock_index_anew(&self) -> Result<LockedIndex<'_>, IndexError> {
+        let lock = Lock::acquire(&self.index_lock_path()).map_err(PkgdirError::from)?;
+        let lock = lock.remove_on_release();
+        let index = match Index::read(&self.index_path()) {
+            Err(IndexError::Version { .. }) => Index::default(),
+            index => index?,
+        };
+        Ok(LockedIndex {
+            pkgdir: self,
+            index,
+            _lock: lock,
+        })
+    }
+
     /// Locks the index and reads it, or gives `None` when somebody else is at it.
     ///
     /// # Errors
@@ -108,6 +126,14 @@ impl LockedIndex<'_> {
     /// # Errors
     /// Writing fails; the index on disk is then the old one.
     pub fn commit(mut self) -> Result<(), IndexError> {
+        self.write()
+    }
+
+    /// As [`LockedIndex::commit`], but keeps the lock.
+    ///
+    /// # Errors
+    /// Writing fails; the index on disk is then the old one.
+    pub fn write(&mut self) -> Result<(), IndexError> {
         if !self.pkgdir.options().index_trusted {
             self.remove_vanished();
         }

@@ -55,7 +55,7 @@ pub(super) fn regular_files(path: &Path) -> Result<Vec<(String, Metadata)>, Pkgd
 }
 
 /// What stands in a directory, but for names that no package can have because they are not UTF-8.
-pub(super) fn entries(path: &Path) -> Result<Vec<(String, Metadata)>, PkgdirError> {
+pub(in crate::binpkg) fn entries(path: &Path) -> Result<Vec<(String, Metadata)>, PkgdirError> {
     let fail = |source| PkgdirError::io(path, "read", source);
     let mut found = Vec::new();
     for entry in fs::read_dir(path).map_err(fail)? {

@@ -31,6 +31,18 @@ impl Format {
         }
     }
 
+    /// The format that the name of a file says.
+    pub fn of_name(path: &Path) -> Option<Self> {
+        let name = path.file_name()?.to_str()?;
+        if name.ends_with(".gpkg.tar") {
+            Some(Self::Gpkg)
+        } else if name.ends_with(".xpak") || name.ends_with(".tbz2") {
+            Some(Self::Xpak)
+        } else {
+            None
+        }
+    }
+
     /// The format that a value of `BINPKG_FORMAT` names.
     pub fn from_name(name: &str) -> Option<Self> {
         match name {

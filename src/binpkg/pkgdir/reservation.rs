@@ -1,9 +1,10 @@
 //! A build id that is held while its package is written.
 
-use std::fs::{self, Metadata};
-use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
 
 use md5::{Digest, Md5};
 use sha1::Sha1;
@@ -28,6 +29,8 @@ pub struct Reservation {
     md5: Md5,
     sha1: Sha1,
     size: u64,
+    /// Whether something was written over what the checksums were made of.
+    rewritten: bool,
     committed: bool,
 }
 
@@ -69,6 +72,7 @@ impl Reservation {
             md5: Md5::new(),
             sha1: Sha1::new(),
             size: 0,
+            rewritten: false,
             committed: false,
         }
     }
@@ -83,6 +87,16 @@ impl Reservation {
         self.format
     }
 
+    /// `PF-BUILD_ID`, or `PF` in the layout without: the name without the extension.
+    pub fn stem(&self) -> String {
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        [".gpkg.tar", ".xpak", ".tbz2"]
+            .iter()
+            .find_map(|extension| name.strip_suffix(extension))
+            .unwrap_or(&name)
+            .to_owned()
+    }
+
     /// Where the package will be.
     pub fn path(&self) -> &Path {
         &self.path
@@ -93,15 +107,80 @@ impl Reservation {
         &self.relative
     }
 
+    /// How many bytes were written.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Gives the package a time of modification, in seconds since 1970, instead of that of the last write.
+    ///
+    /// # Errors
+    /// The time cannot be set.
+    pub fn set_modified(&self, seconds: i64) -> io::Result<()> {
+        let distance = Duration::from_secs(seconds.unsigned_abs());
+        let time = match seconds {
+            0.. => UNIX_EPOCH.checked_add(distance),
+            _ => UNIX_EPOCH.checked_sub(distance),
+        };
+        let time = time.ok_or(io::ErrorKind::InvalidInput)?;
+        self.partial.file().set_modified(time)
+    }
+
+    /// Writes over what was written from byte `at` on; the checksums are made anew at the end.
+    ///
+    /// # Errors
+    /// Writing fails, or would make the package longer.
+    pub fn rewrite(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
+        if at.saturating_add(bytes.len() as u64) > self.size {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        self.rewritten = true;
+        self.partial.file().write_all_at(bytes, at)
+    }
+
+    /// Reads `length` bytes of what was written, from byte `at` on.
+    pub fn read_back(&self, at: u64, length: u64) -> impl Read + Send + '_ {
+        ReadAt {
+            file: self.partial.file(),
+            at,
+        }
+        .take(length)
+    }
+
+    /// The checksums of what was written over.
+    fn hash_again(&mut self) -> io::Result<()> {
+        (self.md5, self.sha1) = (Md5::new(), Sha1::new());
+        let mut input = ReadAt {
+            file: self.partial.file(),
+            at: 0,
+        };
+        let mut buffer = vec![0; 1 << 18];
+        loop {
+            let count = match input.read(&mut buffer) {
+                Ok(0) => return Ok(()),
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            let read = buffer.get(..count).unwrap_or_default();
+            self.md5.update(read);
+            self.sha1.update(read);
+        }
+    }
+
     /// Puts what was written in its place, safe from power failures.
     ///
     /// # Errors
     /// Syncing or renaming fails; then the place is free again.
     pub fn commit(mut self) -> Result<Written, PkgdirError> {
+        let place = self.path.clone();
         let fail = |step| {
-            let path = self.path.clone();
+            let path = place.clone();
             move |source| PkgdirError::Io { path, step, source }
         };
+        if self.rewritten {
+            self.hash_again().map_err(fail("read"))?;
+        }
         self.partial.file().sync_all().map_err(fail("synced"))?;
         let metadata = self.partial.file().metadata().map_err(fail("read"))?;
         fs::rename(self.partial.path(), &self.path).map_err(fail("renamed into place"))?;
@@ -120,6 +199,20 @@ impl Reservation {
             size: self.size,
             mtime: metadata.mtime(),
         })
+    }
+}
+
+/// Reads a file from a position of its own.
+struct ReadAt<'a> {
+    file: &'a File,
+    at: u64,
+}
+
+impl Read for ReadAt<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read_at(buffer, self.at)?;
+        self.at += count as u64;
+        Ok(count)
     }
 }
 

@@ -29,6 +29,13 @@ pub(super) fn profile_name(config: &Config) -> Option<String> {
     Some(inside.unwrap_or(path).to_string_lossy().into_owned())
 }
 
+/// What the header of the index tells of the configuration.
+pub fn index_header(config: &Config) -> HeaderSettings {
+    HeaderSettings::collect(profile_name(config), |name| {
+        config.get(name).map(str::to_owned)
+    })
+}
+
 impl Build<'_> {
     /// Makes the package of the image, in a thread of its own.
     pub(super) async fn package(
@@ -153,9 +160,7 @@ impl Build<'_> {
             library_paths: Vec::new(),
             pkgdir: config.pkgdir(),
             format: self.settings.format,
-            header: HeaderSettings::collect(profile_name(config), |name| {
-                config.get(name).map(str::to_owned)
-            }),
+            header: index_header(config),
         }
     }
 }

@@ -113,7 +113,11 @@ fn what_is_mended_there_is_gone_on_with() {
     person.does("touch ok");
     person.types("resume");
     assert_eq!(person.leaves(), 0);
-    assert!(person.seen().contains("foo-1-1.xpak"), "{}", person.seen());
+    assert!(
+        person.seen().contains("foo-1-1.gpkg.tar"),
+        "{}",
+        person.seen()
+    );
     assert_eq!(trial.assert_pkgdir_valid(), [1]);
     assert!(!trial.builddir("app-misc/foo-1").exists());
 }
@@ -149,7 +153,7 @@ fn a_script_can_mend_and_resume() {
     let outcome = trial.run(&["shell", "--failed", "-c", "touch ok && resume; echo NEXT"]);
     outcome.succeeds();
     assert!(
-        outcome.stdout.ends_with("app-misc/foo/foo-1-1.xpak\n"),
+        outcome.stdout.ends_with("app-misc/foo/foo-1-1.gpkg.tar\n"),
         "{outcome}"
     );
     assert!(!outcome.stdout.contains("NEXT"), "{outcome}");

@@ -330,7 +330,7 @@ fn the_prompt_is_not_where_standard_output_goes() {
     assert_eq!(person.leaves(), 0, "{}", person.seen());
     let out = fs::read_to_string(trial.path("out")).unwrap();
     assert!(
-        out.ends_with("foo-1-1.xpak\n") && out.lines().count() == 1,
+        out.ends_with("foo-1-1.gpkg.tar\n") && out.lines().count() == 1,
         "{out}"
     );
 }

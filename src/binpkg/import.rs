@@ -1,0 +1,254 @@
+//! Taking packages over from elsewhere.
+//!
+//! A package keeps its build id and its time where the id is free; where another build has it, it gets the next one,
+//! which its metadata then says. Nothing is taken over that is damaged.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::build::BuildError;
+use super::gpkg::copy_gpkg;
+use super::index::{Entry, FileFacts, HeaderSettings, Index, IndexError};
+use super::package::{Package, PackageError};
+use super::pkgdir::{Pkgdir, PkgdirError, PkgdirOptions, Reservation, Written};
+use super::survey::package_files;
+use super::xpak::{self, Metadata, XpakError};
+use crate::pms::cpv::Cpv;
+use crate::util::digest::{HashFileError, HashName, hash_file};
+
+/// A package could not be taken over.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// It cannot be read.
+    #[error(transparent)]
+    Package(#[from] PackageError),
+    /// Its metadata lacks something.
+    #[error("{}: the metadata has no {key}", path.display())]
+    Missing {
+        /// The package.
+        path: PathBuf,
+        /// The file of build-info.
+        key: &'static str,
+    },
+    /// Its metadata names no package.
+    #[error("{}: {cpv} is not the name of a package", path.display())]
+    Name {
+        /// The package.
+        path: PathBuf,
+        /// The name.
+        cpv: String,
+    },
+    /// It is signed, so that it cannot get another id.
+    #[error("{}: build {build_id} of {cpv} is another package here, and this one is signed, so it cannot get another number", path.display())]
+    Signed {
+        /// The package.
+        path: PathBuf,
+        /// Its name.
+        cpv: String,
+        /// Its number.
+        build_id: u64,
+    },
+    /// It cannot be read or written.
+    #[error("{}: cannot be copied", path.display())]
+    Copy {
+        /// The package.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It cannot be packed anew.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// Its metadata cannot be packed anew.
+    #[error("{}: the metadata cannot be packed", path.display())]
+    Xpak {
+        /// The package.
+        path: PathBuf,
+        /// Why.
+        source: XpakError,
+    },
+    /// Its checksums cannot be made.
+    #[error(transparent)]
+    Hash(#[from] HashFileError),
+    /// PKGDIR cannot be used.
+    #[error(transparent)]
+    Pkgdir(#[from] PkgdirError),
+    /// The index cannot be changed.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+}
+
+/// What became of a package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Imported {
+    /// It is in PKGDIR now, under its own number.
+    Taken(Written),
+    /// It is in PKGDIR now, under another number.
+    Renumbered(Written),
+    /// The very same was there already, at this path below PKGDIR.
+    There(String),
+}
+
+/// The package files that `source` is or has: a file, or a PKGDIR, whose index is not looked at.
+///
+/// # Errors
+/// A directory cannot be read.
+pub fn packages_of(source: &Path) -> Result<Vec<PathBuf>, PkgdirError> {
+    if source.is_file() {
+        return Ok(vec![source.to_owned()]);
+    }
+    let pkgdir = Pkgdir::existing(source, PkgdirOptions::default())?;
+    let mut found: Vec<PathBuf> = package_files(&pkgdir)?
+        .into_iter()
+        .map(|(path, _)| pkgdir.path().join(path))
+        .collect();
+    found.sort();
+    Ok(found)
+}
+
+/// Takes the package at `path` over into `pkgdir`.
+///
+/// # Errors
+/// The package is damaged or cannot be copied, or the index cannot be written.
+pub fn import(
+    pkgdir: &Pkgdir,
+    path: &Path,
+    header: &HeaderSettings,
+) -> Result<Imported, ImportError> {
+    let mut package = Package::open(path)?;
+    package.verify()?;
+    let metadata = package.metadata()?;
+    let cpv = name(path, &metadata)?;
+    let file = File::open(path).and_then(|file| file.metadata());
+    let file = file.map_err(|source| ImportError::Copy {
+        path: path.to_owned(),
+        source,
+    })?;
+    let digests = hash_file(path, &[HashName::Sha1])?;
+    let sha1 = digests.get(HashName::Sha1).unwrap_or_default();
+    let index = Index::read(&pkgdir.index_path())?;
+    let same = index.entries().iter().find(|entry| {
+        entry.cpv() == cpv.as_str()
+            && entry.get("SHA1") == Some(sha1)
+            && entry.size() == Some(file.size())
+            && pkgdir.path_of(entry).is_some_and(|path| path.is_file())
+    });
+    if let Some(entry) = same {
+        return Ok(Imported::There(entry.path().into_owned()));
+    }
+    let own_id = text(&metadata, "BUILD_ID").parse::<u64>().ok();
+    let own_place = match own_id {
+        Some(build_id) if build_id > 0 && pkgdir.options().multi_instance => {
+            pkgdir.reserve_id(&cpv, package.format(), build_id)?
+        }
+        _ => None,
+    };
+    let (written, metadata, kept) = match own_place {
+        Some(reservation) => (copy(path, reservation, file.mtime())?, metadata, true),
+        None => {
+            let reservation = pkgdir.reserve(&cpv, package.format())?;
+            let written = renumber(&mut package, &cpv, metadata.clone(), own_id, reservation)?;
+            let mut metadata = metadata;
+            if let Some(build_id) = written.build_id {
+                metadata.insert("BUILD_ID".to_owned(), build_id.to_string().into_bytes());
+            }
+            (written, metadata, false)
+        }
+    };
+    let mut metadata = metadata;
+    // It tells of where the package was built.
+    metadata.remove("REPO_REVISIONS");
+    let entry = Entry::from_metadata(&cpv, &metadata, &FileFacts::try_from(&written)?)?;
+    let mut locked = pkgdir.lock_index()?;
+    locked.update_header(header);
+    locked.insert(entry);
+    locked.commit()?;
+    Ok(match kept {
+        true => Imported::Taken(written),
+        false => Imported::Renumbered(written),
+    })
+}
+
+fn text(metadata: &Metadata, key: &str) -> String {
+    let value = metadata.get(key).map_or(&[][..], Vec::as_slice);
+    String::from_utf8_lossy(value).trim().to_owned()
+}
+
+fn name(path: &Path, metadata: &Metadata) -> Result<Cpv, ImportError> {
+    for key in ["CATEGORY", "PF", "SLOT"] {
+        if text(metadata, key).is_empty() {
+            return Err(ImportError::Missing {
+                path: path.to_owned(),
+                key,
+            });
+        }
+    }
+    let (category, pf) = (text(metadata, "CATEGORY"), text(metadata, "PF"));
+    Cpv::from_parts(&category, &pf).map_err(|_| ImportError::Name {
+        path: path.to_owned(),
+        cpv: format!("{category}/{pf}"),
+    })
+}
+
+/// Copies a package as it is, its time too.
+fn copy(path: &Path, mut place: Reservation, mtime: i64) -> Result<Written, ImportError> {
+    let copy = |place: &mut Reservation| -> io::Result<()> {
+        io::copy(&mut File::open(path)?, place)?;
+        place.set_modified(mtime)
+    };
+    copy(&mut place).map_err(|source| ImportError::Copy {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(place.commit()?)
+}
+
+/// Copies a package with another build id in its metadata.
+fn renumber(
+    package: &mut Package,
+    cpv: &Cpv,
+    mut metadata: Metadata,
+    own_id: Option<u64>,
+    mut place: Reservation,
+) -> Result<Written, ImportError> {
+    let path = package.path().to_owned();
+    match place.build_id() {
+        Some(build_id) => {
+            metadata.insert("BUILD_ID".to_owned(), build_id.to_string().into_bytes());
+        }
+        None => {
+            metadata.remove("BUILD_ID");
+        }
+    }
+    match package {
+        Package::Gpkg(package) => {
+            if package.is_signed() {
+                return Err(ImportError::Signed {
+                    path,
+                    cpv: cpv.to_string(),
+                    build_id: own_id.unwrap_or(0),
+                });
+            }
+            copy_gpkg(package, Some(&metadata), &mut place, None)?;
+        }
+        Package::Xpak(package) => {
+            let trailer = xpak::write_trailer(&metadata).map_err(|source| ImportError::Xpak {
+                path: path.clone(),
+                source,
+            })?;
+            let fail = |source| ImportError::Copy {
+                path: path.clone(),
+                source,
+            };
+            let mut image = package.image().map_err(|source| ImportError::Xpak {
+                path: path.clone(),
+                source,
+            })?;
+            io::copy(&mut image, &mut place).map_err(fail)?;
+            place.write_all(&trailer).map_err(fail)?;
+        }
+    }
+    Ok(place.commit()?)
+}

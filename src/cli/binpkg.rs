@@ -1,0 +1,139 @@
+//! `ebd binpkg`.
+
+mod extract;
+mod import;
+mod index;
+mod list;
+mod prune;
+mod serve;
+mod show;
+mod verify;
+
+use std::io::Write;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::arguments::binpkg::{Binpkg, BinpkgCommand, Store};
+use super::arguments::{Display, When};
+use super::build::{Failure, absolute, complain};
+use super::exit::Exit;
+use crate::binpkg::index::{Entry, HeaderSettings, Index};
+use crate::binpkg::pkgdir::{Pkgdir, PkgdirOptions};
+use crate::binpkg::selection::{Selection, age};
+use crate::build::package::index_header;
+use crate::config::{Config, Options};
+use crate::util::causes::causes;
+
+/// Runs `ebd binpkg`.
+pub(super) fn main(arguments: Binpkg) -> Exit {
+    let (json, done) = match arguments.command {
+        BinpkgCommand::Serve(arguments) => (arguments.store.json, serve::run(&arguments)),
+        BinpkgCommand::List(arguments) => (arguments.store.json, list::run(&arguments)),
+        BinpkgCommand::Show(arguments) => (arguments.store.json, show::run(&arguments)),
+        BinpkgCommand::Extract(arguments) => (arguments.store.json, extract::run(&arguments)),
+        BinpkgCommand::Check(store) => (store.json, index::check(&store)),
+        BinpkgCommand::Fix(store) => (store.json, index::fix(&store)),
+        BinpkgCommand::Verify(arguments) => (arguments.store.json, verify::run(&arguments)),
+        BinpkgCommand::Sign(arguments) => (arguments.store.json, verify::sign(&arguments)),
+        BinpkgCommand::Prune(arguments) => (arguments.store.json, prune::run(&arguments)),
+        BinpkgCommand::Import(arguments) => (arguments.store.json, import::run(&arguments)),
+    };
+    done.unwrap_or_else(|Failure(causes)| {
+        tell_error(&causes, json);
+        Exit::Failed
+    })
+}
+
+/// A PKGDIR and the configuration that it belongs to.
+struct Opened {
+    config: Config,
+    pkgdir: Pkgdir,
+}
+
+impl Opened {
+    /// Opens the PKGDIR that was named, or the configured one; it must be there unless it is to be `made`.
+    fn new(store: &Store, made: bool) -> Result<Self, Failure> {
+        let config = Config::load(&Options {
+            config_root: store.config_root.clone(),
+            pkgdir: store.pkgdir.as_deref().map(absolute),
+            ..Options::from_process()
+        })?;
+        let feature = |name: &str| config.features().contains(name);
+        let options = PkgdirOptions {
+            multi_instance: true,
+            index_trusted: feature("pkgdir-index-trusted"),
+            compress_index: feature("compress-index"),
+        };
+        let pkgdir = match made {
+            true => Pkgdir::open(&config.pkgdir(), options)?,
+            false => Pkgdir::existing(&config.pkgdir(), options)?,
+        };
+        Ok(Self { config, pkgdir })
+    }
+
+    fn header(&self) -> HeaderSettings {
+        index_header(&self.config)
+    }
+
+    fn index(&self) -> Result<Index, Failure> {
+        Ok(Index::read(&self.pkgdir.index_path())?)
+    }
+
+    /// A setting, as the functions that make signers want it.
+    fn setting(&self, name: &str) -> Option<String> {
+        self.config.get(name).map(str::to_owned)
+    }
+}
+
+/// Whether a text names a file and no package.
+fn is_file(text: &str) -> bool {
+    Path::new(text).is_file()
+}
+
+/// The packages that were named, which must be there.
+fn wanted<'a>(index: &'a Index, atoms: &[String]) -> Result<Vec<&'a Entry>, Failure> {
+    let found = Selection::parse(atoms)?.of(index);
+    if found.is_empty() && !atoms.is_empty() {
+        return Err(Failure(vec![format!(
+            "{}: no package in the index is called so",
+            atoms.join(" ")
+        )]));
+    }
+    Ok(found)
+}
+
+/// The newest of some packages.
+fn newest<'a>(entries: &[&'a Entry]) -> Option<&'a Entry> {
+    entries.iter().copied().max_by_key(|entry| age(entry))
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |now| now.as_secs())
+}
+
+/// Prints a line of JSON, or of text.
+fn line(json: Option<serde_json::Value>, text: &str) {
+    let mut output = std::io::stdout().lock();
+    let _ = match json {
+        Some(value) => writeln!(output, "{value}"),
+        None => writeln!(output, "{text}"),
+    };
+}
+
+/// Tells of something that went wrong.
+fn tell(error: &dyn std::error::Error, json: bool) {
+    tell_error(&causes(error), json);
+}
+
+fn tell_error(causes: &[String], json: bool) {
+    let display = Display {
+        verbose: false,
+        quiet: false,
+        json,
+        color: When::Auto,
+    };
+    complain(&display, causes);
+}

@@ -1,0 +1,60 @@
+//! `ebd binpkg check` and `ebd binpkg fix`.
+
+use serde_json::json;
+
+use super::{Opened, line};
+use crate::binpkg::repair::{self, Finding};
+use crate::cli::arguments::binpkg::Store;
+use crate::cli::build::Failure;
+use crate::cli::exit::Exit;
+use crate::util::causes::causes;
+
+pub(super) fn check(store: &Store) -> Result<Exit, Failure> {
+    let opened = Opened::new(store, false)?;
+    let findings = repair::check(&opened.pkgdir)?;
+    tell(&findings, store.json);
+    if !store.json && findings.is_empty() {
+        line(None, "nothing is wrong");
+    }
+    Ok(match findings.is_empty() {
+        true => Exit::Done,
+        false => Exit::Failed,
+    })
+}
+
+pub(super) fn fix(store: &Store) -> Result<Exit, Failure> {
+    let opened = Opened::new(store, false)?;
+    let repaired = repair::fix(&opened.pkgdir, &opened.header())?;
+    tell(&repaired.findings, store.json);
+    let value = json!({
+        "event": "fixed",
+        "written": repaired.written,
+        "packages": repaired.packages,
+        "unusable": repaired.findings.iter().filter(|finding| !finding.is_of_index()).count(),
+    });
+    let what = if repaired.written {
+        "written"
+    } else {
+        "left as it was"
+    };
+    line(
+        store.json.then_some(value),
+        &format!("{} packages, the index was {what}", repaired.packages),
+    );
+    // What is no package could not be mended.
+    Ok(match repaired.findings.iter().all(Finding::is_of_index) {
+        true => Exit::Done,
+        false => Exit::Failed,
+    })
+}
+
+fn tell(findings: &[Finding], json: bool) {
+    for finding in findings {
+        let value = json!({
+            "event": "found",
+            "causes": causes(finding),
+            "index": finding.is_of_index(),
+        });
+        line(json.then_some(value), &causes(finding).join(": "));
+    }
+}
