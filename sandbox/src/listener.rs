@@ -174,7 +174,8 @@ impl Listener {
         result == 0
     }
 
-    fn answer(&self, id: u64, val: i64, error: i32, flags: u32) {
+    /// Answers a call, and gives whether it was still waiting.
+    fn answer(&self, id: u64, val: i64, error: i32, flags: u32) -> bool {
         let response = libc::seccomp_notif_resp {
             id,
             val,
@@ -183,23 +184,25 @@ impl Listener {
         };
         // A caller that was killed meanwhile needs no answer.
         // SAFETY: the structure is the one that this request reads.
-        unsafe {
+        let result = unsafe {
             libc::ioctl(
                 self.fd.as_raw_fd(),
                 libc::SECCOMP_IOCTL_NOTIF_SEND,
                 &raw const response,
             )
         };
+        result == 0
     }
 
-    /// Lets the kernel make the call.
-    pub(crate) fn proceed(&self, notice: &Notice) {
+    /// Lets the kernel make the call. Gives whether the caller was still waiting: what was read of its
+    /// thread before was its own then.
+    pub(crate) fn proceed(&self, notice: &Notice) -> bool {
         self.answer(
             notice.id,
             0,
             0,
             libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32,
-        );
+        )
     }
 
     /// The call was made in the caller's place: it gave this.
@@ -207,9 +210,9 @@ impl Listener {
         self.answer(notice.id, value, 0, 0);
     }
 
-    /// The call fails.
-    pub(crate) fn fail(&self, notice: &Notice, error: Errno) {
-        self.answer(notice.id, 0, -(error as i32), 0);
+    /// The call fails. Gives whether the caller was still waiting.
+    pub(crate) fn fail(&self, notice: &Notice, error: Errno) -> bool {
+        self.answer(notice.id, 0, -(error as i32), 0)
     }
 
     /// Hands a descriptor to the caller, as what its call gives.
@@ -238,7 +241,9 @@ impl Listener {
         match add() {
             Ok(_) | Err(Errno::ENOENT) => {}
             // Too many are open in the caller.
-            Err(error @ (Errno::EMFILE | Errno::ENFILE)) => self.fail(notice, error),
+            Err(error @ (Errno::EMFILE | Errno::ENFILE)) => {
+                self.fail(notice, error);
+            }
             // Linux before 5.14 cannot do both at once.
             Err(_) => {
                 given.flags = 0;
@@ -252,7 +257,9 @@ impl Listener {
                 });
                 match number {
                     Ok(number) => self.give(notice, number.into()),
-                    Err(error) => self.fail(notice, error),
+                    Err(error) => {
+                        self.fail(notice, error);
+                    }
                 }
             }
         }

@@ -24,6 +24,7 @@ use nix::libc;
 pub(crate) use change::descriptor_of;
 use change::{Change, Made};
 use known::Known;
+use look::Seen;
 use request::Request;
 
 use crate::caller::Caller;
@@ -184,6 +185,8 @@ struct Decider {
     waiting: Arc<AtomicUsize>,
     /// What was looked at before, with the same result for as long as the policy is the same.
     known: Known,
+    /// What the call at hand looks at, to be noted when it is answered.
+    seen: Seen,
 }
 
 impl Decider {
@@ -210,6 +213,7 @@ impl Decider {
             named: HashSet::new(),
             waiting: Arc::default(),
             known: Known::default(),
+            seen: Seen::new(),
         })
     }
 
@@ -234,7 +238,8 @@ impl Decider {
         };
         let Some(row) = Row::find(abi, notice.number) else {
             // The filter hands over nothing else.
-            return self.listener.fail(notice, Errno::ENOSYS);
+            self.listener.fail(notice, Errno::ENOSYS);
+            return;
         };
         let request = Request {
             notice: *notice,
@@ -247,7 +252,8 @@ impl Decider {
             first: OnceCell::new(),
         };
         if self.watch == Watch::Everything && self.is_known(&request) {
-            return self.listener.proceed(notice);
+            self.listener.proceed(notice);
+            return;
         }
         if !self.identities_vary {
             return self.settle(&request);
@@ -259,7 +265,9 @@ impl Decider {
         };
         match adopted {
             Ok(()) => self.settle(&request),
-            Err(error) => self.listener.fail(notice, error),
+            Err(error) => {
+                self.listener.fail(notice, error);
+            }
         }
         // It had its own before, so it can have them again.
         if self.own.adopt().is_err() {
@@ -271,11 +279,14 @@ impl Decider {
     /// Decides on a call and answers it.
     fn settle(&mut self, request: &Request) {
         let notice = &request.notice;
-        match self.decide(request) {
-            // Answers to who does not wait any more go nowhere.
-            Answer::Proceed => self.listener.proceed(notice),
-            Answer::Fail(error) => self.listener.fail(notice, error),
+        let answer = self.decide(request);
+        let seen = std::mem::take(&mut self.seen);
+        match answer {
+            // Answers to who does not wait any more go nowhere, and what was seen then was not theirs.
+            Answer::Proceed => self.note(seen, || self.listener.proceed(notice)),
+            Answer::Fail(error) => self.note(seen, || self.listener.fail(notice, error)),
             Answer::Make(change) if self.listener.is_waiting(notice) => {
+                self.note(seen, || true);
                 self.make(request, change);
             }
             Answer::Make(_) => {}
@@ -316,10 +327,10 @@ impl Decider {
                 let wish = request.wish();
                 let seen = match self.watch {
                     Watch::Everything => look::seen(request, wish.as_ref()),
-                    _ => Vec::new(),
+                    _ => Seen::new(),
                 };
                 let answer = self.decide_wish(request, wish);
-                self.trace_seen(request, seen, &answer);
+                self.trace_seen(seen, &answer);
                 answer
             }
         }
@@ -381,7 +392,8 @@ impl Decider {
         };
         if change.makes() {
             let Some((_, umask)) = request.caller.identity() else {
-                return self.listener.fail(&request.notice, Errno::EACCES);
+                self.listener.fail(&request.notice, Errno::EACCES);
+                return;
             };
             nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(umask));
         }
@@ -427,7 +439,9 @@ fn answer(listener: &Listener, notice: &Notice, made: Result<Made, Errno>, close
     match made {
         Ok(Made::Value(value)) => listener.give(notice, value),
         Ok(Made::Descriptor(fd)) => listener.give_descriptor(notice, fd.as_fd(), close_on_exec),
-        Err(error) => listener.fail(notice, error),
+        Err(error) => {
+            listener.fail(notice, error);
+        }
     }
 }
 

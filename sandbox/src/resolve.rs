@@ -5,22 +5,21 @@
 //! (`/proc/self`, links of `/proc` to descriptors and roots, a root of its own), it is done here, a
 //! component at a time.
 
-use std::collections::VecDeque;
-use std::ffi::{CStr, CString, OsStr, OsString};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
+mod walk;
+
+use std::cell::OnceCell;
+use std::ffi::{CStr, CString, OsStr};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat, openat2, readlink, readlinkat};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2, readlink};
 use nix::libc;
-use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
-use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
 
 use crate::caller::Caller;
-
-/// How many links a path may lead over, as in the kernel.
-const LINKS: usize = 40;
+use walk::{Last, Walk};
 
 /// How something is opened only to hold it.
 const HELD: OFlag = OFlag::O_PATH.union(OFlag::O_CLOEXEC);
@@ -99,13 +98,19 @@ impl Entry {
         if kind_of(&parent)? != SFlag::S_IFDIR {
             return Err(Errno::ENOTDIR);
         }
-        let path = name_of_folder(&parent)?.join(OsStr::from_bytes(name));
+        let path = name_of_folder(&parent)?;
+        Self::below(Object { fd: parent, path }, name, slash)
+    }
+
+    /// A name in what is known to be a directory.
+    fn below(parent: Object, name: &[u8], slash: bool) -> Result<Self, Errno> {
+        let path = parent.path.join(OsStr::from_bytes(name));
         let name = match slash {
             true => [name, b"/"].concat(),
             false => name.to_vec(),
         };
         Ok(Self {
-            parent,
+            parent: parent.fd,
             name: CString::new(name).map_err(|_| Errno::EINVAL)?,
             path,
         })
@@ -119,7 +124,7 @@ impl Entry {
 
     /// Whether the name is taken, a dangling link too.
     pub(crate) fn exists(&self) -> bool {
-        self.held().is_ok()
+        self.kind().is_ok()
     }
 
     /// Whether the path ends with a slash.
@@ -129,18 +134,17 @@ impl Entry {
 
     /// Whether the path ends with a slash although no directory has the name.
     pub(crate) fn is_wrongly_slashed(&self) -> bool {
-        self.is_slashed()
-            && self
-                .held()
-                .and_then(|fd| kind_of(&fd))
-                .is_ok_and(|kind| kind != SFlag::S_IFDIR)
+        self.is_slashed() && self.kind().is_ok_and(|kind| kind != SFlag::S_IFDIR)
     }
 
-    /// What has the name, a link as such.
-    fn held(&self) -> Result<OwnedFd, Errno> {
+    /// What kind of file has the name, a link as such.
+    ///
+    /// # Errors
+    /// `ENOENT` if nothing has it.
+    pub(crate) fn kind(&self) -> Result<SFlag, Errno> {
         let name = self.path.file_name().unwrap_or_default();
-        let flags = HELD | OFlag::O_NOFOLLOW;
-        openat(&self.parent, name, flags, Mode::empty())
+        let found = fstatat(&self.parent, name, AtFlags::AT_SYMLINK_NOFOLLOW)?;
+        Ok(SFlag::from_bits_truncate(found.st_mode) & SFlag::S_IFMT)
     }
 }
 
@@ -197,6 +201,30 @@ fn split(path: &[u8]) -> Option<(&[u8], &[u8])> {
     (!matches!(name, b"" | b"." | b"..")).then_some((parent, name))
 }
 
+/// The directory that relative paths start from, opened when it is needed and only once.
+struct Start {
+    caller: Caller,
+    dir: i32,
+    fd: OnceCell<OwnedFd>,
+}
+
+impl Start {
+    fn get(&self) -> Result<&OwnedFd, Errno> {
+        if let Some(fd) = self.fd.get() {
+            return Ok(fd);
+        }
+        let fd = self.caller.start(self.dir)?;
+        Ok(self.fd.get_or_init(|| fd))
+    }
+
+    fn take(self) -> Result<OwnedFd, Errno> {
+        match self.fd.into_inner() {
+            Some(fd) => Ok(fd),
+            None => self.caller.start(self.dir),
+        }
+    }
+}
+
 impl Given<'_> {
     fn is_absolute(&self) -> bool {
         self.path.to_bytes().first() == Some(&b'/')
@@ -207,7 +235,17 @@ impl Given<'_> {
     /// # Errors
     /// What the kernel would tell the caller.
     pub(crate) fn object(&self, follow: bool) -> Result<Object, Errno> {
-        let found = match self.quickly(self.path.to_bytes(), follow) {
+        let quick = self.quickly(&self.start(), self.path.to_bytes(), follow);
+        self.object_by(quick, follow)
+    }
+
+    /// The same, if the kernel's answer is had already.
+    fn object_by(
+        &self,
+        quick: Option<Result<Object, Errno>>,
+        follow: bool,
+    ) -> Result<Object, Errno> {
+        let found = match quick {
             Some(result) => result,
             None => self
                 .walk(Last::Resolve { follow })
@@ -254,11 +292,10 @@ impl Given<'_> {
         let Some((parent, name)) = split(path) else {
             return self.object(true).map(Err);
         };
-        let parent = if parent.is_empty() { b"." } else { parent };
-        match self.quickly(parent, true) {
+        match self.parent(self.start(), parent) {
             Some(result) => {
                 let (_, slash) = without_slashes(path);
-                Entry::new(result?.fd, name, slash).map(Ok)
+                Entry::below(result?, name, slash).map(Ok)
             }
             None => match self.walk(Last::Entry)? {
                 Found::Missing(entry) => Ok(Ok(entry)),
@@ -267,12 +304,49 @@ impl Given<'_> {
         }
     }
 
+    /// The directory that a path's last name is in, as [`quickly`](Self::quickly).
+    fn parent(&self, start: Start, parent: &[u8]) -> Option<Result<Object, Errno>> {
+        if !parent.is_empty() || !self.resolve.is_empty() {
+            let parent = if parent.is_empty() { b"." } else { parent };
+            return match self.quickly(&start, parent, true)? {
+                Ok(object) => Some(match object.kind() {
+                    Ok(SFlag::S_IFDIR) => Ok(object),
+                    Ok(_) => Err(Errno::ENOTDIR),
+                    Err(error) => Err(error),
+                }),
+                Err(error) => Some(Err(error)),
+            };
+        }
+        // It is where the path starts.
+        if !self.same_root {
+            return None;
+        }
+        let fd = start.take().ok()?;
+        match kind_of(&fd) {
+            Ok(SFlag::S_IFDIR) => {}
+            Ok(_) => return Some(Err(Errno::ENOTDIR)),
+            Err(error) => return Some(Err(error)),
+        }
+        match Object::new(fd) {
+            Ok(object) if object.path.starts_with("/proc") => None,
+            result => Some(result),
+        }
+    }
+
     /// What an open that may make the file works on.
     ///
     /// # Errors
     /// What the kernel would tell the caller.
     pub(crate) fn found(&self, follow: bool) -> Result<Found, Errno> {
-        match self.object(follow) {
+        let start = self.start();
+        let quick = self.quickly(&start, self.path.to_bytes(), follow);
+        // Mostly what is not there is to be made.
+        if quick.is_none()
+            && let Some(entry) = self.missing(start)
+        {
+            return Ok(Found::Missing(entry));
+        }
+        match self.object_by(quick, follow) {
             Ok(object) => return Ok(Found::Object(object)),
             Err(Errno::ENOENT) => {}
             Err(error) => return Err(error),
@@ -289,6 +363,19 @@ impl Given<'_> {
         self.walk(Last::Make)
     }
 
+    /// The entry that the path names if nothing has the name, not even a link, in a directory that the
+    /// kernel finds.
+    fn missing(&self, start: Start) -> Option<Entry> {
+        let path = self.path.to_bytes();
+        let (parent, name) = split(path)?;
+        if without_slashes(path).1 {
+            return None;
+        }
+        let parent = self.parent(start, parent)?.ok()?;
+        let entry = Entry::below(parent, name, false).ok()?;
+        (entry.kind() == Err(Errno::ENOENT)).then_some(entry)
+    }
+
     /// What the descriptor that the path starts from is open for.
     ///
     /// # Errors
@@ -297,8 +384,17 @@ impl Given<'_> {
         Object::new(caller.start(number)?)
     }
 
+    /// Where the path starts.
+    fn start(&self) -> Start {
+        Start {
+            caller: self.caller,
+            dir: self.dir,
+            fd: OnceCell::new(),
+        }
+    }
+
     /// Lets the kernel resolve the path, if the answer is the caller's too.
-    fn quickly(&self, path: &[u8], follow: bool) -> Option<Result<Object, Errno>> {
+    fn quickly(&self, start: &Start, path: &[u8], follow: bool) -> Option<Result<Object, Errno>> {
         if !self.resolve.is_empty() {
             return Some(self.as_asked(path, follow));
         }
@@ -315,7 +411,7 @@ impl Given<'_> {
         let opened = if self.is_absolute() {
             openat2(AT_FDCWD, path, how)
         } else {
-            match self.caller.start(self.dir) {
+            match start.get() {
                 Ok(start) => openat2(start, path, how),
                 Err(error) => Err(error),
             }
@@ -362,151 +458,8 @@ impl Given<'_> {
         if path.is_empty() && !slashes {
             return Err(Errno::ENOENT);
         }
-        let mut walk = Walk {
-            caller: self.caller,
-            root,
-            here: start,
-            left: components(path),
-            links: 0,
-        };
-        walk.run(last, slashes)
+        Walk::new(self.caller, root, start, path).run(last, slashes)
     }
-}
-
-/// The names in a path.
-fn components(path: &[u8]) -> VecDeque<OsString> {
-    path.split(|&byte| byte == b'/')
-        .filter(|name| !name.is_empty() && *name != b".")
-        .map(|name| OsString::from_vec(name.to_vec()))
-        .collect()
-}
-
-/// What is to be done about the last component.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Last {
-    /// It must exist.
-    Resolve { follow: bool },
-    /// It is an entry, whatever it is.
-    Entry,
-    /// It is made if it is missing, where a link leads.
-    Make,
-}
-
-/// A resolution on its way.
-struct Walk {
-    caller: Caller,
-    root: OwnedFd,
-    here: OwnedFd,
-    left: VecDeque<OsString>,
-    links: usize,
-}
-
-impl Walk {
-    fn run(&mut self, last: Last, slashes: bool) -> Result<Found, Errno> {
-        while let Some(name) = self.left.pop_front() {
-            let is_last = self.left.is_empty();
-            if name == ".." {
-                if !self.is_at_root()? {
-                    self.here = self.open("..", OFlag::O_DIRECTORY)?;
-                }
-                continue;
-            }
-            if is_last && last == Last::Entry {
-                let parent = self.here.try_clone().map_err(|_| Errno::EMFILE)?;
-                return Entry::new(parent, name.as_bytes(), slashes).map(Found::Missing);
-            }
-            let next = match self.open(&name, OFlag::O_NOFOLLOW) {
-                Ok(next) => next,
-                Err(Errno::ENOENT) if is_last && last == Last::Make => {
-                    let parent = self.here.try_clone().map_err(|_| Errno::EMFILE)?;
-                    return Entry::new(parent, name.as_bytes(), slashes).map(Found::Missing);
-                }
-                Err(error) => return Err(error),
-            };
-            let kind = kind_of(&next)?;
-            let kept = is_last && last == Last::Resolve { follow: false } && !slashes;
-            if kind != SFlag::S_IFLNK || kept {
-                self.here = next;
-                continue;
-            }
-            self.links += 1;
-            if self.links > LINKS {
-                return Err(Errno::ELOOP);
-            }
-            self.follow(&name, &next)?;
-        }
-        if slashes && kind_of(&self.here)? != SFlag::S_IFDIR {
-            return Err(Errno::ENOTDIR);
-        }
-        let here = self.here.try_clone().map_err(|_| Errno::EMFILE)?;
-        Object::new(here).map(Found::Object)
-    }
-
-    fn open<P: AsRef<OsStr>>(&self, name: P, flags: OFlag) -> Result<OwnedFd, Errno> {
-        openat(&self.here, name.as_ref(), HELD | flags, Mode::empty())
-    }
-
-    fn is_at_root(&self) -> Result<bool, Errno> {
-        let (here, root) = (fstat(&self.here)?, fstat(&self.root)?);
-        Ok((here.st_dev, here.st_ino) == (root.st_dev, root.st_ino))
-    }
-
-    /// Goes where the link `link`, which is called `name` here, leads.
-    fn follow(&mut self, name: &OsStr, link: &OwnedFd) -> Result<(), Errno> {
-        let target = match self.below_proc(name, link)? {
-            Linked::There(there) => {
-                self.here = there;
-                return Ok(());
-            }
-            Linked::Text(text) => text,
-        };
-        if target.as_bytes().first() == Some(&b'/') {
-            self.here = self.root.try_clone().map_err(|_| Errno::EMFILE)?;
-        }
-        for name in components(target.as_bytes()).into_iter().rev() {
-            self.left.push_front(name);
-        }
-        Ok(())
-    }
-
-    /// What a link says, with regard to those of `/proc`, which mean the one who asks.
-    fn below_proc(&self, name: &OsStr, link: &OwnedFd) -> Result<Linked, Errno> {
-        let text = || readlinkat(link.as_fd(), "").map(Linked::Text);
-        if fstatfs(link)?.filesystem_type() != PROC_SUPER_MAGIC {
-            return text();
-        }
-        // The directory of the mount itself has the number 1.
-        let here = fstat(&self.here)?;
-        if here.st_ino == 1 && (name == "self" || name == "thread-self") {
-            let ours = Path::new("/proc");
-            let inner = nix::sys::stat::stat(ours)?.st_dev != here.st_dev;
-            let process = self.caller.process(inner).ok_or(Errno::ESRCH)?;
-            let mut target = process.to_string();
-            if name == "thread-self" {
-                let thread = match inner {
-                    true => self.caller.inner_thread().ok_or(Errno::ESRCH)?,
-                    false => self.caller.thread,
-                };
-                target.push_str(&format!("/task/{thread}"));
-            }
-            return Ok(Linked::Text(target.into()));
-        }
-        let how = OpenHow::new()
-            .flags(HELD)
-            .resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS);
-        match openat2(&self.here, name, how) {
-            Err(Errno::ELOOP) => self.open(name, OFlag::empty()).map(Linked::There),
-            _ => text(),
-        }
-    }
-}
-
-/// Where a link leads.
-enum Linked {
-    /// To what its text says.
-    Text(OsString),
-    /// Straight to something, whatever the text.
-    There(OwnedFd),
 }
 
 /// Whether a directory's flag is among the flags of an open that the kernel would refuse to follow.
@@ -520,6 +473,7 @@ mod tests {
     use super::*;
     use std::fs;
     use std::os::unix::fs::symlink;
+    use std::path::Path;
 
     fn given(path: &CStr, same_root: bool) -> Given<'_> {
         Given {

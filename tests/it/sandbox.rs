@@ -24,6 +24,7 @@ use crate::support::is_root;
 use super::support::{Outcome, Trial};
 
 mod calls;
+mod kernels;
 mod network;
 mod options;
 mod paths;
@@ -32,8 +33,8 @@ mod races;
 mod refused;
 mod usual;
 
-/// What hangs is ended after this time.
-const LIMIT: Duration = Duration::from_secs(120);
+/// What hangs is ended after this time, which a busy machine needs for what takes a second elsewhere.
+const LIMIT: Duration = Duration::from_secs(600);
 
 /// The attribute that the C program changes.
 const ATTRIBUTE: &str = "user.ebd";

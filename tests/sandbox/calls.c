@@ -1678,6 +1678,23 @@ static int with_filter(char **a)
 	return dispatch(a);
 }
 
+// Becomes another program, for which the kernel does not have the call of this number.
+static int lacking(char **a)
+{
+	unsigned number = atoi(a[0]);
+	struct sock_filter lack[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {4, lack};
+	need(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs");
+	need(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program), "seccomp");
+	execvp(a[1], a + 1);
+	return need(-1, a[1]);
+}
+
 static int in_deleted_folder(char **a)
 {
 	char path[4096];
@@ -2090,6 +2107,7 @@ static const struct way ways[] = {
 	{"descriptor", 2, with_descriptor},
 	{"path-descriptor", 2, with_path_descriptor},
 	{"filter", 1, with_filter},
+	{"lacking", 2, lacking},
 	{"deleted", 2, in_deleted_folder},
 	{"deep", 3, in_depth},
 	{"forks", 3, in_forks},

@@ -85,6 +85,9 @@ fn question(request: &Request) -> Option<(Place, i32)> {
             let flags = request.int(flags);
             (!filter::changes(flags)).then_some((place, flags))
         }
+        Shape::Execute { place, flags } => {
+            Some((place, flags.map_or(0, |flags| request.int(flags))))
+        }
         Shape::Look {
             subject: Subject::Path { place, flags, .. },
             look,

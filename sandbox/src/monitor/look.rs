@@ -28,7 +28,7 @@ pub(super) const PERSONAL: [&[u8]; 5] = [
 
 impl Decider {
     /// Notes a call that only looks.
-    pub(super) fn trace_look(&self, request: &Request) {
+    pub(super) fn trace_look(&mut self, request: &Request) {
         if !matches!(self.watch, crate::filter::Watch::Everything) {
             return;
         }
@@ -49,11 +49,7 @@ impl Decider {
             _ => return,
         };
         match looked {
-            Ok((path, kind, outcome)) => {
-                if self.listener.is_waiting(&request.notice) {
-                    lock(&self.shared.trace).add(&path, kind, outcome);
-                }
-            }
+            Ok(seen) => self.seen.push(seen),
             // No path was named: the descriptor itself was asked, or the address is none.
             Err(Errno::EBADF | Errno::EFAULT | Errno::ENAMETOOLONG | Errno::ENOTSOCK) => {}
             Err(error) => {
@@ -68,17 +64,30 @@ impl Decider {
         }
     }
 
-    /// Notes what [`seen`] saw of a call, now that it is known what is said to it.
-    pub(super) fn trace_seen(&self, request: &Request, seen: Seen, answer: &Answer) {
-        if seen.is_empty() || !self.listener.is_waiting(&request.notice) {
+    /// Has noted what [`seen`] saw of a call, now that it is known what is said to it.
+    pub(super) fn trace_seen(&mut self, seen: Seen, answer: &Answer) {
+        self.seen
+            .extend(seen.into_iter().map(|(path, kind, foreseen)| {
+                let outcome = match answer {
+                    Answer::Fail(error) => Some(*error),
+                    Answer::Proceed | Answer::Make(_) | Answer::Give(_) => foreseen,
+                };
+                (path, kind, outcome)
+            }));
+    }
+
+    /// Answers a call and, if it was still waiting, notes what it looked at.
+    pub(super) fn note(&self, seen: Seen, answer: impl FnOnce() -> bool) {
+        if seen.is_empty() {
+            answer();
             return;
         }
-        for (path, kind, foreseen) in seen {
-            let outcome = match answer {
-                Answer::Fail(error) => Some(*error),
-                Answer::Proceed | Answer::Make(_) | Answer::Give(_) => foreseen,
-            };
-            lock(&self.shared.trace).add(&path, kind, outcome);
+        // Whoever takes the trace when the call has come back must find it there.
+        let mut trace = lock(&self.shared.trace);
+        if answer() {
+            for (path, kind, outcome) in &seen {
+                trace.add(path, *kind, *outcome);
+            }
         }
     }
 }
@@ -193,17 +202,16 @@ fn foreseen(change: &Change) -> Outcome {
         {
             Some(Errno::ELOOP)
         }
-        Change::Remove { entry, directory } => {
-            let folder = entry.folder();
-            match (entry.exists(), folder, directory) {
-                (false, ..) => Some(Errno::ENOENT),
-                _ if entry.is_wrongly_slashed() => Some(Errno::ENOTDIR),
-                (true, None, true) => Some(Errno::ENOTDIR),
-                (true, Some(_), false) => Some(Errno::EISDIR),
-                (true, Some(folder), true) if !is_empty(&folder) => Some(Errno::ENOTEMPTY),
-                _ => None,
+        Change::Remove { entry, directory } => match (entry.kind(), directory) {
+            (Err(error), _) => Some(error),
+            (Ok(SFlag::S_IFDIR), false) => Some(Errno::EISDIR),
+            (Ok(SFlag::S_IFDIR), true) => {
+                let full = entry.folder().is_some_and(|folder| !is_empty(&folder));
+                full.then_some(Errno::ENOTEMPTY)
             }
-        }
+            (Ok(_), true) => Some(Errno::ENOTDIR),
+            (Ok(_), false) => entry.is_slashed().then_some(Errno::ENOTDIR),
+        },
         Change::Truncate(object, _) if is_directory(object) => Some(Errno::EISDIR),
         _ => None,
     }
