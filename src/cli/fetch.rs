@@ -14,7 +14,6 @@ use super::exit::Exit;
 use super::paint::Paint;
 use super::show::show;
 use super::signals;
-use crate::binpkg::pkgdir::Format;
 use crate::build::candidate::Candidate;
 use crate::build::console::Console;
 use crate::build::event::{self as build_event, Events};
@@ -112,7 +111,7 @@ async fn explain(arguments: &arguments::Fetch, session: &Session, candidate: &Ca
         keep: false,
         verbose: false,
         phase_limit: None,
-        format: Format::Xpak,
+        format: None,
         bash: arguments.places.bash.clone(),
         origin: build::origin(&arguments.places, &arguments.stores),
         on_failure: None,

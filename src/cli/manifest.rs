@@ -144,6 +144,7 @@ async fn execute(mut arguments: arguments::Manifest, events: Events) -> Result<E
         build::processors(&arguments.places)?,
         events,
         &[],
+        &[],
     )?;
     let mut makings = Vec::new();
     for package in &all {
