@@ -65,6 +65,19 @@ pub enum BuildError {
     Record(#[from] AtomicError),
 }
 
+impl BuildError {
+    /// What went wrong while the image was packed into the package at `path`.
+    pub(super) fn of_image(path: &Path, error: ImageError) -> Self {
+        match error {
+            ImageError::Write(source) => Self::Write {
+                path: path.to_owned(),
+                source,
+            },
+            error => Self::Image(error),
+        }
+    }
+}
+
 /// How a package is made.
 #[derive(Debug, Clone, Default)]
 pub struct PackageOptions {
@@ -190,7 +203,8 @@ pub fn write_xpak(
     let mut compressor = options
         .compression
         .compress(BufWriter::with_capacity(1 << 17, reservation))?;
-    let packed = image_tar::write_image(image, options.image, &mut compressor)?;
+    let packed = image_tar::write_image(image, options.image, &mut compressor)
+        .map_err(|error| BuildError::of_image(&path, error))?;
     let mut output = compressor.finish().map_err(fail)?;
     output.write_all(&trailer).map_err(fail)?;
     let reservation = output

@@ -45,13 +45,14 @@ pub fn write_gpkg(
     container.metadata(metadata, compression, signer)?;
 
     let name = archive_name("image", compression.algorithm());
+    let path = container.output.path().to_owned();
     let (start, packed) = container.streamed(&name, |output| {
         let mut compressor = compression.compress(output)?;
-        let packed = image_tar::write_image(image, options, &mut compressor)?;
-        let output = compressor.finish().map_err(|source| BuildError::Write {
-            path: image.to_owned(),
-            source,
-        })?;
+        let packed = image_tar::write_image(image, options, &mut compressor)
+            .map_err(|error| BuildError::of_image(&path, error))?;
+        let output = compressor
+            .finish()
+            .map_err(|source| BuildError::Write { path, source })?;
         Ok((packed, output))
     })?;
     container.sign(&name, start, signer)?;
