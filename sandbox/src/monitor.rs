@@ -307,10 +307,13 @@ impl Decider {
             Shape::Refused => self.refuse(request),
             Shape::Look { subject, look } => {
                 self.trace_look(request);
-                match look {
+                let answer = match look {
                     Look::Access => self.decide_access(request, subject),
                     _ => Answer::Proceed,
-                }
+                };
+                let seen = std::mem::take(&mut self.seen);
+                self.trace_seen(seen, &answer);
+                answer
             }
             Shape::List => {
                 self.trace_look(request);

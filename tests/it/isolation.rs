@@ -375,7 +375,7 @@ fn a_trace_has_what_was_found_and_what_was_not() {
     let trial = Trial::new();
     fs::create_dir(trial.path("work")).unwrap();
     let (file, work) = (trial.path("trace.json"), trial.path("work"));
-    let script = "cat /etc/passwd >copy; true 2>/dev/null >>/etc/hostname; [ -e /nowhere ]; ls /etc >/dev/null; readlink /proc/self/exe; mkdir a; \
+    let script = "cat /etc/passwd >copy; true 2>/dev/null >>/etc/hostname; [ -e /nowhere ]; [ -w /etc ]; ls /etc >/dev/null; readlink /proc/self/exe; mkdir a; \
                   mkdir a; rm -f none; cd a; [ -e ../copy ]; ./missing";
     trial
         .run(&[
@@ -405,6 +405,7 @@ fn a_trace_has_what_was_found_and_what_was_not() {
         ("/etc/passwd", "open", "ok"),
         ("/nowhere", "stat", "ENOENT"),
         ("/etc", "list", "ok"),
+        ("/etc", "access", "EACCES"),
         ("/etc/hostname", "change", "EACCES"),
         ("/proc/self/exe", "readlink", "ok"),
         (&inside("copy"), "change", "ok"),
