@@ -23,7 +23,7 @@ pub(super) fn words(
     value: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Vec<String>, CommandError> {
     let expanded = expand(command, value);
-    let words: Vec<String> = shlex::split(&expanded)
+    let words: Vec<String> = shell_words::split(&expanded)
         .unwrap_or_default()
         .into_iter()
         .filter(|word| !word.is_empty())

@@ -44,11 +44,7 @@ impl Signer {
             ("--digest-algo", "BINPKG_GPG_SIGNING_DIGEST"),
             ("--local-user", "BINPKG_GPG_SIGNING_KEY"),
         ] {
-            if let Some(value) = set(name).as_deref().map(shlex::try_quote) {
-                let value = value.map_err(|_| CommandError::Words {
-                    setting: SETTING,
-                    command: command.clone(),
-                })?;
+            if let Some(value) = set(name).as_deref().map(shell_words::quote) {
                 options.push_str(&format!("{option} {value} "));
             }
         }

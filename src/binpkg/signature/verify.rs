@@ -115,10 +115,10 @@ impl Verifier {
         let mut command = set(SETTING).ok_or(CommandError::Unset(SETTING))?;
         let home = match set("BINPKG_GPG_VERIFY_GPG_HOME")
             .as_deref()
-            .map(shlex::try_quote)
+            .map(shell_words::quote)
         {
-            Some(Ok(home)) => format!("--homedir {home}"),
-            _ => String::new(),
+            Some(home) => format!("--homedir {home}"),
+            None => String::new(),
         };
         command = command.replace("[PORTAGE_CONFIG]", &home);
         // All variables that it may have.
