@@ -325,10 +325,10 @@ mod tests {
             old.to_string(),
             "EAPI 8: needs bash 5.2 or newer, this is bash 5.1"
         );
-        let refused = eapi("6").build_support(bash).unwrap_err();
+        let refused = eapi("4").build_support(bash).unwrap_err();
         assert_eq!(
             refused.to_string(),
-            "EAPI 6: building is not supported, only EAPI 7 or 8 is"
+            "EAPI 4: building is not supported, only EAPI 5 or 6 or 7 or 8 is"
         );
         assert_eq!(eapi("9").bash_version(), BashVersion::new(5, 3));
         assert!(eapi("9").build_support(BashVersion::new(5, 3)).is_err());

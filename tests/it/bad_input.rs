@@ -107,9 +107,9 @@ fn an_eapi_that_is_not_supported_is_named() {
             &format!("EAPI `{eapi}`: unknown"),
         ]);
     }
-    let old = Trial::new().ebuild("app-misc/foo-1", ebuild("").replace("EAPI=8", "EAPI=6"));
+    let old = Trial::new().ebuild("app-misc/foo-1", ebuild("").replace("EAPI=8", "EAPI=4"));
     old.run(&["build", "app-misc/foo"])
-        .fails(&["app-misc/foo-1", "EAPI 6"]);
+        .fails(&["app-misc/foo-1", "EAPI 4"]);
     old.assert_nothing_written();
 }
 

@@ -20,6 +20,18 @@ fn alive(child: &mut Child) -> bool {
     child.try_wait().unwrap().is_none()
 }
 
+/// How many packages are in PKGDIR.
+fn there(trial: &Trial) -> u64 {
+    let files = walkdir::WalkDir::new(trial.packages())
+        .into_iter()
+        .flatten();
+    let packages = files.filter(|file| {
+        let name = file.file_name().to_string_lossy();
+        !name.starts_with('.') && (name.ends_with(".xpak") || name.ends_with(".gpkg.tar"))
+    });
+    packages.count() as u64
+}
+
 #[test]
 fn nothing_is_lost_when_many_work_at_once() {
     let trial = Trial::new();
@@ -54,7 +66,6 @@ fn nothing_is_lost_when_many_work_at_once() {
     // Removes nothing, but writes the index where it can.
     let mut pruner = trial.start(&["binpkg", "prune", "--keep", "1000"]);
     let mut killed = 0;
-    let mut turn = 0;
     while !at_work.is_empty() {
         if !alive(&mut fixer) {
             fixer = trial.start(&["binpkg", "fix"]);
@@ -72,15 +83,17 @@ fn nothing_is_lost_when_many_work_at_once() {
             }
         }
         at_work = going;
-        turn += 1;
-        if turn % 25 == 0 && (killed as u64) < importers + 1 {
+        // One is killed whenever so much more is there.
+        let step = importers * each / (importers + 2);
+        let wanted = killed as u64 * step + 1;
+        if (killed as u64) < importers + 1 && there(&trial) >= wanted {
             let victim = killed % at_work.len().max(1);
             if let Some((_, child)) = at_work.get_mut(victim) {
                 child.kill().unwrap();
                 killed += 1;
             }
         }
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::sleep(Duration::from_millis(2));
     }
     for mut child in [fixer, pruner] {
         child.wait().unwrap();
