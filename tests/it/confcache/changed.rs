@@ -10,13 +10,7 @@ use crate::support::{EBD, Outcome};
 #[track_caller]
 fn is_seen(trial: &Trial, named: &[&str], change: impl FnOnce()) {
     assert_eq!(trial.same_as_uncached(&[]), "learned");
-    assert_eq!(trial.same_as_uncached(&[]), "hit");
-    change();
-    let why = trial.why(&[]);
-    for part in named {
-        assert!(why.contains(part), "{part:?} is not in:\n{why}");
-    }
-    assert_eq!(trial.same_as_uncached(&[]), "learned");
+    is_seen_again(trial, named, change);
     assert_eq!(trial.same_as_uncached(&[]), "hit");
 }
 
