@@ -7,18 +7,27 @@
 //! from the sandbox's trace; what the trace cannot know teaches nothing. [`Cache`] keeps entries,
 //! [`run`] has the call run and learns.
 
+mod answers;
+mod asking;
 mod call;
+mod checks;
+mod defines;
 mod entry;
 mod facts;
 mod journal;
 mod learn;
 mod loader;
+mod outline;
 mod output;
+mod places;
+mod printed;
+mod questions;
 mod rules;
 mod run;
 mod store;
 mod tree;
 
+pub use asking::{Asked, Told};
 pub use call::{Call, CallError, Difference, Part};
 pub use entry::{Chunk, Entry, Stream};
 pub use facts::{Broken, Fact};

@@ -106,6 +106,16 @@ impl Trace {
         self.escapes.insert(reason);
     }
 
+    /// Adds what another trace has.
+    pub fn extend(&mut self, other: &Self) {
+        for (path, kind, outcome) in other.accesses() {
+            self.add(path, kind, outcome);
+        }
+        for reason in other.escapes() {
+            self.escape(reason.to_owned());
+        }
+    }
+
     /// All accesses, by path.
     pub fn accesses(&self) -> impl Iterator<Item = (&Path, Kind, Outcome)> {
         self.accesses.iter().flat_map(|(path, all)| {
@@ -194,6 +204,11 @@ mod tests {
         trace.escape("why".into());
         assert_eq!(trace.escapes().collect::<Vec<_>>(), ["why"]);
         trace.add(Path::new(OsStr::from_bytes(b"/a b\xff")), Kind::List, None);
+        let mut both = Trace::default();
+        both.add(Path::new("/a"), Kind::Open, None);
+        both.extend(&trace);
+        assert_eq!(both.accesses().count(), trace.accesses().count() + 1);
+        assert!(!both.is_complete());
         let bytes = trace.to_bytes();
         assert_eq!(Trace::from_bytes(&bytes), Some(trace));
         assert_eq!(Trace::from_bytes(&bytes[..bytes.len() - 1]), None);

@@ -638,6 +638,14 @@ pub(super) struct Confcache {
     #[arg(long)]
     pub(super) verify: bool,
 
+    /// Run the script even if all is known, but use the answers to its checks that are
+    #[arg(long)]
+    pub(super) no_replay: bool,
+
+    /// Let the script make all of its checks itself
+    #[arg(long)]
+    pub(super) no_answers: bool,
+
     /// Tell at the end what became of it
     #[arg(short, long)]
     pub(super) verbose: bool,
@@ -674,10 +682,13 @@ pub(super) enum ConfcacheWork {
         #[arg(long)]
         json: bool,
     },
-    /// Tell why a command would be run, or why those of this folder were
+    /// Tell why a command would be run, why those of this folder were, or what became of one of their checks
     Why {
         #[command(flatten)]
         cache: ConfcachePlace,
+        /// A variable with the answer to a check, such as ac_cv_func_mmap; a * stands for anything
+        #[arg(value_name = "VAR", conflicts_with = "command")]
+        variable: Option<String>,
         /// The configure script and its arguments
         #[arg(value_name = "CMD", last = true)]
         command: Vec<OsString>,

@@ -10,7 +10,8 @@ use serde_json::json;
 use super::arguments::{self, ConfcachePlace, ConfcacheWork};
 use super::exit::Exit;
 use crate::confcache::{
-    Cache, Call, CallError, Limits, Outcome, Rules, RunError, Session, Stream, Summary, Tracer,
+    Asked, Cache, Call, CallError, Limits, Outcome, Rules, RunError, Session, Stream, Summary,
+    Told, Tracer,
 };
 use crate::config::{Options, cache_directory, own_directory};
 use crate::util::causes::causes;
@@ -31,7 +32,12 @@ pub(super) fn main(arguments: &arguments::Confcache) -> Exit {
         None => run(arguments),
         Some(ConfcacheWork::Stats { cache, json }) => stats(&folder(cache), *json),
         Some(ConfcacheWork::List { cache, json }) => list(&folder(cache), *json),
-        Some(ConfcacheWork::Why { cache, command }) => why(&folder(cache), command),
+        Some(ConfcacheWork::Why {
+            cache,
+            variable: Some(variable),
+            ..
+        }) => why_answer(&folder(cache), variable),
+        Some(ConfcacheWork::Why { cache, command, .. }) => why(&folder(cache), command),
         Some(ConfcacheWork::Prune {
             cache,
             unused,
@@ -141,6 +147,8 @@ fn run(arguments: &arguments::Confcache) -> Result<Exit, Vec<String>> {
         learned: None,
         rules,
         verify: arguments.verify,
+        replays: !arguments.no_replay,
+        shares: !arguments.no_answers,
     };
     let ran = match session.run(&call, &forward) {
         Ok(ran) => ran,
@@ -151,6 +159,9 @@ fn run(arguments: &arguments::Confcache) -> Result<Exit, Vec<String>> {
     }
     if arguments.verbose {
         say(&format!("ebd: confcache: {}", told(&ran.outcome)));
+        if !ran.asked.is_empty() {
+            say(&format!("ebd: confcache: {}", told_of_checks(&ran.asked)));
+        }
     }
     if matches!(ran.outcome, Outcome::Learned { .. }) && session.cache.summary().bytes > LARGE {
         let limits = Limits {
@@ -208,6 +219,8 @@ pub(super) fn in_build(words: &[OsString]) -> Exit {
         learned: Some(Cache::at(Path::new(learned))),
         rules,
         verify: false,
+        replays: true,
+        shares: false,
     };
     let ran = match session.run(&call, &forward) {
         Ok(ran) => ran,
@@ -264,6 +277,34 @@ fn told(outcome: &Outcome) -> String {
     }
 }
 
+/// What became of the checks of a run, for people.
+fn told_of_checks(asked: &[Asked]) -> String {
+    let (mut known, mut saved, mut learned, mut verified, mut differed) = (0, 0, 0, 0, 0);
+    for one in asked {
+        match &one.told {
+            Told::Known(took) => {
+                known += 1;
+                saved += took;
+            }
+            Told::Learned(_) => learned += 1,
+            Told::Unlearned(..) => {}
+            Told::Verified => verified += 1,
+            Told::Differed { .. } => differed += 1,
+        }
+    }
+    let mut text = format!(
+        "of {} checks {known} were answered (which had taken {}), {learned} learned",
+        asked.len(),
+        seconds(saved / 1000)
+    );
+    if verified + differed > 0 {
+        text.push_str(&format!(
+            "; {verified} are as was known, {differed} are not"
+        ));
+    }
+    text
+}
+
 /// Milliseconds as seconds.
 #[allow(clippy::cast_precision_loss)]
 fn seconds(milliseconds: u64) -> String {
@@ -277,8 +318,13 @@ fn amount(summary: Summary) -> String {
     } else {
         "entries"
     };
+    let answers = match summary.answers {
+        0 => String::new(),
+        1 => ", answers of 1 run".to_owned(),
+        runs => format!(", answers of {runs} runs"),
+    };
     format!(
-        "{} {entries}, {:.1} MB",
+        "{} {entries}{answers}, {:.1} MB",
         summary.entries,
         summary.bytes as f64 / 1e6
     )
@@ -305,6 +351,7 @@ fn stats(folder: Folder<'_>, as_json: bool) -> Result<Exit, Vec<String>> {
             &json!({
                 "folder": cache.folder().display().to_string(),
                 "entries": summary.entries,
+                "files_with_answers": summary.answers,
                 "bytes": summary.bytes,
                 "put_back": hits,
                 "learned": learned,
@@ -436,6 +483,47 @@ fn why(folder: Folder<'_>, command: &[OsString]) -> Result<Exit, Vec<String>> {
     Ok(Exit::Done)
 }
 
+/// Tells what became of checks of the last run in this folder.
+fn why_answer(folder: Folder<'_>, wanted: &str) -> Result<Exit, Vec<String>> {
+    let cache = cache(folder)?;
+    let directory = std::env::current_dir().and_then(|path| path.canonicalize());
+    let directory = directory.map_err(|error| {
+        vec![
+            "the working directory cannot be found".to_owned(),
+            error.to_string(),
+        ]
+    })?;
+    let Some(asked) = cache.asked_in(&directory) else {
+        return Err(vec![format!(
+            "{}: no script that was run here asked for answers: run it with ebd confcache",
+            directory.display()
+        )]);
+    };
+    let pattern = glob::Pattern::new(wanted)
+        .map_err(|error| vec![format!("{wanted}: is no pattern"), error.to_string()])?;
+    let mut any = false;
+    for one in asked.iter().filter(|one| pattern.matches(&one.variable)) {
+        any = true;
+        let told = match &one.told {
+            Told::Known(took) => format!("was known; it had taken {}", seconds(took / 1000)),
+            Told::Learned(why) => format!("was found out and kept: {why}"),
+            Told::Unlearned(why, reason) => format!("was found out ({why}) and not kept: {reason}"),
+            Told::Verified => "was found out and is as was known".to_owned(),
+            Told::Differed { known, found } => {
+                format!("was known as {known:?} and found as {found:?}")
+            }
+        };
+        print(&format!("{}: {told}", one.variable));
+    }
+    if !any {
+        return Err(vec![format!(
+            "{wanted}: the last run in {} did not ask for it",
+            directory.display()
+        )]);
+    }
+    Ok(Exit::Done)
+}
+
 fn prune(
     folder: Folder<'_>,
     unused: Option<u64>,
@@ -486,6 +574,15 @@ fn check(folder: Folder<'_>) -> Result<Exit, Vec<String>> {
             path.display()
         ));
     }
+    let (broken, answers) = cache.check_answers();
+    for path in &broken {
+        say(&format!(
+            "ebd: confcache: {}: is damaged, and removed",
+            path.display()
+        ));
+    }
+    whole += answers;
+    damaged.extend(broken);
     cache.discard(&damaged);
     print(&format!("{whole} whole, {} damaged", damaged.len()));
     Ok(match damaged.is_empty() {

@@ -71,6 +71,7 @@ pub struct Call {
     pub(super) directory: PathBuf,
     /// The script, absolute.
     pub(super) script: PathBuf,
+    text: Vec<u8>,
     parts: Vec<Part>,
 }
 
@@ -118,6 +119,7 @@ impl Call {
             words: words.to_vec(),
             directory,
             script,
+            text,
             parts: parts.0,
         })
     }
@@ -138,6 +140,59 @@ impl Call {
     #[must_use]
     pub fn parts(&self) -> &[Part] {
         &self.parts
+    }
+
+    /// The text of the script.
+    pub(super) fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// What every check of the script depends on, and that is not the script's own: parts of the key by
+    /// their names.
+    pub(super) fn base(&self) -> impl Iterator<Item = (&str, &Sum)> {
+        let parts = self.parts.iter().filter(|part| {
+            let name = part.name.as_str();
+            !matches!(name, "script" | "directory" | "variable PWD")
+                && !name.starts_with("argument ")
+        });
+        parts.map(|part| (part.name.as_str(), &part.sum))
+    }
+
+    /// The words that start the shell which runs the script, and those from the script on; none if it is no shell
+    /// whose scripts can be made to ask.
+    pub(super) fn shell(&self) -> Option<(Vec<OsString>, Vec<OsString>)> {
+        let known = |word: &OsStr| {
+            let name = Path::new(word).file_name().and_then(OsStr::to_str);
+            name.is_some_and(|name| matches!(name, "sh" | "bash" | "dash"))
+        };
+        let first = self.words.first()?;
+        if known(first) {
+            // With options it may do anything.
+            let script = self.words.get(1)?;
+            return (!script.as_bytes().starts_with(b"-")).then(|| {
+                (
+                    vec![first.clone()],
+                    self.words.get(1..).unwrap_or_default().to_vec(),
+                )
+            });
+        }
+        // Found in PATH it would get another name.
+        if !first.as_bytes().contains(&b'/')
+            || nix::unistd::access(&self.script, nix::unistd::AccessFlags::X_OK).is_err()
+        {
+            return None;
+        }
+        let line = self
+            .text
+            .strip_prefix(b"#!")?
+            .split(|byte| *byte == b'\n')
+            .next()?;
+        let mut words = line
+            .split(u8::is_ascii_whitespace)
+            .filter(|word| !word.is_empty());
+        let shell = OsStr::from_bytes(words.next()?);
+        (known(shell) && words.next().is_none())
+            .then(|| (vec![shell.to_owned()], self.words.clone()))
     }
 
     /// The sum of all parts.

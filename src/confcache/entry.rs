@@ -155,7 +155,7 @@ pub(super) struct Damaged;
 #[error("what it made is too large to be kept")]
 pub(super) struct Unfit;
 
-fn packed<T: Serialize>(value: &T) -> Result<Vec<u8>, Unfit> {
+pub(super) fn packed<T: Serialize>(value: &T) -> Result<Vec<u8>, Unfit> {
     let bytes = postcard::to_stdvec(value).map_err(|_| Unfit)?;
     if bytes.len() as u64 > LIMIT {
         return Err(Unfit);
@@ -163,7 +163,7 @@ fn packed<T: Serialize>(value: &T) -> Result<Vec<u8>, Unfit> {
     zstd::encode_all(bytes.as_slice(), LEVEL).map_err(|_| Unfit)
 }
 
-fn unpacked<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Damaged> {
+pub(super) fn unpacked<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Damaged> {
     let decoder = zstd::Decoder::new(bytes).map_err(|_| Damaged)?;
     let mut plain = Vec::new();
     decoder

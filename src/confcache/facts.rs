@@ -24,7 +24,7 @@ pub(super) fn sum(bytes: &[u8]) -> Sum {
 }
 
 /// What was asked about a path.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, Hash)]
 pub(super) struct Asked {
     /// Where the link leads that it is, or whether it is one.
     pub(super) link: bool,
@@ -46,7 +46,7 @@ impl Asked {
 }
 
 /// The attributes that decide on who may do what.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Hash)]
 pub(super) struct Attributes {
     pub(super) mode: u32,
     pub(super) uid: u32,
@@ -64,7 +64,7 @@ impl Attributes {
 }
 
 /// What is at a path, links followed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Hash)]
 pub(super) enum State {
     /// Nothing, or nothing that can be reached; the number of the error.
     Absent(i32),
@@ -88,7 +88,7 @@ pub(super) enum State {
 }
 
 /// Tells a file that has not been touched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Hash)]
 pub(super) struct Stamp {
     device: u64,
     inode: u64,
@@ -120,7 +120,7 @@ impl Stamp {
 }
 
 /// What was found at a path.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Hash)]
 pub struct Fact {
     /// The path, absolute.
     pub(super) path: Vec<u8>,
@@ -151,6 +151,19 @@ impl Fact {
     #[must_use]
     pub fn path(&self) -> &Path {
         Path::new(OsStr::from_bytes(&self.path))
+    }
+
+    /// The same of a path that begins in this directory, if its path is not absolute.
+    pub(super) fn below(&self, directory: &Path) -> Self {
+        Self {
+            path: directory.join(self.path()).into_os_string().into_vec(),
+            ..self.clone()
+        }
+    }
+
+    /// Whether there was a file.
+    pub(super) fn is_file(&self) -> bool {
+        matches!(self.state, State::File { .. })
     }
 
     /// Looks at the path as it is now.

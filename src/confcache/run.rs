@@ -1,31 +1,33 @@
 //! Having a call run, or what it made put back.
 
-use std::io::{self, Read};
+use std::ffi::OsString;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 use sandbox::launch::{SandboxError, Settings, Starting};
-use sandbox::{Feature, Policy, Sandbox, Trace, Wall, Watch};
+use sandbox::{Feature, Guard, Policy, Sandbox, Trace, Wall, Watch};
 
+use super::answers::Answers;
+use super::asking::{self, Asked, Asks, Server, Take, Told};
 use super::call::Call;
-use super::entry::{Body, Chunk, Entry, Head, Stream};
+use super::entry::{Body, Entry, Head, Stream};
 use super::facts::Broken;
 use super::journal::{self, Outcome};
-use super::learn::{Lesson, Temporary, Untaught};
+use super::learn::{Answered, Lesson, Untaught};
 use super::output::{self, Change};
+use super::places::Temporary;
+use super::printed::Printed;
+use super::questions::Looker;
 use super::rules::Rules;
 use super::store::{Cache, Found};
 use super::tree::Tree;
 use crate::util::causes::causes;
 use crate::util::printable::printable;
-
-/// How much a run may print and still be kept, in bytes.
-const PRINTED: usize = 64 << 20;
 
 /// Takes what is printed, from any thread.
 pub type Print = dyn Fn(Stream, &[u8]) + Sync;
@@ -57,6 +59,8 @@ pub struct Ran {
     pub warnings: Vec<String>,
     /// Where the run and the entry that it was compared with differ.
     pub mismatches: Vec<Mismatch>,
+    /// What became of its checks, if it asked for their answers.
+    pub asked: Vec<Asked>,
 }
 
 /// A difference between a run and an entry that was valid.
@@ -95,6 +99,10 @@ pub struct Session {
     pub rules: Rules,
     /// Whether calls are run even if there is an entry, and compared.
     pub verify: bool,
+    /// Whether what a run made is put back where all that it depends on is unchanged.
+    pub replays: bool,
+    /// Whether runs that are new ask for the answers to their checks.
+    pub shares: bool,
 }
 
 impl Session {
@@ -108,6 +116,9 @@ impl Session {
         let mut warnings = Vec::new();
         let found = self.cache.find(call, &self.rules, self.learned.is_none());
         let (known, why) = match found {
+            Found::Valid(_) if !self.replays && !self.verify => {
+                (None, "nothing is to be put back".to_owned())
+            }
             Found::Valid(entry) if self.verify => (Some(entry), "it is verified".to_owned()),
             Found::Valid(entry) => match output::put_back(call.directory(), &entry.body.changes) {
                 Ok(()) => {
@@ -143,6 +154,12 @@ impl Session {
         };
         let ran = self.traced(call, print)?;
         let status = ran.status;
+        warnings.extend(ran.warnings);
+        let asked = ran.asked;
+        if !asked.is_empty() && self.learned.is_none() {
+            // If nothing can be written, that is said below.
+            let _ = self.cache.keep_asked(call.directory(), &asked);
+        }
         let (outcome, mismatches) = match ran.lesson {
             Err(reason) => {
                 let reason = causes(&reason).join(": ");
@@ -173,6 +190,15 @@ impl Session {
         };
         let mut ran = self.end(call, begin, status, outcome, warnings);
         ran.mismatches = mismatches;
+        ran.mismatches
+            .extend(asked.iter().filter_map(|one| match &one.told {
+                Told::Differed { known, found } => Some(Mismatch {
+                    what: one.variable.clone(),
+                    how: first_difference(known.as_bytes(), found.as_bytes()).unwrap_or_default(),
+                }),
+                _ => None,
+            }));
+        ran.asked = asked;
         Ok(ran)
     }
 
@@ -197,6 +223,7 @@ impl Session {
             outcome,
             warnings,
             mismatches: Vec::new(),
+            asked: Vec::new(),
         }
     }
 
@@ -213,33 +240,88 @@ impl Session {
         };
         let temporary = Temporary::now();
         let started = tick();
+        let printed = Printed::default();
+        let mut looker = Looker::new(&self.rules, started);
+        let mut warnings = Vec::new();
+        let mut asks = None;
+        if self.shares {
+            let (answers, damaged) = Answers::read(self.cache.folder());
+            if let Some(first) = damaged.first() {
+                warnings.push(format!(
+                    "{}: is damaged and left out of account",
+                    first.display()
+                ));
+                if self.learned.is_none() {
+                    self.cache.discard(&damaged);
+                }
+            }
+            asks = Server::new(call, answers, &temporary, &printed, self.verify);
+        }
         let ran = match &self.tracer {
-            Tracer::Own(program) => watched(program, call, print)?
-                .map_err(|error| Untaught::NotTraced(causes(&error).join(": "))),
-            Tracer::Around(path) => seen_from_around(path, call, print)?,
+            Tracer::Own(program) => {
+                watched(program, call, print, &printed, &mut asks, &mut looker)?
+                    .map_err(|error| Untaught::NotTraced(causes(&error).join(": ")))
+            }
+            Tracer::Around(path) => {
+                seen_from_around(path, call, print, &printed, &mut asks, &mut looker)?
+            }
         };
-        let ran = match ran {
+        drop(asks);
+        let mut ran = match ran {
             Ok(ran) => ran,
             Err(reason) => return plain(call, reason),
         };
+        let mut asked = Vec::new();
+        let mut answered = Answered::default();
+        if let Some(mut asks) = ran.asks.take() {
+            // A check that was told of before the script failed was made nonetheless.
+            if let Err(error) = asks.answers.keep() {
+                warnings.push(format!(
+                    "no answers are kept: {}",
+                    causes(&error).join(": ")
+                ));
+            }
+            ran.trace.extend(&asks.trace);
+            if asks.lost {
+                printed.lose();
+            }
+            (asked, answered) = (asks.outcomes, asks.answered);
+        }
         let status = ran.status;
-        let lesson = self.learn(call, ran, &before, &temporary, started, begin.elapsed());
-        Ok(Traced { status, lesson })
+        let lesson = self.learn(
+            call,
+            ran,
+            printed,
+            &before,
+            &temporary,
+            &answered,
+            &mut looker,
+            begin.elapsed(),
+        );
+        Ok(Traced {
+            status,
+            lesson,
+            warnings,
+            asked,
+        })
     }
 
+    #[allow(clippy::too_many_arguments)]
     fn learn(
         &self,
         call: &Call,
         ran: Watched,
+        printed: Printed,
         before: &Tree,
         temporary: &Temporary,
-        started: (i64, i64),
+        answered: &Answered,
+        looker: &mut Looker<'_>,
         took: Duration,
     ) -> Result<Entry, Untaught> {
         if ran.status != 0 {
             return Err(Untaught::Failed(ran.status));
         }
-        let printed = ran.printed.ok_or(Untaught::TooMuch("printed"))?;
+        let printed = printed.all().ok_or(Untaught::TooMuch("printed"))?;
         let after = Tree::read(call.directory(), false)
             .map_err(|error| Untaught::Directory(causes(&error).join(": ")))?;
         let lesson = Lesson {
@@ -248,10 +330,9 @@ impl Session {
             before,
             after: &after,
             temporary,
-            started,
-            rules: &self.rules,
+            answered,
         };
-        let (facts, changes) = lesson.learn()?;
+        let (facts, changes) = lesson.learn(looker)?;
         Ok(Entry {
             head: Head {
                 parts: call.parts().to_vec(),
@@ -279,14 +360,15 @@ fn reason(broken: &[Broken], different: &[super::call::Difference]) -> String {
 struct Traced {
     status: u8,
     lesson: Result<Entry, Untaught>,
+    warnings: Vec<String>,
+    asked: Vec<Asked>,
 }
 
 /// A run that was watched.
 struct Watched {
     status: u8,
     trace: Trace,
-    /// None if it was too much.
-    printed: Option<Vec<Chunk>>,
+    asks: Option<Asks>,
 }
 
 /// The time as files get it, at the begin of its next tick: what is changed from here on has none before.
@@ -319,6 +401,8 @@ fn plain(call: &Call, reason: Untaught) -> Result<Traced, RunError> {
     Ok(Traced {
         status: shell_status(status),
         lesson: Err(reason),
+        warnings: Vec::new(),
+        asked: Vec::new(),
     })
 }
 
@@ -332,6 +416,9 @@ fn watched(
     program: &Path,
     call: &Call,
     print: &Print,
+    printed: &Printed,
+    asks: &mut Option<Server<'_>>,
+    looker: &mut Looker<'_>,
 ) -> Result<Result<Watched, SandboxError>, RunError> {
     // If the warden is lost, what it watched over comes to this process.
     let _ = nix::sys::prctl::set_child_subreaper(true);
@@ -345,9 +432,10 @@ fn watched(
         attached: true,
         ..Settings::default()
     };
-    match watched_in(program, &settings, call, print)? {
+    match watched_in(program, &settings, call, print, printed, asks, looker)? {
         Err(error) if error.feature() == Some(Feature::Wall) => {
-            watched_in(program, &settings.without(Feature::Wall), call, print)
+            let settings = settings.without(Feature::Wall);
+            watched_in(program, &settings, call, print, printed, asks, looker)
         }
         result => Ok(result),
     }
@@ -358,6 +446,9 @@ fn watched_in(
     settings: &Settings,
     call: &Call,
     print: &Print,
+    printed: &Printed,
+    asks: &mut Option<Server<'_>>,
+    looker: &mut Looker<'_>,
 ) -> Result<Result<Watched, SandboxError>, RunError> {
     let starting = match Starting::new(settings.clone()) {
         Ok(starting) => starting,
@@ -367,7 +458,7 @@ fn watched_in(
     command
         .arg(sandbox::warden::ARGUMENT)
         .args(starting.arguments())
-        .args(&call.words)
+        .args(words(call, asks))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     starting.prepare(&mut command);
@@ -375,7 +466,7 @@ fn watched_in(
         program: printable(program.as_os_str()),
         source,
     })?;
-    let (output, error) = (child.stdout.take(), child.stderr.take());
+    let pipes = Pipes::of(&mut child, printed);
     let sandbox: Sandbox = match starting.finish(Policy::free()) {
         Ok(sandbox) => sandbox,
         Err(error) => {
@@ -384,10 +475,8 @@ fn watched_in(
         }
     };
     let warden = Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX));
-    let printed = Printed::default();
-    let status = std::thread::scope(|threads| {
-        threads.spawn(|| carry(output, Stream::Output, print, &printed));
-        threads.spawn(|| carry(error, Stream::Error, print, &printed));
+    let take = || Some(sandbox.take_trace());
+    let (status, asks) = pipes.carried(print, printed, asks.take(), looker, &take, || {
         // Signals come to this thread.
         sandbox::attached::wait(warden)
     });
@@ -395,7 +484,7 @@ fn watched_in(
     Ok(Ok(Watched {
         status: status.map_err(RunError::Lost)?,
         trace,
-        printed: printed.all(),
+        asks,
     }))
 }
 
@@ -404,6 +493,9 @@ fn seen_from_around(
     path: &Path,
     call: &Call,
     print: &Print,
+    printed: &Printed,
+    asks: &mut Option<Server<'_>>,
+    looker: &mut Looker<'_>,
 ) -> Result<Result<Watched, Untaught>, RunError> {
     let taken = || {
         let bytes = std::fs::read(path).ok()?;
@@ -413,89 +505,75 @@ fn seen_from_around(
     if taken().is_none() {
         return Ok(Err(Untaught::NotTraced(unseen.to_owned())));
     }
-    let program = call.words.first().cloned().unwrap_or_default();
+    let words = words(call, asks);
+    let program = words.first().cloned().unwrap_or_default();
     let start = |source| RunError::Start {
         program: printable(&program),
         source,
     };
     let mut child = Command::new(&program)
-        .args(call.words.iter().skip(1))
+        .args(words.iter().skip(1))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .map_err(start)?;
-    let (output, error) = (child.stdout.take(), child.stderr.take());
-    let printed = Printed::default();
-    let status = std::thread::scope(|threads| {
-        threads.spawn(|| carry(output, Stream::Output, print, &printed));
-        threads.spawn(|| carry(error, Stream::Error, print, &printed));
-        child.wait()
-    });
+    let pipes = Pipes::of(&mut child, printed);
+    let (status, asks) =
+        pipes.carried(print, printed, asks.take(), looker, &taken, || child.wait());
     let status = status.map_err(start)?;
-    let mut printed = printed.all();
     let trace = taken().unwrap_or_else(|| {
-        printed = None;
+        printed.lose();
         Trace::default()
     });
     Ok(Ok(Watched {
         status: shell_status(status),
         trace,
-        printed,
+        asks,
     }))
 }
 
-/// What was printed.
-#[derive(Default)]
-struct Printed {
-    chunks: Mutex<Vec<Chunk>>,
+/// The words of the command, or those that have its script ask.
+fn words(call: &Call, asks: &Option<Server<'_>>) -> Vec<OsString> {
+    let start = asks.as_ref().and_then(Server::start);
+    let asking = start.and_then(|start| asking::words(call, &start));
+    asking.unwrap_or_else(|| call.words.clone())
 }
 
-impl Printed {
-    fn add(&self, stream: Stream, bytes: &[u8]) {
-        let mut chunks = self.chunks.lock().unwrap_or_else(PoisonError::into_inner);
-        match chunks.last_mut() {
-            Some(last) if last.stream == stream => last.bytes.extend_from_slice(bytes),
-            _ => chunks.push(Chunk {
-                stream,
-                bytes: bytes.to_vec(),
-            }),
-        }
-    }
-
-    /// None if it was too much.
-    fn all(self) -> Option<Vec<Chunk>> {
-        let chunks = self
-            .chunks
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner);
-        let size: usize = chunks.iter().map(|chunk| chunk.bytes.len()).sum();
-        (size <= PRINTED).then_some(chunks)
-    }
-
-    fn is_too_much(&self) -> bool {
-        let chunks = self.chunks.lock().unwrap_or_else(PoisonError::into_inner);
-        chunks.iter().map(|chunk| chunk.bytes.len()).sum::<usize>() > PRINTED
-    }
+/// What comes out of a command.
+struct Pipes {
+    output: Option<ChildStdout>,
+    error: Option<ChildStderr>,
 }
 
-/// Carries what comes out of a pipe on, and keeps it.
-fn carry(pipe: Option<impl Read>, stream: Stream, print: &Print, printed: &Printed) {
-    let Some(mut pipe) = pipe else {
-        return;
-    };
-    let mut buffer = vec![0; 64 << 10];
-    loop {
-        let read = match pipe.read(&mut buffer) {
-            Ok(0) => return,
-            Ok(read) => read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(_) => return,
-        };
-        let bytes = buffer.get(..read).unwrap_or_default();
-        print(stream, bytes);
-        if !printed.is_too_much() {
-            printed.add(stream, bytes);
-        }
+impl Pipes {
+    fn of(child: &mut Child, printed: &Printed) -> Self {
+        let (output, error) = (child.stdout.take(), child.stderr.take());
+        printed.expect(output.as_ref());
+        printed.expect(error.as_ref());
+        Self { output, error }
+    }
+
+    /// Carries on what comes out, and answers what is asked, until `wait` says that the command has ended.
+    fn carried<T>(
+        self,
+        print: &Print,
+        printed: &Printed,
+        asks: Option<Server<'_>>,
+        looker: &mut Looker<'_>,
+        take: Take<'_>,
+        wait: impl FnOnce() -> T,
+    ) -> (T, Option<Asks>) {
+        let end = asks.as_ref().and_then(|asks| asks.end().ok());
+        std::thread::scope(|threads| {
+            threads.spawn(|| printed.carry(self.output, Stream::Output, print));
+            threads.spawn(|| printed.carry(self.error, Stream::Error, print));
+            let server = asks.map(|asks| threads.spawn(move || asks.serve(looker, take)));
+            let waited = wait();
+            if let Some(mut end) = end {
+                let _ = end.write_all(asking::END);
+            }
+            (waited, server.and_then(|server| server.join().ok()))
+        })
     }
 }
 

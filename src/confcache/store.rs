@@ -1,7 +1,8 @@
 //! The folder with the entries.
 //!
 //! `runs/KK/KEY/NAME.run` are the entries of the key KEY (KK its first two digits): several, where the
-//! same call found different things. `journal` tells what became of calls. Every file appears whole
+//! same call found different things. `answers/NAME.answers` are answers to checks (`answers`), `asked/NAME.json` tells
+//! what became of the checks of the last run in a directory. `journal` tells what became of calls. Every file appears whole
 //! or not at all, under a name that nobody else uses, so any number of processes may share the folder.
 
 use std::fs;
@@ -9,9 +10,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use super::answers;
+use super::asking::Asked;
 use super::call::{Call, Difference, differences, key};
 use super::entry::{Damaged, Entry};
-use super::facts::Broken;
+use super::facts::{Broken, sum};
 use super::journal::{self, Outcome, Record};
 use super::rules::Rules;
 use crate::util::atomic::{self, AtomicError};
@@ -81,7 +84,9 @@ pub struct Limits {
 pub struct Summary {
     /// How many entries.
     pub entries: usize,
-    /// Their bytes.
+    /// How many files with answers to checks, one for each run that taught some.
+    pub answers: usize,
+    /// The bytes of both.
     pub bytes: u64,
 }
 
@@ -268,12 +273,34 @@ impl Cache {
         keys.flat_map(|key| files_in(&key)).collect()
     }
 
+    fn answers(&self) -> Vec<PathBuf> {
+        answers::files(&self.folder.join("answers"))
+    }
+
+    /// Files with answers that are damaged, and how many are not.
+    #[must_use]
+    pub fn check_answers(&self) -> (Vec<PathBuf>, usize) {
+        let (whole, damaged): (Vec<_>, Vec<_>) = self
+            .answers()
+            .into_iter()
+            .partition(|path| answers::is_whole(path));
+        (damaged, whole.len())
+    }
+
     /// How much there is.
     #[must_use]
     pub fn summary(&self) -> Summary {
         let mut summary = Summary::default();
         for metadata in self.files().iter().filter_map(|path| path.metadata().ok()) {
             summary.entries += 1;
+            summary.bytes += metadata.len();
+        }
+        for metadata in self
+            .answers()
+            .iter()
+            .filter_map(|path| path.metadata().ok())
+        {
+            summary.answers += 1;
             summary.bytes += metadata.len();
         }
         summary
@@ -284,18 +311,20 @@ impl Cache {
     /// # Errors
     /// A file cannot be removed.
     pub fn prune(&self, limits: Limits, pretend: bool) -> Result<Summary, StoreError> {
-        let mut all: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
-        for path in self.files() {
+        let mut all: Vec<(SystemTime, u64, bool, PathBuf)> = Vec::new();
+        let runs = self.files().into_iter().map(|path| (false, path));
+        let answers = self.answers().into_iter().map(|path| (true, path));
+        for (is_answers, path) in runs.chain(answers) {
             if let Ok(metadata) = path.metadata() {
                 let used = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-                all.push((used, metadata.len(), path));
+                all.push((used, metadata.len(), is_answers, path));
             }
         }
         all.sort();
-        let mut left: u64 = all.iter().map(|(_, bytes, _)| bytes).sum();
+        let mut left: u64 = all.iter().map(|(_, bytes, ..)| bytes).sum();
         let now = SystemTime::now();
         let mut gone = Summary::default();
-        for (used, bytes, path) in all {
+        for (used, bytes, is_answers, path) in all {
             let unused = now.duration_since(used).unwrap_or_default();
             let old = limits.unused.is_some_and(|limit| unused > limit);
             let large = limits.size.is_some_and(|limit| left > limit);
@@ -306,7 +335,10 @@ impl Cache {
                 remove(&path)?;
             }
             left -= bytes;
-            gone.entries += 1;
+            match is_answers {
+                true => gone.answers += 1,
+                false => gone.entries += 1,
+            }
             gone.bytes += bytes;
         }
         Ok(gone)
@@ -318,16 +350,21 @@ impl Cache {
     /// Something cannot be removed.
     pub fn clear(&self) -> Result<Summary, StoreError> {
         let summary = self.summary();
-        let runs = self.runs();
-        match fs::remove_dir_all(&runs) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                return Err(StoreError::Io {
-                    path: runs,
-                    what: "removed",
-                    source,
-                });
+        for folder in [
+            self.runs(),
+            self.folder.join("answers"),
+            self.folder.join("asked"),
+        ] {
+            match fs::remove_dir_all(&folder) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                    return Err(StoreError::Io {
+                        path: folder,
+                        what: "removed",
+                        source,
+                    });
+                }
+                _ => {}
             }
-            _ => {}
         }
         for name in ["journal", "journal.old"] {
             let path = self.folder.join(name);
@@ -356,6 +393,39 @@ impl Cache {
             took: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             outcome,
         })
+    }
+
+    fn asked(&self, directory: &Path) -> PathBuf {
+        let name = sum(directory.as_os_str().as_encoded_bytes());
+        let name: String = name
+            .iter()
+            .take(16)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        self.folder.join("asked").join(format!("{name}.json"))
+    }
+
+    /// Writes down what became of the checks of the last run in a directory.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(super) fn keep_asked(&self, directory: &Path, asked: &[Asked]) -> Result<(), StoreError> {
+        let path = self.asked(directory);
+        let folder = self.folder.join("asked");
+        fs::create_dir_all(&folder).map_err(|source| StoreError::Io {
+            path: folder,
+            what: "made",
+            source,
+        })?;
+        let text = serde_json::to_vec(asked).unwrap_or_default();
+        Ok(atomic::write_unsynced(&path, &text, 0o644)?)
+    }
+
+    /// What became of the checks of the last run in a directory that asked for answers; none if there was none.
+    #[must_use]
+    pub fn asked_in(&self, directory: &Path) -> Option<Vec<Asked>> {
+        let text = fs::read(self.asked(directory)).ok()?;
+        serde_json::from_slice(&text).ok()
     }
 
     fn add_record(&self, record: &Record) -> Result<(), StoreError> {

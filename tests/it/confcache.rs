@@ -3,6 +3,7 @@
 //! The scripts here are of autoconf's form and small; each counts its runs in a place that nobody looks
 //! at.
 
+mod answers;
 mod builds;
 mod changed;
 mod nasty;

@@ -1,0 +1,595 @@
+//! Answers to checks of configure scripts, and their form on disk.
+//!
+//! `answers/NAME.answers` has what one run taught: a magic line, the SHA-256 of all behind it, and the rest, packed
+//! with postcard and compressed with zstd. Such a file appears whole or not at all and is only replaced by one
+//! that has the same answers.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::defines::{Library, Names, read_text, relevant};
+use super::entry::{packed, unpacked};
+use super::facts::{Broken, Fact, Sum, sum};
+use super::rules::Rules;
+use crate::util::atomic;
+use crate::util::token;
+
+const MAGIC: &[u8] = b"ebd configure answers 1\n";
+
+/// How many answers of one key are kept in a file.
+const VARIANTS: usize = 8;
+
+/// A part of what is asked, for people who want to know why there was no answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Given {
+    pub(super) name: String,
+    /// The begin of its sum.
+    pub(super) sum: u32,
+}
+
+impl Given {
+    pub(super) fn new(name: &str, value: &[u8]) -> Self {
+        let sum = sum(value);
+        Self {
+            name: name.to_owned(),
+            sum: u32::from_le_bytes([sum[0], sum[1], sum[2], sum[3]]),
+        }
+    }
+}
+
+/// What a check was asked for, and what it did.
+#[derive(Debug, Clone)]
+pub(super) struct Lesson {
+    pub(super) key: Sum,
+    /// The variable that has the answer.
+    pub(super) variable: String,
+    /// What it was given.
+    pub(super) given: Vec<Given>,
+    /// What it found.
+    pub(super) facts: Vec<Fact>,
+    /// What it found in the folder that is configured and around it, by paths that begin there.
+    pub(super) local: Vec<Fact>,
+    /// Those of the facts that are texts which a compiler may have read.
+    pub(super) texts: Vec<PathBuf>,
+    /// The lines of `confdefs.h` that it depends on.
+    pub(super) defines: Sum,
+    /// What a shell has to do to be as it was afterwards.
+    pub(super) code: Vec<u8>,
+    /// How long it took, in microseconds.
+    pub(super) took: u64,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct File {
+    facts: Vec<Fact>,
+    /// Sets of facts and texts, by their numbers.
+    sets: Vec<Vec<u32>>,
+    names: Vec<String>,
+    answers: Vec<Answer>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Answer {
+    key: Sum,
+    variable: String,
+    /// Numbers of names, and the sums of their values.
+    given: Vec<(u32, u32)>,
+    facts: u32,
+    texts: u32,
+    local: Vec<Fact>,
+    defines: Sum,
+    code: Vec<u8>,
+    took: u64,
+}
+
+/// A file that was read, or that is to be written.
+#[derive(Debug, Default)]
+struct Loaded {
+    /// None for what is new.
+    path: Option<PathBuf>,
+    file: File,
+    /// Whether the facts hold, as far as that is known.
+    holds: Vec<Option<Result<(), Broken>>>,
+    /// Whether stamps of it were renewed.
+    renewed: bool,
+    used: bool,
+}
+
+/// An answer that holds.
+#[derive(Debug)]
+pub(super) struct Hit {
+    pub(super) code: Vec<u8>,
+    pub(super) facts: Vec<Fact>,
+    pub(super) local: Vec<Fact>,
+    /// How long it took to find it out, in microseconds.
+    pub(super) took: u64,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Miss {
+    /// Nothing of that name was asked before.
+    #[error("it was never asked")]
+    New,
+    /// It was, but for something else.
+    #[error("{} another than before", told(.0))]
+    Different(Vec<String>),
+    /// Something that it depends on is different.
+    #[error(transparent)]
+    Broken(#[from] Broken),
+    /// There is one, and it is to be found once more.
+    #[error("it is verified")]
+    Verified,
+    /// The compiler would see other definitions.
+    #[error("confdefs.h has other definitions that it depends on")]
+    Defines,
+}
+
+fn told(names: &[String]) -> String {
+    let verb = if names.len() == 1 { "is" } else { "are" };
+    format!("{} {verb}", names.join(", "))
+}
+
+/// All answers that are known.
+#[derive(Debug)]
+pub(super) struct Answers {
+    folder: PathBuf,
+    files: Vec<Loaded>,
+    by_key: HashMap<Sum, Vec<(usize, usize)>>,
+    by_variable: HashMap<String, Vec<(usize, usize)>>,
+    library: Library,
+    /// Numbers of what is new.
+    numbers: Numbers,
+}
+
+#[derive(Debug, Default)]
+struct Numbers {
+    facts: HashMap<Fact, u32>,
+    sets: HashMap<Vec<u32>, u32>,
+    names: HashMap<String, u32>,
+}
+
+impl Answers {
+    /// Reads all answers of a cache. What is damaged is given too.
+    pub(super) fn read(folder: &Path) -> (Self, Vec<PathBuf>) {
+        let folder = folder.join("answers");
+        let mut damaged = Vec::new();
+        let mut answers = Self {
+            folder: folder.clone(),
+            files: vec![Loaded::default()],
+            by_key: HashMap::new(),
+            by_variable: HashMap::new(),
+            library: Library::default(),
+            numbers: Numbers::default(),
+        };
+        for path in files(&folder) {
+            let Ok(bytes) = std::fs::read(&path) else {
+                continue;
+            };
+            match unpack(&bytes) {
+                Some(file) => answers.add(path, file),
+                None => damaged.push(path),
+            }
+        }
+        (answers, damaged)
+    }
+
+    fn add(&mut self, path: PathBuf, file: File) {
+        let number = self.files.len();
+        for (at, answer) in file.answers.iter().enumerate() {
+            self.by_key
+                .entry(answer.key)
+                .or_default()
+                .push((number, at));
+            let named = self.by_variable.entry(answer.variable.clone()).or_default();
+            named.push((number, at));
+        }
+        self.files.push(Loaded {
+            path: Some(path),
+            holds: vec![None; file.facts.len()],
+            file,
+            renewed: false,
+            used: false,
+        });
+    }
+
+    /// Looks for an answer. `defines` is `confdefs.h`, `own` are the names that the check itself mentions, or none
+    /// if all of it counts.
+    ///
+    /// # Errors
+    /// There is none: why.
+    pub(super) fn find(&mut self, question: &Question<'_>, rules: &Rules) -> Result<Hit, Miss> {
+        let mut why = None;
+        let candidates = self.by_key.get(&question.key).cloned().unwrap_or_default();
+        // The newest first.
+        for (number, at) in candidates.into_iter().rev() {
+            let Some(loaded) = self.files.get_mut(number) else {
+                continue;
+            };
+            let Some(answer) = loaded.file.answers.get(at) else {
+                continue;
+            };
+            let mut texts = loaded.file.paths(answer.texts);
+            texts.extend(near_texts(&answer.local));
+            let (facts, local) = (answer.facts, answer.local.clone());
+            let expected = answer.defines;
+            if let Err(broken) = loaded.hold(facts, rules) {
+                why.get_or_insert(Miss::Broken(broken));
+                continue;
+            }
+            let broken = local
+                .iter()
+                .find_map(|fact| fact.below(question.directory).check(rules).err());
+            if let Some(broken) = broken {
+                why.get_or_insert(Miss::Broken(broken));
+                continue;
+            }
+            if self.defines(question, &texts) != Some(expected) {
+                why.get_or_insert(Miss::Defines);
+                continue;
+            }
+            let Some(loaded) = self.files.get_mut(number) else {
+                continue;
+            };
+            loaded.used = true;
+            let Some(answer) = loaded.file.answers.get(at) else {
+                continue;
+            };
+            return Ok(Hit {
+                code: answer.code.clone(),
+                facts: loaded.file.facts_of(answer.facts),
+                local: answer.local.clone(),
+                took: answer.took,
+            });
+        }
+        Err(why.unwrap_or_else(|| self.nearest(question)))
+    }
+
+    /// The sum of the definitions that count; none if a text cannot be read. Texts whose paths are not absolute
+    /// are in the folder that is configured, or near it.
+    pub(super) fn defines(&mut self, question: &Question<'_>, texts: &[PathBuf]) -> Option<Sum> {
+        let Some(own) = question.own else {
+            return Some(sum(question.defines));
+        };
+        let (far, near): (Vec<PathBuf>, Vec<PathBuf>) =
+            texts.iter().cloned().partition(|path| path.is_absolute());
+        let included = self.library.of(&far)?;
+        let mut own = own.clone();
+        for path in near {
+            // Another run has others there, so they are not remembered.
+            own.add(&read_text(&question.directory.join(path))?);
+        }
+        Some(relevant(question.defines, &own, &included))
+    }
+
+    /// In what the question differs from the one that comes nearest.
+    fn nearest(&self, question: &Question<'_>) -> Miss {
+        let known = self.by_variable.get(question.variable);
+        let differences = known
+            .into_iter()
+            .flatten()
+            .rev()
+            .take(20)
+            .filter_map(|(number, at)| {
+                let file = &self.files.get(*number)?.file;
+                let answer = file.answers.get(*at)?;
+                let then: HashMap<&str, u32> = answer
+                    .given
+                    .iter()
+                    .filter_map(|(name, sum)| {
+                        Some((file.names.get(usize::try_from(*name).ok()?)?.as_str(), *sum))
+                    })
+                    .collect();
+                let now = question.given.iter();
+                let mut names: Vec<String> = now
+                    .filter(|given| then.get(given.name.as_str()) != Some(&given.sum))
+                    .map(|given| given.name.clone())
+                    .collect();
+                names.extend(
+                    then.keys()
+                        .filter(|name| !question.given.iter().any(|given| given.name == **name))
+                        .map(|name| (*name).to_owned()),
+                );
+                names.sort();
+                Some(names)
+            });
+        match differences.min_by_key(Vec::len) {
+            Some(names) => Miss::Different(names),
+            None => Miss::New,
+        }
+    }
+
+    /// Adds what was learned.
+    pub(super) fn learn(&mut self, lesson: Lesson) {
+        let Some(new) = self.files.first_mut() else {
+            return;
+        };
+        let numbers = &mut self.numbers;
+        let mut set = Vec::new();
+        let mut texts = Vec::new();
+        for fact in lesson.facts {
+            let is_text = lesson.texts.iter().any(|path| path == fact.path());
+            let number = numbered(&mut numbers.facts, &mut new.file.facts, fact);
+            new.holds.resize(new.file.facts.len(), Some(Ok(())));
+            set.push(number);
+            if is_text {
+                texts.push(number);
+            }
+        }
+        set.sort_unstable();
+        texts.sort_unstable();
+        let given = lesson
+            .given
+            .into_iter()
+            .map(|given| {
+                let name = numbered(&mut numbers.names, &mut new.file.names, given.name);
+                (name, given.sum)
+            })
+            .collect();
+        let answer = Answer {
+            key: lesson.key,
+            variable: lesson.variable.clone(),
+            given,
+            facts: numbered(&mut numbers.sets, &mut new.file.sets, set),
+            texts: numbered(&mut numbers.sets, &mut new.file.sets, texts),
+            local: lesson.local,
+            defines: lesson.defines,
+            code: lesson.code,
+            took: lesson.took,
+        };
+        let at = (0, new.file.answers.len());
+        new.file.answers.push(answer);
+        let of_key = self.by_key.entry(lesson.key).or_default();
+        if of_key.len() < VARIANTS {
+            of_key.push(at);
+        }
+        let named = self.by_variable.entry(lesson.variable).or_default();
+        named.push(at);
+    }
+
+    /// Writes what was learned, and what holds under new stamps, and notes what was of use.
+    ///
+    /// # Errors
+    /// Something cannot be written.
+    pub(super) fn keep(&mut self) -> Result<(), atomic::AtomicError> {
+        let folder = self.folder.clone();
+        for loaded in &mut self.files {
+            let is_new = loaded.path.is_none();
+            if (is_new && !loaded.file.answers.is_empty()) || (loaded.renewed && loaded.used) {
+                if is_new && std::fs::create_dir_all(&folder).is_err() {
+                    // The write below tells it.
+                }
+                let path = loaded
+                    .path
+                    .clone()
+                    .unwrap_or_else(|| folder.join(format!("{}.answers", token::fresh())));
+                if let Some(bytes) = pack(&loaded.file) {
+                    atomic::write_unsynced(&path, &bytes, 0o644)?;
+                }
+            } else if let (true, Some(path)) = (loaded.used, &loaded.path) {
+                let _ = filetime::set_file_mtime(path, filetime::FileTime::now());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a check asks.
+#[derive(Debug)]
+pub(super) struct Question<'a> {
+    pub(super) key: Sum,
+    pub(super) variable: &'a str,
+    pub(super) given: &'a [Given],
+    pub(super) directory: &'a Path,
+    pub(super) defines: &'a [u8],
+    pub(super) own: Option<&'a Names>,
+}
+
+impl File {
+    fn set(&self, number: u32) -> &[u32] {
+        let at = usize::try_from(number).unwrap_or(usize::MAX);
+        self.sets.get(at).map_or(&[], Vec::as_slice)
+    }
+
+    fn facts_of(&self, set: u32) -> Vec<Fact> {
+        let facts = self.set(set).iter();
+        facts
+            .filter_map(|at| self.facts.get(usize::try_from(*at).ok()?).cloned())
+            .collect()
+    }
+
+    fn paths(&self, set: u32) -> Vec<PathBuf> {
+        let facts = self.set(set).iter();
+        facts
+            .filter_map(|at| self.facts.get(usize::try_from(*at).ok()?))
+            .map(|fact| PathBuf::from(OsStr::from_bytes(&fact.path)))
+            .collect()
+    }
+}
+
+impl Loaded {
+    /// Whether all facts of a set hold. Each is looked at once.
+    fn hold(&mut self, set: u32, rules: &Rules) -> Result<(), Broken> {
+        for number in self.file.set(set).to_vec() {
+            let at = usize::try_from(number).unwrap_or(usize::MAX);
+            let (Some(holds), Some(fact)) = (self.holds.get_mut(at), self.file.facts.get_mut(at))
+            else {
+                continue;
+            };
+            if holds.is_none() {
+                let checked = fact.check(rules);
+                if let Ok(Some(stamp)) = checked {
+                    fact.stamp = Some(stamp);
+                    self.renewed = true;
+                }
+                *holds = Some(checked.map(|_| ()));
+            }
+            if let Some(Err(broken)) = holds {
+                return Err(broken.clone());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The number of something, which it gets if it is new.
+fn numbered<T: Clone + Eq + std::hash::Hash>(
+    known: &mut HashMap<T, u32>,
+    all: &mut Vec<T>,
+    one: T,
+) -> u32 {
+    if let Some(number) = known.get(&one) {
+        return *number;
+    }
+    let number = u32::try_from(all.len()).unwrap_or(u32::MAX);
+    all.push(one.clone());
+    known.insert(one, number);
+    number
+}
+
+/// The files near the folder that is configured which a compiler may have read.
+pub(super) fn near_texts(local: &[Fact]) -> impl Iterator<Item = PathBuf> {
+    let read = local
+        .iter()
+        .filter(|fact| fact.asked.content && fact.is_file());
+    read.map(|fact| fact.path().to_owned())
+}
+
+/// All files with answers, the oldest first.
+pub(super) fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut all: Vec<(std::time::SystemTime, PathBuf)> = entries
+        .filter(|entry| !entry.file_name().as_bytes().starts_with(b"."))
+        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+        .collect();
+    all.sort();
+    all.into_iter().map(|(_, path)| path).collect()
+}
+
+/// Whether the file is whole.
+pub(super) fn is_whole(path: &Path) -> bool {
+    std::fs::read(path).is_ok_and(|bytes| unpack(&bytes).is_some())
+}
+
+fn pack(file: &File) -> Option<Vec<u8>> {
+    let rest = packed(file).ok()?;
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend(sum(&rest));
+    bytes.extend(rest);
+    Some(bytes)
+}
+
+fn unpack(bytes: &[u8]) -> Option<File> {
+    let rest = bytes.strip_prefix(MAGIC)?;
+    let (kept, rest) = rest.split_at_checked(32)?;
+    if sum(rest) != *kept {
+        return None;
+    }
+    unpacked(rest).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::facts::Asked;
+    use super::*;
+
+    fn fact(path: &Path) -> Fact {
+        let asked = Asked {
+            content: true,
+            ..Asked::default()
+        };
+        Fact::look(path, asked, None, &Rules::default())
+    }
+
+    fn lesson(key: u8, facts: Vec<Fact>, defines: Sum) -> Lesson {
+        let texts = facts.iter().map(|fact| fact.path().to_owned()).collect();
+        Lesson {
+            key: [key; 32],
+            variable: format!("ac_cv_{key}"),
+            given: vec![Given::new("variable CC", b"gcc")],
+            facts,
+            local: Vec::new(),
+            texts,
+            defines,
+            code: b"ac_cv=yes\n".to_vec(),
+            took: 5,
+        }
+    }
+
+    #[test]
+    fn answers_come_back_as_long_as_what_they_depend_on_is_the_same() {
+        let tmp = tempfile::tempdir().unwrap();
+        let (one, two) = (tmp.path().join("one.h"), tmp.path().join("two.h"));
+        fs::write(&one, "ONE\n").unwrap();
+        fs::write(&two, "TWO\n").unwrap();
+        let own = Names::of(b"OWN");
+        let rules = Rules::default();
+        let given = [Given::new("variable CC", b"gcc")];
+        let question = |key: u8, defines: &'static str| Question {
+            key: [key; 32],
+            variable: if key == 1 { "ac_cv_1" } else { "ac_cv_2" },
+            given: &given,
+            directory: Path::new("/"),
+            defines: defines.as_bytes(),
+            own: Some(&own),
+        };
+        let texts = "#define ONE 1\n#define X 1\n";
+        let (mut answers, _) = Answers::read(tmp.path());
+        for (key, path) in [(1, &one), (2, &two)] {
+            let sum = answers
+                .defines(&question(key, texts), &[path.clone()])
+                .unwrap();
+            answers.learn(lesson(key, vec![fact(path)], sum));
+        }
+        assert_eq!(
+            answers.find(&question(1, texts), &rules).unwrap().code,
+            b"ac_cv=yes\n"
+        );
+        answers.keep().unwrap();
+        let read = || {
+            let (answers, damaged) = Answers::read(tmp.path());
+            assert_eq!(damaged, Vec::<PathBuf>::new());
+            answers
+        };
+        let mut answers = read();
+        assert!(answers.find(&question(1, texts), &rules).is_ok());
+        // Definitions that do not matter may be others, those that do may not.
+        let other = "#define ONE 1\n#define X 2\n";
+        assert!(answers.find(&question(1, other), &rules).is_ok());
+        let other = "#define ONE 2\n#define X 1\n";
+        assert_eq!(
+            answers.find(&question(1, other), &rules).unwrap_err(),
+            Miss::Defines
+        );
+        assert!(answers.find(&question(2, other), &rules).is_ok());
+        // What changed takes with it only what depends on it.
+        fs::write(&one, "ONE, changed\n").unwrap();
+        let mut answers = read();
+        assert!(matches!(
+            answers.find(&question(1, texts), &rules),
+            Err(Miss::Broken(_))
+        ));
+        assert!(answers.find(&question(2, texts), &rules).is_ok());
+        assert_eq!(
+            answers.find(&question(3, texts), &rules).unwrap_err(),
+            Miss::Different(vec![])
+        );
+        // Damage is seen.
+        let path = files(&tmp.path().join("answers")).remove(0);
+        let bytes = fs::read(&path).unwrap();
+        for at in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1;
+            assert!(unpack(&damaged).is_none(), "{at}");
+            assert!(unpack(&bytes[..at]).is_none(), "{at}");
+        }
+        fs::write(&path, &bytes[1..]).unwrap();
+        assert_eq!(Answers::read(tmp.path()).1, [path]);
+    }
+}

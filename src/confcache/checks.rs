@@ -1,0 +1,674 @@
+//! The checks of a configure script whose answers can be shared, and the script that asks for them.
+//!
+//! A check is what autoconf's `AC_CACHE_VAL` writes:
+//!
+//! ```sh
+//! if test ${ac_cv_x+y}
+//! then :
+//!   printf %s "(cached) " >&6
+//! else …
+//!   ac_cv_x=…
+//! fi
+//! ```
+//!
+//! What is behind `else` sees its own text, that of the functions it calls, variables, `confdefs.h`, and what the
+//! programs that it runs find. Here it is found out which variables these may be: every name that the texts
+//! mention, in any form, but for those that each text sets before it uses them.
+//!
+//! The script that asks has no more lines than the one it was made from, so that line numbers stay.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use regex::bytes::Regex;
+
+use super::facts::{Sum, sum};
+use super::outline::{Assignment, Function, Outline, Strange, is_name};
+
+/// Variables that only say where in the script it is, or hold what is written to `config.log`.
+const PLACES: [&str; 6] = [
+    "LINENO",
+    "as_lineno",
+    "as_lineno_stack",
+    "ac_try_echo",
+    "ac_log",
+    "_",
+];
+
+/// Variables that autoconf's functions set in each of two branches before they use them.
+const SET_BY_BRANCHES: [&str; 2] = ["ac_retval", "as_status"];
+
+/// Functions of autoconf that get the names of variables, which are looked for where they are called.
+const BY_NAME: [&str; 2] = ["as_fn_append", "as_fn_arith"];
+
+/// Functions of autoconf that get a status, or texts for people.
+const SAYING: [&[u8]; 3] = [b"as_fn_error", b"as_fn_exit", b"as_fn_set_status"];
+
+/// Commands that change what is no variable.
+const UNSEEN: [&str; 8] = [
+    "export", "exec", "trap", "umask", "ulimit", "alias", "readonly", "wait",
+];
+
+/// A check.
+#[derive(Debug, Clone)]
+pub(super) struct Check {
+    /// The variable that has its answer, as the script calls it: `ac_cv_func_mmap`, or `$3`.
+    pub(super) variable: String,
+    /// Tells the texts that it consists of: its own and those of functions.
+    pub(super) sum: Sum,
+    /// The variables whose values it may depend on.
+    pub(super) inputs: Vec<String>,
+    /// Whether its arguments are among what it depends on; the first is a line number.
+    pub(super) in_function: bool,
+    /// The variables that it may set.
+    pub(super) outputs: BTreeSet<String>,
+    /// Where the texts are.
+    pub(super) texts: Vec<Range<usize>>,
+    /// Whether it knows in which directory it is.
+    pub(super) sees_directory: bool,
+    /// Whether it looks at `confdefs.h` in another way than compiling it.
+    pub(super) reads_defines: bool,
+    /// Whether it looks for files by patterns, others than those which only checks make.
+    pub(super) globs: bool,
+}
+
+/// A script and its checks.
+#[derive(Debug)]
+pub(super) struct Script {
+    /// The script that asks.
+    pub(super) asking: Vec<u8>,
+    /// Its checks; it asks by their place here.
+    pub(super) checks: Vec<Check>,
+}
+
+/// How a script asks: what starts it once more in another shell.
+pub(super) struct Asking<'a> {
+    /// The file, quoted, that a shell is to read to run the script.
+    pub(super) start: &'a str,
+    /// The variables of the environment.
+    pub(super) environment: &'a [String],
+}
+
+impl Script {
+    /// Looks for the checks of a script.
+    ///
+    /// # Errors
+    /// It is not understood.
+    pub(super) fn of(text: &[u8], asking: &Asking<'_>) -> Result<Self, Strange> {
+        let outline = Outline::of(text)?;
+        let whole = Whole::new(text, &outline, asking.environment);
+        let mut edits: Vec<(usize, String)> = Vec::new();
+        let mut checks = Vec::new();
+        for each in &outline.ifs {
+            let Some(body) = each.or_else.clone() else {
+                continue;
+            };
+            let (Some(condition), Some(said)) = (
+                whole.condition(each.condition.clone()),
+                whole.said(each.then.clone()),
+            ) else {
+                continue;
+            };
+            let Some((check, indirect)) = whole.check(&condition, body.clone()) else {
+                continue;
+            };
+            let number = checks.len();
+            edits.push((condition.end, ask(number, &check, &indirect)));
+            edits.push((
+                said.start,
+                "case ${__ebd_hit-} in y) __ebd_hit= ;; *) ".to_owned(),
+            ));
+            edits.push((said.end, " ;; esac".to_owned()));
+            edits.push((body.end, format!("__ebd_tell {number}; ")));
+            checks.push(check);
+        }
+        edits.extend(whole.restarts(asking.start));
+        edits.sort();
+        let mut changed = Vec::with_capacity(text.len() + text.len() / 4);
+        let mut done = 0;
+        for (at, more) in edits {
+            changed.extend_from_slice(text.get(done..at).unwrap_or_default());
+            changed.extend_from_slice(more.as_bytes());
+            done = at;
+        }
+        changed.extend_from_slice(text.get(done..).unwrap_or_default());
+        Ok(Self {
+            asking: changed,
+            checks,
+        })
+    }
+}
+
+/// What is put behind the condition of a check.
+fn ask(number: usize, check: &Check, indirect: &[String]) -> String {
+    let mut text = " || ".to_owned();
+    if !indirect.is_empty() {
+        text.push_str("{ ");
+        for (at, name) in indirect.iter().enumerate() {
+            text.push_str(&format!("eval \"__ebd_{at}=\\${{${name}+y}}\\$${name}\"; "));
+        }
+    }
+    text.push_str(&format!("__ebd_ask {number}"));
+    if check.in_function {
+        text.push_str(" $# \"$@\"");
+    } else {
+        text.push_str(" 0");
+    }
+    for at in 0..indirect.len() {
+        text.push_str(&format!(" \"$__ebd_{at}\""));
+    }
+    for name in check.inputs.iter().skip(indirect.len()) {
+        text.push_str(&format!(" \"${{{name}+y}}${name}\""));
+    }
+    if !indirect.is_empty() {
+        text.push_str("; }");
+    }
+    text
+}
+
+/// Where the condition of a check is.
+struct Condition {
+    variable: String,
+    end: usize,
+}
+
+/// A script that is looked through.
+struct Whole<'a> {
+    text: &'a [u8],
+    outline: &'a Outline,
+    functions: HashMap<&'a [u8], &'a Function>,
+    /// By name.
+    assignments: HashMap<&'a [u8], Vec<&'a Assignment>>,
+    /// The places where names are set.
+    set_at: HashMap<usize, &'a Assignment>,
+    environment: &'a [String],
+    /// What every check depends on: what programs are given.
+    exported: BTreeSet<String>,
+}
+
+static CONDITION: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r#"^(?:eval )?(?:test |"?test \\?"?)?\\?\$\{([$A-Za-z0-9_{}]+?)\+(?:y\}|:\} false|set\}\\?""? = set)$"#).ok()
+});
+static SAID: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r#"^(?::\s*)?((?:printf %s|\$as_echo_n) "\(cached\) " >&6|echo \$ECHO_N "\(cached\) \$ECHO_C" >&6)\s*$"#)
+        .ok()
+});
+static RESTART: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r#"exec "?\$\{?CONFIG_SHELL\}?"? \$as_opts( )"\$as_myself""#).ok());
+static EXPORT: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"(?m)\bexport((?:[ \t]+[A-Za-z_][A-Za-z0-9_]*)+)").ok());
+static INDIRECT: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r#"\\\$[{"\\]*\$\{?([A-Za-z_0-9]+)"#).ok());
+static APPEND: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r#"as_fn_append "?(\$?\{?[A-Za-z_0-9]+)"#).ok());
+
+impl<'a> Whole<'a> {
+    fn new(text: &'a [u8], outline: &'a Outline, environment: &'a [String]) -> Self {
+        let mut assignments: HashMap<&[u8], Vec<&Assignment>> = HashMap::new();
+        let mut set_at = HashMap::new();
+        for each in &outline.assignments {
+            let name = text.get(each.name.clone()).unwrap_or_default();
+            assignments.entry(name).or_default().push(each);
+            set_at.insert(each.name.start, each);
+        }
+        let functions = outline
+            .functions
+            .iter()
+            .map(|each| (text.get(each.name.clone()).unwrap_or_default(), each))
+            .collect();
+        let mut exported: BTreeSet<String> = environment
+            .iter()
+            .filter(|name| assignments.contains_key(name.as_bytes()))
+            .cloned()
+            .collect();
+        for found in EXPORT.iter().flat_map(|regex| regex.captures_iter(text)) {
+            let names = found
+                .get(1)
+                .map(|names| names.as_bytes())
+                .unwrap_or_default();
+            for name in names
+                .split(u8::is_ascii_whitespace)
+                .filter(|name| is_name(name))
+            {
+                // The word also stands in comments.
+                if assignments.contains_key(name) {
+                    exported.insert(String::from_utf8_lossy(name).into_owned());
+                }
+            }
+        }
+        exported.insert("PATH".to_owned());
+        Self {
+            text,
+            outline,
+            functions,
+            assignments,
+            set_at,
+            environment,
+            exported,
+        }
+    }
+
+    fn bytes(&self, range: Range<usize>) -> &'a [u8] {
+        self.text.get(range).unwrap_or_default()
+    }
+
+    /// The condition, if it is that of a check.
+    fn condition(&self, range: Range<usize>) -> Option<Condition> {
+        let text = self.bytes(range.clone());
+        let plain = text.trim_ascii_end();
+        let plain = plain.strip_suffix(b";").unwrap_or(plain);
+        let found = CONDITION.as_ref()?.captures(plain.trim_ascii_start())?;
+        Some(Condition {
+            variable: String::from_utf8_lossy(found.get(1)?.as_bytes()).into_owned(),
+            end: range.start + plain.len(),
+        })
+    }
+
+    /// Where it says that an answer was cached.
+    fn said(&self, range: Range<usize>) -> Option<Range<usize>> {
+        let text = self.bytes(range.clone());
+        let lead = text.len() - text.trim_ascii_start().len();
+        let found = SAID.as_ref()?.captures(text.trim_ascii_start())?.get(1)?;
+        let from = range.start + lead;
+        Some(from + found.start()..from + found.end())
+    }
+
+    /// Where the script starts itself once more in another shell.
+    fn restarts(&self, start: &str) -> Vec<(usize, String)> {
+        let found = RESTART
+            .iter()
+            .flat_map(|regex| regex.captures_iter(self.text));
+        found
+            .filter_map(|found| found.get(1))
+            .map(|blank| (blank.start(), format!(" -c '. {start}'")))
+            .collect()
+    }
+
+    /// The check, and by what names of names it depends on variables; none if its answer cannot be
+    /// shared.
+    fn check(&self, condition: &Condition, body: Range<usize>) -> Option<(Check, Vec<String>)> {
+        let around = self
+            .outline
+            .functions
+            .iter()
+            .find(|each| each.body.start < body.start && body.end < each.body.end);
+        let texts = self.texts(&body);
+        let mut inputs: BTreeSet<String> = self.exported.clone();
+        let mut outputs = BTreeSet::new();
+        let mut indirect = BTreeSet::new();
+        let mut hashed = Vec::new();
+        let (mut sees_directory, mut reads_defines) = (false, false);
+        for part in &texts {
+            let own = *part == body;
+            hashed.extend_from_slice(self.bytes(part.clone()));
+            hashed.push(0);
+            let used = self.used(part);
+            for name in &used.words {
+                sees_directory |= matches!(name.as_str(), "pwd" | "PWD" | "OLDPWD");
+                if UNSEEN.contains(&name.as_str()) || self.is_test_of_functions(name) {
+                    return None;
+                }
+            }
+            reads_defines |= self.reads_defines(part);
+            inputs.extend(used.inputs);
+            outputs.extend(used.outputs);
+            let text = self.bytes(part.clone());
+            if text.windows(3).any(|window| window == b"${!") {
+                return None;
+            }
+            let is_by_name = BY_NAME.iter().any(|name| {
+                self.functions
+                    .get(name.as_bytes())
+                    .is_some_and(|each| each.body == *part)
+            });
+            if is_by_name {
+                continue;
+            }
+            for found in INDIRECT.iter().flat_map(|regex| regex.captures_iter(text)) {
+                let name = String::from_utf8_lossy(found.get(1)?.as_bytes()).into_owned();
+                // What another function calls its third argument is not known here.
+                if !own {
+                    if name != "ac_try" {
+                        return None;
+                    }
+                    continue;
+                }
+                indirect.insert(name);
+            }
+            for found in APPEND.iter().flat_map(|regex| regex.captures_iter(text)) {
+                let name = String::from_utf8_lossy(found.get(1)?.as_bytes()).into_owned();
+                match name.strip_prefix('$') {
+                    Some(of) if own => {
+                        indirect.insert(of.trim_start_matches('{').to_owned());
+                    }
+                    Some(_) => return None,
+                    None => {
+                        inputs.insert(name.clone());
+                        outputs.insert(name);
+                    }
+                }
+            }
+        }
+        let texts_glob = texts.iter().any(|part| self.globs(part));
+        let in_function = around.is_some();
+        for name in &indirect {
+            let positional = name.bytes().all(|byte| byte.is_ascii_digit());
+            // What the check itself sets cannot be asked for before.
+            if (positional && !in_function) || (!positional && !inputs.contains(name)) {
+                return None;
+            }
+        }
+        if !in_function && self.uses_arguments(&body) {
+            return None;
+        }
+        let is_place = |name: &String| PLACES.contains(&name.as_str());
+        inputs.retain(|name| !is_place(name));
+        self.close(&mut inputs);
+        for name in PLACES.iter().chain(&SET_BY_BRANCHES) {
+            inputs.remove(*name);
+            outputs.remove(*name);
+        }
+        outputs.extend(
+            SET_BY_BRANCHES
+                .iter()
+                .filter(|name| hashed.windows(name.len()).any(|w| w == name.as_bytes()))
+                .map(|name| (*name).to_owned()),
+        );
+        let indirect: Vec<String> = indirect.into_iter().collect();
+        let names = indirect.iter().map(|name| format!("${name}"));
+        let check = Check {
+            variable: condition.variable.clone(),
+            sum: sum(&hashed),
+            inputs: names.chain(inputs).collect(),
+            in_function,
+            outputs,
+            texts,
+            sees_directory,
+            reads_defines,
+            globs: texts_glob,
+        };
+        Some((check, indirect))
+    }
+
+    /// A name like those of the functions that are put into the script.
+    fn is_test_of_functions(&self, name: &str) -> bool {
+        name.starts_with("__ebd_")
+    }
+
+    /// The texts that run: this one, and those of all functions that it may call, in the order of
+    /// the script.
+    fn texts(&self, body: &Range<usize>) -> Vec<Range<usize>> {
+        let mut all = vec![body.clone()];
+        let mut known: HashSet<usize> = HashSet::new();
+        let mut at = 0;
+        while let Some(part) = all.get(at).cloned() {
+            at += 1;
+            for (name, _) in names(self.bytes(part)) {
+                if let Some(function) = self.functions.get(name)
+                    && !(function.body.start < body.start && body.end < function.body.end)
+                    && known.insert(function.body.start)
+                {
+                    all.push(function.body.clone());
+                }
+            }
+        }
+        all.get_mut(1..)
+            .unwrap_or_default()
+            .sort_by_key(|part| part.start);
+        all
+    }
+
+    /// What a text uses and sets.
+    fn used(&self, part: &Range<usize>) -> Used {
+        let text = self.bytes(part.clone());
+        let base = self.base(part);
+        let mut used = Used::default();
+        let mut decided: HashSet<&[u8]> = HashSet::new();
+        let documents: Vec<&super::outline::Document> = self
+            .outline
+            .documents
+            .iter()
+            .filter(|each| part.start <= each.text.start && each.text.end <= part.end)
+            .collect();
+        for (name, offset) in names(text) {
+            let at = part.start + offset;
+            let document = documents
+                .iter()
+                .find(|each| each.text.start <= at && at < each.text.end);
+            let replaced = is_replaced(text, offset);
+            if let Some(document) = document
+                && (!document.expands || !replaced)
+            {
+                continue;
+            }
+            let string = || String::from_utf8_lossy(name).into_owned();
+            if document.is_none() {
+                used.words.insert(string());
+            }
+            let assignment = self.set_at.get(&at);
+            if assignment.is_some() {
+                used.outputs.insert(string());
+            }
+            if !decided.insert(name) {
+                continue;
+            }
+            if assignment.is_some_and(|each| each.within == base)
+                && !self.mentions(assignment, name)
+            {
+                // Whoever comes here has set it, so what it was before does not matter.
+                continue;
+            }
+            let may_be_set = self.assignments.contains_key(name)
+                || name.windows(4).any(|part| part == b"_cv_")
+                || self.environment.iter().any(|each| each.as_bytes() == name);
+            let may_be_set = may_be_set && self.names_matter(line_at(text, offset));
+            if replaced || may_be_set {
+                used.inputs.insert(string());
+            }
+        }
+        used
+    }
+
+    /// Whether a variable may be looked at in a line in which only its name stands: where text is evaluated, in
+    /// arithmetic, and where a function is called, which may do so.
+    fn names_matter(&self, line: &[u8]) -> bool {
+        let has = |part: &[u8]| line.windows(part.len()).any(|window| window == part);
+        has(b"$((")
+            || has(b"test -v")
+            || has(b"[[")
+            || names(line).any(|(word, _)| {
+                matches!(
+                    word,
+                    b"eval" | b"let" | b"read" | b"unset" | b"local" | b"declare" | b"typeset"
+                ) || (self.functions.contains_key(word) && !SAYING.contains(&word))
+            })
+    }
+
+    /// Whether what is assigned to a name has the name in it.
+    fn mentions(&self, assignment: Option<&&Assignment>, name: &[u8]) -> bool {
+        let value = assignment.map(|each| self.bytes(each.value.clone()));
+        value.is_some_and(|value| names(value).any(|(each, _)| each == name))
+    }
+
+    /// The place that is always come to where a text runs.
+    fn base(&self, part: &Range<usize>) -> usize {
+        let text = self.bytes(part.clone());
+        let lead = text.len() - text.trim_ascii_start().len();
+        let rest = text.trim_ascii_start();
+        // Autoconf 2.72 puts the text into a `case` that has one pattern.
+        for wrapped in [&b"case e in #(\n  e) "[..], b"case e in #(\n  e)"] {
+            if rest.starts_with(wrapped) {
+                return part.start + lead + b"case e in #(\n  e)".len();
+            }
+        }
+        part.start
+    }
+
+    /// Whether a text depends on the arguments of the script.
+    fn uses_arguments(&self, part: &Range<usize>) -> bool {
+        let text = self.bytes(part.clone());
+        let mut quoted = false;
+        let mut at = 0;
+        while let Some(byte) = text.get(at) {
+            match byte {
+                b'\'' => quoted = !quoted,
+                b'\\' => at += 1,
+                b'$' if !quoted => {
+                    let next = text.get(at + 1).copied().unwrap_or(0);
+                    if next.is_ascii_digit() || matches!(next, b'@' | b'*' | b'#') {
+                        return true;
+                    }
+                }
+                _ => {}
+            }
+            at += 1;
+        }
+        false
+    }
+
+    /// Whether a text does something else with `confdefs.h` than putting it before a program.
+    fn reads_defines(&self, part: &Range<usize>) -> bool {
+        let text = self.bytes(part.clone());
+        let name = b"confdefs.h";
+        let mut from = 0;
+        while let Some(by) = find(text.get(from..).unwrap_or_default(), name) {
+            let at = from + by;
+            let before = text.get(..at).unwrap_or_default();
+            let after = text.get(at + name.len()..).unwrap_or_default();
+            let included = before.ends_with(b"cat ")
+                && (after.starts_with(b" - ") || after.starts_with(b" >>conftest."));
+            let said = before.ends_with(b"/* end ") || before.ends_with(b"#include \"");
+            if !included && !said {
+                return true;
+            }
+            from = at + name.len();
+        }
+        false
+    }
+
+    /// Whether a text may list the folder for other names than those of checks.
+    fn globs(&self, part: &Range<usize>) -> bool {
+        let inside = |range: &&Range<usize>| part.start <= range.start && range.end <= part.end;
+        let is_pattern = |text: &[u8]| text.iter().any(|byte| matches!(byte, b'*' | b'?' | b'['));
+        let words = self.outline.patterns.iter().filter(inside);
+        let of_checks = |text: &[u8]| {
+            let text = text.strip_prefix(b"./").unwrap_or(text);
+            text.starts_with(b"conftest") || text.starts_with(b"conf$$")
+        };
+        words
+            .map(|range| self.bytes(range.clone()))
+            .any(|text| !of_checks(text))
+            || self
+                .outline
+                .assignments
+                .iter()
+                .filter(|each| part.start <= each.name.start && each.value.end <= part.end)
+                .any(|each| is_pattern(self.bytes(each.value.clone())))
+    }
+
+    /// Adds the variables that the values of others name, where they are evaluated once more.
+    fn close(&self, inputs: &mut BTreeSet<String>) {
+        let mut left: Vec<String> = inputs.iter().cloned().collect();
+        while let Some(name) = left.pop() {
+            for each in self.assignments.get(name.as_bytes()).into_iter().flatten() {
+                let value = self.bytes(each.value.clone());
+                if !value.contains(&b'\'') && !value.contains(&b'\\') {
+                    continue;
+                }
+                for (named, offset) in names(value) {
+                    if is_replaced(value, offset) {
+                        let named = String::from_utf8_lossy(named).into_owned();
+                        if inputs.insert(named.clone()) {
+                            left.push(named);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What a text uses and sets.
+#[derive(Default)]
+struct Used {
+    /// The words outside of here-documents.
+    words: BTreeSet<String>,
+    inputs: BTreeSet<String>,
+    outputs: BTreeSet<String>,
+}
+
+/// Whether the name at this place is that of a variable whose value is put there.
+fn is_replaced(text: &[u8], at: usize) -> bool {
+    let before = text.get(..at).unwrap_or_default();
+    before.ends_with(b"$") || before.ends_with(b"${")
+}
+
+/// The line around a place, with those that it goes on in and from.
+fn line_at(text: &[u8], at: usize) -> &[u8] {
+    let goes_on = |end: usize| text.get(..end).is_some_and(|text| text.ends_with(b"\\"));
+    let mut from = at;
+    loop {
+        let before = text.get(..from).unwrap_or_default();
+        match before.iter().rposition(|byte| *byte == b'\n') {
+            Some(newline) if goes_on(newline) => from = newline,
+            Some(newline) => {
+                from = newline + 1;
+                break;
+            }
+            None => {
+                from = 0;
+                break;
+            }
+        }
+    }
+    let mut to = at;
+    loop {
+        let after = text.get(to..).unwrap_or_default();
+        match after.iter().position(|byte| *byte == b'\n') {
+            Some(by) if goes_on(to + by) => to += by + 1,
+            Some(by) => {
+                to += by;
+                break;
+            }
+            None => {
+                to = text.len();
+                break;
+            }
+        }
+    }
+    text.get(from..to).unwrap_or_default()
+}
+
+/// All names in a text, with their places.
+pub(super) fn names(text: &[u8]) -> impl Iterator<Item = (&[u8], usize)> {
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        loop {
+            let rest = text.get(at..)?;
+            let from = at + rest.iter().position(is_part)?;
+            let rest = text.get(from..)?;
+            let length = rest
+                .iter()
+                .position(|byte| !is_part(byte))
+                .unwrap_or(rest.len());
+            at = from + length;
+            let name = text.get(from..at)?;
+            if !name.first()?.is_ascii_digit() {
+                return Some((name, from));
+            }
+        }
+    })
+}
+
+/// The variables that a value names.
+pub(super) fn named_in(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    names(value)
+        .filter(|(_, at)| is_replaced(value, *at))
+        .map(|(name, _)| name)
+}
+
+fn find(text: &[u8], part: &[u8]) -> Option<usize> {
+    text.windows(part.len()).position(|window| window == part)
+}

@@ -1,0 +1,380 @@
+//! Which lines of `confdefs.h` a compiled program depends on.
+//!
+//! A `#define` matters only if its name is looked up: if it stands somewhere in the program, in what the program
+//! includes, or in the value of another that matters; or if it can be pasted together (`##`) of what stands
+//! there. All else may be another in the next script, as names and versions of packages are.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::facts::{Sum, sum};
+
+/// The largest file that is looked through, in bytes.
+const LARGE: u64 = 16 << 20;
+
+/// The names in a text.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Names {
+    all: HashSet<u64>,
+    /// Whether it pastes names together, and so the names themselves are needed.
+    pastes: bool,
+    /// The length of the longest name.
+    longest: usize,
+}
+
+impl Names {
+    /// The names, and numbers, in a text of C or of a shell, those in comments included.
+    pub(super) fn of(text: &[u8]) -> Self {
+        let mut names = Self::default();
+        names.add(text);
+        names
+    }
+
+    pub(super) fn add(&mut self, text: &[u8]) {
+        for word in words(text) {
+            self.all.insert(hash(word));
+            self.longest = self.longest.max(word.len());
+        }
+        self.pastes |= text.windows(2).any(|two| two == b"##");
+    }
+
+    fn join(&mut self, other: &Self) {
+        self.all.extend(&other.all);
+        self.pastes |= other.pastes;
+        self.longest = self.longest.max(other.longest);
+    }
+
+    fn has(&self, name: &[u8]) -> bool {
+        self.all.contains(&hash(name))
+    }
+}
+
+/// What a program may mention: in its own text, in what it includes, and in what was added.
+struct Mentioned<'a> {
+    parts: [&'a Names; 2],
+    more: Names,
+}
+
+impl Mentioned<'_> {
+    fn has(&self, name: &[u8]) -> bool {
+        self.parts.iter().any(|part| part.has(name)) || self.more.has(name)
+    }
+
+    /// Whether the name can be put together of two or more words.
+    fn pastes(&self, name: &[u8]) -> bool {
+        let pastes = self.more.pastes || self.parts.iter().any(|part| part.pastes);
+        if !pastes || name.len() > 256 {
+            return pastes;
+        }
+        // Whether the first so many bytes are words.
+        let mut reached = vec![false; name.len() + 1];
+        if let Some(first) = reached.first_mut() {
+            *first = true;
+        }
+        for to in 1..=name.len() {
+            for from in 0..to {
+                let whole = from == 0 && to == name.len();
+                if !whole
+                    && reached.get(from) == Some(&true)
+                    && name.get(from..to).is_some_and(|part| self.has(part))
+                {
+                    if let Some(here) = reached.get_mut(to) {
+                        *here = true;
+                    }
+                    break;
+                }
+            }
+        }
+        reached.last() == Some(&true)
+    }
+}
+
+/// A `#define`.
+struct Define<'a> {
+    name: &'a [u8],
+    line: &'a [u8],
+}
+
+/// The sum of the lines of `confdefs.h` that a program with these names depends on.
+pub(super) fn relevant(defines: &[u8], own: &Names, included: &Names) -> Sum {
+    let mut kept: Vec<&[u8]> = Vec::new();
+    let mut left: Vec<(usize, Define<'_>)> = Vec::new();
+    let mut times: HashMap<&[u8], usize> = HashMap::new();
+    let mut mentioned = Mentioned {
+        parts: [own, included],
+        more: Names::default(),
+    };
+    let mut chosen: Vec<(usize, &[u8])> = Vec::new();
+    for (at, line) in lines(defines).enumerate() {
+        match define(line) {
+            Some(define) => {
+                *times.entry(define.name).or_default() += 1;
+                left.push((at, define));
+            }
+            None if line.trim_ascii().is_empty() => {}
+            None => {
+                mentioned.more.add(line);
+                chosen.push((at, line));
+            }
+        }
+    }
+    loop {
+        let before = left.len();
+        let mut more = Names::default();
+        left.retain(|(at, define)| {
+            // A second definition is complained of, whoever uses it.
+            let matters = times.get(define.name).is_some_and(|times| *times > 1)
+                || define.name.starts_with(b"__")
+                || mentioned.has(define.name)
+                || mentioned.pastes(define.name);
+            if matters {
+                more.add(define.line);
+                chosen.push((*at, define.line));
+            }
+            !matters
+        });
+        mentioned.more.join(&more);
+        if left.len() == before {
+            break;
+        }
+    }
+    chosen.sort();
+    kept.extend(chosen.into_iter().map(|(_, line)| line));
+    sum(&kept.join(&b'\n'))
+}
+
+/// The lines of a text, joined where they go on.
+fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let mut end = 0;
+        loop {
+            match rest.get(end..)?.iter().position(|byte| *byte == b'\n') {
+                None => {
+                    end = rest.len();
+                    break;
+                }
+                Some(by) => {
+                    end += by + 1;
+                    if !rest.get(..end - 1)?.ends_with(b"\\") {
+                        break;
+                    }
+                }
+            }
+        }
+        let (line, more) = rest.split_at_checked(end)?;
+        rest = more;
+        Some(line.strip_suffix(b"\n").unwrap_or(line))
+    })
+}
+
+fn define(line: &[u8]) -> Option<Define<'_>> {
+    let rest = line.strip_prefix(b"#define ")?;
+    let length = rest
+        .iter()
+        .position(|byte| !(byte.is_ascii_alphanumeric() || *byte == b'_'))
+        .unwrap_or(rest.len());
+    let name = rest.get(..length)?;
+    // Comments and quotes that go on in the next line would not be only this one's.
+    let plain = !line.windows(2).any(|two| two == b"/*" || two == b"//");
+    (!name.is_empty() && !name.first()?.is_ascii_digit() && plain).then_some(Define { name, line })
+}
+
+/// All words of letters, digits and underscores.
+fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(|byte| {
+        !(byte.is_ascii_alphanumeric() || *byte == b'_' || *byte == b'$' || *byte >= 128)
+    })
+    .filter(|word| !word.is_empty())
+    .flat_map(|word| {
+        // A shell's variable is one with and without its dollar.
+        let plain = word
+            .split(|byte| *byte == b'$')
+            .filter(|part| !part.is_empty());
+        plain.chain(std::iter::once(word))
+    })
+}
+
+fn hash(name: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// The names in files, each of which is read once.
+#[derive(Debug, Default)]
+pub(super) struct Library {
+    files: HashMap<PathBuf, Option<Arc<Names>>>,
+    sets: HashMap<Vec<PathBuf>, Option<Arc<Names>>>,
+}
+
+impl Library {
+    /// The names in all these files; none if one cannot be read.
+    pub(super) fn of(&mut self, paths: &[PathBuf]) -> Option<Arc<Names>> {
+        if let Some(known) = self.sets.get(paths) {
+            return known.clone();
+        }
+        let mut all = Some(Names::default());
+        for path in paths {
+            let file = self.file(path);
+            all = match (all, file) {
+                (Some(mut all), Some(file)) => {
+                    all.join(&file);
+                    Some(all)
+                }
+                _ => None,
+            };
+        }
+        let all = all.map(Arc::new);
+        self.sets.insert(paths.to_vec(), all.clone());
+        all
+    }
+
+    fn file(&mut self, path: &Path) -> Option<Arc<Names>> {
+        if let Some(known) = self.files.get(path) {
+            return known.clone();
+        }
+        let names = read_text(path).map(|text| Arc::new(Names::of(&text)));
+        self.files.insert(path.to_owned(), names.clone());
+        names
+    }
+}
+
+/// The content of a file that may be a text; none if it cannot be read or is too large.
+pub(super) fn read_text(path: &Path) -> Option<Vec<u8>> {
+    use std::io::Read;
+    use std::os::unix::fs::OpenOptionsExt;
+    let file = std::fs::File::options()
+        .read(true)
+        .custom_flags(nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY)
+        .open(path)
+        .ok()?;
+    if file
+        .metadata()
+        .ok()
+        .is_none_or(|it| !it.is_file() || it.len() > LARGE)
+    {
+        return None;
+    }
+    let mut text = Vec::new();
+    file.take(LARGE).read_to_end(&mut text).ok()?;
+    Some(text)
+}
+
+/// What a file is for a compiler.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Nature {
+    /// A text, which may be a header.
+    Text,
+    /// A program, a library or other data.
+    Data,
+    /// A header that was compiled before, in which names cannot be seen.
+    Compiled,
+}
+
+/// What the file is for a compiler.
+pub(super) fn nature(path: &Path) -> Nature {
+    use std::io::Read;
+    let compiled = path.extension().is_some_and(|extension| {
+        ["gch", "pch", "pcm", "gcm"]
+            .iter()
+            .any(|it| extension == *it)
+    });
+    if compiled {
+        return Nature::Compiled;
+    }
+    let mut head = Vec::new();
+    let read = std::fs::File::open(path)
+        .ok()
+        .filter(|file| file.metadata().is_ok_and(|it| it.is_file()))
+        .and_then(|file| file.take(4096).read_to_end(&mut head).ok());
+    match read {
+        Some(_) if !head.contains(&0) && !head.starts_with(b"!<arch>") => Nature::Text,
+        _ => Nature::Data,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn same(first: &str, second: &str, own: &str, included: &str) -> bool {
+        let (own, included) = (Names::of(own.as_bytes()), Names::of(included.as_bytes()));
+        relevant(first.as_bytes(), &own, &included) == relevant(second.as_bytes(), &own, &included)
+    }
+
+    #[test]
+    fn only_what_is_mentioned_counts() {
+        let package = |name: &str| {
+            format!(
+                "#define PACKAGE_NAME \"{name}\"\n#define HAVE_STDIO_H 1\n#define _GNU_SOURCE 1\n"
+            )
+        };
+        let (a, b) = (package("a"), package("b"));
+        assert!(same(&a, &b, "int main", "#ifdef _GNU_SOURCE"));
+        assert!(!same(&a, &b, "char *x = PACKAGE_NAME;", ""));
+        assert!(!same(&a, &b, "", "#ifdef PACKAGE_NAME"));
+        // In another's value.
+        let by = |name: &str| format!("{}#define WHO PACKAGE_NAME\n", package(name));
+        assert!(!same(&by("a"), &by("b"), "WHO", ""));
+        assert!(same(&by("a"), &by("b"), "WHAT", ""));
+        // One that is new, or is gone.
+        assert!(!same(
+            &a,
+            &format!("{a}#define size_t int\n"),
+            "",
+            "typedef size_t x;"
+        ));
+        assert!(same(
+            &a,
+            &format!("{a}#define size_tt int\n"),
+            "",
+            "typedef size_t x;"
+        ));
+        // Their order.
+        assert!(!same(
+            "#define A 1\n#define B 2\n",
+            "#define B 2\n#define A 1\n",
+            "A B",
+            ""
+        ));
+    }
+
+    #[test]
+    fn what_is_pasted_together_counts() {
+        let (a, b) = ("#define HAVE_X 1\n", "#define HAVE_X 2\n");
+        assert!(same(a, b, "HAVE_ X", ""));
+        assert!(!same(a, b, "#define P(x) HAVE_ ## x\nP(X)", ""));
+        assert!(!same(a, b, "HAVE_ X", "a ## b"));
+        assert!(!same(a, b, "H A VE_X", "##"));
+        assert!(same(a, b, "HAVE_ Y", "##"));
+        let long = format!("#define {} 1\n", "x".repeat(100_000));
+        assert!(!same(&long, "", "##", ""));
+    }
+
+    #[test]
+    fn what_is_odd_counts() {
+        assert!(!same("#define A 1\n", "#define A 1\n#define A 2\n", "", ""));
+        assert!(!same("", "#define __FILE__ 1\n", "", ""));
+        assert!(!same("", "#undef A\n", "", ""));
+        assert!(!same("", "#define A /* 1\n", "", ""));
+        assert!(!same(
+            "#define A 1 \\\n B\n",
+            "#define A 1 \\\n C\n",
+            "A",
+            ""
+        ));
+        assert!(same(
+            "#define A 1 \\\n B\n",
+            "#define A 1 \\\n C\n",
+            "D",
+            ""
+        ));
+        assert!(same("", "\n", "", ""));
+    }
+}

@@ -1,0 +1,911 @@
+//! The outline of a shell script: where its `if`s, functions, here-documents and assignments are.
+//!
+//! This is no shell: it tells the structure of what autoconf writes, POSIX's grammar without aliases.
+//! What it does not understand makes the whole script one without an outline.
+
+use std::ops::Range;
+
+/// How deep commands may be in one another.
+const DEEP: usize = 200;
+
+/// An `if … then … else … fi`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct If {
+    /// Behind the word `if`, up to `then`.
+    pub(super) condition: Range<usize>,
+    /// Behind `then`, up to `else`, `elif` or `fi`.
+    pub(super) then: Range<usize>,
+    /// Behind `else`, up to `fi`; none if there is no `else`, or there is an `elif`.
+    pub(super) or_else: Option<Range<usize>>,
+}
+
+/// A function's definition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Function {
+    pub(super) name: Range<usize>,
+    /// From the brace to the brace.
+    pub(super) body: Range<usize>,
+}
+
+/// A here-document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Document {
+    pub(super) text: Range<usize>,
+    /// Whether variables in it are replaced.
+    pub(super) expands: bool,
+}
+
+/// `NAME=…` where a command may begin, or the variable of a `for`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Assignment {
+    pub(super) name: Range<usize>,
+    /// What is assigned; empty for a `for`.
+    pub(super) value: Range<usize>,
+    /// How deep it stands, if whoever comes to the begin of what is around it also comes here: the place where the
+    /// innermost thing that may be left out begins.
+    pub(super) within: usize,
+}
+
+/// What is where in a script, by bytes.
+#[derive(Debug, Default)]
+pub(super) struct Outline {
+    pub(super) ifs: Vec<If>,
+    pub(super) functions: Vec<Function>,
+    pub(super) documents: Vec<Document>,
+    pub(super) assignments: Vec<Assignment>,
+    /// Words that may be patterns for names of files.
+    pub(super) patterns: Vec<Range<usize>>,
+}
+
+/// The script is not understood from this byte on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it is not understood from byte {0} on")]
+pub(super) struct Strange(pub(super) usize);
+
+impl Outline {
+    /// The outline of a script.
+    pub(super) fn of(text: &[u8]) -> Result<Self, Strange> {
+        let mut reader = Reader {
+            text,
+            at: 0,
+            deep: 0,
+            wanted: Vec::new(),
+            conditions: vec![0],
+            outline: Self::default(),
+        };
+        reader.commands(false)?;
+        Ok(reader.outline)
+    }
+}
+
+/// What a word at the begin of a command is part of.
+enum Frame {
+    If {
+        condition: usize,
+        then: Option<Range<usize>>,
+        or_else: Option<usize>,
+        elif: bool,
+    },
+    /// Whether a pattern is next.
+    Case {
+        pattern: bool,
+    },
+    Loop,
+    Brace,
+    Paren,
+}
+
+struct Reader<'a> {
+    text: &'a [u8],
+    at: usize,
+    deep: usize,
+    /// Here-documents that begin at the next line: the word, whether it replaces, whether tabs count.
+    wanted: Vec<(Vec<u8>, bool, bool)>,
+    /// Where the things began that may be left out.
+    conditions: Vec<usize>,
+    outline: Outline,
+}
+
+impl Reader<'_> {
+    fn peek(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
+    }
+
+    fn ahead(&self, by: usize) -> Option<u8> {
+        self.text.get(self.at + by).copied()
+    }
+
+    fn strange<T>(&self) -> Result<T, Strange> {
+        Err(Strange(self.at))
+    }
+
+    fn bytes(&self, range: Range<usize>) -> &[u8] {
+        self.text.get(range).unwrap_or_default()
+    }
+
+    /// Reads commands to the end, or to the `)` of a substitution.
+    fn commands(&mut self, substitution: bool) -> Result<(), Strange> {
+        self.deep += 1;
+        if self.deep > DEEP {
+            return self.strange();
+        }
+        let bottom = self.conditions.len();
+        let mut frames: Vec<Frame> = Vec::new();
+        // Functions whose bodies are open: how many frames were below, and the name.
+        let mut functions: Vec<(usize, Range<usize>, usize)> = Vec::new();
+        let mut named: Option<Range<usize>> = None;
+        let mut begin = true;
+        let mut last: Range<usize> = 0..0;
+        // An `&&` or `||` makes what follows conditional up to the end of the list.
+        let mut listed = false;
+        loop {
+            let Some(byte) = self.peek() else {
+                if substitution || !frames.is_empty() || !self.wanted.is_empty() {
+                    return self.strange();
+                }
+                break;
+            };
+            let pattern = matches!(frames.last(), Some(Frame::Case { pattern: true }));
+            match byte {
+                b' ' | b'\t' | b'\r' => self.at += 1,
+                b'\\' if self.ahead(1) == Some(b'\n') => self.at += 2,
+                b'\n' => {
+                    self.at += 1;
+                    self.documents()?;
+                    if !pattern {
+                        self.end_list(&mut listed);
+                    }
+                    begin = true;
+                }
+                b'#' => {
+                    while self.peek().is_some_and(|byte| byte != b'\n') {
+                        self.at += 1;
+                    }
+                }
+                b';' if self.ahead(1) == Some(b';') => {
+                    self.at += 2;
+                    self.end_list(&mut listed);
+                    match frames.last_mut() {
+                        Some(Frame::Case { pattern }) => *pattern = true,
+                        _ => return self.strange(),
+                    }
+                    self.conditions.pop();
+                    begin = true;
+                }
+                b';' | b'&' | b'|' => {
+                    let twice = self.ahead(1) == Some(byte);
+                    self.at += 1 + usize::from(twice);
+                    if !pattern {
+                        match byte {
+                            b';' => self.end_list(&mut listed),
+                            _ if twice && !listed => {
+                                listed = true;
+                                self.conditions.push(self.at);
+                            }
+                            _ => {}
+                        }
+                    }
+                    begin = true;
+                }
+                b'(' if pattern => self.at += 1,
+                b'(' => {
+                    let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+                    let mut next = self.at + 1;
+                    while self.text.get(next).is_some_and(|byte| blank(byte)) {
+                        next += 1;
+                    }
+                    if !begin
+                        && self.text.get(next) == Some(&b')')
+                        && is_name(self.bytes(last.clone()))
+                    {
+                        named = Some(last.clone());
+                        self.at = next + 1;
+                    } else if begin {
+                        self.at += 1;
+                        frames.push(Frame::Paren);
+                        // What is assigned in there is lost.
+                        self.conditions.push(self.at);
+                    } else {
+                        return self.strange();
+                    }
+                    begin = true;
+                }
+                b')' => {
+                    if let Some(Frame::Case { pattern }) = frames.last_mut()
+                        && *pattern
+                    {
+                        *pattern = false;
+                        self.at += 1;
+                        self.conditions.push(self.at);
+                        begin = true;
+                        continue;
+                    }
+                    self.end_list(&mut listed);
+                    if frames.is_empty() && substitution {
+                        break;
+                    }
+                    match frames.pop() {
+                        Some(Frame::Paren) => {}
+                        _ => return self.strange(),
+                    }
+                    self.conditions.pop();
+                    self.at += 1;
+                    begin = true;
+                }
+                b'<' | b'>' => self.redirection()?,
+                _ => {
+                    let from = self.at;
+                    self.word()?;
+                    if self.at == from {
+                        return self.strange();
+                    }
+                    let word = from..self.at;
+                    if !pattern && may_be_pattern(self.bytes(word.clone())) {
+                        self.outline.patterns.push(word.clone());
+                    }
+                    if matches!(self.peek(), Some(b'<' | b'>'))
+                        && self.bytes(word.clone()).iter().all(u8::is_ascii_digit)
+                    {
+                        continue;
+                    }
+                    if pattern {
+                        if self.bytes(word.clone()) == b"esac" {
+                            frames.pop();
+                            begin = true;
+                        }
+                        continue;
+                    }
+                    if !begin {
+                        last = word;
+                        continue;
+                    }
+                    let keyword = self.bytes(word.clone()).to_vec();
+                    match keyword.as_slice() {
+                        b"if" => {
+                            frames.push(Frame::If {
+                                condition: self.at,
+                                then: None,
+                                or_else: None,
+                                elif: false,
+                            });
+                        }
+                        b"then" => {
+                            self.end_list(&mut listed);
+                            let Some(Frame::If { then, elif, .. }) = frames.last_mut() else {
+                                return self.strange();
+                            };
+                            // From the first condition on all is conditional.
+                            if !*elif {
+                                *then = Some(from..self.at);
+                                self.conditions.push(self.at);
+                            }
+                        }
+                        b"elif" | b"else" => {
+                            self.end_list(&mut listed);
+                            let at = self.at;
+                            let Some(Frame::If {
+                                then,
+                                or_else,
+                                elif,
+                                condition,
+                            }) = frames.last_mut()
+                            else {
+                                return self.strange();
+                            };
+                            let Some(open) = then.take() else {
+                                return self.strange();
+                            };
+                            if or_else.is_some() {
+                                return self.strange();
+                            }
+                            if keyword == b"elif" {
+                                if !*elif {
+                                    // The condition of an `elif` belongs to no check.
+                                    *condition = at;
+                                }
+                                *elif = true;
+                                *then = Some(open);
+                                // The place of what is behind it is another.
+                                self.conditions.pop();
+                                self.conditions.push(at);
+                            } else {
+                                *then = Some(open.start..open.end);
+                                *or_else = Some(at);
+                                let condition = *condition;
+                                let whole = If {
+                                    condition: condition..open.start,
+                                    then: open.end..from,
+                                    or_else: None,
+                                };
+                                if !*elif {
+                                    self.outline.ifs.push(whole);
+                                }
+                                self.conditions.pop();
+                                self.conditions.push(at);
+                            }
+                        }
+                        b"fi" => {
+                            self.end_list(&mut listed);
+                            let Some(Frame::If {
+                                then: Some(_),
+                                or_else,
+                                elif,
+                                condition,
+                            }) = frames.pop()
+                            else {
+                                return self.strange();
+                            };
+                            self.conditions.pop();
+                            if let Some(or_else) = or_else
+                                && !elif
+                                && let Some(known) = self
+                                    .outline
+                                    .ifs
+                                    .iter_mut()
+                                    .rev()
+                                    .find(|known| known.condition.start == condition)
+                            {
+                                known.or_else = Some(or_else..from);
+                            }
+                        }
+                        b"case" => {
+                            self.blanks();
+                            self.word()?;
+                            self.blanks_and_lines()?;
+                            let from = self.at;
+                            self.word()?;
+                            if self.bytes(from..self.at) != b"in" {
+                                return self.strange();
+                            }
+                            frames.push(Frame::Case { pattern: true });
+                        }
+                        b"esac" => {
+                            self.end_list(&mut listed);
+                            match frames.pop() {
+                                Some(Frame::Case { .. }) => {
+                                    self.conditions.pop();
+                                }
+                                _ => return self.strange(),
+                            }
+                        }
+                        b"for" | b"select" => {
+                            self.blanks();
+                            let name = self.at;
+                            self.word()?;
+                            let name = name..self.at;
+                            if !is_name(self.bytes(name.clone())) {
+                                return self.strange();
+                            }
+                            self.assign(name, self.at..self.at);
+                            self.blanks();
+                            // `for x do`; else what follows are words up to the end of the list.
+                            begin = self.text.get(self.at..self.at + 2) == Some(b"do");
+                            continue;
+                        }
+                        b"while" | b"until" => {}
+                        b"do" => {
+                            self.end_list(&mut listed);
+                            frames.push(Frame::Loop);
+                            self.conditions.push(self.at);
+                        }
+                        b"done" => {
+                            self.end_list(&mut listed);
+                            match frames.pop() {
+                                Some(Frame::Loop) => {
+                                    self.conditions.pop();
+                                }
+                                _ => return self.strange(),
+                            }
+                        }
+                        b"{" => {
+                            if let Some(name) = named.take() {
+                                functions.push((frames.len(), name, from));
+                                self.conditions.push(from);
+                            }
+                            frames.push(Frame::Brace);
+                        }
+                        b"}" => {
+                            self.end_list(&mut listed);
+                            match frames.pop() {
+                                Some(Frame::Brace) => {}
+                                _ => return self.strange(),
+                            }
+                            if functions
+                                .last()
+                                .is_some_and(|(below, ..)| *below == frames.len())
+                                && let Some((_, name, from)) = functions.pop()
+                            {
+                                self.conditions.pop();
+                                self.outline.functions.push(Function {
+                                    name,
+                                    body: from..self.at,
+                                });
+                            }
+                        }
+                        b"!" => {}
+                        _ => {
+                            let equals = keyword.iter().position(|byte| *byte == b'=');
+                            match equals {
+                                Some(at) if keyword.get(..at).is_some_and(is_name) => {
+                                    self.assign(from..from + at, from + at + 1..self.at);
+                                }
+                                _ => {
+                                    begin = false;
+                                    last = word;
+                                }
+                            }
+                            continue;
+                        }
+                    }
+                    if named.is_some() {
+                        // A function whose body is something else than braces.
+                        return self.strange();
+                    }
+                    begin = true;
+                }
+            }
+        }
+        if self.conditions.len() != bottom {
+            self.end_list(&mut listed);
+        }
+        if self.conditions.len() != bottom {
+            return self.strange();
+        }
+        self.deep -= 1;
+        Ok(())
+    }
+
+    fn end_list(&mut self, listed: &mut bool) {
+        if std::mem::take(listed) {
+            self.conditions.pop();
+        }
+    }
+
+    fn assign(&mut self, name: Range<usize>, value: Range<usize>) {
+        let within = self.conditions.last().copied().unwrap_or(0);
+        self.outline.assignments.push(Assignment {
+            name,
+            value,
+            within,
+        });
+    }
+
+    fn blanks(&mut self) {
+        loop {
+            match self.peek() {
+                Some(b' ' | b'\t') => self.at += 1,
+                Some(b'\\') if self.ahead(1) == Some(b'\n') => self.at += 2,
+                _ => return,
+            }
+        }
+    }
+
+    fn blanks_and_lines(&mut self) -> Result<(), Strange> {
+        loop {
+            self.blanks();
+            if self.peek() != Some(b'\n') {
+                return Ok(());
+            }
+            self.at += 1;
+            self.documents()?;
+        }
+    }
+
+    /// Reads an operator and, for a here-document, its word.
+    fn redirection(&mut self) -> Result<(), Strange> {
+        let first = self.peek();
+        self.at += 1;
+        if first == Some(b'<') && self.peek() == Some(b'<') {
+            self.at += 1;
+            if self.peek() == Some(b'<') {
+                // A word that is the input, which is bash's.
+                self.at += 1;
+                return self.target();
+            }
+            let tabs = self.peek() == Some(b'-');
+            self.at += usize::from(tabs);
+            self.blanks();
+            let from = self.at;
+            self.word()?;
+            let word = self.bytes(from..self.at);
+            if word.is_empty() {
+                return self.strange();
+            }
+            let quoted = word.iter().any(|byte| matches!(byte, b'\\' | b'\'' | b'"'));
+            let plain = word
+                .iter()
+                .filter(|byte| !matches!(byte, b'\\' | b'\'' | b'"'));
+            let plain = plain.copied().collect();
+            self.wanted.push((plain, !quoted, tabs));
+            return Ok(());
+        }
+        if let Some(b'>' | b'&' | b'|') = self.peek() {
+            self.at += 1;
+        }
+        self.target()
+    }
+
+    fn target(&mut self) -> Result<(), Strange> {
+        self.blanks();
+        let from = self.at;
+        self.word()?;
+        match self.at == from {
+            true => self.strange(),
+            false => Ok(()),
+        }
+    }
+
+    /// Reads the here-documents that were announced in the line that has just ended.
+    fn documents(&mut self) -> Result<(), Strange> {
+        for (word, expands, tabs) in std::mem::take(&mut self.wanted) {
+            let from = self.at;
+            loop {
+                let begin = self.at;
+                let rest = self.text.get(begin..).unwrap_or_default();
+                if rest.is_empty() {
+                    return self.strange();
+                }
+                let length = rest.iter().position(|byte| *byte == b'\n');
+                let line = rest.get(..length.unwrap_or(rest.len())).unwrap_or_default();
+                self.at = begin + line.len() + usize::from(length.is_some());
+                let mut plain = line;
+                while let (true, Some(less)) = (tabs, plain.strip_prefix(b"\t")) {
+                    plain = less;
+                }
+                if plain == word {
+                    self.outline.documents.push(Document {
+                        text: from..begin,
+                        expands,
+                    });
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a word, which may be empty.
+    fn word(&mut self) -> Result<(), Strange> {
+        loop {
+            match self.peek() {
+                None
+                | Some(b' ' | b'\t' | b'\n' | b';' | b'&' | b'|' | b'(' | b')' | b'<' | b'>') => {
+                    return Ok(());
+                }
+                Some(b'\'') => {
+                    self.at += 1;
+                    self.past(b'\'')?;
+                }
+                Some(b'"') => self.quoted()?,
+                Some(_) => self.piece()?,
+            }
+        }
+    }
+
+    /// Reads on behind the next such byte.
+    fn past(&mut self, end: u8) -> Result<(), Strange> {
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        match rest.iter().position(|byte| *byte == end) {
+            Some(by) => {
+                self.at += by + 1;
+                Ok(())
+            }
+            None => self.strange(),
+        }
+    }
+
+    /// Reads one byte of a word, or what it begins.
+    fn piece(&mut self) -> Result<(), Strange> {
+        match self.peek() {
+            Some(b'\\') => {
+                self.at += 2;
+                match self.at > self.text.len() {
+                    true => self.strange(),
+                    false => Ok(()),
+                }
+            }
+            Some(b'`') => {
+                self.at += 1;
+                loop {
+                    match self.peek() {
+                        None => return self.strange(),
+                        Some(b'\\') => self.at += 2,
+                        Some(b'`') => {
+                            self.at += 1;
+                            return Ok(());
+                        }
+                        Some(_) => self.at += 1,
+                    }
+                }
+            }
+            Some(b'$') if self.ahead(1) == Some(b'(') => {
+                if self.ahead(2) == Some(b'(') {
+                    return self.arithmetic();
+                }
+                self.at += 2;
+                self.conditions.push(self.at);
+                self.commands(true)?;
+                self.conditions.pop();
+                self.at += 1;
+                Ok(())
+            }
+            Some(b'$') if self.ahead(1) == Some(b'{') => {
+                self.at += 2;
+                self.deep += 1;
+                if self.deep > DEEP {
+                    return self.strange();
+                }
+                loop {
+                    match self.peek() {
+                        None => return self.strange(),
+                        Some(b'}') => {
+                            self.at += 1;
+                            self.deep -= 1;
+                            return Ok(());
+                        }
+                        Some(b'\'') => {
+                            self.at += 1;
+                            self.past(b'\'')?;
+                        }
+                        Some(b'"') => self.quoted()?,
+                        Some(_) => self.piece()?,
+                    }
+                }
+            }
+            _ => {
+                self.at += 1;
+                Ok(())
+            }
+        }
+    }
+
+    fn arithmetic(&mut self) -> Result<(), Strange> {
+        self.at += 3;
+        let mut open = 2_usize;
+        while open > 0 {
+            match self.peek() {
+                None => return self.strange(),
+                Some(b'(') => open += 1,
+                Some(b')') => open -= 1,
+                Some(_) => {}
+            }
+            self.at += 1;
+        }
+        Ok(())
+    }
+
+    fn quoted(&mut self) -> Result<(), Strange> {
+        self.at += 1;
+        loop {
+            match self.peek() {
+                None => return self.strange(),
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                Some(b'$') if self.ahead(1) == Some(b'{') => self.in_quotes()?,
+                Some(_) => self.piece()?,
+            }
+        }
+    }
+
+    /// `${…}` within double quotes, where single quotes are like any other byte.
+    fn in_quotes(&mut self) -> Result<(), Strange> {
+        self.at += 2;
+        self.deep += 1;
+        if self.deep > DEEP {
+            return self.strange();
+        }
+        loop {
+            match self.peek() {
+                None => return self.strange(),
+                Some(b'}') => {
+                    self.at += 1;
+                    self.deep -= 1;
+                    return Ok(());
+                }
+                Some(b'"') => self.quoted()?,
+                Some(b'$') if self.ahead(1) == Some(b'{') => self.in_quotes()?,
+                Some(_) => self.piece()?,
+            }
+        }
+    }
+}
+
+/// Whether a word may be a pattern: one that has a star, a question mark or a bracket outside of quotes and
+/// expansions, or a command whose output may be one.
+fn may_be_pattern(word: &[u8]) -> bool {
+    let mut at = 0;
+    let mut quote = None;
+    while let Some(byte) = word.get(at) {
+        match (quote, byte) {
+            (None, b'*' | b'[' | b'?') => return true,
+            (_, b'`') => {
+                let end = word
+                    .get(at + 1..)
+                    .and_then(|rest| rest.iter().position(|byte| *byte == b'`'));
+                let inner = end
+                    .and_then(|end| word.get(at + 1..at + 1 + end))
+                    .unwrap_or_default();
+                if inner.iter().any(|byte| matches!(byte, b'*' | b'[' | b'?')) {
+                    return true;
+                }
+                at += inner.len() + 1;
+            }
+            (None, b'\'') => quote = Some(b'\''),
+            (None, b'"') => quote = Some(b'"'),
+            (Some(open), byte) if *byte == open => quote = None,
+            (None | Some(b'"'), b'\\') => at += 1,
+            // `$?`, `$*`, `${x%?}` and `$((2 * 3))` are none. What is in `$(…)` was looked at as commands.
+            (None | Some(b'"'), b'$') => {
+                at += 1;
+                let close = match word.get(at) {
+                    Some(b'{') => Some(b'}'),
+                    Some(b'(') => Some(b')'),
+                    _ => None,
+                };
+                if let Some(close) = close {
+                    let rest = word.get(at..).unwrap_or_default();
+                    at += rest
+                        .iter()
+                        .position(|byte| *byte == close)
+                        .unwrap_or(rest.len());
+                }
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    false
+}
+
+/// Whether the bytes are a variable's or function's name.
+pub(super) fn is_name(bytes: &[u8]) -> bool {
+    bytes
+        .first()
+        .is_some_and(|byte| byte.is_ascii_alphabetic() || *byte == b'_')
+        && bytes
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(text: &str) -> String {
+        let outline = match Outline::of(text.as_bytes()) {
+            Ok(outline) => outline,
+            Err(Strange(at)) => return format!("strange at {at}"),
+        };
+        let cut = |range: &Range<usize>| text[range.clone()].trim().replace('\n', "/");
+        let mut all = Vec::new();
+        for each in &outline.ifs {
+            let or_else = each.or_else.as_ref().map_or("-".to_owned(), cut);
+            all.push(format!(
+                "if[{}|{}|{or_else}]",
+                cut(&each.condition),
+                cut(&each.then)
+            ));
+        }
+        for each in &outline.functions {
+            all.push(format!("fn[{}|{}]", cut(&each.name), cut(&each.body)));
+        }
+        for each in &outline.documents {
+            all.push(format!("doc[{}|{}]", cut(&each.text), each.expands));
+        }
+        all.join(" ")
+    }
+
+    #[test]
+    fn what_autoconf_writes_is_understood() {
+        assert_eq!(told("if a; then b; else c; fi"), "if[a;|b;|c;]");
+        assert_eq!(
+            told("if a\nthen :\n  x\nelse case e in #(\n  e) y ;;\nesac\nfi\n"),
+            "if[a|:/  x|case e in #(/  e) y ;;/esac]"
+        );
+        assert_eq!(
+            told("if a; then b; elif c; then d; else e; fi; if x; then y; fi"),
+            ""
+        );
+        assert_eq!(
+            told("f ()\n{\n  if a; then b; else c; fi\n} # f\n"),
+            "if[a;|b;|c;] fn[f|{/  if a; then b; else c; fi/}]"
+        );
+        assert_eq!(
+            told("cat - <<_A >x; if a; then\nfi if\n_A\nb; else c <<\\_B\n$x\n_B\nfi"),
+            "if[a;|fi if/_A/b;|c <<\\_B/$x/_B] doc[fi if|true] doc[$x|false]"
+        );
+        assert_eq!(
+            told("case \"$x\" in #(\n  a|b) if a; then b; else c; fi;; #(\n  *) ;; esac"),
+            "if[a;|b;|c;]"
+        );
+        assert_eq!(
+            told(
+                "x=`echo 'if' \\`fi\\``; y=$(case a in a) echo fi;; esac); if a; then b; else c; fi"
+            ),
+            "if[a;|b;|c;]"
+        );
+        assert_eq!(
+            told(
+                "for ac_x in if fi\ndo :; done; while if a; then b; else c; fi; do echo if; done >&2 2>/dev/null"
+            ),
+            "if[a;|b;|c;]"
+        );
+        assert_eq!(
+            told("echo \"it's ${x-'} if\" if; { if a; then b; else c; fi; } 2>&1"),
+            "if[a;|b;|c;]"
+        );
+        assert_eq!(
+            told("test ${x+y} && (exit 1) || $as_nop; echo $((1+(2)))"),
+            ""
+        );
+    }
+
+    #[test]
+    fn what_is_not_understood_is_an_error() {
+        for text in [
+            "if",
+            "if a; then b",
+            "fi",
+            "else",
+            "case x in a) b",
+            "esac",
+            "echo `",
+            "echo '",
+            "echo \"",
+            "echo ${",
+            "echo $(",
+            "cat <<E\nx\n",
+            "}",
+            ")",
+            "done",
+            "f () if a; then b; fi",
+            "a (b",
+            ";;",
+            "x\\",
+            "case x y in esac",
+        ] {
+            assert!(
+                told(text).starts_with("strange"),
+                "{text:?}: {}",
+                told(text)
+            );
+        }
+        for piece in ["(", "$(", "${", "if ", "{ ", "\"${"] {
+            assert!(
+                told(&piece.repeat(100_000)).starts_with("strange"),
+                "{piece}"
+            );
+        }
+    }
+
+    #[test]
+    fn patterns_are_found() {
+        let text = "rm -f conftest* 'a*' \"b*\" c\\* $? $* ${x%?} `ls *.c` `ls` $(ls *.d) x[12] case_*; case x in *) e? ;; esac";
+        let outline = Outline::of(text.as_bytes()).unwrap();
+        let all: Vec<&str> = outline
+            .patterns
+            .iter()
+            .map(|each| &text[each.clone()])
+            .collect();
+        assert_eq!(
+            all,
+            ["conftest*", "`ls *.c`", "*.d", "x[12]", "case_*", "e?"]
+        );
+    }
+
+    #[test]
+    fn assignments_know_what_they_depend_on() {
+        let text = "a=1 b=2; if c=3; then d=4; else e=5; fi; f=6 && g=7; h=8; { i=9; }; (j=10); for k in 1; do l=11; done; case x in x) m=12;; esac; n=13; $(o=14)";
+        let outline = Outline::of(text.as_bytes()).unwrap();
+        let always: Vec<&str> = outline
+            .assignments
+            .iter()
+            .filter(|each| each.within == 0)
+            .map(|each| &text[each.name.clone()])
+            .collect();
+        assert_eq!(always, ["a", "b", "c", "f", "h", "i", "k", "n"]);
+        assert_eq!(outline.assignments.len(), 15);
+    }
+}

@@ -1,0 +1,216 @@
+//! What the accesses of a trace ask, and the facts that answer it.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use object::read::elf::{FileHeader, ProgramHeader};
+use object::{Endianness, elf};
+use sandbox::{Kind, Trace};
+
+use super::facts::{Asked, Fact, Stamp, State};
+use super::learn::Untaught;
+use super::rules::{Rule, Rules};
+
+/// What was asked about a path, and whether it was there.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Question {
+    pub(super) asked: Asked,
+    pub(super) was_there: bool,
+    pub(super) was_absent: bool,
+}
+
+/// Looks at paths after programs have looked at them. What it has seen it looks at again only if the
+/// stamp is another.
+#[derive(Debug)]
+pub(super) struct Looker<'a> {
+    rules: &'a Rules,
+    /// When the run began, in seconds and nanoseconds.
+    started: (i64, i64),
+    known: HashMap<PathBuf, Fact>,
+}
+
+impl<'a> Looker<'a> {
+    pub(super) fn new(rules: &'a Rules, started: (i64, i64)) -> Self {
+        Self {
+            rules,
+            started,
+            known: HashMap::new(),
+        }
+    }
+
+    pub(super) fn rules(&self) -> &'a Rules {
+        self.rules
+    }
+
+    pub(super) fn started(&self) -> (i64, i64) {
+        self.started
+    }
+
+    /// The fact about a path outside of the directory, none if nothing of it counts. `about` are the
+    /// libraries that were loaded.
+    ///
+    /// # Errors
+    /// It has changed since the run began.
+    pub(super) fn outside(
+        &mut self,
+        path: &Path,
+        question: Question,
+        about: Option<&[Vec<u8>]>,
+    ) -> Result<Option<Fact>, Untaught> {
+        let rule = self.rules.of(path);
+        if matches!(rule, Some(Rule::Ignore)) {
+            return Ok(None);
+        }
+        let about = about.filter(|_| matches!(rule, Some(Rule::Loader)));
+        let fact = self.look(path, question.asked, about.map(<[_]>::to_vec));
+        let is_there = !matches!(fact.state, State::Absent(_)) || fact.link.is_some();
+        let came = question.was_absent && (is_there && fact.link.is_none());
+        let went = question.was_there && !is_there;
+        // Names come and go in directories of which only the attributes count.
+        let counts = !matches!(fact.state, State::Directory { names: None, .. });
+        let touched = counts
+            && fact
+                .stamp
+                .is_some_and(|stamp| stamp.changed() >= self.started);
+        if came || went || touched {
+            return Err(Untaught::Changed(path.to_owned()));
+        }
+        Ok(Some(fact))
+    }
+
+    fn look(&mut self, path: &Path, asked: Asked, about: Option<Vec<Vec<u8>>>) -> Fact {
+        if let Some(known) = self.known.get(path)
+            && known.asked == asked
+            && known.link.is_none()
+            && about.is_none()
+            && let Some(stamp) = known.stamp
+            && std::fs::symlink_metadata(path).is_ok_and(|now| Stamp::of(&now) == stamp)
+        {
+            return known.clone();
+        }
+        let fact = Fact::look(path, asked, about, self.rules);
+        if fact.stamp.is_some() && fact.about.is_none() {
+            self.known.insert(path.to_owned(), fact.clone());
+        }
+        fact
+    }
+}
+
+/// What no program opened, but the kernel, to run one: the interpreters of scripts, and loaders.
+pub(super) fn loaded_by_the_kernel(trace: &Trace, directory: &Path) -> HashSet<PathBuf> {
+    let mut found = HashSet::new();
+    let mut left: Vec<PathBuf> = trace.programs().map(Path::to_owned).collect();
+    while let Some(program) = left.pop() {
+        if let Some(interpreter) = interpreter(&program)
+            && interpreter.is_absolute()
+            && !interpreter.starts_with(directory)
+            && found.insert(interpreter.clone())
+        {
+            left.push(interpreter);
+        }
+    }
+    found
+}
+
+/// The names of the libraries that were loaded; none if a program has listed the loader's cache.
+pub(super) fn libraries(trace: &Trace) -> Option<Vec<Vec<u8>>> {
+    let lists = |program: &Path| program.file_name().is_some_and(|name| name == "ldconfig");
+    if trace.programs().any(lists) {
+        return None;
+    }
+    let mut names: Vec<Vec<u8>> = trace
+        .accesses()
+        .filter(|(_, kind, _)| *kind == Kind::Open)
+        .filter_map(|(path, ..)| path.file_name())
+        .map(|name| name.as_bytes().to_vec())
+        .filter(|name| name.windows(3).any(|part| part == b".so"))
+        .collect();
+    names.sort();
+    names.dedup();
+    Some(names)
+}
+
+/// What an access asks.
+pub(super) fn question(kind: Kind, outcome: Option<Errno>) -> Question {
+    let asked = Asked {
+        // Whether metadata were asked for with or without following a link is not told.
+        link: matches!(
+            kind,
+            Kind::Stat | Kind::Readlink | Kind::Change | Kind::Access | Kind::Other
+        ),
+        content: matches!(kind, Kind::Open | Kind::Execute | Kind::Change),
+        names: kind == Kind::List,
+    };
+    let follows = !matches!(kind, Kind::Readlink | Kind::Change);
+    Question {
+        asked,
+        was_there: follows && outcome.is_none(),
+        was_absent: follows && outcome == Some(Errno::ENOENT),
+    }
+}
+
+pub(super) fn merge(all: &mut BTreeMap<PathBuf, Question>, path: PathBuf, question: Question) {
+    let known = all.entry(path).or_default();
+    known.asked = known.asked.and(question.asked);
+    known.was_there |= question.was_there;
+    known.was_absent |= question.was_absent;
+}
+
+/// The program that the kernel loads for another: the interpreter of a script, or the loader that an
+/// ELF file names.
+fn interpreter(program: &Path) -> Option<PathBuf> {
+    use std::io::Read;
+    let mut head = Vec::new();
+    let file = std::fs::File::open(program).ok()?;
+    if !file.metadata().ok()?.is_file() {
+        return None;
+    }
+    file.take(64 << 10).read_to_end(&mut head).ok()?;
+    if let Some(line) = head.strip_prefix(b"#!") {
+        let line = line.split(|byte| *byte == b'\n').next()?;
+        let word = line
+            .split(|byte| matches!(byte, b' ' | b'\t'))
+            .find(|word| !word.is_empty())?;
+        return Some(PathBuf::from(OsStr::from_bytes(word)));
+    }
+    loader::<elf::FileHeader64<Endianness>>(&head)
+        .or_else(|| loader::<elf::FileHeader32<Endianness>>(&head))
+}
+
+fn loader<Elf: FileHeader<Endian = Endianness>>(head: &[u8]) -> Option<PathBuf> {
+    let header = Elf::parse(head).ok()?;
+    let endian = header.endian().ok()?;
+    for segment in header.program_headers(endian, head).ok()? {
+        if let Ok(Some(path)) = segment.interpreter(endian, head) {
+            return Some(PathBuf::from(OsStr::from_bytes(path)));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn interpreters_are_found() {
+        let tmp = tempfile::tempdir().unwrap();
+        let script = tmp.path().join("script");
+        fs::write(&script, "#! /usr/bin/env  bash\n").unwrap();
+        assert_eq!(interpreter(&script), Some("/usr/bin/env".into()));
+        let program = std::env::current_exe().unwrap();
+        let loader = interpreter(&program).unwrap();
+        assert!(loader.to_string_lossy().contains("ld-"), "{loader:?}");
+        assert_eq!(interpreter(tmp.path()), None);
+        assert_eq!(interpreter(&tmp.path().join("none")), None);
+        for text in ["", "#!", "#!\n", "text", "\u{7f}ELF"] {
+            fs::write(&script, text).unwrap();
+            assert_eq!(interpreter(&script), None, "{text:?}");
+        }
+    }
+}
