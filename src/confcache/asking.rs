@@ -336,7 +336,15 @@ impl<'a> Server<'a> {
             });
             return b"n\n";
         }
-        let (given, key) = self.given(&check, &arguments, &values);
+        let exports = fs::read(self.folder.path().join("exports")).unwrap_or_default();
+        let Some(exports) = exported(&exports) else {
+            return b"n\n";
+        };
+        let exports = exports.iter().filter(|(name, _)| {
+            !matches!(name.as_str(), "PWD" | "OLDPWD")
+                && !looker.rules().ignores_variable(name.as_ref())
+        });
+        let (given, key) = self.given(&check, &arguments, &values, exports);
         let defines = fs::read(self.directory.join("confdefs.h")).unwrap_or_default();
         let own = self.own(number, &check, &arguments, &values);
         let question = Question {
@@ -395,7 +403,13 @@ impl<'a> Server<'a> {
     }
 
     /// All that the check was given, for people and as a sum.
-    fn given(&self, check: &Check, arguments: &[Vec<u8>], values: &[Vec<u8>]) -> (Vec<Given>, Sum) {
+    fn given<'e>(
+        &self,
+        check: &Check,
+        arguments: &[Vec<u8>],
+        values: &[Vec<u8>],
+        exports: impl Iterator<Item = (&'e String, &'e Vec<u8>)>,
+    ) -> (Vec<Given>, Sum) {
         let mut given = self.base.clone();
         let mut all = self.base_sum.to_vec();
         let mut add = |name: &str, value: &[u8]| {
@@ -419,6 +433,9 @@ impl<'a> Server<'a> {
             .filter(|(_, value)| !value.is_empty());
         for (name, value) in set {
             add(name, value);
+        }
+        for (name, value) in exports {
+            add(&format!("variable {name}"), value);
         }
         if check.sees_directory {
             add("the folder", self.directory.as_os_str().as_bytes());
@@ -827,6 +844,7 @@ fn quoted(path: &Path) -> Option<String> {
 fn start_text(folder: &Path) -> Option<String> {
     let at = |name: &str| quoted(&folder.join(name));
     let (up, down, answer) = (at("up")?, at("down")?, at("answer")?);
+    let exports = at("exports")?;
     let (before, after, script) = (at("before")?, at("after")?, at("script")?);
     // All on few lines, and no command but those that are built into shells.
     Some(format!(
@@ -835,6 +853,7 @@ __ebd_hit=
 __ebd_ask () {{
   __ebd_hit=
   case $__ebd_in in ?*) __ebd_in="n $__ebd_in"; return 1 ;; esac
+  export -p >{exports}
   printf '%s\000' "$(($#+1))" ask "$@" >{up}
   IFS= read -r __ebd_answer <{down}
   case $__ebd_answer in
@@ -855,51 +874,84 @@ printf '%s\000' 3 shell "$$" "${{BASH_VERSION-}}${{ZSH_VERSION-}}${{KSH_VERSION-
     ))
 }
 
+/// The variables that `export -p` printed, with their values as the shell quotes them.
+fn exported(text: &[u8]) -> Option<BTreeMap<String, Vec<u8>>> {
+    let mut all = BTreeMap::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        rest = rest
+            .strip_prefix(b"export ")
+            .or_else(|| rest.strip_prefix(b"declare -x "))?;
+        let end = rest.iter().position(|byte| matches!(byte, b'=' | b'\n'))?;
+        if rest.get(end) == Some(&b'\n') {
+            // Exported, but not set.
+            let name = String::from_utf8(rest.get(..end)?.to_vec()).ok()?;
+            all.insert(name, Vec::new());
+            rest = rest.get(end + 1..)?;
+            continue;
+        }
+        let (name, value, more) = assignment(rest)?;
+        all.insert(name, value);
+        rest = more;
+    }
+    Some(all)
+}
+
 /// The variables that `set` printed, with their values as the shell quotes them.
 fn variables(text: &[u8]) -> Option<BTreeMap<String, Vec<u8>>> {
     let mut all = BTreeMap::new();
     let mut rest = text;
     while !rest.is_empty() {
-        let equals = rest.iter().position(|byte| *byte == b'=')?;
-        let name = std::str::from_utf8(rest.get(..equals)?).ok()?;
-        if !super::outline::is_name(name.as_bytes()) {
-            return None;
-        }
-        let value = rest.get(equals + 1..)?;
-        let mut at = 0;
-        loop {
-            match value.get(at)? {
-                b'\n' => break,
-                b'\\' => at += 2,
-                b'$' if value.get(at + 1) == Some(&b'\'') => {
-                    at += 2;
-                    while *value.get(at)? != b'\'' {
-                        at += 1 + usize::from(value.get(at) == Some(&b'\\'));
-                    }
-                    at += 1;
-                }
-                b'\'' => {
-                    at += 1
-                        + value
-                            .get(at + 1..)?
-                            .iter()
-                            .position(|byte| *byte == b'\'')?
-                        + 1;
-                }
-                b'"' => {
-                    at += 1;
-                    while *value.get(at)? != b'"' {
-                        at += 1 + usize::from(value.get(at) == Some(&b'\\'));
-                    }
-                    at += 1;
-                }
-                _ => at += 1,
-            }
-        }
-        all.insert(name.to_owned(), value.get(..at)?.to_vec());
-        rest = value.get(at + 1..)?;
+        let (name, value, more) = assignment(rest)?;
+        all.insert(name, value);
+        rest = more;
     }
     Some(all)
+}
+
+/// The assignment at the begin of what a shell printed, and what is behind its line.
+fn assignment(rest: &[u8]) -> Option<(String, Vec<u8>, &[u8])> {
+    let equals = rest.iter().position(|byte| *byte == b'=')?;
+    let name = std::str::from_utf8(rest.get(..equals)?).ok()?;
+    if !super::outline::is_name(name.as_bytes()) {
+        return None;
+    }
+    let value = rest.get(equals + 1..)?;
+    let mut at = 0;
+    loop {
+        match value.get(at)? {
+            b'\n' => break,
+            b'\\' => at += 2,
+            b'$' if value.get(at + 1) == Some(&b'\'') => {
+                at += 2;
+                while *value.get(at)? != b'\'' {
+                    at += 1 + usize::from(value.get(at) == Some(&b'\\'));
+                }
+                at += 1;
+            }
+            b'\'' => {
+                at += 1
+                    + value
+                        .get(at + 1..)?
+                        .iter()
+                        .position(|byte| *byte == b'\'')?
+                    + 1;
+            }
+            b'"' => {
+                at += 1;
+                while *value.get(at)? != b'"' {
+                    at += 1 + usize::from(value.get(at) == Some(&b'\\'));
+                }
+                at += 1;
+            }
+            _ => at += 1,
+        }
+    }
+    Some((
+        name.to_owned(),
+        value.get(..at)?.to_vec(),
+        value.get(at + 1..)?,
+    ))
 }
 
 /// Takes messages out of what comes.

@@ -147,13 +147,14 @@ impl Call {
         &self.text
     }
 
-    /// What every check of the script depends on, and that is not the script's own: parts of the key by
-    /// their names.
+    /// What every check of any script depends on, but for the variables, which scripts change: parts of the key
+    /// by their names.
     pub(super) fn base(&self) -> impl Iterator<Item = (&str, &Sum)> {
         let parts = self.parts.iter().filter(|part| {
             let name = part.name.as_str();
-            !matches!(name, "script" | "directory" | "variable PWD")
+            !matches!(name, "script" | "directory")
                 && !name.starts_with("argument ")
+                && !name.starts_with("variable ")
         });
         parts.map(|part| (part.name.as_str(), &part.sum))
     }

@@ -24,7 +24,7 @@ use std::sync::LazyLock;
 use regex::bytes::Regex;
 
 use super::facts::{Sum, sum};
-use super::outline::{Assignment, Function, Outline, Strange, is_name};
+use super::outline::{Assignment, Function, Outline, Strange};
 
 /// Variables that only say where in the script it is, or hold what is written to `config.log`.
 const PLACES: [&str; 6] = [
@@ -183,8 +183,6 @@ struct Whole<'a> {
     /// The places where names are set.
     set_at: HashMap<usize, &'a Assignment>,
     environment: &'a [String],
-    /// What every check depends on: what programs are given.
-    exported: BTreeSet<String>,
 }
 
 static CONDITION: LazyLock<Option<Regex>> = LazyLock::new(|| {
@@ -196,8 +194,6 @@ static SAID: LazyLock<Option<Regex>> = LazyLock::new(|| {
 });
 static RESTART: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r#"exec "?\$\{?CONFIG_SHELL\}?"? \$as_opts( )"\$as_myself""#).ok());
-static EXPORT: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"(?m)\bexport((?:[ \t]+[A-Za-z_][A-Za-z0-9_]*)+)").ok());
 static INDIRECT: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r#"\\\$[{"\\]*\$\{?([A-Za-z_0-9]+)"#).ok());
 static APPEND: LazyLock<Option<Regex>> =
@@ -217,27 +213,6 @@ impl<'a> Whole<'a> {
             .iter()
             .map(|each| (text.get(each.name.clone()).unwrap_or_default(), each))
             .collect();
-        let mut exported: BTreeSet<String> = environment
-            .iter()
-            .filter(|name| assignments.contains_key(name.as_bytes()))
-            .cloned()
-            .collect();
-        for found in EXPORT.iter().flat_map(|regex| regex.captures_iter(text)) {
-            let names = found
-                .get(1)
-                .map(|names| names.as_bytes())
-                .unwrap_or_default();
-            for name in names
-                .split(u8::is_ascii_whitespace)
-                .filter(|name| is_name(name))
-            {
-                // The word also stands in comments.
-                if assignments.contains_key(name) {
-                    exported.insert(String::from_utf8_lossy(name).into_owned());
-                }
-            }
-        }
-        exported.insert("PATH".to_owned());
         Self {
             text,
             outline,
@@ -245,7 +220,6 @@ impl<'a> Whole<'a> {
             assignments,
             set_at,
             environment,
-            exported,
         }
     }
 
@@ -294,7 +268,8 @@ impl<'a> Whole<'a> {
             .iter()
             .find(|each| each.body.start < body.start && body.end < each.body.end);
         let texts = self.texts(&body);
-        let mut inputs: BTreeSet<String> = self.exported.clone();
+        // What is exported is asked for besides.
+        let mut inputs = BTreeSet::from(["PATH".to_owned()]);
         let mut outputs = BTreeSet::new();
         let mut indirect = BTreeSet::new();
         let mut hashed = Vec::new();
@@ -306,7 +281,7 @@ impl<'a> Whole<'a> {
             let used = self.used(part);
             for name in &used.words {
                 sees_directory |= matches!(name.as_str(), "pwd" | "PWD" | "OLDPWD");
-                if UNSEEN.contains(&name.as_str()) || self.is_test_of_functions(name) {
+                if UNSEEN.contains(&name.as_str()) || name.starts_with("__ebd_") {
                     return None;
                 }
             }
@@ -389,11 +364,6 @@ impl<'a> Whole<'a> {
             globs: texts_glob,
         };
         Some((check, indirect))
-    }
-
-    /// A name like those of the functions that are put into the script.
-    fn is_test_of_functions(&self, name: &str) -> bool {
-        name.starts_with("__ebd_")
     }
 
     /// The texts that run: this one, and those of all functions that it may call, in the order of
@@ -554,7 +524,10 @@ impl<'a> Whole<'a> {
         let words = self.outline.patterns.iter().filter(inside);
         let of_checks = |text: &[u8]| {
             let text = text.strip_prefix(b"./").unwrap_or(text);
-            text.starts_with(b"conftest") || text.starts_with(b"conf$$")
+            text.starts_with(b"conftest")
+                || text.starts_with(b"conf$$")
+                // What a program leaves that crashed, and autoconf removes.
+                || matches!(text, b"*.core" | b"core.conftest.*")
         };
         words
             .map(|range| self.bytes(range.clone()))
