@@ -543,7 +543,7 @@ mod tests {
         let (mut answers, _) = Answers::read(tmp.path());
         for (key, path) in [(1, &one), (2, &two)] {
             let sum = answers
-                .defines(&question(key, texts), &[path.clone()])
+                .defines(&question(key, texts), std::slice::from_ref(path))
                 .unwrap();
             answers.learn(lesson(key, vec![fact(path)], sum));
         }

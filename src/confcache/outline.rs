@@ -191,7 +191,7 @@ impl Reader<'_> {
                 b'(' => {
                     let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
                     let mut next = self.at + 1;
-                    while self.text.get(next).is_some_and(|byte| blank(byte)) {
+                    while self.text.get(next).is_some_and(&blank) {
                         next += 1;
                     }
                     if !begin

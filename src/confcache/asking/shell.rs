@@ -1,0 +1,238 @@
+//! What a shell says and is told.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::path::Path;
+
+use super::super::outline::is_name;
+
+/// How long a message may be, in fields and bytes.
+const FIELDS: usize = 10_000;
+const BYTES: usize = 16 << 20;
+
+/// A path between single quotes; none if that cannot be.
+pub(super) fn quoted(path: &Path) -> Option<String> {
+    let text = path.to_str()?;
+    (!text.contains('\'')).then(|| format!("'{text}'"))
+}
+
+/// The text that defines the functions of scripts that ask.
+pub(super) fn start_text(folder: &Path) -> Option<String> {
+    let at = |name: &str| quoted(&folder.join(name));
+    let (up, down, answer) = (at("up")?, at("down")?, at("answer")?);
+    let exports = at("exports")?;
+    let (before, after, script) = (at("before")?, at("after")?, at("script")?);
+    // All on few lines, and no command but those that are built into shells.
+    Some(format!(
+        r#"__ebd_in=
+__ebd_hit=
+__ebd_ask () {{
+  __ebd_hit=
+  case $__ebd_in in ?*) __ebd_in="n $__ebd_in"; return 1 ;; esac
+  export -p >{exports}
+  printf '%s\000' "$(($#+1))" ask "$@" >{up}
+  IFS= read -r __ebd_answer <{down}
+  case $__ebd_answer in
+    h) . {answer}; __ebd_hit=y; return 0 ;;
+    m) __ebd_in=$1; set >{before} ;;
+  esac
+  return 1
+}}
+__ebd_tell () {{
+  case $__ebd_in in
+    "n "*) __ebd_in=${{__ebd_in#n }} ;;
+    "$1") __ebd_in=; set >{after}; printf '%s\000' 2 tell "$1" >{up}; IFS= read -r __ebd_answer <{down} ;;
+  esac
+}}
+printf '%s\000' 3 shell "$$" "${{BASH_VERSION-}}${{ZSH_VERSION-}}${{KSH_VERSION-}}" >{up}
+. {script}
+"#
+    ))
+}
+
+/// The variables that `export -p` printed, with their values as the shell quotes them.
+pub(super) fn exported(text: &[u8]) -> Option<BTreeMap<String, Vec<u8>>> {
+    let mut all = BTreeMap::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        rest = rest
+            .strip_prefix(b"export ")
+            .or_else(|| rest.strip_prefix(b"declare -x "))?;
+        let end = rest.iter().position(|byte| matches!(byte, b'=' | b'\n'))?;
+        if rest.get(end) == Some(&b'\n') {
+            // Exported, but not set.
+            let name = String::from_utf8(rest.get(..end)?.to_vec()).ok()?;
+            all.insert(name, Vec::new());
+            rest = rest.get(end + 1..)?;
+            continue;
+        }
+        let (name, value, more) = assignment(rest)?;
+        all.insert(name, value);
+        rest = more;
+    }
+    Some(all)
+}
+
+/// The variables that `set` printed, with their values as the shell quotes them.
+pub(super) fn variables(text: &[u8]) -> Option<BTreeMap<String, Vec<u8>>> {
+    let mut all = BTreeMap::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (name, value, more) = assignment(rest)?;
+        all.insert(name, value);
+        rest = more;
+    }
+    Some(all)
+}
+
+/// The assignment at the begin of what a shell printed, and what is behind its line.
+fn assignment(rest: &[u8]) -> Option<(String, Vec<u8>, &[u8])> {
+    let equals = rest.iter().position(|byte| *byte == b'=')?;
+    let name = std::str::from_utf8(rest.get(..equals)?).ok()?;
+    if !is_name(name.as_bytes()) {
+        return None;
+    }
+    let value = rest.get(equals + 1..)?;
+    let mut at = 0;
+    loop {
+        match value.get(at)? {
+            b'\n' => break,
+            b'\\' => at += 2,
+            b'$' if value.get(at + 1) == Some(&b'\'') => {
+                at += 2;
+                while *value.get(at)? != b'\'' {
+                    at += 1 + usize::from(value.get(at) == Some(&b'\\'));
+                }
+                at += 1;
+            }
+            b'\'' => {
+                at += 1
+                    + value
+                        .get(at + 1..)?
+                        .iter()
+                        .position(|byte| *byte == b'\'')?
+                    + 1;
+            }
+            b'"' => {
+                at += 1;
+                while *value.get(at)? != b'"' {
+                    at += 1 + usize::from(value.get(at) == Some(&b'\\'));
+                }
+                at += 1;
+            }
+            _ => at += 1,
+        }
+    }
+    Some((
+        name.to_owned(),
+        value.get(..at)?.to_vec(),
+        value.get(at + 1..)?,
+    ))
+}
+
+/// Takes messages out of what comes.
+#[derive(Default)]
+pub(super) struct Messages {
+    bytes: Vec<u8>,
+}
+
+impl Messages {
+    /// The next message; none if what comes is none.
+    pub(super) fn next(&mut self, from: &mut impl Read) -> Option<Vec<Vec<u8>>> {
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            match self.taken() {
+                Some(Ok(fields)) => return Some(fields),
+                Some(Err(())) => return None,
+                None => {}
+            }
+            match from.read(&mut buffer) {
+                Ok(0) => return None,
+                Ok(read) => self.bytes.extend_from_slice(buffer.get(..read)?),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return None,
+            }
+        }
+    }
+
+    /// A message, if it is there whole; an error if there is none to come.
+    fn taken(&mut self) -> Option<Result<Vec<Vec<u8>>, ()>> {
+        if self.bytes.len() > BYTES {
+            return Some(Err(()));
+        }
+        let mut fields = self.bytes.split_inclusive(|byte| *byte == 0);
+        let count = fields.next()?.strip_suffix(b"\0")?;
+        let count = std::str::from_utf8(count)
+            .ok()
+            .and_then(|text| text.parse::<usize>().ok());
+        let Some(count) = count.filter(|count| *count <= FIELDS) else {
+            return Some(Err(()));
+        };
+        let mut all = Vec::with_capacity(count);
+        let mut length = 0;
+        for _ in 0..count {
+            all.push(fields.next()?.strip_suffix(b"\0")?.to_vec());
+        }
+        for field in &all {
+            length += field.len() + 1;
+        }
+        length += self.bytes.iter().position(|byte| *byte == 0)? + 1;
+        self.bytes.drain(..length);
+        Some(Ok(all))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_come_whole_or_not_at_all() {
+        let bytes = b"2\0ask\0x\ny\x001\0tell\0zz\0";
+        for step in 1..bytes.len() {
+            let mut messages = Messages::default();
+            let mut got = Vec::new();
+            let mut reader = bytes.chunks(step).fold(Vec::new(), |mut all, chunk| {
+                all.extend_from_slice(chunk);
+                all
+            });
+            reader.truncate(bytes.len());
+            let mut reader = reader.as_slice();
+            while let Some(fields) = messages.next(&mut reader) {
+                got.push(fields);
+            }
+            assert_eq!(
+                got,
+                [
+                    vec![b"ask".to_vec(), b"x\ny".to_vec()],
+                    vec![b"tell".to_vec()]
+                ]
+            );
+        }
+        let mut messages = Messages::default();
+        assert_eq!(messages.next(&mut &b"99999999\0"[..]), None);
+    }
+
+    #[test]
+    fn variables_are_told_apart() {
+        let text = b"A='x'\"'\"'\ny=z'\nB=\nC=$'a\\'b\\n'\nD=plain\\ text\nE=\"q\\\"\n\"\n";
+        let all = variables(text).unwrap();
+        let told: Vec<(&str, &str)> = all
+            .iter()
+            .map(|(name, value)| (name.as_str(), std::str::from_utf8(value).unwrap()))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("A", "'x'\"'\"'\ny=z'"),
+                ("B", ""),
+                ("C", "$'a\\'b\\n'"),
+                ("D", "plain\\ text"),
+                ("E", "\"q\\\"\n\""),
+            ]
+        );
+        for text in ["A='", "f () {\n", "A", "A=\"", "A=\\"] {
+            assert_eq!(variables(text.as_bytes()), None, "{text:?}");
+        }
+    }
+}
