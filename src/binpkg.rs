@@ -4,6 +4,7 @@
 //! adds an [`index::Entry`] under [`pkgdir::Pkgdir::lock_index`]. Any number of builders, Portage among them, may do
 //! so in one PKGDIR at a time.
 
+pub mod adopt;
 pub mod audit;
 pub mod build;
 pub mod compression;

@@ -1,6 +1,7 @@
 //! One package, from ebuild to binary package.
 
 pub mod ahead;
+pub mod binaries;
 pub mod build_info;
 pub mod candidate;
 pub mod console;

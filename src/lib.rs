@@ -10,6 +10,7 @@ pub mod pms;
 pub mod config;
 pub mod repo;
 
+pub mod binhost;
 pub mod binpkg;
 pub mod confcache;
 pub mod fetch;

@@ -52,7 +52,7 @@ impl Selection {
                 },
                 false => cpv.clone(),
             };
-            atom.matches(&Facts { entry, cpv })
+            atom.matches(&EntryFacts::new(entry, cpv))
         })
     }
 
@@ -103,12 +103,22 @@ pub fn flags(entry: &Entry) -> Vec<(&str, bool)> {
     all
 }
 
-struct Facts<'a> {
+/// What atoms ask of a package, answered by its entry.
+#[derive(Debug, Clone)]
+pub struct EntryFacts<'a> {
     entry: &'a Entry,
     cpv: Cpv,
 }
 
-impl PackageFacts for Facts<'_> {
+impl<'a> EntryFacts<'a> {
+    /// The facts of an entry, whose name is `cpv`.
+    #[must_use]
+    pub fn new(entry: &'a Entry, cpv: Cpv) -> Self {
+        Self { entry, cpv }
+    }
+}
+
+impl PackageFacts for EntryFacts<'_> {
     fn cpv(&self) -> &Cpv {
         &self.cpv
     }

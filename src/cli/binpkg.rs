@@ -5,6 +5,7 @@ mod import;
 mod index;
 mod list;
 mod prune;
+mod remote;
 mod serve;
 mod show;
 mod verify;
@@ -18,8 +19,9 @@ use super::arguments::{Display, When};
 use super::build::{Failure, absolute, complain};
 use super::exit::Exit;
 use crate::binpkg::index::{Entry, HeaderSettings, Index};
-use crate::binpkg::pkgdir::{Pkgdir, PkgdirOptions};
+use crate::binpkg::pkgdir::Pkgdir;
 use crate::binpkg::selection::{Selection, age};
+use crate::build::binaries::pkgdir_options;
 use crate::build::package::index_header;
 use crate::config::{Config, Options};
 use crate::util::causes::causes;
@@ -53,17 +55,9 @@ struct Opened {
 impl Opened {
     /// Opens the PKGDIR that was named, or the configured one; it must be there unless it is to be `made`.
     fn new(store: &Store, made: bool) -> Result<Self, Failure> {
-        let config = Config::load(&Options {
-            config_root: store.config_root.clone(),
-            pkgdir: store.pkgdir.as_deref().map(absolute),
-            ..Options::from_process()
-        })?;
+        let config = configuration(store)?;
         let feature = |name: &str| config.features().contains(name);
-        let options = PkgdirOptions {
-            multi_instance: true,
-            index_trusted: feature("pkgdir-index-trusted"),
-            compress_index: feature("compress-index"),
-        };
+        let options = pkgdir_options(feature);
         let pkgdir = match made {
             true => Pkgdir::open(&config.pkgdir(), options)?,
             false => Pkgdir::existing(&config.pkgdir(), options)?,
@@ -83,6 +77,15 @@ impl Opened {
     fn setting(&self, name: &str) -> Option<String> {
         self.config.get(name).map(str::to_owned)
     }
+}
+
+/// The configuration that was named.
+fn configuration(store: &Store) -> Result<Config, Failure> {
+    Ok(Config::load(&Options {
+        config_root: store.config_root.clone(),
+        pkgdir: store.pkgdir.as_deref().map(absolute),
+        ..Options::from_process()
+    })?)
 }
 
 /// Whether a text names a file and no package.

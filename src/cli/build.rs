@@ -16,6 +16,7 @@ use super::show::show;
 use super::{shell, signals, terminal};
 use crate::binpkg::pkgdir::Format;
 use crate::build::ahead::Ahead;
+use crate::build::binaries::{self, Binaries};
 use crate::build::console::Console;
 use crate::build::event::{Event, Events};
 use crate::build::failure::Origin;
@@ -111,7 +112,37 @@ async fn execute(
     let value = |name: &str| session.config.get(name).map(str::to_owned);
     let signing = session.config.features().contains("binpkg-signing");
     package_signer(package_format(format, &value)?, signing, &value)?;
-    let plan = run::plan(&session, &arguments.atoms, !arguments.nodeps).await?;
+    let jobs = usize::from(arguments.jobs);
+    let binaries = match binary_options(&arguments, &session)? {
+        Some(options) => Some((options, Binaries::open(&session, options).await?)),
+        None => None,
+    };
+    if let Some((options, binaries)) = &binaries
+        && options.packages_only
+    {
+        let chosen = binaries.only(&session, &arguments.atoms, jobs).await?;
+        if arguments.pretend {
+            chosen
+                .iter()
+                .flatten()
+                .for_each(|it| plan::show_binary(it, arguments.display.json));
+        }
+        session.pool.end().await;
+        return Ok(match chosen.iter().all(Option::is_some) {
+            true => Exit::Done,
+            false => Exit::Failed,
+        });
+    }
+    let mut candidates = run::choose(&session, &arguments.atoms).await?;
+    if let Some((_, binaries)) = &binaries {
+        let (used, left) = binaries.instead_of(&session, candidates, jobs).await;
+        if arguments.pretend {
+            used.iter()
+                .for_each(|it| plan::show_binary(it, arguments.display.json));
+        }
+        candidates = left;
+    }
+    let plan = run::plan(&session, candidates, !arguments.nodeps)?;
     if arguments.pretend {
         plan::show(&plan, &session.config, arguments.display.json);
         session.pool.end().await;
@@ -136,15 +167,36 @@ async fn execute(
             resumable: true,
         }),
     };
-    let all = run::build(
-        session.clone(),
-        plan,
-        &settings,
-        usize::from(arguments.jobs),
-    )
-    .await;
+    let all = run::build(session.clone(), plan, &settings, jobs).await;
     session.pool.end().await;
     Ok(if all { Exit::Done } else { Exit::Failed })
+}
+
+/// Which binary packages are to be used, if any.
+fn binary_options(
+    arguments: &arguments::Build,
+    session: &Session,
+) -> Result<Option<binaries::Options>, Failure> {
+    let asked = &arguments.binaries;
+    let whole = !arguments.resume && arguments.stop_after.is_none();
+    let configured = whole && session.config.features().contains("getbinpkg");
+    let remote = asked.getbinpkgonly || asked.getbinpkg.unwrap_or(configured);
+    if !(remote || asked.usepkg || asked.usepkgonly) {
+        return match (asked.binpkg_respect_use, asked.binpkg_changed_deps) {
+            (None, None) => Ok(None),
+            _ => Err(Failure(vec![
+                "--binpkg-respect-use and --binpkg-changed-deps are for --usepkg, --getbinpkg and their kin"
+                    .to_owned(),
+            ])),
+        };
+    }
+    Ok(Some(binaries::Options {
+        packages_only: asked.usepkgonly || asked.getbinpkgonly,
+        remote,
+        respect_use: asked.binpkg_respect_use,
+        unchanged_deps: asked.binpkg_changed_deps,
+        pretend: arguments.pretend,
+    }))
 }
 
 /// How builds were called, to find their ebuilds again.
@@ -227,6 +279,7 @@ pub(super) fn session(
         degrade,
         missing: Mutex::default(),
         metadata_cache: cache.join("metadata"),
+        binhost_cache: cache.join("binhosts"),
         confcache: std::env::var_os("EBD_CONFCACHE")
             .filter(|value| !value.is_empty())
             .map(|value| absolute(Path::new(&value)))
@@ -237,7 +290,7 @@ pub(super) fn session(
 
 /// Where things are kept that can be had again, such as metadata that repositories do not ship: beside Portage's for
 /// root with this system's own configuration, else in the user's cache.
-fn cache(config: &Config) -> PathBuf {
+pub(super) fn cache(config: &Config) -> PathBuf {
     let home = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     let own = config.profile().is_some() && config.config_root() == Path::new("/");
     if own && nix::unistd::geteuid().is_root() {

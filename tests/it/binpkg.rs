@@ -1,5 +1,6 @@
 //! `ebd binpkg`: packages looked at, repaired, pruned, signed, taken over and served.
 
+mod hosts;
 mod serve;
 mod signed;
 mod together;

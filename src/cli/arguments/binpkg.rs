@@ -31,7 +31,7 @@ pub(in crate::cli) struct Binpkg {
 pub(in crate::cli) enum BinpkgCommand {
     /// List packages, and how the builds of one version differ in USE
     #[command(after_help = LIST_EXAMPLES)]
-    List(Named),
+    List(List),
     /// Show everything that is known of packages
     #[command(after_help = SHOW_EXAMPLES)]
     Show(Show),
@@ -68,6 +68,8 @@ const LIST_EXAMPLES: &str = "Examples:
       A category.
   ebd binpkg list --json | jq -r 'select(.size > 1e8).path'
       One object per build, for scripts.
+  ebd binpkg list --remote app-misc/foo
+      What the hosts of PORTAGE_BINHOST and binrepos.conf have of it.
 
 The first build of a version shows its own flags, those that are off with a
 minus; the others what differs from the one above.";
@@ -169,6 +171,26 @@ pub(in crate::cli) struct Named {
     /// Packages [default: all]
     #[arg(value_name = "ATOM")]
     pub(in crate::cli) atoms: Vec<String>,
+
+    /// Which PKGDIR.
+    #[command(flatten)]
+    pub(in crate::cli) store: Store,
+}
+
+/// `ebd binpkg list`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct List {
+    /// Packages [default: all]
+    #[arg(value_name = "ATOM")]
+    pub(in crate::cli) atoms: Vec<String>,
+
+    /// Those of the hosts that are configured (PORTAGE_BINHOST, binrepos.conf), not of PKGDIR
+    #[arg(long, conflicts_with = "pkgdir")]
+    pub(in crate::cli) remote: bool,
+
+    /// Those of this host, whatever is configured
+    #[arg(long, value_name = "URL", conflicts_with_all = ["pkgdir", "remote"])]
+    pub(in crate::cli) host: Option<String>,
 
     /// Which PKGDIR.
     #[command(flatten)]
