@@ -15,6 +15,7 @@ pub mod index;
 pub mod package;
 pub mod pkgdir;
 pub mod prune;
+pub mod quickpkg;
 pub mod repair;
 pub mod selection;
 pub mod serve;

@@ -179,7 +179,10 @@ async fn fetch(host: &Host, address: &str, known: &DocumentState) -> Result<Fetc
             true => format!("{address}/{name}"),
             false => format!("file://{address}/{name}"),
         };
-        return match host.fetcher.document(&address, known, LIMIT).await? {
+        // As in Portage, FETCHCOMMAND is for packages; only a program of the host itself fetches its index.
+        let commands = host.repository.fetch_command.is_some();
+        let document = host.fetcher.document(&address, known, LIMIT, commands);
+        return match document.await? {
             Document::Missing => continue,
             Document::Unchanged => Ok(None),
             Document::Content(content, state) => {

@@ -177,6 +177,23 @@ fn audit(config: &Config, policy: Policy) -> Result<Audit, CommandError> {
     Ok(Audit { policy, verifier })
 }
 
+/// The ebuild that a package is of: of its repository, or, as in Portage, of another one. One that cannot be read is
+/// none.
+async fn ebuild_of(session: &Session, instance: &Instance) -> Option<Candidate> {
+    let ebuilds = session.config.repositories().ebuilds(instance.cpv.cp());
+    let repository = instance.entry.get("REPO");
+    let same: Vec<_> = ebuilds
+        .ok()?
+        .into_iter()
+        .filter(|ebuild| ebuild.cpv == instance.cpv)
+        .collect();
+    let ebuild = same
+        .iter()
+        .find(|ebuild| Some(&*ebuild.repository) == repository)
+        .or(same.last())?;
+    Candidate::load(session, ebuild.clone()).await.ok()
+}
+
 impl Binaries {
     /// Looks at PKGDIR and, if wanted, at the hosts. Hosts that cannot be used are told of and passed over.
     ///
@@ -350,16 +367,20 @@ impl Binaries {
             packages_only: self.options.packages_only,
             libc: &self.libc,
         };
-        let ebuild = candidate.map(|candidate| Ebuild {
-            cpv: candidate.cpv(),
-            repository: &candidate.ebuild.repository,
-            eapi: candidate.eapi,
-            entry: &candidate.entry,
-            config: &candidate.config,
-        });
         let mut unfit = Vec::new();
         let mut chosen = None;
         for instance in instances {
+            let found = match candidate {
+                None if wish.unchanged_deps => ebuild_of(session, instance).await,
+                _ => None,
+            };
+            let ebuild = candidate.or(found.as_ref()).map(|candidate| Ebuild {
+                cpv: candidate.cpv(),
+                repository: &candidate.ebuild.repository,
+                eapi: candidate.eapi,
+                entry: &candidate.entry,
+                config: &candidate.config,
+            });
             let host = self.instances.source(instance).map(|(host, _)| host);
             let result = match wish.judge(instance, host, ebuild) {
                 Ok(()) => self.take(session, instance).await,

@@ -161,20 +161,7 @@ impl Packaging {
 
     /// The number of jobs that MAKEOPTS asks for, at least 1.
     fn jobs(&self) -> u32 {
-        let options = self.configured("MAKEOPTS");
-        let mut words = options.split_whitespace();
-        let mut jobs = None;
-        while let Some(word) = words.next() {
-            let number = match word {
-                "-j" | "--jobs" => words.next().unwrap_or_default(),
-                word => word
-                    .strip_prefix("--jobs=")
-                    .or_else(|| word.strip_prefix("-j"))
-                    .unwrap_or_default(),
-            };
-            jobs = number.parse().ok().or(jobs);
-        }
-        jobs.unwrap_or(1).max(1)
+        makeopts_jobs(&self.configured("MAKEOPTS"))
     }
 
     /// Finishes the image and writes build-info. What is to be told is added to `notices`.
@@ -324,20 +311,8 @@ impl Packaging {
                 compress_index: feature("compress-index"),
             },
         )?;
-        let name = self
-            .configured
-            .get("BINPKG_COMPRESS")
-            .map_or("zstd", String::as_str);
-        let flags = self
-            .configured
-            .get(&format!(
-                "BINPKG_COMPRESS_FLAGS_{}",
-                name.to_ascii_uppercase()
-            ))
-            .or_else(|| self.configured.get("BINPKG_COMPRESS_FLAGS"))
-            .map_or("", String::as_str);
         let options = PackageOptions {
-            compression: Compression::from_settings(name, flags, self.jobs())?,
+            compression: package_compression(&|name| self.configured.get(name).cloned())?,
             image: image_tar::Options {
                 // That of the format, when it is packed.
                 layout: image_tar::Layout::default(),
@@ -354,6 +329,7 @@ impl Packaging {
             signer: package_signer(format, feature("binpkg-signing"), &|name| {
                 self.configured.get(name).cloned()
             })?,
+            keep_build_id: false,
         };
         let reservation = pkgdir.reserve(&self.cpv, format)?;
         let mask = install_mask::InstallMask::new(&self.configured("PKG_INSTALL_MASK"));
@@ -392,6 +368,41 @@ pub fn package_format(
         (None, "") => Ok(Format::Gpkg),
         (None, name) => Format::from_name(name).ok_or(PackagingError::Format(name.to_owned())),
     }
+}
+
+/// How packages are compressed, as `BINPKG_COMPRESS` and its flags say.
+///
+/// # Errors
+/// The compression or its flags are not understood.
+pub fn package_compression(
+    value: &dyn Fn(&str) -> Option<String>,
+) -> Result<Compression, CompressionError> {
+    let name = value("BINPKG_COMPRESS").unwrap_or_else(|| "zstd".to_owned());
+    let flags = value(&format!(
+        "BINPKG_COMPRESS_FLAGS_{}",
+        name.to_ascii_uppercase()
+    ))
+    .or_else(|| value("BINPKG_COMPRESS_FLAGS"))
+    .unwrap_or_default();
+    let jobs = makeopts_jobs(&value("MAKEOPTS").unwrap_or_default());
+    Compression::from_settings(&name, &flags, jobs)
+}
+
+/// The number of jobs that MAKEOPTS asks for, at least 1.
+fn makeopts_jobs(options: &str) -> u32 {
+    let mut words = options.split_whitespace();
+    let mut jobs = None;
+    while let Some(word) = words.next() {
+        let number = match word {
+            "-j" | "--jobs" => words.next().unwrap_or_default(),
+            word => word
+                .strip_prefix("--jobs=")
+                .or_else(|| word.strip_prefix("-j"))
+                .unwrap_or_default(),
+        };
+        jobs = number.parse().ok().or(jobs);
+    }
+    jobs.unwrap_or(1).max(1)
 }
 
 /// Who signs packages, if FEATURES=binpkg-signing asks for it.

@@ -5,6 +5,7 @@ mod import;
 mod index;
 mod list;
 mod prune;
+mod quickpkg;
 mod remote;
 mod serve;
 mod show;
@@ -38,6 +39,7 @@ pub(super) fn main(arguments: Binpkg) -> Exit {
         BinpkgCommand::Verify(arguments) => (arguments.store.json, verify::run(&arguments)),
         BinpkgCommand::Sign(arguments) => (arguments.store.json, verify::sign(&arguments)),
         BinpkgCommand::Prune(arguments) => (arguments.store.json, prune::run(&arguments)),
+        BinpkgCommand::Quickpkg(arguments) => (arguments.store.json, quickpkg::run(&arguments)),
         BinpkgCommand::Import(arguments) => (arguments.store.json, import::run(&arguments)),
     };
     done.unwrap_or_else(|Failure(causes)| {
@@ -55,7 +57,11 @@ struct Opened {
 impl Opened {
     /// Opens the PKGDIR that was named, or the configured one; it must be there unless it is to be `made`.
     fn new(store: &Store, made: bool) -> Result<Self, Failure> {
-        let config = configuration(store)?;
+        Self::with(configuration(store, None)?, made)
+    }
+
+    /// Opens the PKGDIR of a configuration.
+    fn with(config: Config, made: bool) -> Result<Self, Failure> {
         let feature = |name: &str| config.features().contains(name);
         let options = pkgdir_options(feature);
         let pkgdir = match made {
@@ -79,9 +85,10 @@ impl Opened {
     }
 }
 
-/// The configuration that was named.
-fn configuration(store: &Store) -> Result<Config, Failure> {
+/// The configuration that was named, for what is installed below `root`.
+fn configuration(store: &Store, root: Option<&Path>) -> Result<Config, Failure> {
     Ok(Config::load(&Options {
+        root: root.map(Path::to_owned),
         config_root: store.config_root.clone(),
         pkgdir: store.pkgdir.as_deref().map(absolute),
         ..Options::from_process()

@@ -36,7 +36,7 @@ pub enum Document {
 
 impl Fetcher {
     /// Asks for the document at `address`, which is only sent if it is not in the state that is `known`. No more than
-    /// `limit` bytes are taken.
+    /// `limit` bytes are taken. A program that fetches by http is only used with `commands`.
     ///
     /// # Errors
     /// It cannot be had, or is longer.
@@ -45,9 +45,14 @@ impl Fetcher {
         address: &str,
         known: &DocumentState,
         limit: u64,
+        commands: bool,
     ) -> Result<Document, SourceError> {
         let options = self.options();
-        let url = match locate(address, &options.commands)? {
+        let location = match Url::parse(address) {
+            Ok(url) if !commands && matches!(url.scheme(), "http" | "https") => Location::Http(url),
+            _ => locate(address, &options.commands)?,
+        };
+        let url = match location {
             Location::Http(url) => url,
             Location::File(path) => return file(&path, known, limit).await,
             Location::Command { protocol, uri } => {

@@ -31,7 +31,7 @@ pub(in crate::cli) struct Binaries {
     pub(in crate::cli) binpkg_changed_deps: Option<bool>,
 }
 
-fn yes_or_no(text: &str) -> Result<bool, String> {
+pub(super) fn yes_or_no(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "y" | "yes" | "true" => Ok(true),
         "n" | "no" | "false" => Ok(false),

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
+use super::binaries::yes_or_no;
+
 const EXAMPLES: &str = "Examples:
   ebd binpkg list
   ebd binpkg check --pkgdir /srv/binpkgs && ebd binpkg verify --pkgdir /srv/binpkgs
@@ -56,6 +58,9 @@ pub(in crate::cli) enum BinpkgCommand {
     /// Take packages over from files or another PKGDIR
     #[command(after_help = IMPORT_EXAMPLES)]
     Import(Import),
+    /// Make packages of installed ones
+    #[command(after_help = QUICKPKG_EXAMPLES)]
+    Quickpkg(Quickpkg),
     /// Serve packages over HTTP, with a page to look at them
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(Serve),
@@ -139,6 +144,17 @@ const IMPORT_EXAMPLES: &str = "Examples:
 
 Packages keep their build ids and times; one whose id is another build's here
 gets the next free one. The very same package is not taken twice.";
+
+const QUICKPKG_EXAMPLES: &str = "Examples:
+  ebd binpkg quickpkg sys-apps/foo
+      Without the files that CONFIG_PROTECT protects: a note stands for each.
+  ebd binpkg quickpkg --include-unmodified-config '*/*'
+      Everything that is installed, with configuration that nobody changed.
+  ebd binpkg quickpkg --root /mnt/system --format xpak app-misc/bar
+      Of another system.
+
+Packages keep the build id that they were installed with. Files that are missing
+or changed are told.";
 
 const SERVE_EXAMPLES: &str = "Examples:
   ebd binpkg serve
@@ -284,6 +300,34 @@ pub(in crate::cli) struct Prune {
     /// Show what would be removed, remove nothing
     #[arg(short, long)]
     pub(in crate::cli) pretend: bool,
+
+    /// Which PKGDIR.
+    #[command(flatten)]
+    pub(in crate::cli) store: Store,
+}
+
+/// `ebd binpkg quickpkg`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Quickpkg {
+    /// Installed packages
+    #[arg(required = true, value_name = "ATOM")]
+    pub(in crate::cli) atoms: Vec<String>,
+
+    /// Pack all files that CONFIG_PROTECT protects
+    #[arg(long, value_name = "y|n", num_args = 0..=1, require_equals = true, default_missing_value = "y", default_value = "n", value_parser = yes_or_no)]
+    pub(in crate::cli) include_config: bool,
+
+    /// Pack those of them that are as they were installed
+    #[arg(long, value_name = "y|n", num_args = 0..=1, require_equals = true, default_missing_value = "y", default_value = "n", value_parser = yes_or_no)]
+    pub(in crate::cli) include_unmodified_config: bool,
+
+    /// Format of the packages [default: BINPKG_FORMAT, which is gpkg unless it is set]
+    #[arg(long, value_enum)]
+    pub(in crate::cli) format: Option<super::Format>,
+
+    /// Where the packages are installed (ROOT)
+    #[arg(long, value_name = "PATH", help_heading = "Places")]
+    pub(in crate::cli) root: Option<PathBuf>,
 
     /// Which PKGDIR.
     #[command(flatten)]
