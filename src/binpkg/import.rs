@@ -4,17 +4,16 @@
 //! which its metadata then says. Nothing is taken over that is damaged.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::build::BuildError;
-use super::gpkg::copy_gpkg;
 use super::index::{Entry, FileFacts, HeaderSettings, Index, IndexError};
 use super::package::{Package, PackageError};
 use super::pkgdir::{Pkgdir, PkgdirError, PkgdirOptions, Reservation, Written};
+use super::repack::{RepackError, with_metadata};
 use super::survey::package_files;
-use super::xpak::{self, Metadata, XpakError};
+use super::xpak::Metadata;
 use crate::pms::cpv::Cpv;
 use crate::util::digest::{HashFileError, HashName, hash_file};
 
@@ -60,15 +59,7 @@ pub enum ImportError {
     },
     /// It cannot be packed anew.
     #[error(transparent)]
-    Build(#[from] BuildError),
-    /// Its metadata cannot be packed anew.
-    #[error("{}: the metadata cannot be packed", path.display())]
-    Xpak {
-        /// The package.
-        path: PathBuf,
-        /// Why.
-        source: XpakError,
-    },
+    Repack(#[from] RepackError),
     /// Its checksums cannot be made.
     #[error(transparent)]
     Hash(#[from] HashFileError),
@@ -222,33 +213,13 @@ fn renumber(
             metadata.remove("BUILD_ID");
         }
     }
-    match package {
-        Package::Gpkg(package) => {
-            if package.is_signed() {
-                return Err(ImportError::Signed {
-                    path,
-                    cpv: cpv.to_string(),
-                    build_id: own_id.unwrap_or(0),
-                });
-            }
-            copy_gpkg(package, Some(&metadata), &mut place, None)?;
-        }
-        Package::Xpak(package) => {
-            let trailer = xpak::write_trailer(&metadata).map_err(|source| ImportError::Xpak {
-                path: path.clone(),
-                source,
-            })?;
-            let fail = |source| ImportError::Copy {
-                path: path.clone(),
-                source,
-            };
-            let mut image = package.image().map_err(|source| ImportError::Xpak {
-                path: path.clone(),
-                source,
-            })?;
-            io::copy(&mut image, &mut place).map_err(fail)?;
-            place.write_all(&trailer).map_err(fail)?;
-        }
+    if package.is_signed() {
+        return Err(ImportError::Signed {
+            path,
+            cpv: cpv.to_string(),
+            build_id: own_id.unwrap_or(0),
+        });
     }
+    with_metadata(package, &metadata, &mut place)?;
     Ok(place.commit()?)
 }

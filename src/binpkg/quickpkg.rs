@@ -184,7 +184,12 @@ pub fn quickpkg(
     for (key, value) in [("CATEGORY", source.cpv.category()), ("PF", source.cpv.pf())] {
         metadata.insert(key.to_owned(), format!("{value}\n").into_bytes());
     }
-    let contents = contents(&source.folder.join("CONTENTS"))?;
+    let list = source.folder.join("CONTENTS");
+    let contents = contents(&list)?;
+    // As in Portage, whose xpaks do without.
+    if let (Format::Gpkg, Ok(text)) = (manner.format, fs::read(&list)) {
+        metadata.insert("CONTENTS".to_owned(), text);
+    }
     let mut quick = Found::default();
     for (path, kind) in &contents {
         quick.look(source.root, path, kind, manner)?;

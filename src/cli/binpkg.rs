@@ -4,6 +4,7 @@ mod extract;
 mod import;
 mod index;
 mod list;
+mod moves;
 mod prune;
 mod quickpkg;
 mod remote;
@@ -12,7 +13,7 @@ mod show;
 mod verify;
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::arguments::binpkg::{Binpkg, BinpkgCommand, Store};
@@ -39,6 +40,7 @@ pub(super) fn main(arguments: Binpkg) -> Exit {
         BinpkgCommand::Verify(arguments) => (arguments.store.json, verify::run(&arguments)),
         BinpkgCommand::Sign(arguments) => (arguments.store.json, verify::sign(&arguments)),
         BinpkgCommand::Prune(arguments) => (arguments.store.json, prune::run(&arguments)),
+        BinpkgCommand::Move(arguments) => (arguments.store.json, moves::run(&arguments)),
         BinpkgCommand::Quickpkg(arguments) => (arguments.store.json, quickpkg::run(&arguments)),
         BinpkgCommand::Import(arguments) => (arguments.store.json, import::run(&arguments)),
     };
@@ -57,7 +59,7 @@ struct Opened {
 impl Opened {
     /// Opens the PKGDIR that was named, or the configured one; it must be there unless it is to be `made`.
     fn new(store: &Store, made: bool) -> Result<Self, Failure> {
-        Self::with(configuration(store, None)?, made)
+        Self::with(configuration(store, None, &[])?, made)
     }
 
     /// Opens the PKGDIR of a configuration.
@@ -85,9 +87,10 @@ impl Opened {
     }
 }
 
-/// The configuration that was named, for what is installed below `root`.
-fn configuration(store: &Store, root: Option<&Path>) -> Result<Config, Failure> {
+/// The configuration that was named, for what is installed below `root`, with more repositories.
+fn configuration(store: &Store, root: Option<&Path>, repos: &[PathBuf]) -> Result<Config, Failure> {
     Ok(Config::load(&Options {
+        extra_repos: repos.to_vec(),
         root: root.map(Path::to_owned),
         config_root: store.config_root.clone(),
         pkgdir: store.pkgdir.as_deref().map(absolute),

@@ -58,6 +58,9 @@ pub(in crate::cli) enum BinpkgCommand {
     /// Take packages over from files or another PKGDIR
     #[command(after_help = IMPORT_EXAMPLES)]
     Import(Import),
+    /// Apply package moves of repositories (profiles/updates) to packages
+    #[command(after_help = MOVE_EXAMPLES)]
+    Move(Move),
     /// Make packages of installed ones
     #[command(after_help = QUICKPKG_EXAMPLES)]
     Quickpkg(Quickpkg),
@@ -144,6 +147,15 @@ const IMPORT_EXAMPLES: &str = "Examples:
 
 Packages keep their build ids and times; one whose id is another build's here
 gets the next free one. The very same package is not taken twice.";
+
+const MOVE_EXAMPLES: &str = "Examples:
+  ebd binpkg move --pretend
+      Show which packages have another name, slot or dependencies now.
+  ebd binpkg move && ebd binpkg prune --keep 1
+      Apply that.
+
+Packages that have another name are copied under it; the old ones stay until they
+are pruned. Signed packages stay as they are, and are told.";
 
 const QUICKPKG_EXAMPLES: &str = "Examples:
   ebd binpkg quickpkg sys-apps/foo
@@ -298,6 +310,22 @@ pub(in crate::cli) struct Prune {
     pub(in crate::cli) max_size: Option<u64>,
 
     /// Show what would be removed, remove nothing
+    #[arg(short, long)]
+    pub(in crate::cli) pretend: bool,
+
+    /// Which PKGDIR.
+    #[command(flatten)]
+    pub(in crate::cli) store: Store,
+}
+
+/// `ebd binpkg move`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Move {
+    /// A repository that is not configured anywhere (repeatable)
+    #[arg(long = "repo", value_name = "PATH", help_heading = "Places")]
+    pub(in crate::cli) repos: Vec<PathBuf>,
+
+    /// Show what would be changed, change nothing
     #[arg(short, long)]
     pub(in crate::cli) pretend: bool,
 

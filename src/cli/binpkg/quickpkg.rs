@@ -20,7 +20,7 @@ use crate::repo::installed::{Installed, InstalledPackage};
 use crate::util::lock::{Lock, portage_lockfile};
 
 pub(super) fn run(arguments: &Quickpkg) -> Result<Exit, Failure> {
-    let config = configuration(&arguments.store, arguments.root.as_deref())?;
+    let config = configuration(&arguments.store, arguments.root.as_deref(), &[])?;
     let opened = Opened::with(config, true)?;
     let config = &opened.config;
     let value = |name: &str| opened.setting(name);

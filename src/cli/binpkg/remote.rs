@@ -20,7 +20,7 @@ use crate::config::BinaryRepository;
 
 pub(super) fn list(arguments: &List) -> Result<Exit, Failure> {
     let json = arguments.store.json;
-    let config = configuration(&arguments.store, None)?;
+    let config = configuration(&arguments.store, None, &[])?;
     let cache = cache(&config);
     let fetch = fetch_options(&config, &cache)?;
     let (hosts, warnings) = match &arguments.host {
