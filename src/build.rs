@@ -15,6 +15,7 @@ pub mod fetching;
 pub mod helper;
 pub mod host;
 pub mod image;
+pub mod input;
 pub mod isolation;
 pub mod kept_configuration;
 pub mod kept_sources;

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::instances::{Instance, Instances};
@@ -12,7 +13,9 @@ use super::{Host, choice};
 use crate::binpkg::adopt::{AdoptError, adopt};
 use crate::binpkg::audit::{Audit, AuditError};
 use crate::binpkg::index::{Entry, HeaderSettings};
+use crate::binpkg::package::{Package, PackageError};
 use crate::binpkg::pkgdir::Pkgdir;
+use crate::binpkg::xpak::Metadata;
 use crate::fetch::{
     Events, Expected, FetchError, Mismatch, Plan, Request, Source, SourceError, without_password,
 };
@@ -49,6 +52,12 @@ pub enum BringError {
         /// Why.
         source: AdoptError,
     },
+    /// It cannot be read.
+    #[error(transparent)]
+    Package(#[from] PackageError),
+    /// It was made of something else than is wanted.
+    #[error("it was made of something else: {}", .0.join(", "))]
+    Input(Vec<String>),
     /// No host has it any more.
     #[error("the host is not known")]
     NoHost,
@@ -59,6 +68,14 @@ pub enum BringError {
 
 impl From<&BringError> for choice::Unfit {
     fn from(error: &BringError) -> Self {
+        if let BringError::Input(parts)
+        | BringError::Adopt {
+            source: AdoptError::Input(parts),
+            ..
+        } = error
+        {
+            return Self::Input(parts.clone());
+        }
         Self::Broken(crate::util::causes::causes(error).join(": "))
     }
 }
@@ -76,6 +93,9 @@ pub struct Desk {
     pub hosts: Vec<Audit>,
 }
 
+/// Says of a package's metadata which parts of what it was made of are not wanted.
+pub type Accept = Arc<dyn Fn(&Metadata) -> Result<(), Vec<String>> + Send + Sync>;
+
 /// The folder that a host's packages are fetched to.
 #[must_use]
 pub fn folder(pkgdir: &Path) -> PathBuf {
@@ -90,6 +110,7 @@ pub async fn bring(
     instances: &Instances,
     instance: &Instance,
     desk: &Desk,
+    accept: Accept,
     events: &Events,
 ) -> Result<PathBuf, BringError> {
     let entry = instance.entry.clone();
@@ -97,7 +118,9 @@ pub async fn bring(
         let (pkgdir, own) = (desk.pkgdir.clone(), desk.own.clone());
         return blocking(move || {
             own.entry(&pkgdir, &entry)?;
-            Ok(pkgdir.path_of(&entry).unwrap_or_default())
+            let path = pkgdir.path_of(&entry).unwrap_or_default();
+            accept(&Package::open(&path)?.metadata()?).map_err(BringError::Input)?;
+            Ok(path)
         })
         .await;
     };
@@ -112,7 +135,7 @@ pub async fn bring(
         Ok(path) => {
             let (pkgdir, header, audit) = (desk.pkgdir.clone(), desk.header.clone(), audit.clone());
             blocking(move || {
-                let adopted = adopt(&pkgdir, &path, &entry, &audit, &header);
+                let adopted = adopt(&pkgdir, &path, &entry, &audit, &header, &*accept);
                 let _ = fs::remove_file(&path);
                 adopted.map_err(|source| BringError::Adopt {
                     address: without_password(&address),

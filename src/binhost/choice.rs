@@ -84,7 +84,7 @@ impl fmt::Display for Unfit {
             Self::Dependencies(key) => write!(formatter, "{key} has changed since"),
             Self::Input(parts) => write!(
                 formatter,
-                "it was made of something else: {} changed since",
+                "it was made of something else; not as it was: {}",
                 parts.join(", ")
             ),
             Self::Broken(reason) => formatter.write_str(reason),

@@ -11,6 +11,7 @@ use super::audit::{Audit, AuditError};
 use super::index::{Entry, FileFacts, HeaderSettings, Index, IndexError};
 use super::package::{Package, PackageError};
 use super::pkgdir::{Format, Pkgdir, PkgdirError, Written};
+use super::xpak::Metadata;
 use crate::pms::cpv::{Cpv, CpvError};
 
 /// What the index of a host says of a package and what must be so.
@@ -51,6 +52,9 @@ pub enum AdoptError {
         /// What the package says.
         found: String,
     },
+    /// It was made of something else than is wanted.
+    #[error("it was made of something else: {}", .0.join(", "))]
+    Input(Vec<String>),
     /// The index has a name that is none.
     #[error("the index has a name that is none")]
     Name(#[from] CpvError),
@@ -71,7 +75,8 @@ pub enum AdoptError {
 }
 
 /// Takes the package in the file `path`, which has the size and checksums that `said`, the entry of a host's index,
-/// has, into `pkgdir` and its index. If PKGDIR has it already, that is given.
+/// has, into `pkgdir` and its index. If PKGDIR has it already, that is given. `accept` says of the metadata which parts
+/// of what it was made of are not wanted.
 ///
 /// # Errors
 /// It is not what `said` says, not as `audit` wants it, or cannot be written. PKGDIR is then as it was.
@@ -81,6 +86,7 @@ pub fn adopt(
     said: &Entry,
     audit: &Audit,
     header: &HeaderSettings,
+    accept: &dyn Fn(&Metadata) -> Result<(), Vec<String>>,
 ) -> Result<PathBuf, AdoptError> {
     audit.file(path)?;
     let mut package = Package::open(path)?;
@@ -125,6 +131,7 @@ pub fn adopt(
             ));
         }
     }
+    accept(&metadata).map_err(AdoptError::Input)?;
     let index = Index::read(&pkgdir.index_path())?;
     if let Some(there) = there(pkgdir, &index, said) {
         return Ok(there);

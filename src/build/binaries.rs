@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use futures_util::StreamExt;
@@ -10,14 +11,16 @@ use super::build_info::libc_packages;
 use super::candidate::Candidate;
 use super::event::{Event, UnfitBinary};
 use super::fetching::Teller;
+use super::input::{self, Input};
 use super::package::index_header;
 use super::session::Session;
-use crate::binhost::bring::{self, Desk, bring};
+use crate::binhost::bring::{self, Accept, Desk, bring};
 use crate::binhost::choice::{Ebuild, Unfit, Wish};
 use crate::binhost::instances::{Instance, Instances};
 use crate::binhost::{Host, index};
 use crate::binpkg::audit::Audit;
 use crate::binpkg::index::{Index, IndexError};
+use crate::binpkg::package::Package;
 use crate::binpkg::pkgdir::{Pkgdir, PkgdirError, PkgdirOptions};
 use crate::binpkg::selection::EntryFacts;
 use crate::binpkg::signature::{CommandError, Policy, Verifier};
@@ -37,8 +40,21 @@ pub struct Options {
     pub respect_use: Option<bool>,
     /// Whether dependencies must be as in the ebuild; without, they must where there are ebuilds.
     pub unchanged_deps: Option<bool>,
+    /// How much of what they were made of must be as it is now.
+    pub input: Compared,
     /// Nothing is fetched but indexes, and nothing is changed.
     pub pretend: bool,
+}
+
+/// How much of what a package was made of must be as it is now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compared {
+    /// Nothing, as in Portage.
+    Ignore,
+    /// Ebuild, eclasses, files, sources and patches, where the package says what they were.
+    Sources,
+    /// All of it, with the flags for compilers and the builds of its dependencies; and the package must say so.
+    All,
 }
 
 /// Binary packages cannot be looked at.
@@ -367,6 +383,7 @@ impl Binaries {
             packages_only: self.options.packages_only,
             libc: &self.libc,
         };
+        let accept = self.accept(session, candidate);
         let mut unfit = Vec::new();
         let mut chosen = None;
         for instance in instances {
@@ -383,7 +400,7 @@ impl Binaries {
             });
             let host = self.instances.source(instance).map(|(host, _)| host);
             let result = match wish.judge(instance, host, ebuild) {
-                Ok(()) => self.take(session, instance).await,
+                Ok(()) => self.take(session, instance, &accept).await,
                 Err(unfit) => Err(unfit),
             };
             match result {
@@ -412,17 +429,57 @@ impl Binaries {
         chosen
     }
 
-    /// Sees to it that a package is in PKGDIR; gives where, unless nothing is to be done.
-    async fn take(&self, session: &Session, instance: &Instance) -> Result<Option<PathBuf>, Unfit> {
-        let Some(desk) = &self.desk else {
-            let path = self
-                .pkgdir
-                .as_ref()
-                .and_then(|it| it.path_of(&instance.entry));
-            return match instance.host.is_none() && !path.is_some_and(|path| path.is_file()) {
-                true => Err(Unfit::Broken("it is not there".to_owned())),
-                false => Ok(None),
+    /// Says which packages are made of something else than the candidate is now; those that do not say what they are made
+    /// of are only refused if they must be made of the very same.
+    fn accept(&self, session: &Session, candidate: Option<&Candidate>) -> Accept {
+        let whole = self.options.input == Compared::All;
+        let candidate = candidate.filter(|_| self.options.input != Compared::Ignore);
+        let Some(now) = candidate.map(|candidate| Input::of(session, candidate)) else {
+            return Arc::new(|_| Ok(()));
+        };
+        Arc::new(move |metadata| {
+            let made_of = metadata
+                .get(input::FILE)
+                .and_then(|text| Input::parse(text));
+            let differing = match made_of {
+                Some(made_of) => now.differences(&made_of, whole),
+                None if whole => vec!["it does not say of what".to_owned()],
+                None => Vec::new(),
             };
+            match differing.is_empty() {
+                true => Ok(()),
+                false => Err(differing),
+            }
+        })
+    }
+
+    /// Whether a package would be taken, as far as it can be known without bringing it.
+    fn would_take(&self, instance: &Instance, accept: &Accept) -> Result<(), Unfit> {
+        if instance.host.is_some() {
+            return Ok(());
+        }
+        let path = self
+            .pkgdir
+            .as_ref()
+            .and_then(|pkgdir| pkgdir.path_of(&instance.entry));
+        let metadata = path
+            .ok_or_else(|| Unfit::Broken("it is not there".to_owned()))
+            .and_then(|path| {
+                let read = Package::open(&path).and_then(|mut package| package.metadata());
+                read.map_err(|error| Unfit::Broken(causes(&error).join(": ")))
+            })?;
+        accept(&metadata).map_err(Unfit::Input)
+    }
+
+    /// Sees to it that a package is in PKGDIR; gives where, unless nothing is to be done.
+    async fn take(
+        &self,
+        session: &Session,
+        instance: &Instance,
+        accept: &Accept,
+    ) -> Result<Option<PathBuf>, Unfit> {
+        let Some(desk) = &self.desk else {
+            return self.would_take(instance, accept).map(|()| None);
         };
         let begin = Instant::now();
         let package = instance.cpv.to_string();
@@ -435,7 +492,14 @@ impl Binaries {
             });
         }
         let teller = Teller::of_package(&session.events, package.clone());
-        let brought = bring(&self.instances, instance, desk, &teller.sender()).await;
+        let brought = bring(
+            &self.instances,
+            instance,
+            desk,
+            accept.clone(),
+            &teller.sender(),
+        )
+        .await;
         teller.end().await;
         let path = brought.map_err(|error| Unfit::from(&error))?;
         session.events.tell(Event::BinaryUsed {

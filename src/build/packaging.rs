@@ -9,6 +9,7 @@ use super::build_info::{
     self, BuildInfoError, CONDITIONAL_KEYS, DependencyContext, InstallInfo, InstalledPackages,
 };
 use super::image::{self, Image, ImageError, Notice, install_mask};
+use super::input;
 use crate::binpkg::build::{self as binary, PackageOptions, read_build_info};
 use crate::binpkg::compression::{Compression, CompressionError};
 use crate::binpkg::image_tar::{self, Owners};
@@ -134,6 +135,8 @@ pub struct Packaging {
     pub format: Option<Format>,
     /// What the header of the index tells.
     pub header: HeaderSettings,
+    /// What the package is made of, see [`input`].
+    pub input: Option<String>,
 }
 
 impl Packaging {
@@ -334,7 +337,10 @@ impl Packaging {
         let reservation = pkgdir.reserve(&self.cpv, format)?;
         let mask = install_mask::InstallMask::new(&self.configured("PKG_INSTALL_MASK"));
         let tree = install_mask::packaging_tree(&self.image, &mask)?;
-        let metadata = read_build_info(&self.image.build_info)?;
+        let mut metadata = read_build_info(&self.image.build_info)?;
+        if let Some(input) = &self.input {
+            metadata.insert(input::FILE.to_owned(), input.clone().into_bytes());
+        }
         let package = binary::write_package(&tree, metadata, reservation, &options)?;
         // Before anything else can fail: whoever finds the package must find its id.
         binary::record_in_build_info(&self.image.build_info, &package.file)?;

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(super) use self::binaries::Binaries;
+pub(super) use self::binaries::{Binaries, Compared};
 use crate::build::package;
 use crate::metadata::CacheFormat;
 use crate::pms::phase::Phase;

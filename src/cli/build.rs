@@ -8,7 +8,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use sandbox::Feature;
 
-use super::arguments::{self, Display, Places, Stores};
+use super::arguments::{self, Compared, Display, Places, Stores};
 use super::exit::Exit;
 use super::paint::Paint;
 use super::plan;
@@ -195,6 +195,11 @@ fn binary_options(
         remote,
         respect_use: asked.binpkg_respect_use,
         unchanged_deps: asked.binpkg_changed_deps,
+        input: match asked.binpkg_input {
+            Compared::Ignore => binaries::Compared::Ignore,
+            Compared::Sources => binaries::Compared::Sources,
+            Compared::All => binaries::Compared::All,
+        },
         pretend: arguments.pretend,
     }))
 }

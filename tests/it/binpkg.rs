@@ -1,6 +1,7 @@
 //! `ebd binpkg`: packages looked at, repaired, pruned, signed, taken over and served.
 
 mod hosts;
+mod input;
 mod moves;
 mod quickpkg;
 mod serve;

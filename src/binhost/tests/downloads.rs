@@ -43,9 +43,15 @@ impl World {
         let instances = Instances::new(None, vec![(host, found)]);
         let instance = instances.all()[0].clone();
         let (events, _told) = tokio::sync::mpsc::unbounded_channel();
-        bring(&instances, &instance, &desk(&self.own), &events)
-            .await
-            .map_err(|error| causes(&error).join(": "))
+        bring(
+            &instances,
+            &instance,
+            &desk(&self.own),
+            std::sync::Arc::new(|_| Ok(())),
+            &events,
+        )
+        .await
+        .map_err(|error| causes(&error).join(": "))
     }
 }
 

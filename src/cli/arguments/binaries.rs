@@ -1,6 +1,6 @@
 //! The options of `ebd build` about binary packages.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 /// Which binary packages to use instead of building.
 #[derive(Debug, Clone, Args)]
@@ -29,6 +29,10 @@ pub(in crate::cli) struct Binaries {
     /// Whether packages are passed over whose dependencies are not the ebuild's any more [default: y, but n with -K and -G]
     #[arg(long, value_name = "y|n", num_args = 0..=1, require_equals = true, default_missing_value = "y", value_parser = yes_or_no)]
     pub(in crate::cli) binpkg_changed_deps: Option<bool>,
+
+    /// How much of what a package was made of must be as it is now, where an ebuild is there
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t = Compared::Sources)]
+    pub(in crate::cli) binpkg_input: Compared,
 }
 
 pub(super) fn yes_or_no(text: &str) -> Result<bool, String> {
@@ -37,4 +41,15 @@ pub(super) fn yes_or_no(text: &str) -> Result<bool, String> {
         "n" | "no" | "false" => Ok(false),
         _ => Err("y or n is wanted".to_owned()),
     }
+}
+
+/// How much of what a package was made of must be as it is now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum Compared {
+    /// Nothing, as in Portage
+    Ignore,
+    /// Ebuild, eclasses, files, sources and patches, where the package says what they were
+    Sources,
+    /// Also the flags for compilers and the builds of its dependencies; and the package must say so
+    All,
 }
