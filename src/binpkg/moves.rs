@@ -84,24 +84,23 @@ impl Moves {
     }
 
     /// Says what is to be changed of the packages of an index. Packages whose copy under the new name is there are not
-    /// copied again.
+    /// copied again; as in Portage, one built at the same time is its copy.
     #[must_use]
     pub fn changes(&self, index: &Index) -> Vec<Change> {
-        let there: HashSet<(&str, Option<i64>)> = index
+        let mut there: HashSet<(String, Option<i64>)> = index
             .entries()
             .iter()
-            .map(|entry| (entry.cpv(), entry.build_time()))
+            .map(|entry| (entry.cpv().to_owned(), entry.build_time()))
             .collect();
         index
             .entries()
             .iter()
             .filter_map(|entry| {
                 let change = self.change(entry)?;
-                let copied = change
-                    .name
-                    .as_ref()
-                    .is_some_and(|name| there.contains(&(name.as_str(), entry.build_time())));
-                (!copied).then_some(change)
+                let new = change.name.as_ref().is_none_or(|name| {
+                    there.insert((name.as_str().to_owned(), entry.build_time()))
+                });
+                new.then_some(change)
             })
             .collect()
     }

@@ -13,6 +13,7 @@ use super::event::{Event, UnfitBinary};
 use super::fetching::Teller;
 use super::input::{self, Input};
 use super::package::index_header;
+use super::packaging::pkgdir_options;
 use super::session::Session;
 use crate::binhost::bring::{self, Accept, Desk, bring};
 use crate::binhost::choice::{Ebuild, Unfit, Wish};
@@ -21,7 +22,7 @@ use crate::binhost::{Host, index};
 use crate::binpkg::audit::Audit;
 use crate::binpkg::index::{Index, IndexError};
 use crate::binpkg::package::Package;
-use crate::binpkg::pkgdir::{Pkgdir, PkgdirError, PkgdirOptions};
+use crate::binpkg::pkgdir::{Pkgdir, PkgdirError};
 use crate::binpkg::selection::EntryFacts;
 use crate::binpkg::signature::{CommandError, Policy, Verifier};
 use crate::config::{Config, ConfigError};
@@ -115,16 +116,6 @@ pub struct Binaries {
     pkgdir: Option<Pkgdir>,
     options: Options,
     libc: BTreeSet<String>,
-}
-
-/// How PKGDIR is kept, as FEATURES say.
-#[must_use]
-pub fn pkgdir_options(feature: impl Fn(&str) -> bool) -> PkgdirOptions {
-    PkgdirOptions {
-        multi_instance: true,
-        index_trusted: feature("pkgdir-index-trusted"),
-        compress_index: feature("compress-index"),
-    }
 }
 
 /// The hosts that are configured, those of higher priority first, and what was wrong with their configuration.

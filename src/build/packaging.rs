@@ -306,14 +306,7 @@ impl Packaging {
     pub fn pack(&self) -> Result<Written, PackagingError> {
         let feature = |name: &str| self.image.feature(name);
         let format = package_format(self.format, &|name| self.configured.get(name).cloned())?;
-        let pkgdir = Pkgdir::open(
-            &self.pkgdir,
-            PkgdirOptions {
-                multi_instance: true,
-                index_trusted: feature("pkgdir-index-trusted"),
-                compress_index: feature("compress-index"),
-            },
-        )?;
+        let pkgdir = Pkgdir::open(&self.pkgdir, pkgdir_options(feature))?;
         let options = PackageOptions {
             compression: package_compression(&|name| self.configured.get(name).cloned())?,
             image: image_tar::Options {
@@ -357,6 +350,16 @@ impl Packaging {
             let _ = std::fs::remove_dir_all(&tree);
         }
         Ok(package.file)
+    }
+}
+
+/// How PKGDIR is kept, as FEATURES say.
+#[must_use]
+pub fn pkgdir_options(feature: impl Fn(&str) -> bool) -> PkgdirOptions {
+    PkgdirOptions {
+        multi_instance: feature("binpkg-multi-instance"),
+        index_trusted: feature("pkgdir-index-trusted"),
+        compress_index: feature("compress-index"),
     }
 }
 

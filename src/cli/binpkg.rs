@@ -23,8 +23,8 @@ use super::exit::Exit;
 use crate::binpkg::index::{Entry, HeaderSettings, Index};
 use crate::binpkg::pkgdir::Pkgdir;
 use crate::binpkg::selection::{Selection, age};
-use crate::build::binaries::pkgdir_options;
 use crate::build::package::index_header;
+use crate::build::packaging::pkgdir_options;
 use crate::config::{Config, Options};
 use crate::util::causes::causes;
 

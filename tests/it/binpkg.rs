@@ -1,5 +1,6 @@
 //! `ebd binpkg`: packages looked at, repaired, pruned, signed, taken over and served.
 
+mod clients;
 mod hosts;
 mod input;
 mod moves;

@@ -134,6 +134,8 @@ const PRUNE_EXAMPLES: &str = "Examples:
       Keep the newest two builds of each version.
   ebd binpkg prune --keep 1 --per-use --pretend
       Show what goes if one of each set of USE flags is kept.
+  ebd binpkg prune --profile default/linux/amd64/23.0 --profile /srv/clients/laptop
+      Remove what neither can use.
   ebd binpkg prune --older-than 180d 'dev-*/*'
       Remove what is older in some categories.
   ebd binpkg prune --max-size 50G
@@ -292,6 +294,11 @@ pub(in crate::cli) struct Prune {
     /// Packages that the rules are for [default: all]
     #[arg(value_name = "ATOM")]
     pub(in crate::cli) atoms: Vec<String>,
+
+    /// Remove what no client can use: what is masked for all these (repeatable), or has other USE flags than each of
+    /// them wants. A profile, with which all else is configured as here, or a folder that has a client's etc/portage
+    #[arg(long = "profile", value_name = "PROFILE|FOLDER", group = "rules")]
+    pub(in crate::cli) profiles: Vec<PathBuf>,
 
     /// Keep the newest N builds of each version
     #[arg(long, value_name = "N", group = "rules")]
