@@ -4,28 +4,33 @@
 //! `….partial`, which the next attempt goes on with. Only what is right is taken over.
 
 use std::fs;
+use std::io::ErrorKind::NotFound;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::instances::{Instance, Instances};
 use super::{Host, choice};
-use crate::binpkg::adopt::{AdoptError, adopt};
+use crate::binpkg::adopt::{AdoptError, adopt, there};
 use crate::binpkg::audit::{Audit, AuditError};
 use crate::binpkg::index::{Entry, HeaderSettings};
 use crate::binpkg::package::{Package, PackageError};
-use crate::binpkg::pkgdir::Pkgdir;
+use crate::binpkg::pkgdir::{Pkgdir, PkgdirError};
 use crate::binpkg::xpak::Metadata;
 use crate::fetch::{
     Events, Expected, FetchError, Mismatch, Plan, Request, Source, SourceError, without_password,
 };
 use crate::util::digest::HashName;
+use crate::util::lock::Lock;
 
 /// The folder below PKGDIR for what is being fetched.
 pub const FOLDER: &str = ".fetching";
 
 /// So long an unfinished package is kept for somebody to go on with it.
 const KEPT: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+
+/// How often the folder may vanish before it is used.
+const ATTEMPTS: u32 = 10;
 
 /// A package could not be brought into PKGDIR.
 #[derive(Debug, thiserror::Error)]
@@ -128,8 +133,17 @@ pub async fn bring(
     else {
         return Err(BringError::NoHost);
     };
-    let fetched = fetch(host, &address, &entry, events).await;
     let folder = folder(desk.pkgdir.path());
+    // Who comes second finds the package in PKGDIR.
+    let _lock = lock(&folder, &address).await?;
+    {
+        let (pkgdir, entry) = (desk.pkgdir.clone(), entry.clone());
+        let there = blocking(move || Ok(there(&pkgdir, &entry))).await?;
+        if let Some(path) = there {
+            return Ok(path);
+        }
+    }
+    let fetched = fetch(host, &address, &entry, events).await;
     let result = match fetched {
         Err(error) => Err(error),
         Ok(path) => {
@@ -147,6 +161,22 @@ pub async fn bring(
     };
     tidy(&folder);
     result
+}
+
+/// The lock on a package of a host, for as long as it is fetched and taken over. It lies beside the folder of what is
+/// being fetched, which comes and goes.
+async fn lock(folder: &Path, address: &str) -> Result<Lock, BringError> {
+    let digest = HashName::Sha256.hex(address.as_bytes());
+    let name = format!("{FOLDER}.{}.lock", digest.get(..16).unwrap_or_default());
+    let path = folder.with_file_name(name);
+    let lock = Lock::acquire_async(&path).await.map_err(PkgdirError::from);
+    Ok(lock
+        .map_err(AdoptError::from)
+        .map_err(|source| BringError::Adopt {
+            address: without_password(address),
+            source,
+        })?
+        .remove_on_release())
 }
 
 async fn blocking<T: Send + 'static>(
@@ -186,7 +216,17 @@ async fn fetch(
         expected: Some(Expected::new(entry.size().unwrap_or(0), hashes)),
         manifest: PathBuf::from("Packages"),
     };
-    match host.fetcher.fetch(&request, events).await {
+    let mut fetched = host.fetcher.fetch(&request, events).await;
+    // Somebody else who had fetched something removed the folder, empty as it was then.
+    for _ in 0..ATTEMPTS {
+        match &fetched {
+            Err(FetchError::Distdir { source, .. }) if source.kind() == NotFound => {
+                fetched = host.fetcher.fetch(&request, events).await;
+            }
+            _ => break,
+        }
+    }
+    match fetched {
         Ok(fetched) => Ok(fetched.path),
         Err(FetchError::AllFailed { mut failures, .. }) if failures.len() == 1 => {
             let failure = failures.pop();

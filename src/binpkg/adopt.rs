@@ -132,8 +132,7 @@ pub fn adopt(
         }
     }
     accept(&metadata).map_err(AdoptError::Input)?;
-    let index = Index::read(&pkgdir.index_path())?;
-    if let Some(there) = there(pkgdir, &index, said) {
+    if let Some(there) = there(pkgdir, said) {
         return Ok(there);
     }
     let mtime = said.mtime();
@@ -157,17 +156,27 @@ pub fn adopt(
         path: path.to_owned(),
         source,
     })?;
+    place.sync()?;
+    let mut locked = pkgdir.lock_index()?;
+    // Others may have brought the very same meanwhile.
+    if let Some(there) = found_in(pkgdir, locked.index(), said) {
+        return Ok(there);
+    }
     let written: Written = place.commit()?;
     let entry = Entry::from_metadata(&cpv, &metadata, &FileFacts::try_from(&written)?)?;
-    let mut locked = pkgdir.lock_index()?;
     locked.update_header(header);
     locked.insert(entry);
     locked.commit()?;
     Ok(written.path)
 }
 
-/// The very package in PKGDIR, if it is there.
-fn there(pkgdir: &Pkgdir, index: &Index, said: &Entry) -> Option<PathBuf> {
+/// The very package that a host's entry tells of, in PKGDIR, if it is there.
+#[must_use]
+pub fn there(pkgdir: &Pkgdir, said: &Entry) -> Option<PathBuf> {
+    found_in(pkgdir, &Index::read(&pkgdir.index_path()).ok()?, said)
+}
+
+fn found_in(pkgdir: &Pkgdir, index: &Index, said: &Entry) -> Option<PathBuf> {
     index
         .entries()
         .iter()

@@ -316,3 +316,42 @@ fn options_without_a_meaning_are_refused() {
         .run(&["build", "-k", "--stop-after", "prepare", "app-misc/foo"])
         .ends(2, &["cannot be used with"]);
 }
+
+#[test]
+fn many_may_bring_the_same_at_once() {
+    let (_host, serving) = host(&["", "fast"]);
+    let trial = trial("");
+    ask(&trial, "fast", &[&serving]);
+    let crowd: Vec<_> = (0..6)
+        .map(|number| {
+            let uses = ["fast", "-fast"][number % 2];
+            let arguments = ["build", "-G", "--binpkg-respect-use", "app-misc/foo"];
+            let mut command = trial.command(&arguments);
+            command
+                .env("USE", uses)
+                .stderr(std::process::Stdio::piped());
+            command.spawn().unwrap()
+        })
+        .collect();
+    for child in crowd {
+        let done = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert!(done.status.success(), "{said}");
+    }
+    let mut paths: Vec<String> = trial
+        .index()
+        .iter()
+        .map(|entry| entry.path().into_owned())
+        .collect();
+    paths.sort();
+    assert_eq!(
+        paths,
+        [
+            "app-misc/foo/foo-1-1.gpkg.tar",
+            "app-misc/foo/foo-1-2.gpkg.tar"
+        ]
+    );
+    assert!(!trial.packages().join(".fetching").exists());
+    trial.run(&["binpkg", "check"]).succeeds();
+    trial.run(&["binpkg", "verify"]).succeeds();
+}
