@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 
 use super::index::{Entry, FileFacts, HeaderSettings, Index, IndexError};
 use super::package::{Package, PackageError};
-use super::pkgdir::{Pkgdir, PkgdirError, PkgdirOptions, Reservation, Written};
+use super::pkgdir::{Format, Pkgdir, PkgdirError, PkgdirOptions, Reservation, Written};
 use super::repack::{RepackError, with_metadata};
 use super::survey::package_files;
 use super::xpak::Metadata;
 use crate::pms::cpv::Cpv;
-use crate::util::digest::{HashFileError, HashName, hash_file};
+use crate::util::digest::{HashFileError, HashName, MultiDigest, hash_file};
 
 /// A package could not be taken over.
 #[derive(Debug, thiserror::Error)]
@@ -139,6 +139,9 @@ pub fn import(
     let (written, metadata, kept) = match own_place {
         Some(reservation) => (copy(path, reservation, file.mtime())?, metadata, true),
         None => {
+            if let Some(twin) = twin(pkgdir, &index, &mut package, &metadata)? {
+                return Ok(Imported::There(twin));
+            }
             let reservation = pkgdir.reserve(&cpv, package.format())?;
             let written = renumber(&mut package, &cpv, metadata.clone(), own_id, reservation)?;
             let mut metadata = metadata;
@@ -181,6 +184,62 @@ fn name(path: &Path, metadata: &Metadata) -> Result<Cpv, ImportError> {
         path: path.to_owned(),
         cpv: format!("{category}/{pf}"),
     })
+}
+
+/// The same package under another build id, if it is there: one that was taken over before, and renumbered.
+fn twin(
+    pkgdir: &Pkgdir,
+    index: &Index,
+    package: &mut Package,
+    metadata: &Metadata,
+) -> Result<Option<String>, ImportError> {
+    let plain = |metadata: &Metadata| {
+        let mut plain = metadata.clone();
+        plain.remove("BUILD_ID");
+        plain
+    };
+    let (cpv, built) = (
+        name(package.path(), metadata)?,
+        text(metadata, "BUILD_TIME"),
+    );
+    let mut own_image = None;
+    for entry in index.entries() {
+        let alike = entry.cpv() == cpv.as_str()
+            && entry.get("BUILD_TIME").unwrap_or_default() == built
+            && Format::of_name(Path::new(entry.path().as_ref())) == Some(package.format());
+        let Some(path) = pkgdir.path_of(entry).filter(|_| alike) else {
+            continue;
+        };
+        // One that is damaged, or gone meanwhile, is no twin.
+        let Ok(mut other) = Package::open(&path) else {
+            continue;
+        };
+        if !other
+            .metadata()
+            .is_ok_and(|other| plain(&other) == plain(metadata))
+        {
+            continue;
+        }
+        let own = match &own_image {
+            Some(own) => own,
+            None => own_image.insert(image_digest(package)?),
+        };
+        if image_digest(&mut other).is_ok_and(|other| other == *own) {
+            return Ok(Some(entry.path().into_owned()));
+        }
+    }
+    Ok(None)
+}
+
+/// A checksum of the image.
+fn image_digest(package: &mut Package) -> Result<String, ImportError> {
+    let path = package.path().to_owned();
+    let mut digest = MultiDigest::new(&[HashName::Sha512]);
+    digest
+        .update_reader(&mut package.image()?)
+        .map_err(|source| ImportError::Copy { path, source })?;
+    let digests = digest.finish();
+    Ok(digests.get(HashName::Sha512).unwrap_or_default().to_owned())
 }
 
 /// Copies a package as it is, its time too.
