@@ -10,12 +10,13 @@ pub mod pms;
 pub mod config;
 pub mod repo;
 
-pub mod binhost;
 pub mod binpkg;
 pub mod confcache;
 pub mod fetch;
 pub mod metadata;
 pub mod processor;
+
+pub mod binhost;
 
 pub mod build;
 pub mod regen;

@@ -16,7 +16,7 @@ use super::show::show;
 use super::{shell, signals, terminal};
 use crate::binpkg::pkgdir::Format;
 use crate::build::ahead::Ahead;
-use crate::build::binaries::{self, Binaries};
+use crate::build::binaries::{self, Binaries, BinariesError};
 use crate::build::console::Console;
 use crate::build::event::{Event, Events};
 use crate::build::failure::Origin;
@@ -114,7 +114,25 @@ async fn execute(
     package_signer(package_format(format, &value)?, signing, &value)?;
     let jobs = usize::from(arguments.jobs);
     let binaries = match binary_options(&arguments, &session)? {
-        Some(options) => Some((options, Binaries::open(&session, options).await?)),
+        Some(options) => {
+            let asked = &arguments.binaries;
+            let explicit = asked.getbinpkgonly || asked.getbinpkg == Some(true);
+            let opened = match Binaries::open(&session, options).await {
+                // Only FEATURES ask for hosts: those packages that are here do.
+                Err(error @ BinariesError::NoHost) if !explicit => {
+                    session.events.tell(Event::Notice {
+                        text: format!("FEATURES=getbinpkg: {error}"),
+                    });
+                    let local = binaries::Options {
+                        remote: false,
+                        ..options
+                    };
+                    Binaries::open(&session, local).await?
+                }
+                opened => opened?,
+            };
+            Some((options, opened))
+        }
         None => None,
     };
     if let Some((options, binaries)) = &binaries

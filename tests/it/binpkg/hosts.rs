@@ -187,6 +187,19 @@ fn features_ask_for_hosts_and_the_command_line_does_not() {
 }
 
 #[test]
+fn features_without_a_host_are_told_and_what_is_here_is_used() {
+    let trial = trial("");
+    let conf = "USE=\"fast\"\nFEATURES=\"getbinpkg\"\n";
+    trial.put("conf/etc/portage/make.conf", conf);
+    let outcome = trial.run(&["build", "app-misc/foo"]);
+    outcome.succeeds();
+    let expected = "FEATURES=getbinpkg: no host of binary packages is configured";
+    assert!(outcome.stderr.contains(expected), "{}", outcome.stderr);
+    let outcome = trial.run(&["build", "--json", "app-misc/foo"]);
+    assert_eq!(used(&trial, &outcome), "app-misc/foo/foo-1-1.gpkg.tar");
+}
+
+#[test]
 fn a_plan_shows_what_would_be_used_and_changes_nothing() {
     let (_host, serving) = host(&["fast"]);
     let trial = trial("");
