@@ -4,6 +4,7 @@
 //! adds an [`index::Entry`] under [`pkgdir::Pkgdir::lock_index`]. Any number of builders, Portage among them, may do
 //! so in one PKGDIR at a time.
 
+pub mod adopt;
 pub mod audit;
 pub mod build;
 pub mod compression;
@@ -11,9 +12,12 @@ pub mod gpkg;
 pub mod image_tar;
 pub mod import;
 pub mod index;
+pub mod moves;
 pub mod package;
 pub mod pkgdir;
 pub mod prune;
+pub mod quickpkg;
+mod repack;
 pub mod repair;
 pub mod selection;
 pub mod serve;

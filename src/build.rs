@@ -1,6 +1,7 @@
 //! One package, from ebuild to binary package.
 
 pub mod ahead;
+pub mod binaries;
 pub mod build_info;
 pub mod candidate;
 pub mod console;
@@ -14,6 +15,7 @@ pub mod fetching;
 pub mod helper;
 pub mod host;
 pub mod image;
+pub mod input;
 pub mod isolation;
 pub mod kept_configuration;
 pub mod kept_sources;

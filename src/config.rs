@@ -12,6 +12,7 @@
 //! error.
 
 mod answer;
+mod binrepos;
 mod builtin;
 mod compute;
 pub mod environment;
@@ -58,6 +59,7 @@ use self::use_files::UseFiles;
 use crate::pms::cpv::Cpv;
 use crate::repo::RepoSet;
 
+pub use self::binrepos::{BinaryRepositories, BinaryRepository};
 pub use self::error::ConfigError;
 pub use self::options::Options;
 pub use self::package::{MaskReason, PackageConfig, PackageQuery};

@@ -13,6 +13,7 @@
 mod client;
 mod command;
 mod distdir;
+mod document;
 mod error;
 mod event;
 mod expected;
@@ -31,9 +32,10 @@ mod plan;
 mod transfer;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use command::FetchCommands;
+pub use document::{Document, DocumentState};
 pub use error::{FetchError, SourceError, SourceFailure};
 pub use event::{Event, Events, How};
 pub use expected::{Expected, Mismatch};
@@ -42,4 +44,4 @@ pub use identity::FetchUser;
 pub use layout::{Layout, Layouts, UnknownLayout};
 pub use mirrors::{MirrorFileError, MirrorMap, Mirrors};
 pub use options::{FetchOptions, Proxies, parse_resume_size};
-pub use plan::{MirrorOrder, Plan, Restriction, Source, plan};
+pub use plan::{MirrorOrder, Plan, Restriction, Source, plan, without_password};

@@ -16,6 +16,8 @@ pub mod fetch;
 pub mod metadata;
 pub mod processor;
 
+pub mod binhost;
+
 pub mod build;
 pub mod regen;
 

@@ -12,9 +12,11 @@ pub mod manifest_text;
 mod repository;
 mod set;
 mod text;
+mod updates;
 
 pub use error::RepoError;
 pub use layout::{Layout, ManifestPolicy};
 pub use manifest_check::{ManifestMismatch, ManifestProblem};
 pub use repository::{Ebuild, InvalidEbuild, Package, Repository};
 pub use set::{EclassFile, PackageName, RepoSet, RepoSettings};
+pub use updates::{Update, Updates};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::compression::{Compression, CompressionError};
 use super::gpkg::{self, GpkgError};
-use super::image_tar::{self, ImageError, Packed};
+use super::image_tar::{self, Contents, ImageError, Packed};
 use super::pkgdir::{Format, PkgdirError, Reservation, Written};
 use super::signature::{SignError, Signer};
 use super::xpak::{self, Metadata, XpakError};
@@ -87,6 +87,8 @@ pub struct PackageOptions {
     pub image: image_tar::Options,
     /// Who signs, which only a gpkg can be.
     pub signer: Option<Signer>,
+    /// The metadata keeps the build id that it has, whatever the name of the package says.
+    pub keep_build_id: bool,
 }
 
 /// A package that was made.
@@ -131,16 +133,17 @@ pub fn read_build_info(directory: &Path) -> Result<Metadata, BuildError> {
 
 /// Packs `image` and `metadata` into the place that is reserved, in the format that it was reserved for.
 ///
-/// `BUILD_ID` of the metadata becomes that of the reservation.
+/// `BUILD_ID` of the metadata becomes that of the reservation, unless it is to be kept.
 ///
 /// # Errors
 /// The format is not supported, the image cannot be read, or the package cannot be written; then nothing is left.
-pub fn write_package(
-    image: &Path,
+pub fn write_package<'a>(
+    image: impl Into<Contents<'a>>,
     metadata: Metadata,
     reservation: Reservation,
     options: &PackageOptions,
 ) -> Result<Package, BuildError> {
+    let image = image.into();
     match reservation.format() {
         Format::Xpak => write_xpak(image, metadata, reservation, options),
         Format::Gpkg => write_gpkg(image, metadata, reservation, options),
@@ -151,13 +154,15 @@ pub fn write_package(
 ///
 /// # Errors
 /// As for [`write_package`]; besides, the image has what no gpkg can have, or signing fails.
-pub fn write_gpkg(
-    image: &Path,
+fn write_gpkg(
+    image: Contents<'_>,
     mut metadata: Metadata,
     mut reservation: Reservation,
     options: &PackageOptions,
 ) -> Result<Package, BuildError> {
-    record_build_id(&mut metadata, reservation.build_id());
+    if !options.keep_build_id {
+        record_build_id(&mut metadata, reservation.build_id());
+    }
     let folder = reservation.stem();
     let image = gpkg::write_gpkg(
         image,
@@ -186,13 +191,15 @@ fn record_build_id(metadata: &mut Metadata, build_id: Option<u64>) {
 ///
 /// # Errors
 /// As for [`write_package`].
-pub fn write_xpak(
-    image: &Path,
+fn write_xpak(
+    image: Contents<'_>,
     mut metadata: Metadata,
     reservation: Reservation,
     options: &PackageOptions,
 ) -> Result<Package, BuildError> {
-    record_build_id(&mut metadata, reservation.build_id());
+    if !options.keep_build_id {
+        record_build_id(&mut metadata, reservation.build_id());
+    }
     let trailer = xpak::write_trailer(&metadata)?;
 
     let path = reservation.path().to_owned();

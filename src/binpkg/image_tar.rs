@@ -9,7 +9,6 @@
 //! Extended attributes are not packed then, and what Portage would refuse to unpack is refused.
 
 use std::collections::HashMap;
-use std::ffi::OsString;
 use std::fs::{self, File, FileType, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -21,9 +20,12 @@ use nix::sys::stat::{major, minor};
 use nix::unistd::{Gid, Group, Uid, User};
 use tar::EntryType;
 
+mod contents;
 mod gpkg;
 pub(super) mod header;
 
+pub use contents::{Contents, Listed};
+use contents::{Found, walk};
 use header::{BLOCK, Fields, HeaderFormat, Xattrs};
 
 /// The archive ends at a multiple of this many bytes, as 20 blocks are one record.
@@ -110,15 +112,16 @@ pub struct Packed {
     pub sockets: Vec<PathBuf>,
 }
 
-/// Writes everything below `image` to `output`, without ever following a link.
+/// Writes an image to `output`, without ever following a link.
 ///
 /// # Errors
 /// The image cannot be read or changes meanwhile, or the output cannot be written.
-pub fn write_image<W: Write>(
-    image: &Path,
+pub fn write_image<'a, W: Write>(
+    image: impl Into<Contents<'a>>,
     options: Options,
     output: W,
 ) -> Result<Packed, ImageError> {
+    let image = image.into();
     let format = match options.layout {
         Layout::Xpak if options.xattrs => HeaderFormat::Posix,
         Layout::Xpak => HeaderFormat::Gnu,
@@ -134,52 +137,23 @@ pub fn write_image<W: Write>(
         groups: HashMap::new(),
         packed: Packed::default(),
     };
-    walk(image, |relative, path, metadata| {
-        packer.add(relative, path, metadata)
-    })?;
+    walk(image, options.layout, |found| packer.add(found))?;
     packer.finish()
 }
 
-/// The bytes of all files below `image`, each name counted.
+/// The bytes of all files of an image, each name counted.
 ///
 /// # Errors
 /// The image cannot be read.
-pub fn total_size(image: &Path) -> Result<u64, ImageError> {
+pub fn total_size<'a>(image: impl Into<Contents<'a>>) -> Result<u64, ImageError> {
     let mut total = 0_u64;
-    walk(image, |_, _, metadata| {
-        if metadata.is_file() {
-            total = total.saturating_add(metadata.size());
+    walk(image.into(), Layout::default(), |found| {
+        if found.metadata.is_file() {
+            total = total.saturating_add(found.size());
         }
         Ok(())
     })?;
     Ok(total)
-}
-
-/// Calls `each` for everything below `image`, itself first, with the path below it, in the order of an archive.
-fn walk(
-    image: &Path,
-    mut each: impl FnMut(&Path, &Path, &Metadata) -> Result<(), ImageError>,
-) -> Result<(), ImageError> {
-    let mut waiting = vec![PathBuf::new()];
-    while let Some(relative) = waiting.pop() {
-        let top = relative.as_os_str().is_empty();
-        let path = if top {
-            image.to_owned()
-        } else {
-            image.join(&relative)
-        };
-        let metadata = fs::symlink_metadata(&path).map_err(|source| read_error(&path, source))?;
-        if top && !metadata.is_dir() {
-            return Err(read_error(&path, io::ErrorKind::NotADirectory.into()));
-        }
-        each(&relative, &path, &metadata)?;
-        if metadata.is_dir() {
-            let mut names = names_in(&path)?;
-            names.sort_unstable_by(|one, other| other.cmp(one));
-            waiting.extend(names.into_iter().map(|name| relative.join(name)));
-        }
-    }
-    Ok(())
 }
 
 struct Packer<W> {
@@ -195,7 +169,13 @@ struct Packer<W> {
 }
 
 impl<W: Write> Packer<W> {
-    fn add(&mut self, relative: &Path, path: &Path, metadata: &Metadata) -> Result<(), ImageError> {
+    fn add(&mut self, found: Found<'_>) -> Result<(), ImageError> {
+        let Found {
+            relative,
+            path,
+            metadata,
+            content,
+        } = found;
         let kind = metadata.file_type();
         if kind.is_socket() {
             self.packed.sockets.push(relative.to_owned());
@@ -207,6 +187,12 @@ impl<W: Write> Packer<W> {
         }
         let name = name_in_archive(relative, kind, self.options.layout);
         let mut fields = self.fields(name, path, metadata)?;
+        if let Some(content) = content {
+            fields.size = content.len() as u64;
+            self.header(&fields)?;
+            self.put(content)?;
+            return self.pad(BLOCK as u64);
+        }
 
         let linked = if gpkg { kind.is_file() } else { !kind.is_dir() };
         if linked && metadata.nlink() > 1 {
@@ -374,12 +360,6 @@ fn name_in_archive(relative: &Path, kind: FileType, layout: Layout) -> Vec<u8> {
     name
 }
 
-fn names_in(directory: &Path) -> Result<Vec<OsString>, ImageError> {
-    fs::read_dir(directory)
-        .and_then(|entries| entries.map(|entry| Ok(entry?.file_name())).collect())
-        .map_err(|source| read_error(directory, source))
-}
-
 fn is_same(file: &File, seen: &Metadata) -> io::Result<bool> {
     let now = file.metadata()?;
     Ok(
@@ -415,6 +395,7 @@ fn read_error(path: &Path, source: io::Error) -> ImageError {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
     use std::os::unix::fs::{PermissionsExt, symlink};
     use std::process::Command;
 

@@ -4,19 +4,18 @@
 //! which its metadata then says. Nothing is taken over that is damaged.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::build::BuildError;
-use super::gpkg::copy_gpkg;
 use super::index::{Entry, FileFacts, HeaderSettings, Index, IndexError};
 use super::package::{Package, PackageError};
-use super::pkgdir::{Pkgdir, PkgdirError, PkgdirOptions, Reservation, Written};
+use super::pkgdir::{Format, Pkgdir, PkgdirError, PkgdirOptions, Reservation, Written};
+use super::repack::{RepackError, with_metadata};
 use super::survey::package_files;
-use super::xpak::{self, Metadata, XpakError};
+use super::xpak::Metadata;
 use crate::pms::cpv::Cpv;
-use crate::util::digest::{HashFileError, HashName, hash_file};
+use crate::util::digest::{HashFileError, HashName, MultiDigest, hash_file};
 
 /// A package could not be taken over.
 #[derive(Debug, thiserror::Error)]
@@ -60,15 +59,7 @@ pub enum ImportError {
     },
     /// It cannot be packed anew.
     #[error(transparent)]
-    Build(#[from] BuildError),
-    /// Its metadata cannot be packed anew.
-    #[error("{}: the metadata cannot be packed", path.display())]
-    Xpak {
-        /// The package.
-        path: PathBuf,
-        /// Why.
-        source: XpakError,
-    },
+    Repack(#[from] RepackError),
     /// Its checksums cannot be made.
     #[error(transparent)]
     Hash(#[from] HashFileError),
@@ -148,6 +139,9 @@ pub fn import(
     let (written, metadata, kept) = match own_place {
         Some(reservation) => (copy(path, reservation, file.mtime())?, metadata, true),
         None => {
+            if let Some(twin) = twin(pkgdir, &index, &mut package, &metadata)? {
+                return Ok(Imported::There(twin));
+            }
             let reservation = pkgdir.reserve(&cpv, package.format())?;
             let written = renumber(&mut package, &cpv, metadata.clone(), own_id, reservation)?;
             let mut metadata = metadata;
@@ -192,6 +186,62 @@ fn name(path: &Path, metadata: &Metadata) -> Result<Cpv, ImportError> {
     })
 }
 
+/// The same package under another build id, if it is there: one that was taken over before, and renumbered.
+fn twin(
+    pkgdir: &Pkgdir,
+    index: &Index,
+    package: &mut Package,
+    metadata: &Metadata,
+) -> Result<Option<String>, ImportError> {
+    let plain = |metadata: &Metadata| {
+        let mut plain = metadata.clone();
+        plain.remove("BUILD_ID");
+        plain
+    };
+    let (cpv, built) = (
+        name(package.path(), metadata)?,
+        text(metadata, "BUILD_TIME"),
+    );
+    let mut own_image = None;
+    for entry in index.entries() {
+        let alike = entry.cpv() == cpv.as_str()
+            && entry.get("BUILD_TIME").unwrap_or_default() == built
+            && Format::of_name(Path::new(entry.path().as_ref())) == Some(package.format());
+        let Some(path) = pkgdir.path_of(entry).filter(|_| alike) else {
+            continue;
+        };
+        // One that is damaged, or gone meanwhile, is no twin.
+        let Ok(mut other) = Package::open(&path) else {
+            continue;
+        };
+        if !other
+            .metadata()
+            .is_ok_and(|other| plain(&other) == plain(metadata))
+        {
+            continue;
+        }
+        let own = match &own_image {
+            Some(own) => own,
+            None => own_image.insert(image_digest(package)?),
+        };
+        if image_digest(&mut other).is_ok_and(|other| other == *own) {
+            return Ok(Some(entry.path().into_owned()));
+        }
+    }
+    Ok(None)
+}
+
+/// A checksum of the image.
+fn image_digest(package: &mut Package) -> Result<String, ImportError> {
+    let path = package.path().to_owned();
+    let mut digest = MultiDigest::new(&[HashName::Sha512]);
+    digest
+        .update_reader(&mut package.image()?)
+        .map_err(|source| ImportError::Copy { path, source })?;
+    let digests = digest.finish();
+    Ok(digests.get(HashName::Sha512).unwrap_or_default().to_owned())
+}
+
 /// Copies a package as it is, its time too.
 fn copy(path: &Path, mut place: Reservation, mtime: i64) -> Result<Written, ImportError> {
     let copy = |place: &mut Reservation| -> io::Result<()> {
@@ -222,33 +272,13 @@ fn renumber(
             metadata.remove("BUILD_ID");
         }
     }
-    match package {
-        Package::Gpkg(package) => {
-            if package.is_signed() {
-                return Err(ImportError::Signed {
-                    path,
-                    cpv: cpv.to_string(),
-                    build_id: own_id.unwrap_or(0),
-                });
-            }
-            copy_gpkg(package, Some(&metadata), &mut place, None)?;
-        }
-        Package::Xpak(package) => {
-            let trailer = xpak::write_trailer(&metadata).map_err(|source| ImportError::Xpak {
-                path: path.clone(),
-                source,
-            })?;
-            let fail = |source| ImportError::Copy {
-                path: path.clone(),
-                source,
-            };
-            let mut image = package.image().map_err(|source| ImportError::Xpak {
-                path: path.clone(),
-                source,
-            })?;
-            io::copy(&mut image, &mut place).map_err(fail)?;
-            place.write_all(&trailer).map_err(fail)?;
-        }
+    if package.is_signed() {
+        return Err(ImportError::Signed {
+            path,
+            cpv: cpv.to_string(),
+            build_id: own_id.unwrap_or(0),
+        });
     }
+    with_metadata(package, &metadata, &mut place)?;
     Ok(place.commit()?)
 }

@@ -127,14 +127,19 @@ impl Index {
             }
         };
         let index = Self::parse(&bytes);
-        match index.header("VERSION") {
-            Some(version) if version.parse() == Ok(VERSION) => Ok(index),
-            Some(version) => Err(IndexError::Version {
+        match index.is_supported() {
+            true => Ok(index),
+            false => Err(IndexError::Version {
                 path: path.to_owned(),
-                version: version.to_owned(),
+                version: index.header("VERSION").unwrap_or_default().to_owned(),
             }),
-            None => Ok(index),
         }
+    }
+
+    /// Whether the index is of a version of the format that is known; one that does not say is.
+    pub fn is_supported(&self) -> bool {
+        self.header("VERSION")
+            .is_none_or(|version| version.parse() == Ok(VERSION))
     }
 
     /// Reads the text of an index, keeping keys that are not known. As in Portage, lines without a colon and entries

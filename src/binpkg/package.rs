@@ -100,6 +100,14 @@ impl Package {
         }
     }
 
+    /// Whether it is signed.
+    pub fn is_signed(&self) -> bool {
+        match self {
+            Self::Gpkg(file) => file.is_signed(),
+            Self::Xpak(_) => false,
+        }
+    }
+
     /// Reads all metadata; in a gpkg after its checksums.
     ///
     /// # Errors

@@ -22,9 +22,14 @@ pub struct Rules {
     pub max_size: Option<u64>,
 }
 
+/// Says whether any client can use a package.
+pub type Usable<'a> = &'a dyn Fn(&Entry) -> bool;
+
 /// A rule by which a package goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
+    /// No client can use it.
+    Profile,
     /// There are enough newer ones.
     Keep,
     /// It is too old.
@@ -37,6 +42,7 @@ impl Rule {
     /// The name of the option that it comes from, without hyphens before it.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Profile => "profile",
             Self::Keep => "keep",
             Self::OlderThan => "older-than",
             Self::MaxSize => "max-size",
@@ -45,8 +51,14 @@ impl Rule {
 }
 
 /// Says which packages of the index go, and by which rule; each by the first that it falls under. Rules count what
-/// `selection` names and nothing else. `now` is in seconds since 1970.
-pub fn choose(index: &Index, selection: &Selection, rules: Rules, now: u64) -> Vec<(Rule, Entry)> {
+/// `selection` names and nothing else. `now` is in seconds since 1970. What is not `usable` goes before all others.
+pub fn choose(
+    index: &Index,
+    selection: &Selection,
+    rules: Rules,
+    usable: Option<Usable<'_>>,
+    now: u64,
+) -> Vec<(Rule, Entry)> {
     let mut left: Vec<&Entry> = index
         .entries()
         .iter()
@@ -68,6 +80,9 @@ pub fn choose(index: &Index, selection: &Selection, rules: Rules, now: u64) -> V
             stays
         });
     };
+    if let Some(usable) = usable {
+        apply(Rule::Profile, &mut |entry| usable(entry));
+    }
     if let Some(keep) = rules.keep {
         let mut counts: BTreeMap<(String, Vec<String>), usize> = BTreeMap::new();
         apply(Rule::Keep, &mut |entry| {
@@ -106,11 +121,12 @@ pub fn prune(
     pkgdir: &Pkgdir,
     selection: &Selection,
     rules: Rules,
+    usable: Option<Usable<'_>>,
     now: u64,
     header: &HeaderSettings,
 ) -> Result<Vec<(Rule, Entry)>, PkgdirError> {
     let mut locked = pkgdir.lock_index()?;
-    let going = choose(locked.index(), selection, rules, now);
+    let going = choose(locked.index(), selection, rules, usable, now);
     if going.is_empty() {
         return Ok(going);
     }
@@ -179,7 +195,7 @@ mod tests {
     }
 
     fn gone(rules: Rules) -> Vec<(Rule, String)> {
-        choose(&index(), &Selection::default(), rules, 1000)
+        choose(&index(), &Selection::default(), rules, None, 1000)
             .into_iter()
             .map(|(rule, entry)| {
                 let id = entry.build_id().unwrap();
@@ -249,7 +265,7 @@ mod tests {
             ..Rules::default()
         };
         let header = HeaderSettings::default();
-        let removed = prune(&pkgdir, &Selection::default(), rules, 5, &header).unwrap();
+        let removed = prune(&pkgdir, &Selection::default(), rules, None, 5, &header).unwrap();
         assert_eq!(removed.len(), 3);
         assert!(outside.exists());
     }

@@ -10,11 +10,17 @@ const ANY: &str = "any";
 /// Which packages are meant: those that any of the atoms names, all without any.
 #[derive(Debug, Clone, Default)]
 pub struct Selection {
+    names: Names,
+}
+
+/// Names of packages as people write them.
+#[derive(Debug, Clone, Default)]
+pub struct Names {
     /// Each atom, and whether it was named without a category.
     atoms: Vec<(Atom, bool)>,
 }
 
-impl Selection {
+impl Names {
     /// Reads atoms as the configuration has them: `category/name`, `name` in any category, `=category/name-1.0`,
     /// `=category/name-1.0-2` for a build id, and patterns.
     ///
@@ -36,24 +42,74 @@ impl Selection {
         Ok(Self { atoms })
     }
 
+    /// Whether a package is meant.
+    pub fn names(&self, package: &impl PackageFacts) -> bool {
+        self.atoms.is_empty()
+            || self.atoms.iter().any(|(atom, any_category)| {
+                let cpv = match any_category {
+                    true => match Cpv::from_parts(ANY, package.cpv().pf()) {
+                        Ok(cpv) => cpv,
+                        Err(_) => return false,
+                    },
+                    false => package.cpv().clone(),
+                };
+                atom.matches(&Named { package, cpv })
+            })
+    }
+}
+
+/// A package under another name.
+struct Named<'a, P> {
+    package: &'a P,
+    cpv: Cpv,
+}
+
+impl<P: PackageFacts> PackageFacts for Named<'_, P> {
+    fn cpv(&self) -> &Cpv {
+        &self.cpv
+    }
+
+    fn slot(&self) -> &str {
+        self.package.slot()
+    }
+
+    fn subslot(&self) -> &str {
+        self.package.subslot()
+    }
+
+    fn repository(&self) -> Option<&str> {
+        self.package.repository()
+    }
+
+    fn use_flag(&self, flag: &str) -> FlagState {
+        self.package.use_flag(flag)
+    }
+
+    fn build_id(&self) -> Option<u64> {
+        self.package.build_id()
+    }
+}
+
+impl Selection {
+    /// Reads atoms, see [`Names::parse`].
+    ///
+    /// # Errors
+    /// The first text that is no atom.
+    pub fn parse(texts: &[String]) -> Result<Self, AtomError> {
+        Ok(Self {
+            names: Names::parse(texts)?,
+        })
+    }
+
     /// Whether an entry is meant.
     pub fn names(&self, entry: &Entry) -> bool {
-        if self.atoms.is_empty() {
+        if self.names.atoms.is_empty() {
             return true;
         }
         let Ok(cpv) = Cpv::parse(entry.cpv()) else {
             return false;
         };
-        self.atoms.iter().any(|(atom, any_category)| {
-            let cpv = match any_category {
-                true => match Cpv::from_parts(ANY, cpv.pf()) {
-                    Ok(cpv) => cpv,
-                    Err(_) => return false,
-                },
-                false => cpv.clone(),
-            };
-            atom.matches(&Facts { entry, cpv })
-        })
+        self.names.names(&EntryFacts::new(entry, cpv))
     }
 
     /// The entries that are meant, by name and version, then by build id and time.
@@ -103,12 +159,22 @@ pub fn flags(entry: &Entry) -> Vec<(&str, bool)> {
     all
 }
 
-struct Facts<'a> {
+/// What atoms ask of a package, answered by its entry.
+#[derive(Debug, Clone)]
+pub struct EntryFacts<'a> {
     entry: &'a Entry,
     cpv: Cpv,
 }
 
-impl PackageFacts for Facts<'_> {
+impl<'a> EntryFacts<'a> {
+    /// The facts of an entry, whose name is `cpv`.
+    #[must_use]
+    pub fn new(entry: &'a Entry, cpv: Cpv) -> Self {
+        Self { entry, cpv }
+    }
+}
+
+impl PackageFacts for EntryFacts<'_> {
     fn cpv(&self) -> &Cpv {
         &self.cpv
     }

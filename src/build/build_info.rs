@@ -15,7 +15,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use dependencies::{DependencyContext, evaluate};
-pub use libc::{InstalledPackage, InstalledPackages, inject_libc_dependency};
+pub use libc::{InstalledPackage, InstalledPackages, inject_libc_dependency, libc_packages};
 
 use super::image::Image;
 use crate::pms::dependency::DependencyError;

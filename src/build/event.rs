@@ -105,6 +105,39 @@ pub enum Event {
         /// Seconds that the work took.
         seconds: f64,
     },
+    /// A binary package is being fetched.
+    BinaryFetch {
+        /// `category/pf`.
+        package: String,
+        /// Its path on the host.
+        path: String,
+        /// The host.
+        host: String,
+    },
+    /// A binary package is used, so nothing was built.
+    BinaryUsed {
+        /// `category/pf`.
+        package: String,
+        /// The package file in PKGDIR.
+        path: PathBuf,
+        /// Its build id, that of the host if it comes from one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        build_id: Option<u64>,
+        /// Size of the package file in bytes.
+        size: u64,
+        /// The host that it was fetched from; none if it was there.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        host: Option<String>,
+        /// Seconds that it took.
+        seconds: f64,
+    },
+    /// Binary packages that might have been used were not.
+    BinaryUnfit {
+        /// `category/pf` of the first.
+        package: String,
+        /// The packages, the one that would have been taken first before the others.
+        unfit: Vec<UnfitBinary>,
+    },
     /// A build ended behind the phase that it was to stop after.
     Stopped {
         /// `category/pf`.
@@ -141,6 +174,21 @@ pub enum Event {
         /// The package that failed.
         because_of: String,
     },
+}
+
+/// A binary package that was not used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UnfitBinary {
+    /// Its path below PKGDIR, or on the host.
+    pub path: String,
+    /// Its build id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub build_id: Option<u64>,
+    /// The host that has it; none if it is in PKGDIR.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// Why it was not used.
+    pub reason: String,
 }
 
 /// Where events go. Sending never waits; nobody listening is no failure.

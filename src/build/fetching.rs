@@ -189,8 +189,18 @@ impl Teller {
     /// One that has been told nothing yet.
     #[must_use]
     pub fn new(events: &Events, candidate: &Candidate) -> Self {
+        Self::telling(events, candidate.cpv().to_string(), true)
+    }
+
+    /// One for a binary package, whose failures are told by who wants it.
+    #[must_use]
+    pub fn of_package(events: &Events, package: String) -> Self {
+        Self::telling(events, package, false)
+    }
+
+    fn telling(events: &Events, package: String, failures: bool) -> Self {
         let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
-        let task = tokio::spawn(tell(events.clone(), candidate.cpv().to_string(), receiver));
+        let task = tokio::spawn(tell(events.clone(), package, failures, receiver));
         Self { sender, task }
     }
 
@@ -230,12 +240,14 @@ fn mirrors(session: &Session) -> Result<Mirrors, FetchingError> {
 async fn tell(
     events: Events,
     package: String,
+    failures: bool,
     mut receiver: tokio::sync::mpsc::UnboundedReceiver<fetch::Event>,
 ) {
     let mut totals = std::collections::HashMap::new();
     while let Some(event) = receiver.recv().await {
         let package = package.clone();
         match event {
+            fetch::Event::SourceFailed { .. } | fetch::Event::SetAside { .. } if !failures => {}
             fetch::Event::Waiting { lock, .. } => events.tell(Event::Waiting {
                 package,
                 path: lock,

@@ -54,6 +54,19 @@ impl Host {
         self.database(place).is_some()
     }
 
+    /// The best package that matches and is installed there, with when it was built.
+    #[must_use]
+    pub fn instance(&self, place: Place, atom: &Atom) -> Option<String> {
+        let package = self.database(place)?.best(atom).ok().flatten()?;
+        let field = |name: &str| package.field(name).unwrap_or_default();
+        Some(format!(
+            "{} {} {}",
+            package.cpv(),
+            field("BUILD_ID"),
+            field("BUILD_TIME")
+        ))
+    }
+
     /// Whether a package that matches is installed there.
     ///
     /// # Errors

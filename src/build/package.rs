@@ -22,6 +22,7 @@ use super::directories::Directories;
 use super::event::Event;
 use super::failure::{Failure, Origin};
 use super::fetching;
+use super::input::Input;
 use super::kept_configuration;
 use super::kept_sources::KeptSources;
 use super::log::Follower;
@@ -271,6 +272,12 @@ impl<'a> Build<'a> {
         self.directories.create_afresh()?;
         KeptSources::of(&self.directories).keep(self.candidate, &prepared.eclass_dirs)?;
         kept_configuration::keep(&self.directories, self.candidate)?;
+        let made_of = Input::of(self.session, self.candidate);
+        let kept = made_of.keep(&self.directories);
+        kept.map_err(|source| BuildError::Scratch {
+            path: self.directories.kept(),
+            source,
+        })?;
         let progress = Progress {
             input,
             finished: Vec::new(),

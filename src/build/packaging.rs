@@ -9,6 +9,7 @@ use super::build_info::{
     self, BuildInfoError, CONDITIONAL_KEYS, DependencyContext, InstallInfo, InstalledPackages,
 };
 use super::image::{self, Image, ImageError, Notice, install_mask};
+use super::input;
 use crate::binpkg::build::{self as binary, PackageOptions, read_build_info};
 use crate::binpkg::compression::{Compression, CompressionError};
 use crate::binpkg::image_tar::{self, Owners};
@@ -134,6 +135,8 @@ pub struct Packaging {
     pub format: Option<Format>,
     /// What the header of the index tells.
     pub header: HeaderSettings,
+    /// What the package is made of, see [`input`].
+    pub input: Option<String>,
 }
 
 impl Packaging {
@@ -161,20 +164,7 @@ impl Packaging {
 
     /// The number of jobs that MAKEOPTS asks for, at least 1.
     fn jobs(&self) -> u32 {
-        let options = self.configured("MAKEOPTS");
-        let mut words = options.split_whitespace();
-        let mut jobs = None;
-        while let Some(word) = words.next() {
-            let number = match word {
-                "-j" | "--jobs" => words.next().unwrap_or_default(),
-                word => word
-                    .strip_prefix("--jobs=")
-                    .or_else(|| word.strip_prefix("-j"))
-                    .unwrap_or_default(),
-            };
-            jobs = number.parse().ok().or(jobs);
-        }
-        jobs.unwrap_or(1).max(1)
+        makeopts_jobs(&self.configured("MAKEOPTS"))
     }
 
     /// Finishes the image and writes build-info. What is to be told is added to `notices`.
@@ -316,28 +306,9 @@ impl Packaging {
     pub fn pack(&self) -> Result<Written, PackagingError> {
         let feature = |name: &str| self.image.feature(name);
         let format = package_format(self.format, &|name| self.configured.get(name).cloned())?;
-        let pkgdir = Pkgdir::open(
-            &self.pkgdir,
-            PkgdirOptions {
-                multi_instance: true,
-                index_trusted: feature("pkgdir-index-trusted"),
-                compress_index: feature("compress-index"),
-            },
-        )?;
-        let name = self
-            .configured
-            .get("BINPKG_COMPRESS")
-            .map_or("zstd", String::as_str);
-        let flags = self
-            .configured
-            .get(&format!(
-                "BINPKG_COMPRESS_FLAGS_{}",
-                name.to_ascii_uppercase()
-            ))
-            .or_else(|| self.configured.get("BINPKG_COMPRESS_FLAGS"))
-            .map_or("", String::as_str);
+        let pkgdir = Pkgdir::open(&self.pkgdir, pkgdir_options(feature))?;
         let options = PackageOptions {
-            compression: Compression::from_settings(name, flags, self.jobs())?,
+            compression: package_compression(&|name| self.configured.get(name).cloned())?,
             image: image_tar::Options {
                 // That of the format, when it is packed.
                 layout: image_tar::Layout::default(),
@@ -354,11 +325,15 @@ impl Packaging {
             signer: package_signer(format, feature("binpkg-signing"), &|name| {
                 self.configured.get(name).cloned()
             })?,
+            keep_build_id: false,
         };
         let reservation = pkgdir.reserve(&self.cpv, format)?;
         let mask = install_mask::InstallMask::new(&self.configured("PKG_INSTALL_MASK"));
         let tree = install_mask::packaging_tree(&self.image, &mask)?;
-        let metadata = read_build_info(&self.image.build_info)?;
+        let mut metadata = read_build_info(&self.image.build_info)?;
+        if let Some(input) = &self.input {
+            metadata.insert(input::FILE.to_owned(), input.clone().into_bytes());
+        }
         let package = binary::write_package(&tree, metadata, reservation, &options)?;
         // Before anything else can fail: whoever finds the package must find its id.
         binary::record_in_build_info(&self.image.build_info, &package.file)?;
@@ -378,6 +353,16 @@ impl Packaging {
     }
 }
 
+/// How PKGDIR is kept, as FEATURES say.
+#[must_use]
+pub fn pkgdir_options(feature: impl Fn(&str) -> bool) -> PkgdirOptions {
+    PkgdirOptions {
+        multi_instance: feature("binpkg-multi-instance"),
+        index_trusted: feature("pkgdir-index-trusted"),
+        compress_index: feature("compress-index"),
+    }
+}
+
 /// The format of packages: the one that was asked for, or that of BINPKG_FORMAT, or gpkg.
 ///
 /// # Errors
@@ -392,6 +377,41 @@ pub fn package_format(
         (None, "") => Ok(Format::Gpkg),
         (None, name) => Format::from_name(name).ok_or(PackagingError::Format(name.to_owned())),
     }
+}
+
+/// How packages are compressed, as `BINPKG_COMPRESS` and its flags say.
+///
+/// # Errors
+/// The compression or its flags are not understood.
+pub fn package_compression(
+    value: &dyn Fn(&str) -> Option<String>,
+) -> Result<Compression, CompressionError> {
+    let name = value("BINPKG_COMPRESS").unwrap_or_else(|| "zstd".to_owned());
+    let flags = value(&format!(
+        "BINPKG_COMPRESS_FLAGS_{}",
+        name.to_ascii_uppercase()
+    ))
+    .or_else(|| value("BINPKG_COMPRESS_FLAGS"))
+    .unwrap_or_default();
+    let jobs = makeopts_jobs(&value("MAKEOPTS").unwrap_or_default());
+    Compression::from_settings(&name, &flags, jobs)
+}
+
+/// The number of jobs that MAKEOPTS asks for, at least 1.
+fn makeopts_jobs(options: &str) -> u32 {
+    let mut words = options.split_whitespace();
+    let mut jobs = None;
+    while let Some(word) = words.next() {
+        let number = match word {
+            "-j" | "--jobs" => words.next().unwrap_or_default(),
+            word => word
+                .strip_prefix("--jobs=")
+                .or_else(|| word.strip_prefix("-j"))
+                .unwrap_or_default(),
+        };
+        jobs = number.parse().ok().or(jobs);
+    }
+    jobs.unwrap_or(1).max(1)
 }
 
 /// Who signs packages, if FEATURES=binpkg-signing asks for it.

@@ -46,16 +46,11 @@ pub struct Plan {
     pub needs: Vec<Vec<usize>>,
 }
 
-/// Chooses the packages for what the user typed and puts them in order. With `look_at_dependencies`
-/// what they need to be built must be installed, if this system knows what is.
+/// Chooses the packages for what the user typed, each once.
 ///
 /// # Errors
 /// A [`RunError`] that names the package.
-pub async fn plan(
-    session: &Session,
-    texts: &[String],
-    look_at_dependencies: bool,
-) -> Result<Plan, RunError> {
+pub async fn choose(session: &Session, texts: &[String]) -> Result<Vec<Candidate>, RunError> {
     let mut chosen: Vec<Candidate> = Vec::new();
     for text in texts {
         let candidate = plan::choose(session, text).await?;
@@ -66,6 +61,19 @@ pub async fn plan(
             chosen.push(candidate);
         }
     }
+    Ok(chosen)
+}
+
+/// Puts packages in order. With `look_at_dependencies` what they need to be built must be installed, if this system
+/// knows what is.
+///
+/// # Errors
+/// A [`RunError`] that names the package.
+pub fn plan(
+    session: &Session,
+    chosen: Vec<Candidate>,
+    look_at_dependencies: bool,
+) -> Result<Plan, RunError> {
     if look_at_dependencies {
         check(session, &chosen)?;
     }

@@ -40,6 +40,8 @@ pub struct Session {
     pub missing: Mutex<BTreeSet<Feature>>,
     /// A folder for metadata that repositories do not ship.
     pub metadata_cache: PathBuf,
+    /// A folder for the indexes of hosts of binary packages.
+    pub binhost_cache: PathBuf,
     /// The folder of the confcache; none if there is no place for one.
     pub confcache: Option<PathBuf>,
 }

@@ -1,5 +1,6 @@
 //! The command line as it is typed.
 
+mod binaries;
 pub(super) mod binpkg;
 
 use std::ffi::OsString;
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(super) use self::binaries::{Binaries, Compared};
 use crate::build::package;
 use crate::metadata::CacheFormat;
 use crate::pms::phase::Phase;
@@ -77,6 +79,10 @@ const BUILD_EXAMPLES: &str = "Examples:
       Go on behind the last phase that was finished.
   ebd build --stop-after prepare app-misc/foo
       Only unpack and patch the sources, to look at them.
+  ebd build -k app-misc/foo
+      Only if no binary package in PKGDIR is what the build would give.
+  ebd build -g app-misc/foo
+      The same with those of package hosts, which are brought into PKGDIR.
   ebd build --json app-misc/foo | jq -r 'select(.event == \"finished\").path'
       The same for scripts: one event per line.
 
@@ -106,6 +112,10 @@ pub(super) struct Build {
     /// Do not look at dependencies
     #[arg(long)]
     pub(super) nodeps: bool,
+
+    /// Which binary packages to use instead of building.
+    #[command(flatten)]
+    pub(super) binaries: Binaries,
 
     /// Build without this if it cannot be had here (repeatable), as EBD_DEGRADE in make.conf does;
     /// --help tells the consequences

@@ -4,13 +4,16 @@ mod extract;
 mod import;
 mod index;
 mod list;
+mod moves;
 mod prune;
+mod quickpkg;
+mod remote;
 mod serve;
 mod show;
 mod verify;
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::arguments::binpkg::{Binpkg, BinpkgCommand, Store};
@@ -18,9 +21,10 @@ use super::arguments::{Display, When};
 use super::build::{Failure, absolute, complain};
 use super::exit::Exit;
 use crate::binpkg::index::{Entry, HeaderSettings, Index};
-use crate::binpkg::pkgdir::{Pkgdir, PkgdirOptions};
+use crate::binpkg::pkgdir::Pkgdir;
 use crate::binpkg::selection::{Selection, age};
 use crate::build::package::index_header;
+use crate::build::packaging::pkgdir_options;
 use crate::config::{Config, Options};
 use crate::util::causes::causes;
 
@@ -36,6 +40,8 @@ pub(super) fn main(arguments: Binpkg) -> Exit {
         BinpkgCommand::Verify(arguments) => (arguments.store.json, verify::run(&arguments)),
         BinpkgCommand::Sign(arguments) => (arguments.store.json, verify::sign(&arguments)),
         BinpkgCommand::Prune(arguments) => (arguments.store.json, prune::run(&arguments)),
+        BinpkgCommand::Move(arguments) => (arguments.store.json, moves::run(&arguments)),
+        BinpkgCommand::Quickpkg(arguments) => (arguments.store.json, quickpkg::run(&arguments)),
         BinpkgCommand::Import(arguments) => (arguments.store.json, import::run(&arguments)),
     };
     done.unwrap_or_else(|Failure(causes)| {
@@ -53,17 +59,13 @@ struct Opened {
 impl Opened {
     /// Opens the PKGDIR that was named, or the configured one; it must be there unless it is to be `made`.
     fn new(store: &Store, made: bool) -> Result<Self, Failure> {
-        let config = Config::load(&Options {
-            config_root: store.config_root.clone(),
-            pkgdir: store.pkgdir.as_deref().map(absolute),
-            ..Options::from_process()
-        })?;
+        Self::with(configuration(store, None, &[])?, made)
+    }
+
+    /// Opens the PKGDIR of a configuration.
+    fn with(config: Config, made: bool) -> Result<Self, Failure> {
         let feature = |name: &str| config.features().contains(name);
-        let options = PkgdirOptions {
-            multi_instance: true,
-            index_trusted: feature("pkgdir-index-trusted"),
-            compress_index: feature("compress-index"),
-        };
+        let options = pkgdir_options(feature);
         let pkgdir = match made {
             true => Pkgdir::open(&config.pkgdir(), options)?,
             false => Pkgdir::existing(&config.pkgdir(), options)?,
@@ -83,6 +85,17 @@ impl Opened {
     fn setting(&self, name: &str) -> Option<String> {
         self.config.get(name).map(str::to_owned)
     }
+}
+
+/// The configuration that was named, for what is installed below `root`, with more repositories.
+fn configuration(store: &Store, root: Option<&Path>, repos: &[PathBuf]) -> Result<Config, Failure> {
+    Ok(Config::load(&Options {
+        extra_repos: repos.to_vec(),
+        root: root.map(Path::to_owned),
+        config_root: store.config_root.clone(),
+        pkgdir: store.pkgdir.as_deref().map(absolute),
+        ..Options::from_process()
+    })?)
 }
 
 /// Whether a text names a file and no package.

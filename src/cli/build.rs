@@ -8,7 +8,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use sandbox::Feature;
 
-use super::arguments::{self, Display, Places, Stores};
+use super::arguments::{self, Compared, Display, Places, Stores};
 use super::exit::Exit;
 use super::paint::Paint;
 use super::plan;
@@ -16,6 +16,7 @@ use super::show::show;
 use super::{shell, signals, terminal};
 use crate::binpkg::pkgdir::Format;
 use crate::build::ahead::Ahead;
+use crate::build::binaries::{self, Binaries, BinariesError};
 use crate::build::console::Console;
 use crate::build::event::{Event, Events};
 use crate::build::failure::Origin;
@@ -111,7 +112,55 @@ async fn execute(
     let value = |name: &str| session.config.get(name).map(str::to_owned);
     let signing = session.config.features().contains("binpkg-signing");
     package_signer(package_format(format, &value)?, signing, &value)?;
-    let plan = run::plan(&session, &arguments.atoms, !arguments.nodeps).await?;
+    let jobs = usize::from(arguments.jobs);
+    let binaries = match binary_options(&arguments, &session)? {
+        Some(options) => {
+            let asked = &arguments.binaries;
+            let explicit = asked.getbinpkgonly || asked.getbinpkg == Some(true);
+            let opened = match Binaries::open(&session, options).await {
+                // Only FEATURES ask for hosts: those packages that are here do.
+                Err(error @ BinariesError::NoHost) if !explicit => {
+                    session.events.tell(Event::Notice {
+                        text: format!("FEATURES=getbinpkg: {error}"),
+                    });
+                    let local = binaries::Options {
+                        remote: false,
+                        ..options
+                    };
+                    Binaries::open(&session, local).await?
+                }
+                opened => opened?,
+            };
+            Some((options, opened))
+        }
+        None => None,
+    };
+    if let Some((options, binaries)) = &binaries
+        && options.packages_only
+    {
+        let chosen = binaries.only(&session, &arguments.atoms, jobs).await?;
+        if arguments.pretend {
+            chosen
+                .iter()
+                .flatten()
+                .for_each(|it| plan::show_binary(it, arguments.display.json));
+        }
+        session.pool.end().await;
+        return Ok(match chosen.iter().all(Option::is_some) {
+            true => Exit::Done,
+            false => Exit::Failed,
+        });
+    }
+    let mut candidates = run::choose(&session, &arguments.atoms).await?;
+    if let Some((_, binaries)) = &binaries {
+        let (used, left) = binaries.instead_of(&session, candidates, jobs).await;
+        if arguments.pretend {
+            used.iter()
+                .for_each(|it| plan::show_binary(it, arguments.display.json));
+        }
+        candidates = left;
+    }
+    let plan = run::plan(&session, candidates, !arguments.nodeps)?;
     if arguments.pretend {
         plan::show(&plan, &session.config, arguments.display.json);
         session.pool.end().await;
@@ -136,15 +185,41 @@ async fn execute(
             resumable: true,
         }),
     };
-    let all = run::build(
-        session.clone(),
-        plan,
-        &settings,
-        usize::from(arguments.jobs),
-    )
-    .await;
+    let all = run::build(session.clone(), plan, &settings, jobs).await;
     session.pool.end().await;
     Ok(if all { Exit::Done } else { Exit::Failed })
+}
+
+/// Which binary packages are to be used, if any.
+fn binary_options(
+    arguments: &arguments::Build,
+    session: &Session,
+) -> Result<Option<binaries::Options>, Failure> {
+    let asked = &arguments.binaries;
+    let whole = !arguments.resume && arguments.stop_after.is_none();
+    let configured = whole && session.config.features().contains("getbinpkg");
+    let remote = asked.getbinpkgonly || asked.getbinpkg.unwrap_or(configured);
+    if !(remote || asked.usepkg || asked.usepkgonly) {
+        return match (asked.binpkg_respect_use, asked.binpkg_changed_deps) {
+            (None, None) => Ok(None),
+            _ => Err(Failure(vec![
+                "--binpkg-respect-use and --binpkg-changed-deps are for --usepkg, --getbinpkg and their kin"
+                    .to_owned(),
+            ])),
+        };
+    }
+    Ok(Some(binaries::Options {
+        packages_only: asked.usepkgonly || asked.getbinpkgonly,
+        remote,
+        respect_use: asked.binpkg_respect_use,
+        unchanged_deps: asked.binpkg_changed_deps,
+        input: match asked.binpkg_input {
+            Compared::Ignore => binaries::Compared::Ignore,
+            Compared::Sources => binaries::Compared::Sources,
+            Compared::All => binaries::Compared::All,
+        },
+        pretend: arguments.pretend,
+    }))
 }
 
 /// How builds were called, to find their ebuilds again.
@@ -227,6 +302,7 @@ pub(super) fn session(
         degrade,
         missing: Mutex::default(),
         metadata_cache: cache.join("metadata"),
+        binhost_cache: cache.join("binhosts"),
         confcache: std::env::var_os("EBD_CONFCACHE")
             .filter(|value| !value.is_empty())
             .map(|value| absolute(Path::new(&value)))
@@ -237,7 +313,7 @@ pub(super) fn session(
 
 /// Where things are kept that can be had again, such as metadata that repositories do not ship: beside Portage's for
 /// root with this system's own configuration, else in the user's cache.
-fn cache(config: &Config) -> PathBuf {
+pub(super) fn cache(config: &Config) -> PathBuf {
     let home = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     let own = config.profile().is_some() && config.config_root() == Path::new("/");
     if own && nix::unistd::geteuid().is_root() {

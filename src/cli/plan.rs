@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
+use crate::binpkg::selection;
+use crate::build::binaries::Chosen;
 use crate::build::candidate::Candidate;
 use crate::build::fetching::Distfiles;
 use crate::build::run::Plan;
@@ -45,6 +47,47 @@ pub(super) fn show(plan: &Plan, config: &Config, json: bool) {
         };
         let _ = writeln!(output, "{line}");
     }
+}
+
+/// Prints that a binary package would be used.
+pub(super) fn show_binary(chosen: &Chosen, json: bool) {
+    let entry = &chosen.instance.entry;
+    let flags = selection::flags(entry);
+    let line = if json {
+        let flags: BTreeMap<&str, bool> = flags.into_iter().collect();
+        serde_json::json!({
+            "event": "planned-binary",
+            "package": entry.cpv(),
+            "repository": entry.get("REPO"),
+            "path": entry.path(),
+            "build_id": entry.build_id(),
+            "build_time": entry.build_time(),
+            "size": entry.size(),
+            "host": chosen.host,
+            "use": flags,
+        })
+        .to_string()
+    } else {
+        let words: Vec<String> = flags
+            .iter()
+            .map(|(flag, on)| format!("{}{flag}", if *on { "" } else { "-" }))
+            .collect();
+        let id = entry
+            .build_id()
+            .map_or_else(String::new, |id| format!("-{id}"));
+        let host = match &chosen.host {
+            Some(host) => format!(" of {host}"),
+            None => String::new(),
+        };
+        format!(
+            "{}{id}::{} USE=\"{}\" binary package {}{host}",
+            entry.cpv(),
+            entry.get("REPO").unwrap_or_default(),
+            words.join(" "),
+            entry.path()
+        )
+    };
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 /// The flags of IUSE by the USE_EXPAND variable that they belong to, the enabled ones first.

@@ -6,10 +6,13 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use crate::build::event::Event;
+use crate::build::event::{Event, UnfitBinary};
 use crate::util::printable::printable;
 
 use super::paint::Paint;
+
+/// How many binary packages are shown that were not used.
+const SHOWN_UNFIT: usize = 3;
 
 /// How much a person wants to see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -141,6 +144,31 @@ impl Progress {
                     let _ = writeln!(std::io::stdout(), "{}", path.display());
                 });
             }
+            Event::BinaryFetch { package, .. } => self.start(package),
+            Event::BinaryUsed {
+                package,
+                path,
+                host,
+                ..
+            } => {
+                self.finish(package);
+                let from = match host {
+                    Some(host) => format!(" of {host}"),
+                    None => String::new(),
+                };
+                self.print(&format!(
+                    "{} for {package}: {}{from}",
+                    self.paint.good("binary package used"),
+                    path.display()
+                ));
+                self.bars.suspend(|| {
+                    let _ = writeln!(std::io::stdout(), "{}", path.display());
+                });
+            }
+            Event::BinaryUnfit { package, unfit } => {
+                self.finish(package);
+                self.unfit(package, unfit);
+            }
             Event::Stopped {
                 package,
                 directory,
@@ -232,6 +260,32 @@ impl Progress {
             };
             self.print(&format!("  {mark} {text}"));
         }
+    }
+
+    /// Shows which binary packages were not used, a few of them.
+    fn unfit(&self, package: &str, unfit: &[UnfitBinary]) {
+        let shown = match self.verbosity {
+            Verbosity::Verbose => unfit.len(),
+            _ => SHOWN_UNFIT,
+        };
+        let mut text = format!(
+            "{} {package}: binary packages that are not used:",
+            self.paint.bold("note:")
+        );
+        for binary in unfit.iter().take(shown) {
+            let host = match &binary.host {
+                Some(host) => format!(" of {host}"),
+                None => String::new(),
+            };
+            text.push_str(&format!("\n  {}{host}: {}", binary.path, binary.reason));
+        }
+        if unfit.len() > shown {
+            text.push_str(&format!(
+                "\n  and {} more (--verbose or --json shows them)",
+                unfit.len() - shown
+            ));
+        }
+        self.print(&text);
     }
 
     /// Shows a failure: what, why, where, the end of the log and what to do.

@@ -14,7 +14,7 @@ use crate::fetch::distdir::{
     Found, Shared, bring, check_name, ensure, inspect, may_write, remove_link, set_aside,
     share_existing,
 };
-use crate::fetch::error::FetchError;
+use crate::fetch::error::{FetchError, SourceError};
 use crate::fetch::event::{Event, Events, How};
 use crate::fetch::expected::Expected;
 use crate::fetch::held_lock::HeldLock;
@@ -149,6 +149,11 @@ impl Fetcher {
     /// How this fetcher fetches.
     pub fn options(&self) -> &FetchOptions {
         &self.options
+    }
+
+    /// The HTTP client.
+    pub(super) fn client(&self) -> Result<&reqwest::Client, SourceError> {
+        self.client.get(&self.options)
     }
 
     /// Fetches several distfiles, `parallel` at a time (at least one). Each has its own result, in the order of the

@@ -65,7 +65,7 @@ impl fmt::Display for Source {
 }
 
 /// The address with its password replaced, for messages.
-pub(super) fn without_password(address: &str) -> String {
+pub fn without_password(address: &str) -> String {
     let hidden = || {
         let (scheme, rest) = address.split_once("://")?;
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());

@@ -5,4 +5,4 @@ mod commands;
 mod distdir;
 mod mirrors;
 mod servers;
-mod world;
+pub(crate) mod world;

@@ -203,7 +203,7 @@ async fn request(
     }
 }
 
-async fn answer(
+pub(super) async fn answer(
     options: &FetchOptions,
     request: reqwest::RequestBuilder,
 ) -> Result<Response, SourceError> {
@@ -227,7 +227,7 @@ fn check_offered(offered: u64, expected: &Expected) -> Result<(), SourceError> {
     }
 }
 
-fn refusal(status: StatusCode, headers: &HeaderMap) -> SourceError {
+pub(super) fn refusal(status: StatusCode, headers: &HeaderMap) -> SourceError {
     let retry_after = headers
         .get(RETRY_AFTER)
         .and_then(|value| value.to_str().ok())

@@ -1,5 +1,10 @@
 //! `ebd binpkg`: packages looked at, repaired, pruned, signed, taken over and served.
 
+mod clients;
+mod hosts;
+mod input;
+mod moves;
+mod quickpkg;
 mod serve;
 mod signed;
 mod together;
@@ -448,6 +453,18 @@ fn packages_of_others_are_taken_over_once() {
     assert_eq!(
         event(1),
         ("renumbered".into(), "app-misc/foo/foo-1-5.xpak".into())
+    );
+    assert_eq!(target.assert_pkgdir_valid(), [1, 1, 2, 3, 4, 5]);
+    // Also under another number they are not taken twice.
+    let again = target.run(&["binpkg", "import", "--json", source]);
+    let events = again.succeeds().events();
+    let event = |at: usize| (events[at]["event"].clone(), events[at]["path"].clone());
+    assert_eq!(
+        [event(0), event(1)],
+        ["foo-1-4.gpkg.tar", "foo-1-5.xpak"].map(|name| (
+            "already there".into(),
+            format!("app-misc/foo/{name}").into()
+        ))
     );
     assert_eq!(target.assert_pkgdir_valid(), [1, 1, 2, 3, 4, 5]);
     target.run(&["binpkg", "check"]).succeeds();

@@ -1,7 +1,6 @@
 //! Writing a package as Portage does.
 
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::container::{self, LARGE_IMAGE};
@@ -10,7 +9,7 @@ use super::{MANIFEST, VERSION_FILE, archive_name};
 use crate::binpkg::build::BuildError;
 use crate::binpkg::compression::Compression;
 use crate::binpkg::image_tar::header::HeaderFormat;
-use crate::binpkg::image_tar::{self, Layout, Packed};
+use crate::binpkg::image_tar::{self, Contents, Layout, Packed};
 use crate::binpkg::pkgdir::Reservation;
 use crate::binpkg::signature::Signer;
 use crate::binpkg::tar_reader::BLOCK;
@@ -25,7 +24,7 @@ const RECORD: u64 = 20 * BLOCK;
 /// # Errors
 /// The image cannot be read or has what no gpkg can have, or the package cannot be written or signed.
 pub fn write_gpkg(
-    image: &Path,
+    image: Contents<'_>,
     metadata: &Metadata,
     folder: &str,
     reservation: &mut Reservation,

@@ -5,8 +5,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
+use super::contents::{Contents, Found, walk};
 use super::header::{Fields, HeaderFormat};
-use super::{ImageError, Layout, entry_type, name_in_archive, read_error, walk};
+use super::{ImageError, Layout, entry_type, name_in_archive, read_error};
 
 /// Lengths and sizes from which Portage takes GNU's format, each in bytes.
 const LONG_DIRECTORY: usize = 155;
@@ -14,9 +15,15 @@ const LONG_NAME: usize = 100;
 const LARGE_FILE: u64 = 8_000_000_000;
 
 /// The format that Portage takes for the image: the POSIX one unless something would not fit.
-pub(super) fn format(image: &Path) -> Result<HeaderFormat, ImageError> {
+pub(super) fn format(image: Contents<'_>) -> Result<HeaderFormat, ImageError> {
     let mut format = HeaderFormat::Ustar;
-    walk(image, |relative, path, metadata| {
+    walk(image, Layout::Gpkg, |found| {
+        let Found {
+            relative,
+            path,
+            metadata,
+            ..
+        } = found;
         let kind = metadata.file_type();
         let length = "image/".len() + relative.as_os_str().len();
         let link_name = if kind.is_symlink() {
@@ -46,7 +53,7 @@ pub(super) fn format(image: &Path) -> Result<HeaderFormat, ImageError> {
             gid: metadata.gid(),
             user: Vec::new(),
             group: Vec::new(),
-            size: metadata.size(),
+            size: found.size(),
             seconds: metadata.mtime(),
             nanoseconds: 0,
             device: None,
@@ -55,7 +62,7 @@ pub(super) fn format(image: &Path) -> Result<HeaderFormat, ImageError> {
         if (kind.is_dir() && length >= LONG_DIRECTORY)
             || name_length >= LONG_NAME
             || link_length >= LONG_NAME
-            || (kind.is_file() && metadata.size() >= LARGE_FILE)
+            || (kind.is_file() && found.size() >= LARGE_FILE)
             || !fields.fits_ustar()
         {
             format = HeaderFormat::GnuBare;

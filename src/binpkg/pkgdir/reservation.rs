@@ -168,6 +168,21 @@ impl Reservation {
         }
     }
 
+    /// Waits until what was written is safe on disk, so that [`Reservation::commit`] need not.
+    ///
+    /// # Errors
+    /// Syncing fails.
+    pub fn sync(&self) -> Result<(), PkgdirError> {
+        self.partial
+            .file()
+            .sync_all()
+            .map_err(|source| PkgdirError::Io {
+                path: self.path.clone(),
+                step: "synced",
+                source,
+            })
+    }
+
     /// Puts what was written in its place, safe from power failures.
     ///
     /// # Errors

@@ -76,7 +76,8 @@ pub fn inject_libc_dependency(
 }
 
 /// The packages that provide `virtual/libc`, found by following the installed virtual.
-fn libc_packages(target: &dyn InstalledPackages) -> BTreeSet<Cpv> {
+#[must_use]
+pub fn libc_packages(target: &dyn InstalledPackages) -> BTreeSet<Cpv> {
     let mut found = BTreeSet::new();
     let mut followed = BTreeSet::new();
     let mut todo: Vec<Atom> = Atom::for_package("virtual/libc").into_iter().collect();

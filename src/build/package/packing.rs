@@ -10,6 +10,7 @@ use crate::binpkg::pkgdir::Written;
 use crate::build::driver::kept_environment;
 use crate::build::event::Event;
 use crate::build::image::{Image, Level, Notice};
+use crate::build::input;
 use crate::build::packaging::{self, Packaging, shell_variables};
 use crate::build::state::Progress;
 use crate::config::Config;
@@ -161,6 +162,7 @@ impl Build<'_> {
             pkgdir: config.pkgdir(),
             format: self.settings.format,
             header: index_header(config),
+            input: input::of_build(&self.directories),
         }
     }
 }

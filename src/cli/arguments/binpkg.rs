@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
+use super::binaries::yes_or_no;
+
 const EXAMPLES: &str = "Examples:
   ebd binpkg list
   ebd binpkg check --pkgdir /srv/binpkgs && ebd binpkg verify --pkgdir /srv/binpkgs
@@ -31,7 +33,7 @@ pub(in crate::cli) struct Binpkg {
 pub(in crate::cli) enum BinpkgCommand {
     /// List packages, and how the builds of one version differ in USE
     #[command(after_help = LIST_EXAMPLES)]
-    List(Named),
+    List(List),
     /// Show everything that is known of packages
     #[command(after_help = SHOW_EXAMPLES)]
     Show(Show),
@@ -56,6 +58,12 @@ pub(in crate::cli) enum BinpkgCommand {
     /// Take packages over from files or another PKGDIR
     #[command(after_help = IMPORT_EXAMPLES)]
     Import(Import),
+    /// Apply package moves of repositories (profiles/updates) to packages
+    #[command(after_help = MOVE_EXAMPLES)]
+    Move(Move),
+    /// Make packages of installed ones
+    #[command(after_help = QUICKPKG_EXAMPLES)]
+    Quickpkg(Quickpkg),
     /// Serve packages over HTTP, with a page to look at them
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(Serve),
@@ -68,6 +76,8 @@ const LIST_EXAMPLES: &str = "Examples:
       A category.
   ebd binpkg list --json | jq -r 'select(.size > 1e8).path'
       One object per build, for scripts.
+  ebd binpkg list --remote app-misc/foo
+      What the hosts of PORTAGE_BINHOST and binrepos.conf have of it.
 
 The first build of a version shows its own flags, those that are off with a
 minus; the others what differs from the one above.";
@@ -124,6 +134,8 @@ const PRUNE_EXAMPLES: &str = "Examples:
       Keep the newest two builds of each version.
   ebd binpkg prune --keep 1 --per-use --pretend
       Show what goes if one of each set of USE flags is kept.
+  ebd binpkg prune --profile default/linux/amd64/23.0 --profile /srv/clients/laptop
+      Remove what neither can use.
   ebd binpkg prune --older-than 180d 'dev-*/*'
       Remove what is older in some categories.
   ebd binpkg prune --max-size 50G
@@ -137,6 +149,26 @@ const IMPORT_EXAMPLES: &str = "Examples:
 
 Packages keep their build ids and times; one whose id is another build's here
 gets the next free one. The very same package is not taken twice.";
+
+const MOVE_EXAMPLES: &str = "Examples:
+  ebd binpkg move --pretend
+      Show which packages have another name, slot or dependencies now.
+  ebd binpkg move && ebd binpkg prune --keep 1
+      Apply that.
+
+Packages that have another name are copied under it; the old ones stay until they
+are pruned. Signed packages stay as they are, and are told.";
+
+const QUICKPKG_EXAMPLES: &str = "Examples:
+  ebd binpkg quickpkg sys-apps/foo
+      Without the files that CONFIG_PROTECT protects: a note stands for each.
+  ebd binpkg quickpkg --include-unmodified-config '*/*'
+      Everything that is installed, with configuration that nobody changed.
+  ebd binpkg quickpkg --root /mnt/system --format xpak app-misc/bar
+      Of another system.
+
+Packages keep the build id that they were installed with. Files that are missing
+or changed are told.";
 
 const SERVE_EXAMPLES: &str = "Examples:
   ebd binpkg serve
@@ -169,6 +201,26 @@ pub(in crate::cli) struct Named {
     /// Packages [default: all]
     #[arg(value_name = "ATOM")]
     pub(in crate::cli) atoms: Vec<String>,
+
+    /// Which PKGDIR.
+    #[command(flatten)]
+    pub(in crate::cli) store: Store,
+}
+
+/// `ebd binpkg list`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct List {
+    /// Packages [default: all]
+    #[arg(value_name = "ATOM")]
+    pub(in crate::cli) atoms: Vec<String>,
+
+    /// Those of the hosts that are configured (PORTAGE_BINHOST, binrepos.conf), not of PKGDIR
+    #[arg(long, conflicts_with = "pkgdir")]
+    pub(in crate::cli) remote: bool,
+
+    /// Those of this host, whatever is configured
+    #[arg(long, value_name = "URL", conflicts_with_all = ["pkgdir", "remote"])]
+    pub(in crate::cli) host: Option<String>,
 
     /// Which PKGDIR.
     #[command(flatten)]
@@ -243,6 +295,11 @@ pub(in crate::cli) struct Prune {
     #[arg(value_name = "ATOM")]
     pub(in crate::cli) atoms: Vec<String>,
 
+    /// Remove what no client can use: what is masked for all these (repeatable), or has other USE flags than each of
+    /// them wants. A profile, with which all else is configured as here, or a folder that has a client's etc/portage
+    #[arg(long = "profile", value_name = "PROFILE|FOLDER", group = "rules")]
+    pub(in crate::cli) profiles: Vec<PathBuf>,
+
     /// Keep the newest N builds of each version
     #[arg(long, value_name = "N", group = "rules")]
     pub(in crate::cli) keep: Option<usize>,
@@ -262,6 +319,50 @@ pub(in crate::cli) struct Prune {
     /// Show what would be removed, remove nothing
     #[arg(short, long)]
     pub(in crate::cli) pretend: bool,
+
+    /// Which PKGDIR.
+    #[command(flatten)]
+    pub(in crate::cli) store: Store,
+}
+
+/// `ebd binpkg move`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Move {
+    /// A repository that is not configured anywhere (repeatable)
+    #[arg(long = "repo", value_name = "PATH", help_heading = "Places")]
+    pub(in crate::cli) repos: Vec<PathBuf>,
+
+    /// Show what would be changed, change nothing
+    #[arg(short, long)]
+    pub(in crate::cli) pretend: bool,
+
+    /// Which PKGDIR.
+    #[command(flatten)]
+    pub(in crate::cli) store: Store,
+}
+
+/// `ebd binpkg quickpkg`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Quickpkg {
+    /// Installed packages
+    #[arg(required = true, value_name = "ATOM")]
+    pub(in crate::cli) atoms: Vec<String>,
+
+    /// Pack all files that CONFIG_PROTECT protects
+    #[arg(long, value_name = "y|n", num_args = 0..=1, require_equals = true, default_missing_value = "y", default_value = "n", value_parser = yes_or_no)]
+    pub(in crate::cli) include_config: bool,
+
+    /// Pack those of them that are as they were installed
+    #[arg(long, value_name = "y|n", num_args = 0..=1, require_equals = true, default_missing_value = "y", default_value = "n", value_parser = yes_or_no)]
+    pub(in crate::cli) include_unmodified_config: bool,
+
+    /// Format of the packages [default: BINPKG_FORMAT, which is gpkg unless it is set]
+    #[arg(long, value_enum)]
+    pub(in crate::cli) format: Option<super::Format>,
+
+    /// Where the packages are installed (ROOT)
+    #[arg(long, value_name = "PATH", help_heading = "Places")]
+    pub(in crate::cli) root: Option<PathBuf>,
 
     /// Which PKGDIR.
     #[command(flatten)]

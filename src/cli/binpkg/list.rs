@@ -3,21 +3,30 @@
 use indicatif::HumanBytes;
 use serde_json::json;
 
-use super::{Opened, line, wanted};
+use super::{Opened, line, remote, wanted};
 use crate::binpkg::index::Entry;
 use crate::binpkg::pkgdir::Format;
 use crate::binpkg::selection::flags;
-use crate::cli::arguments::binpkg::Named;
+use crate::cli::arguments::binpkg::List;
 use crate::cli::build::Failure;
 use crate::cli::exit::Exit;
 use crate::util::date::minute;
 
-pub(super) fn run(arguments: &Named) -> Result<Exit, Failure> {
+pub(super) fn run(arguments: &List) -> Result<Exit, Failure> {
+    if arguments.remote || arguments.host.is_some() {
+        return remote::list(arguments);
+    }
     let opened = Opened::new(&arguments.store, false)?;
     let index = opened.index()?;
+    show(&wanted(&index, &arguments.atoms)?, arguments.store.json);
+    Ok(Exit::Done)
+}
+
+/// Prints packages, builds of one version together.
+pub(super) fn show(entries: &[&Entry], json: bool) {
     let mut above: Option<&Entry> = None;
-    for entry in wanted(&index, &arguments.atoms)? {
-        if arguments.store.json {
+    for entry in entries {
+        if json {
             line(Some(as_json(entry)), "");
             continue;
         }
@@ -28,7 +37,6 @@ pub(super) fn run(arguments: &Named) -> Result<Exit, Failure> {
         line(None, &row(entry, above_it));
         above = Some(entry);
     }
-    Ok(Exit::Done)
 }
 
 fn row(entry: &Entry, above: Option<&Entry>) -> String {
@@ -78,7 +86,7 @@ pub(super) fn uses(entry: &Entry, above: Option<&Entry>) -> String {
     }
 }
 
-fn as_json(entry: &Entry) -> serde_json::Value {
+pub(super) fn as_json(entry: &Entry) -> serde_json::Value {
     let flags: serde_json::Map<String, serde_json::Value> = flags(entry)
         .into_iter()
         .map(|(flag, on)| (flag.to_owned(), json!(on)))

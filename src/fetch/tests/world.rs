@@ -14,14 +14,14 @@ use crate::util::digest::HashName;
 use crate::util::lock::portage_lockfile;
 
 /// What a server sends back, byte for byte, before it hangs up.
-pub(super) struct Reply {
-    pub(super) bytes: Vec<u8>,
+pub(crate) struct Reply {
+    pub(crate) bytes: Vec<u8>,
     /// Instead of hanging up, the server stays silent.
-    pub(super) hangs: bool,
+    pub(crate) hangs: bool,
 }
 
 impl Reply {
-    pub(super) fn new(status: &str, headers: &[String], body: &[u8]) -> Self {
+    pub(crate) fn new(status: &str, headers: &[String], body: &[u8]) -> Self {
         let mut bytes = format!("HTTP/1.1 {status}\r\nConnection: close\r\n").into_bytes();
         for header in headers {
             bytes.extend_from_slice(header.as_bytes());
@@ -35,27 +35,27 @@ impl Reply {
         }
     }
 
-    pub(super) fn ok(body: &[u8]) -> Self {
+    pub(crate) fn ok(body: &[u8]) -> Self {
         Self::cut(body.len(), body)
     }
 
     /// Promises more than it sends.
-    pub(super) fn cut(promised: usize, body: &[u8]) -> Self {
+    pub(crate) fn cut(promised: usize, body: &[u8]) -> Self {
         Self::new("200 OK", &[format!("Content-Length: {promised}")], body)
     }
 
-    pub(super) fn chunked(body: &[u8]) -> Self {
+    pub(crate) fn chunked(body: &[u8]) -> Self {
         let mut coded = format!("{:x}\r\n", body.len()).into_bytes();
         coded.extend_from_slice(body);
         coded.extend_from_slice(b"\r\n0\r\n\r\n");
         Self::new("200 OK", &["Transfer-Encoding: chunked".to_owned()], &coded)
     }
 
-    pub(super) fn until_close(body: &[u8]) -> Self {
+    pub(crate) fn until_close(body: &[u8]) -> Self {
         Self::new("200 OK", &[], body)
     }
 
-    pub(super) fn range(body: &[u8], start: usize) -> Self {
+    pub(crate) fn range(body: &[u8], start: usize) -> Self {
         let range = format!(
             "Content-Range: bytes {start}-{}/{}",
             body.len() - 1,
@@ -69,24 +69,24 @@ impl Reply {
         )
     }
 
-    pub(super) fn status(status: &str) -> Self {
+    pub(crate) fn status(status: &str) -> Self {
         Self::new(status, &["Content-Length: 4".to_owned()], b"oops")
     }
 
-    pub(super) fn hanging(mut self) -> Self {
+    pub(crate) fn hanging(mut self) -> Self {
         self.hangs = true;
         self
     }
 }
 
 /// A web server for one test. It answers each request as a function of its path, its headers and its number.
-pub(super) struct Server {
-    pub(super) address: String,
-    pub(super) heads: Arc<Mutex<Vec<String>>>,
+pub(crate) struct Server {
+    pub(crate) address: String,
+    pub(crate) heads: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
-    pub(super) fn start(
+    pub(crate) fn start(
         answer: impl Fn(&str, Option<usize>, usize) -> Reply + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -103,11 +103,11 @@ impl Server {
         Self { address, heads }
     }
 
-    pub(super) fn uri(&self, path: &str) -> Source {
+    pub(crate) fn uri(&self, path: &str) -> Source {
         Source::Uri(format!("{}/{path}", self.address))
     }
 
-    pub(super) fn heads(&self) -> Vec<String> {
+    pub(crate) fn heads(&self) -> Vec<String> {
         self.heads.lock().unwrap().clone()
     }
 }
@@ -145,20 +145,20 @@ fn serve(
 }
 
 /// A DISTDIR, and what is wanted in it.
-pub(super) struct World {
-    pub(super) directory: tempfile::TempDir,
-    pub(super) options: FetchOptions,
-    pub(super) request: Request,
-    pub(super) events: Vec<Event>,
+pub(crate) struct World {
+    pub(crate) directory: tempfile::TempDir,
+    pub(crate) options: FetchOptions,
+    pub(crate) request: Request,
+    pub(crate) events: Vec<Event>,
 }
 
-pub(super) const FILE: &str = "foo-1.tar.gz";
+pub(crate) const FILE: &str = "foo-1.tar.gz";
 
-pub(super) fn content() -> Vec<u8> {
+pub(crate) fn content() -> Vec<u8> {
     (0..5000u32).map(|number| (number % 251) as u8).collect()
 }
 
-pub(super) fn entry(content: &[u8]) -> Expected {
+pub(crate) fn entry(content: &[u8]) -> Expected {
     Expected::new(
         content.len() as u64,
         [
@@ -169,7 +169,7 @@ pub(super) fn entry(content: &[u8]) -> Expected {
 }
 
 impl World {
-    pub(super) fn new(sources: Vec<Source>) -> Self {
+    pub(crate) fn new(sources: Vec<Source>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let mut options = FetchOptions::new(directory.path().join("distfiles"));
         options.backoff = Duration::from_millis(5);
@@ -193,25 +193,25 @@ impl World {
         }
     }
 
-    pub(super) fn distdir(&self) -> PathBuf {
+    pub(crate) fn distdir(&self) -> PathBuf {
         self.options.distdir.clone()
     }
 
-    pub(super) fn target(&self) -> PathBuf {
+    pub(crate) fn target(&self) -> PathBuf {
         self.distdir().join(FILE)
     }
 
-    pub(super) fn partial(&self) -> PathBuf {
+    pub(crate) fn partial(&self) -> PathBuf {
         self.distdir().join(format!("{FILE}.partial"))
     }
 
     /// Puts a file into DISTDIR.
-    pub(super) fn put(&self, name: &str, content: &[u8]) {
+    pub(crate) fn put(&self, name: &str, content: &[u8]) {
         fs::create_dir_all(self.distdir()).unwrap();
         fs::write(self.distdir().join(name), content).unwrap();
     }
 
-    pub(super) async fn fetch(&mut self) -> Result<Fetched, FetchError> {
+    pub(crate) async fn fetch(&mut self) -> Result<Fetched, FetchError> {
         let fetcher = Fetcher::new(self.options.clone());
         let (sender, mut receiver) = mpsc::unbounded_channel();
         let result = fetcher.fetch(&self.request, &sender).await;
@@ -223,7 +223,7 @@ impl World {
     }
 
     /// Fetches, and sees to it that the right file and nothing unfinished is there.
-    pub(super) async fn fetch_well(&mut self) -> Fetched {
+    pub(crate) async fn fetch_well(&mut self) -> Fetched {
         let fetched = self.fetch().await.unwrap();
         assert_eq!(fetched.path, self.target());
         assert_eq!(fs::read(&fetched.path).unwrap(), content());
@@ -235,7 +235,7 @@ impl World {
     }
 
     /// Names of everything in DISTDIR, sorted, with random parts cut off.
-    pub(super) fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = fs::read_dir(self.distdir())
             .unwrap()
             .map(|entry| {
@@ -250,7 +250,7 @@ impl World {
         names
     }
 
-    pub(super) fn from(&self) -> Vec<u64> {
+    pub(crate) fn from(&self) -> Vec<u64> {
         self.events
             .iter()
             .filter_map(|event| match event {
@@ -261,7 +261,7 @@ impl World {
     }
 }
 
-pub(super) fn failures(error: FetchError) -> Vec<SourceFailure> {
+pub(crate) fn failures(error: FetchError) -> Vec<SourceFailure> {
     match error {
         FetchError::AllFailed { failures, .. } | FetchError::Restricted { failures, .. } => {
             failures

@@ -9,13 +9,13 @@ use super::{ALL, filled};
 use crate::support::Trial;
 
 /// A server of a trial's PKGDIR, ended with the value.
-struct Serving {
+pub(super) struct Serving {
     child: Child,
-    host: String,
+    pub(super) host: String,
 }
 
 impl Serving {
-    fn of(trial: &Trial) -> Self {
+    pub(super) fn of(trial: &Trial) -> Self {
         let mut child = trial
             .command(&["binpkg", "serve", "--listen", "127.0.0.1:0"])
             .stdout(Stdio::piped())

@@ -64,14 +64,14 @@ fn nothing_is_lost_when_many_work_at_once() {
         .collect();
     let mut fixer = trial.start(&["binpkg", "fix"]);
     // Removes nothing, but writes the index where it can.
-    let mut pruner = trial.start(&["binpkg", "prune", "--keep", "1000"]);
+    let mut pruner = trial.start(&["binpkg", "prune", "--keep", "100000"]);
     let mut killed = 0;
     while !at_work.is_empty() {
         if !alive(&mut fixer) {
             fixer = trial.start(&["binpkg", "fix"]);
         }
         if !alive(&mut pruner) {
-            pruner = trial.start(&["binpkg", "prune", "--keep", "1000"]);
+            pruner = trial.start(&["binpkg", "prune", "--keep", "100000"]);
         }
         let mut going = Vec::new();
         for (number, mut child) in at_work {

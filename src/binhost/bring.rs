@@ -1,0 +1,286 @@
+//! Bringing a package into PKGDIR.
+//!
+//! It is fetched into a hidden folder of PKGDIR, under a name that neither Portage nor ebd takes for a package, as
+//! `….partial`, which the next attempt goes on with. Only what is right is taken over.
+
+use std::fs;
+use std::io::ErrorKind::NotFound;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::instances::{Instance, Instances};
+use super::{Host, choice};
+use crate::binpkg::adopt::{AdoptError, adopt, there};
+use crate::binpkg::audit::{Audit, AuditError};
+use crate::binpkg::index::{Entry, HeaderSettings};
+use crate::binpkg::package::{Package, PackageError};
+use crate::binpkg::pkgdir::{Pkgdir, PkgdirError};
+use crate::binpkg::xpak::Metadata;
+use crate::fetch::{
+    Events, Expected, FetchError, Mismatch, Plan, Request, Source, SourceError, without_password,
+};
+use crate::util::digest::HashName;
+use crate::util::lock::Lock;
+
+/// The folder below PKGDIR for what is being fetched.
+pub const FOLDER: &str = ".fetching";
+
+/// So long an unfinished package is kept for somebody to go on with it.
+const KEPT: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+
+/// How often the folder may vanish before it is used.
+const ATTEMPTS: u32 = 10;
+
+/// A package could not be brought into PKGDIR.
+#[derive(Debug, thiserror::Error)]
+pub enum BringError {
+    /// It is not in PKGDIR as the index says.
+    #[error(transparent)]
+    Local(#[from] AuditError),
+    /// The host did not deliver it.
+    #[error("{address}: cannot be fetched: {reason}")]
+    Source {
+        /// Its address, without a password.
+        address: String,
+        /// Why.
+        reason: String,
+    },
+    /// It cannot be kept here.
+    #[error("it cannot be fetched")]
+    Fetch(#[from] FetchError),
+    /// It was fetched, and is no good.
+    #[error("{address}: was fetched, but not taken into PKGDIR")]
+    Adopt {
+        /// Its address, without a password.
+        address: String,
+        /// Why.
+        source: AdoptError,
+    },
+    /// It cannot be read.
+    #[error(transparent)]
+    Package(#[from] PackageError),
+    /// It was made of something else than is wanted.
+    #[error("it was made of something else: {}", .0.join(", "))]
+    Input(Vec<String>),
+    /// No host has it any more.
+    #[error("the host is not known")]
+    NoHost,
+    /// A thread of ours ended early.
+    #[error("the work was interrupted")]
+    Interrupted,
+}
+
+impl From<&BringError> for choice::Unfit {
+    fn from(error: &BringError) -> Self {
+        if let BringError::Input(parts)
+        | BringError::Adopt {
+            source: AdoptError::Input(parts),
+            ..
+        } = error
+        {
+            return Self::Input(parts.clone());
+        }
+        Self::Broken(crate::util::causes::causes(error).join(": "))
+    }
+}
+
+/// Where packages are brought, and how they are verified.
+#[derive(Debug, Clone)]
+pub struct Desk {
+    /// PKGDIR.
+    pub pkgdir: Pkgdir,
+    /// What the header of its index tells.
+    pub header: HeaderSettings,
+    /// How packages that are there are verified.
+    pub own: Audit,
+    /// How those of each host are.
+    pub hosts: Vec<Audit>,
+}
+
+/// Says of a package's metadata which parts of what it was made of are not wanted.
+pub type Accept = Arc<dyn Fn(&Metadata) -> Result<(), Vec<String>> + Send + Sync>;
+
+/// The folder that a host's packages are fetched to.
+#[must_use]
+pub fn folder(pkgdir: &Path) -> PathBuf {
+    pkgdir.join(FOLDER)
+}
+
+/// Sees to it that a package is in PKGDIR, and good. Gives where.
+///
+/// # Errors
+/// It cannot be had, or is not good; PKGDIR is then as it was.
+pub async fn bring(
+    instances: &Instances,
+    instance: &Instance,
+    desk: &Desk,
+    accept: Accept,
+    events: &Events,
+) -> Result<PathBuf, BringError> {
+    let entry = instance.entry.clone();
+    let Some(number) = instance.host else {
+        let (pkgdir, own) = (desk.pkgdir.clone(), desk.own.clone());
+        return blocking(move || {
+            own.entry(&pkgdir, &entry)?;
+            let path = pkgdir.path_of(&entry).unwrap_or_default();
+            accept(&Package::open(&path)?.metadata()?).map_err(BringError::Input)?;
+            Ok(path)
+        })
+        .await;
+    };
+    let (Some((host, address)), Some(audit)) = (instances.source(instance), desk.hosts.get(number))
+    else {
+        return Err(BringError::NoHost);
+    };
+    let folder = folder(desk.pkgdir.path());
+    // Who comes second finds the package in PKGDIR.
+    let _lock = lock(&folder, &address).await?;
+    {
+        let (pkgdir, entry) = (desk.pkgdir.clone(), entry.clone());
+        let there = blocking(move || Ok(there(&pkgdir, &entry))).await?;
+        if let Some(path) = there {
+            return Ok(path);
+        }
+    }
+    let fetched = fetch(host, &address, &entry, events).await;
+    let result = match fetched {
+        Err(error) => Err(error),
+        Ok(path) => {
+            let (pkgdir, header, audit) = (desk.pkgdir.clone(), desk.header.clone(), audit.clone());
+            blocking(move || {
+                let adopted = adopt(&pkgdir, &path, &entry, &audit, &header, &*accept);
+                let _ = fs::remove_file(&path);
+                adopted.map_err(|source| BringError::Adopt {
+                    address: without_password(&address),
+                    source,
+                })
+            })
+            .await
+        }
+    };
+    tidy(&folder);
+    result
+}
+
+/// The lock on a package of a host, for as long as it is fetched and taken over. It lies beside the folder of what is
+/// being fetched, which comes and goes.
+async fn lock(folder: &Path, address: &str) -> Result<Lock, BringError> {
+    let digest = HashName::Sha256.hex(address.as_bytes());
+    let name = format!("{FOLDER}.{}.lock", digest.get(..16).unwrap_or_default());
+    let path = folder.with_file_name(name);
+    let lock = Lock::acquire_async(&path).await.map_err(PkgdirError::from);
+    Ok(lock
+        .map_err(AdoptError::from)
+        .map_err(|source| BringError::Adopt {
+            address: without_password(address),
+            source,
+        })?
+        .remove_on_release())
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, BringError> + Send + 'static,
+) -> Result<T, BringError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(_) => Err(BringError::Interrupted),
+    }
+}
+
+/// Fetches a package, which is then as its entry says. Gives where it is meanwhile.
+async fn fetch(
+    host: &Host,
+    address: &str,
+    entry: &Entry,
+    events: &Events,
+) -> Result<PathBuf, BringError> {
+    let digests = [HashName::Md5, HashName::Sha1];
+    let hashes: Vec<(&str, String)> = digests
+        .iter()
+        .filter_map(|name| Some((name.name(), entry.get(name.name())?.to_ascii_lowercase())))
+        .collect();
+    // What is there of another state of the package must not be taken for the beginning of this one.
+    let state = format!("{address}\0{:?}\0{hashes:?}", entry.size());
+    let state = HashName::Sha256.hex(state.as_bytes());
+    let path = entry.path();
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let file = format!("{name}.{}", state.get(..16).unwrap_or_default());
+    let request = Request {
+        plan: Plan {
+            file,
+            sources: vec![Source::Uri(address.to_owned())],
+            primary: Vec::new(),
+            fetch_restricted: false,
+        },
+        expected: Some(Expected::new(entry.size().unwrap_or(0), hashes)),
+        manifest: PathBuf::from("Packages"),
+    };
+    let mut fetched = host.fetcher.fetch(&request, events).await;
+    // Somebody else who had fetched something removed the folder, empty as it was then.
+    for _ in 0..ATTEMPTS {
+        match &fetched {
+            Err(FetchError::Distdir { source, .. }) if source.kind() == NotFound => {
+                fetched = host.fetcher.fetch(&request, events).await;
+            }
+            _ => break,
+        }
+    }
+    match fetched {
+        Ok(fetched) => Ok(fetched.path),
+        Err(FetchError::AllFailed { mut failures, .. }) if failures.len() == 1 => {
+            let failure = failures.pop();
+            let reason = failure.map_or_else(String::new, |failure| {
+                if let Some(kept) = &failure.kept {
+                    let _ = fs::remove_file(kept);
+                }
+                reason(&failure.reason)
+            });
+            Err(BringError::Source {
+                address: without_password(address),
+                reason,
+            })
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Why a host did not deliver, where it is not a Manifest that says otherwise.
+fn reason(error: &SourceError) -> String {
+    match error {
+        SourceError::Offered { offered, expected } => {
+            format!("the host has {offered} bytes, its index says {expected}")
+        }
+        SourceError::TooLong { limit } => format!("more came than the {limit} bytes of the index"),
+        SourceError::Content(Mismatch::Size { expected, got }) => {
+            format!("{got} bytes came, the index says {expected}")
+        }
+        SourceError::Content(Mismatch::Hash {
+            name,
+            expected,
+            got,
+        }) => format!("its {name} is {got}, the index says {expected}"),
+        other => crate::util::causes::causes(other).join(": "),
+    }
+}
+
+/// Removes what nobody will go on with, and the folder when it is empty.
+fn tidy(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let old = entry
+            .metadata()
+            .and_then(|metadata| metadata.modified())
+            .ok()
+            .and_then(|time| time.elapsed().ok())
+            .is_some_and(|age| age > KEPT);
+        if old && name.ends_with(".partial") {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+    let _ = fs::remove_dir(folder);
+}

@@ -1,0 +1,408 @@
+//! Package moves of repositories, applied to the packages in PKGDIR.
+//!
+//! As in Portage, a package that has another name now is copied under that name, and the old one stays until it is
+//! pruned; slots and dependencies are changed in the package itself. Signed packages are left as they are: nobody but
+//! their signer could change them.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
+
+use super::index::{Entry, FileFacts, HeaderSettings, Index, IndexError};
+use super::package::{Package, PackageError};
+use super::pkgdir::{Pkgdir, PkgdirError, Written};
+use super::repack::{RepackError, with_metadata};
+use super::selection::EntryFacts;
+use super::xpak::Metadata;
+use crate::pms::atom::{Atom, PackageFacts};
+use crate::pms::cpv::{Cpv, CpvError};
+use crate::pms::eapi::Eapi;
+use crate::repo::Update;
+
+/// The metadata that names other packages.
+const DEPENDENCIES: [&str; 5] = ["BDEPEND", "DEPEND", "IDEPEND", "PDEPEND", "RDEPEND"];
+
+/// A package could not be changed.
+#[derive(Debug, thiserror::Error)]
+pub enum MoveError {
+    /// It cannot be read.
+    #[error(transparent)]
+    Package(#[from] PackageError),
+    /// The index leads out of PKGDIR.
+    #[error("{0}: the path leads out of PKGDIR")]
+    Outside(String),
+    /// It would have a name that is none.
+    #[error("{path}: its new name is none")]
+    Name {
+        /// Its path below PKGDIR.
+        path: String,
+        /// Why.
+        source: CpvError,
+    },
+    /// It is signed.
+    #[error("{0}: is signed, so it stays as it is; build it anew, or sign it anew afterwards")]
+    Signed(String),
+    /// It cannot be packed anew.
+    #[error(transparent)]
+    Repack(#[from] RepackError),
+    /// PKGDIR cannot be used.
+    #[error(transparent)]
+    Pkgdir(#[from] PkgdirError),
+    /// The index cannot be changed, or no entry can be made.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+}
+
+/// The moves of all repositories.
+#[derive(Debug, Clone, Default)]
+pub struct Moves {
+    /// By the name of the repository.
+    pub repositories: BTreeMap<String, Vec<Update>>,
+    /// The main repository, whose moves count for packages of repositories without any.
+    pub main: Option<String>,
+}
+
+/// What changes about a package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Its entry as it is.
+    pub entry: Entry,
+    /// Its new name and version, if it has one.
+    pub name: Option<Cpv>,
+    /// Its new slot, if it has one.
+    pub slot: Option<String>,
+    /// Its dependencies that are others.
+    pub dependencies: BTreeMap<&'static str, String>,
+}
+
+impl Moves {
+    /// The changes that concern packages of a repository.
+    fn of(&self, repository: Option<&str>) -> &[Update] {
+        repository
+            .and_then(|name| self.repositories.get(name))
+            .or_else(|| self.repositories.get(self.main.as_deref()?))
+            .map_or(&[], Vec::as_slice)
+    }
+
+    /// Says what is to be changed of the packages of an index. Packages whose copy under the new name is there are not
+    /// copied again; as in Portage, one built at the same time is its copy.
+    #[must_use]
+    pub fn changes(&self, index: &Index) -> Vec<Change> {
+        let mut there: HashSet<(String, Option<i64>)> = index
+            .entries()
+            .iter()
+            .map(|entry| (entry.cpv().to_owned(), entry.build_time()))
+            .collect();
+        index
+            .entries()
+            .iter()
+            .filter_map(|entry| {
+                let change = self.change(entry)?;
+                let new = change.name.as_ref().is_none_or(|name| {
+                    there.insert((name.as_str().to_owned(), entry.build_time()))
+                });
+                new.then_some(change)
+            })
+            .collect()
+    }
+
+    /// What is to be changed of one package, if anything.
+    fn change(&self, entry: &Entry) -> Option<Change> {
+        let updates = self.of(entry.get("REPO"));
+        let cpv = Cpv::parse(entry.cpv()).ok()?;
+        let eapi = Eapi::parse(entry.get("EAPI").unwrap_or("0")).ok()?;
+        let mut now = EntryFacts::new(entry, cpv.clone());
+        let mut slot = entry.get("SLOT").unwrap_or("0").to_owned();
+        for update in updates {
+            match update {
+                Update::Move { from, to } if now.cpv().cp() == from => {
+                    let (category, name) = to.split_once('/')?;
+                    let pf = format!("{name}-{}", now.cpv().pvr());
+                    now = EntryFacts::new(entry, Cpv::from_parts(category, &pf).ok()?);
+                }
+                Update::SlotMove { atom, from, to } => {
+                    let (own, subslot) = match slot.split_once('/') {
+                        Some((own, subslot)) => (own, Some(subslot)),
+                        None => (slot.as_str(), None),
+                    };
+                    if own == from && atom.names(now.cpv()) {
+                        slot = match subslot {
+                            Some(subslot) if subslot != own && subslot != to => {
+                                format!("{to}/{subslot}")
+                            }
+                            _ => to.clone(),
+                        };
+                    }
+                }
+                Update::Move { .. } => {}
+            }
+        }
+        let name = now.cpv().clone();
+        let mut dependencies = BTreeMap::new();
+        for key in DEPENDENCIES {
+            let old = entry.get(key).unwrap_or_default();
+            let new = applied(updates, old, eapi, &name);
+            if new != old {
+                dependencies.insert(key, new);
+            }
+        }
+        let change = Change {
+            name: (name != cpv).then_some(name),
+            slot: (slot != entry.get("SLOT").unwrap_or("0")).then_some(slot),
+            dependencies,
+            entry: entry.clone(),
+        };
+        let none = change.name.is_none() && change.slot.is_none() && change.dependencies.is_empty();
+        (!none).then_some(change)
+    }
+}
+
+/// A specification after all changes; blanks stay as they are. `own` is the name of the package that has it.
+fn applied(updates: &[Update], text: &str, eapi: Eapi, own: &Cpv) -> String {
+    let mut all = text.to_owned();
+    for update in updates {
+        let name = match update {
+            Update::Move { from, .. } => from.as_str(),
+            Update::SlotMove { atom, .. } if atom.version_dep().is_none() => atom.cp(),
+            Update::SlotMove { .. } => continue,
+        };
+        if !all.contains(name) {
+            continue;
+        }
+        let mut changed = String::with_capacity(all.len());
+        for part in all.split_inclusive(char::is_whitespace) {
+            let word = part.trim_end();
+            let blank = part.get(word.len()..).unwrap_or_default();
+            match replaced(update, word, eapi, own) {
+                Some(new) => changed.push_str(&new),
+                None => changed.push_str(word),
+            }
+            changed.push_str(blank);
+        }
+        all = changed;
+    }
+    all
+}
+
+/// A word after one change, if that is about it.
+fn replaced(update: &Update, word: &str, eapi: Eapi, own: &Cpv) -> Option<String> {
+    let atom = Atom::parse_recorded(word, eapi).ok()?;
+    match update {
+        Update::Move { from, to } if atom.cp() == from => {
+            let new = word.replacen(from.as_str(), to, 1);
+            let parsed = Atom::parse_recorded(&new, eapi).ok()?;
+            // A package does not block itself.
+            let own = parsed.blocker().is_some() && parsed.names(own);
+            (!own).then_some(new)
+        }
+        Update::SlotMove {
+            atom: of, from, to, ..
+        } if atom.cp() == of.cp() => {
+            let (name, flags) = match word.find('[') {
+                Some(at) => word.split_at(at),
+                None => (word, ""),
+            };
+            let (name, slot) = name.split_once(':')?;
+            let (slot, repository) = match slot.split_once("::") {
+                Some((slot, repository)) => (slot, format!("::{repository}")),
+                None => (slot, String::new()),
+            };
+            let bare = slot.trim_end_matches(['=', '*']);
+            let operator = slot.get(bare.len()..).unwrap_or_default();
+            let (own, subslot) = match bare.split_once('/') {
+                Some((own, subslot)) => (own, Some(subslot)),
+                None => (bare, None),
+            };
+            let subslot = match subslot {
+                Some(subslot) if subslot == from => format!("/{to}"),
+                Some(subslot) => format!("/{subslot}"),
+                None => String::new(),
+            };
+            (own == from).then(|| format!("{name}:{to}{subslot}{operator}{repository}{flags}"))
+        }
+        _ => None,
+    }
+}
+
+/// Makes one change. Gives the path of the package that is changed, or that is new, below PKGDIR.
+///
+/// # Errors
+/// The package is signed or damaged, or cannot be written; then it is as it was.
+pub fn apply(
+    pkgdir: &Pkgdir,
+    change: &Change,
+    moves: &Moves,
+    header: &HeaderSettings,
+) -> Result<PathBuf, MoveError> {
+    let shown = change.entry.path().into_owned();
+    let path = pkgdir
+        .path_of(&change.entry)
+        .ok_or_else(|| MoveError::Outside(shown.clone()))?;
+    let mut package = Package::open(&path)?;
+    if package.is_signed() {
+        return Err(MoveError::Signed(shown));
+    }
+    let mut metadata = package.metadata()?;
+    let name = |source| MoveError::Name {
+        path: shown.clone(),
+        source,
+    };
+    let old = Cpv::parse(change.entry.cpv()).map_err(name)?;
+    let cpv = change.name.as_ref().unwrap_or(&old);
+    alter(&mut metadata, change, moves, cpv);
+    let format = package.format();
+    let mut place = match &change.name {
+        // It changes in its place.
+        None => pkgdir.reserve_over(&path, format, change.entry.build_id())?,
+        Some(cpv) => {
+            let own = match change.entry.build_id().filter(|id| *id > 0) {
+                Some(id) if pkgdir.options().multi_instance => {
+                    pkgdir.reserve_id(cpv, format, id)?
+                }
+                _ => None,
+            };
+            match own {
+                Some(place) => place,
+                None => pkgdir.reserve(cpv, format)?,
+            }
+        }
+    };
+    with_metadata(&mut package, &metadata, &mut place)?;
+    let written: Written = place.commit()?;
+    // It tells of where the package was built.
+    metadata.remove("REPO_REVISIONS");
+    let entry = Entry::from_metadata(cpv, &metadata, &FileFacts::try_from(&written)?)?;
+    let mut index = pkgdir.lock_index()?;
+    index.update_header(header);
+    index.insert(entry);
+    index.commit()?;
+    Ok(written.relative_path)
+}
+
+/// Changes the metadata of a package.
+fn alter(metadata: &mut Metadata, change: &Change, moves: &Moves, cpv: &Cpv) {
+    let line = |text: &str| format!("{text}\n").into_bytes();
+    if change.name.is_some() {
+        let old = metadata.get("PF").map_or(&[][..], Vec::as_slice);
+        let ebuild = format!("{}.ebuild", String::from_utf8_lossy(old).trim());
+        if let Some(text) = metadata.remove(&ebuild) {
+            metadata.insert(format!("{}.ebuild", cpv.pf()), text);
+        }
+        metadata.insert("CATEGORY".to_owned(), line(cpv.category()));
+        metadata.insert("PF".to_owned(), line(cpv.pf()));
+    }
+    if let Some(slot) = &change.slot {
+        metadata.insert("SLOT".to_owned(), line(slot));
+    }
+    let updates = moves.of(change.entry.get("REPO"));
+    let eapi = Eapi::parse(change.entry.get("EAPI").unwrap_or("0")).unwrap_or(Eapi::LATEST);
+    for key in DEPENDENCIES {
+        // Not what the index has of it, where conditionals are decided.
+        if let Some(value) = metadata.get_mut(key) {
+            let text = String::from_utf8_lossy(value).into_owned();
+            *value = applied(updates, &text, eapi, cpv).into_bytes();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own() -> Cpv {
+        Cpv::parse("o/own-1").unwrap()
+    }
+
+    fn moved(from: &str, to: &str) -> Update {
+        Update::Move {
+            from: from.to_owned(),
+            to: to.to_owned(),
+        }
+    }
+
+    fn slot(atom: &str, from: &str, to: &str) -> Update {
+        Update::SlotMove {
+            atom: Atom::parse_config(atom).unwrap(),
+            from: from.to_owned(),
+            to: to.to_owned(),
+        }
+    }
+
+    #[test]
+    fn words_are_replaced_and_blanks_are_not() {
+        let updates = [
+            moved("a/b", "c/d"),
+            moved("c/d", "e/f"),
+            moved("x/y", "o/own"),
+            slot("g/h", "0", "2"),
+            slot("<g/v-3", "0", "2"),
+        ];
+        for (text, expected) in [
+            ("", ""),
+            ("a/b", "e/f"),
+            (
+                " >=a/b-1.2[x,y(+)]  || ( a/bb a/b:0/1= )\n",
+                " >=e/f-1.2[x,y(+)]  || ( a/bb e/f:0/1= )\n",
+            ),
+            ("x? ( !a/b ) a/b-extra", "x? ( !e/f ) a/b-extra"),
+            ("!x/y !<x/y-1 !<x/y-2 x/y", "!x/y !<o/own-1 !<x/y-2 o/own"),
+            (
+                "g/h g/h:0 >=g/h-1:0/0=[q] g/h:0/3= g/h:1 g/h:= g/v:0",
+                "g/h g/h:2 >=g/h-1:2/2=[q] g/h:2/3= g/h:1 g/h:= g/v:0",
+            ),
+        ] {
+            assert_eq!(applied(&updates, text, Eapi::LATEST, &own()), expected);
+        }
+    }
+
+    #[test]
+    fn moves_are_those_of_the_repository_or_else_of_the_main_one() {
+        let mut index = Index::default();
+        for (cpv, repository, slot, built) in [
+            ("a/b-1", "gentoo", "0", "1"),
+            ("a/b-2", "mine", "0", "2"),
+            ("a/b-3", "unknown", "0/4", "3"),
+            ("a/b-4", "gentoo", "0", "4"),
+            ("c/d-4", "gentoo", "0", "4"),
+            ("g/h-1", "gentoo", "0/0", "1"),
+            ("g/h-2", "gentoo", "0/7", "1"),
+        ] {
+            let mut entry = Entry::default();
+            entry.set("CPV", cpv);
+            entry.set("PATH", &format!("{cpv}.xpak"));
+            entry.set("REPO", repository);
+            entry.set("SLOT", slot);
+            entry.set("EAPI", "8");
+            entry.set("BUILD_TIME", built);
+            index.insert(entry);
+        }
+        let moves = Moves {
+            repositories: [
+                (
+                    "gentoo".to_owned(),
+                    vec![moved("a/b", "c/d"), slot("g/h", "0", "1")],
+                ),
+                ("mine".to_owned(), Vec::new()),
+            ]
+            .into(),
+            main: Some("gentoo".to_owned()),
+        };
+        let changes: Vec<String> = moves
+            .changes(&index)
+            .into_iter()
+            .map(|change| {
+                let name = change
+                    .name
+                    .map_or_else(String::new, |name| name.to_string());
+                format!(
+                    "{} {name} {}",
+                    change.entry.cpv(),
+                    change.slot.unwrap_or_default()
+                )
+            })
+            .collect();
+        assert_eq!(
+            changes,
+            ["a/b-1 c/d-1 ", "a/b-3 c/d-3 ", "g/h-1  1", "g/h-2  1/7"]
+        );
+    }
+}

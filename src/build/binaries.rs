@@ -1,0 +1,506 @@
+//! Binary packages in the place of builds: the best one of PKGDIR and all hosts is brought into PKGDIR.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use futures_util::StreamExt;
+
+use super::build_info::libc_packages;
+use super::candidate::Candidate;
+use super::event::{Event, UnfitBinary};
+use super::fetching::Teller;
+use super::input::{self, Input};
+use super::package::index_header;
+use super::packaging::pkgdir_options;
+use super::session::Session;
+use crate::binhost::bring::{self, Accept, Desk, bring};
+use crate::binhost::choice::{Ebuild, Unfit, Wish};
+use crate::binhost::instances::{Instance, Instances};
+use crate::binhost::{Host, index};
+use crate::binpkg::audit::Audit;
+use crate::binpkg::index::{Index, IndexError};
+use crate::binpkg::package::Package;
+use crate::binpkg::pkgdir::{Pkgdir, PkgdirError};
+use crate::binpkg::selection::EntryFacts;
+use crate::binpkg::signature::{CommandError, Policy, Verifier};
+use crate::config::{Config, ConfigError};
+use crate::fetch::FetchOptions;
+use crate::pms::atom::{Atom, AtomError, PackageFacts};
+use crate::util::causes::causes;
+
+/// Which binary packages are used, and when.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Nothing is built, and ebuilds are not looked at.
+    pub packages_only: bool,
+    /// Hosts are asked too.
+    pub remote: bool,
+    /// Whether flags must be as wanted; without, they must where there are ebuilds.
+    pub respect_use: Option<bool>,
+    /// Whether dependencies must be as in the ebuild; without, they must where there are ebuilds.
+    pub unchanged_deps: Option<bool>,
+    /// How much of what they were made of must be as it is now.
+    pub input: Compared,
+    /// Nothing is fetched but indexes, and nothing is changed.
+    pub pretend: bool,
+}
+
+/// How much of what a package was made of must be as it is now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compared {
+    /// Nothing, as in Portage.
+    Ignore,
+    /// Ebuild, eclasses, files, sources and patches, where the package says what they were.
+    Sources,
+    /// All of it, with the flags for compilers and the builds of its dependencies; and the package must say so.
+    All,
+}
+
+/// Binary packages cannot be looked at.
+#[derive(Debug, thiserror::Error)]
+pub enum BinariesError {
+    /// binrepos.conf cannot be read.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// PKGDIR cannot be used.
+    #[error(transparent)]
+    Pkgdir(#[from] PkgdirError),
+    /// Its index cannot be read.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// Signatures cannot be verified as the configuration asks.
+    #[error("the signatures of binary packages cannot be verified")]
+    Signatures(#[from] CommandError),
+    /// Hosts are to be asked, but there is none.
+    #[error(
+        "no host of binary packages is configured; set PORTAGE_BINHOST, or write binrepos.conf"
+    )]
+    NoHost,
+    /// It is no atom and no name.
+    #[error("{text}: is no package name and no atom")]
+    NotAnAtom {
+        /// What was typed.
+        text: String,
+        /// Why.
+        source: AtomError,
+    },
+    /// Several categories have a package of that name.
+    #[error("{name}: is in several categories; name one of {}", choices.join(", "))]
+    Ambiguous {
+        /// The name.
+        name: String,
+        /// The packages.
+        choices: Vec<String>,
+    },
+}
+
+/// A binary package that is used.
+#[derive(Debug, Clone)]
+pub struct Chosen {
+    /// What its index says.
+    pub instance: Instance,
+    /// The name of the host that has it; none if PKGDIR has it.
+    pub host: Option<String>,
+    /// Where it is, unless nothing was to be done.
+    pub path: Option<PathBuf>,
+}
+
+/// All binary packages there are, and how they are chosen.
+#[derive(Debug)]
+pub struct Binaries {
+    instances: Instances,
+    /// None if nothing is to be brought, or PKGDIR is not there.
+    desk: Option<Desk>,
+    pkgdir: Option<Pkgdir>,
+    options: Options,
+    libc: BTreeSet<String>,
+}
+
+/// The hosts that are configured, those of higher priority first, and what was wrong with their configuration.
+/// What they have is fetched into a folder below `pkgdir`.
+///
+/// # Errors
+/// binrepos.conf cannot be read.
+pub fn hosts(
+    config: &Config,
+    fetch: &FetchOptions,
+    pkgdir: &Path,
+) -> Result<(Vec<Host>, Vec<String>), ConfigError> {
+    let found = config.binary_repositories()?;
+    let usual = Policy::from_features(|name| config.features().contains(name));
+    let options = FetchOptions {
+        distdir: bring::folder(pkgdir),
+        group: None,
+        // An unfinished package is known to be of the same state of the same one.
+        resume_min_size: 0,
+        layouts: None,
+        ..fetch.clone()
+    };
+    let hosts = found
+        .list
+        .into_iter()
+        .map(|repository| Host::new(repository, options.clone(), usual));
+    Ok((hosts.collect(), found.warnings))
+}
+
+/// Asks all hosts for their indexes; of those that have none that can be used, why is given too. With `pretend` an old
+/// one is good enough.
+pub async fn indexes(
+    hosts: Vec<Host>,
+    cache: &Path,
+    pretend: bool,
+) -> (Vec<(Host, index::HostIndex)>, Vec<index::HostError>) {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |now| now.as_secs());
+    let asked: Vec<_> = futures_util::stream::iter(hosts)
+        .map(|host| async move {
+            let found = index::load(&host, cache, now, pretend).await;
+            (host, found)
+        })
+        .buffered(8)
+        .collect()
+        .await;
+    let (mut good, mut bad) = (Vec::new(), Vec::new());
+    for (host, found) in asked {
+        match found {
+            Ok(index) => good.push((host, index)),
+            Err(error) => bad.push(error),
+        }
+    }
+    (good, bad)
+}
+
+/// How packages are verified of which this is asked.
+fn audit(config: &Config, policy: Policy) -> Result<Audit, CommandError> {
+    let verifier = match policy {
+        Policy::Ignore => None,
+        Policy::IfSigned | Policy::Require => Some(Verifier::from_settings(&|name| {
+            config.get(name).map(str::to_owned)
+        })?),
+    };
+    Ok(Audit { policy, verifier })
+}
+
+/// The ebuild that a package is of: of its repository, or, as in Portage, of another one. One that cannot be read is
+/// none.
+async fn ebuild_of(session: &Session, instance: &Instance) -> Option<Candidate> {
+    let ebuilds = session.config.repositories().ebuilds(instance.cpv.cp());
+    let repository = instance.entry.get("REPO");
+    let same: Vec<_> = ebuilds
+        .ok()?
+        .into_iter()
+        .filter(|ebuild| ebuild.cpv == instance.cpv)
+        .collect();
+    let ebuild = same
+        .iter()
+        .find(|ebuild| Some(&*ebuild.repository) == repository)
+        .or(same.last())?;
+    Candidate::load(session, ebuild.clone()).await.ok()
+}
+
+impl Binaries {
+    /// Looks at PKGDIR and, if wanted, at the hosts. Hosts that cannot be used are told of and passed over.
+    ///
+    /// # Errors
+    /// The configuration or PKGDIR cannot be read, or there is no host to be asked.
+    pub async fn open(session: &Session, options: Options) -> Result<Self, BinariesError> {
+        let config = &session.config;
+        let settings = pkgdir_options(|name| config.features().contains(name));
+        let pkgdir = match options.pretend {
+            true => Pkgdir::existing(&config.pkgdir(), settings).ok(),
+            false => Some(Pkgdir::open(&config.pkgdir(), settings)?),
+        };
+        let local = match &pkgdir {
+            Some(pkgdir) => Some(Index::read(&pkgdir.index_path())?),
+            None => None,
+        };
+        let notice = |text: String| session.events.tell(Event::Notice { text });
+        let mut found = Vec::new();
+        if options.remote {
+            let (hosts, warnings) = hosts(config, session.fetcher.options(), &config.pkgdir())?;
+            warnings.into_iter().for_each(notice);
+            if hosts.is_empty() {
+                return Err(BinariesError::NoHost);
+            }
+            let (good, bad) = indexes(hosts, &session.binhost_cache, options.pretend).await;
+            for error in bad {
+                notice(causes(&error).join(": "));
+            }
+            found = good;
+        }
+        let instances = Instances::new(local.as_ref(), found);
+        instances.notices.iter().cloned().for_each(notice);
+        let usual = Policy::from_features(|name| config.features().contains(name));
+        let desk = match (&pkgdir, options.pretend) {
+            (Some(pkgdir), false) => Some(Desk {
+                pkgdir: pkgdir.clone(),
+                header: index_header(config),
+                own: audit(config, usual)?,
+                hosts: instances
+                    .hosts()
+                    .map(|host| audit(config, host.policy))
+                    .collect::<Result<_, _>>()?,
+            }),
+            _ => None,
+        };
+        let libc = libc_packages(session.installed.as_ref());
+        Ok(Self {
+            instances,
+            desk,
+            pkgdir,
+            options,
+            libc: libc.iter().map(|cpv| cpv.cp().to_owned()).collect(),
+        })
+    }
+
+    /// Finds packages in the place of builds, `jobs` at a time: what is used, and the candidates that are left to be
+    /// built.
+    pub async fn instead_of(
+        &self,
+        session: &Session,
+        candidates: Vec<Candidate>,
+        jobs: usize,
+    ) -> (Vec<Chosen>, Vec<Candidate>) {
+        let work = candidates.into_iter().map(|candidate| async move {
+            let instances = self.instances.named(candidate.cpv().cp());
+            let same: Vec<&Instance> = instances
+                .filter(|instance| instance.cpv == *candidate.cpv())
+                .collect();
+            let used = self.first_that_fits(session, &same, Some(&candidate)).await;
+            (candidate, used)
+        });
+        let done: Vec<_> = futures_util::stream::iter(work)
+            .buffered(jobs.max(1))
+            .collect()
+            .await;
+        let (mut used, mut left) = (Vec::new(), Vec::new());
+        for (candidate, chosen) in done {
+            match chosen {
+                Some(chosen) => used.push(chosen),
+                None => left.push(candidate),
+            }
+        }
+        (used, left)
+    }
+
+    /// Finds packages for what the user typed, whatever ebuilds there are. What cannot be found is told as a failure,
+    /// and is nothing in the list.
+    ///
+    /// # Errors
+    /// Something that was typed names no package.
+    pub async fn only(
+        &self,
+        session: &Session,
+        texts: &[String],
+        jobs: usize,
+    ) -> Result<Vec<Option<Chosen>>, BinariesError> {
+        let mut atoms = Vec::new();
+        for text in texts {
+            atoms.push((text, self.read(text)?));
+        }
+        let work = atoms.iter().map(|(text, atom)| async move {
+            let matching: Vec<&Instance> = self
+                .instances
+                .named(atom.cp())
+                .filter(|it| atom.matches(&EntryFacts::new(&it.entry, it.cpv.clone())))
+                .collect();
+            let chosen = self.first_that_fits(session, &matching, None).await;
+            if chosen.is_none() {
+                let reason = match matching.len() {
+                    0 => "there is no binary package of it",
+                    _ => "none of its binary packages can be used",
+                };
+                session.events.tell(Event::Failed {
+                    package: (*text).clone(),
+                    phase: None,
+                    causes: vec![reason.to_owned()],
+                    place: None,
+                    log: None,
+                    last_lines: Vec::new(),
+                    resumable: false,
+                });
+            }
+            chosen
+        });
+        Ok(futures_util::stream::iter(work)
+            .buffered(jobs.max(1))
+            .collect()
+            .await)
+    }
+
+    /// The atom for what the user typed; a name without category is looked for among the packages.
+    fn read(&self, text: &str) -> Result<Atom, BinariesError> {
+        let parse = |name: &str| {
+            Atom::parse_config(name).map_err(|source| BinariesError::NotAnAtom {
+                text: text.to_owned(),
+                source,
+            })
+        };
+        if text.contains('/') || !text.starts_with(|letter: char| letter.is_ascii_alphanumeric()) {
+            return parse(text);
+        }
+        let mut choices: Vec<String> = self
+            .instances
+            .names()
+            .filter(|cp| cp.rsplit('/').next() == Some(text))
+            .map(str::to_owned)
+            .collect();
+        choices.sort();
+        match choices.as_slice() {
+            [] => parse(&format!("unknown/{text}")),
+            [one] => parse(one),
+            _ => Err(BinariesError::Ambiguous {
+                name: text.to_owned(),
+                choices,
+            }),
+        }
+    }
+
+    /// Brings the first instance that fits; those before it are told, with what is wrong with them.
+    async fn first_that_fits(
+        &self,
+        session: &Session,
+        instances: &[&Instance],
+        candidate: Option<&Candidate>,
+    ) -> Option<Chosen> {
+        let usual = !self.options.packages_only;
+        let wish = Wish {
+            config: &session.config,
+            respect_use: self.options.respect_use.unwrap_or(usual),
+            unchanged_deps: self.options.unchanged_deps.unwrap_or(usual),
+            packages_only: self.options.packages_only,
+            libc: &self.libc,
+        };
+        let accept = self.accept(session, candidate);
+        let mut unfit = Vec::new();
+        let mut chosen = None;
+        for instance in instances {
+            let found = match candidate {
+                None if wish.unchanged_deps => ebuild_of(session, instance).await,
+                _ => None,
+            };
+            let ebuild = candidate.or(found.as_ref()).map(|candidate| Ebuild {
+                cpv: candidate.cpv(),
+                repository: &candidate.ebuild.repository,
+                eapi: candidate.eapi,
+                entry: &candidate.entry,
+                config: &candidate.config,
+            });
+            let host = self.instances.source(instance).map(|(host, _)| host);
+            let result = match wish.judge(instance, host, ebuild) {
+                Ok(()) => self.take(session, instance, &accept).await,
+                Err(unfit) => Err(unfit),
+            };
+            match result {
+                Ok(path) => {
+                    chosen = Some(Chosen {
+                        instance: (*instance).clone(),
+                        host: host.map(Host::name),
+                        path,
+                    });
+                    break;
+                }
+                Err(reason) => unfit.push(UnfitBinary {
+                    path: instance.entry.path().into_owned(),
+                    build_id: instance.entry.build_id(),
+                    host: host.map(Host::name),
+                    reason: reason.to_string(),
+                }),
+            }
+        }
+        if let (Some(first), false) = (instances.first(), unfit.is_empty()) {
+            session.events.tell(Event::BinaryUnfit {
+                package: first.cpv.to_string(),
+                unfit,
+            });
+        }
+        chosen
+    }
+
+    /// Says which packages are made of something else than the candidate is now; those that do not say what they are made
+    /// of are only refused if they must be made of the very same.
+    fn accept(&self, session: &Session, candidate: Option<&Candidate>) -> Accept {
+        let whole = self.options.input == Compared::All;
+        let candidate = candidate.filter(|_| self.options.input != Compared::Ignore);
+        let Some(now) = candidate.map(|candidate| Input::of(session, candidate)) else {
+            return Arc::new(|_| Ok(()));
+        };
+        Arc::new(move |metadata| {
+            let made_of = metadata
+                .get(input::FILE)
+                .and_then(|text| Input::parse(text));
+            let differing = match made_of {
+                Some(made_of) => now.differences(&made_of, whole),
+                None if whole => vec!["it does not say of what".to_owned()],
+                None => Vec::new(),
+            };
+            match differing.is_empty() {
+                true => Ok(()),
+                false => Err(differing),
+            }
+        })
+    }
+
+    /// Whether a package would be taken, as far as it can be known without bringing it.
+    fn would_take(&self, instance: &Instance, accept: &Accept) -> Result<(), Unfit> {
+        if instance.host.is_some() {
+            return Ok(());
+        }
+        let path = self
+            .pkgdir
+            .as_ref()
+            .and_then(|pkgdir| pkgdir.path_of(&instance.entry));
+        let metadata = path
+            .ok_or_else(|| Unfit::Broken("it is not there".to_owned()))
+            .and_then(|path| {
+                let read = Package::open(&path).and_then(|mut package| package.metadata());
+                read.map_err(|error| Unfit::Broken(causes(&error).join(": ")))
+            })?;
+        accept(&metadata).map_err(Unfit::Input)
+    }
+
+    /// Sees to it that a package is in PKGDIR; gives where, unless nothing is to be done.
+    async fn take(
+        &self,
+        session: &Session,
+        instance: &Instance,
+        accept: &Accept,
+    ) -> Result<Option<PathBuf>, Unfit> {
+        let Some(desk) = &self.desk else {
+            return self.would_take(instance, accept).map(|()| None);
+        };
+        let begin = Instant::now();
+        let package = instance.cpv.to_string();
+        let host = self.instances.source(instance).map(|(host, _)| host.name());
+        if let Some(host) = &host {
+            session.events.tell(Event::BinaryFetch {
+                package: package.clone(),
+                path: instance.entry.path().into_owned(),
+                host: host.clone(),
+            });
+        }
+        let teller = Teller::of_package(&session.events, package.clone());
+        let brought = bring(
+            &self.instances,
+            instance,
+            desk,
+            accept.clone(),
+            &teller.sender(),
+        )
+        .await;
+        teller.end().await;
+        let path = brought.map_err(|error| Unfit::from(&error))?;
+        session.events.tell(Event::BinaryUsed {
+            package,
+            path: path.clone(),
+            build_id: instance.entry.build_id(),
+            size: instance.entry.size().unwrap_or(0),
+            host,
+            seconds: begin.elapsed().as_secs_f64(),
+        });
+        Ok(Some(path))
+    }
+}
