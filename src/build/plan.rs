@@ -161,7 +161,7 @@ async fn choose_for(session: &Session, text: &str, build: bool) -> Result<Candid
             continue;
         }
         matched = true;
-        if build && let Err(error) = candidate.eapi.build_support(session.bash_version().await?) {
+        if build && let Err(error) = candidate.eapi.support(session.bash_version().await?) {
             let _ = write!(reasons, "\n  {name}: {error}");
             continue;
         }
@@ -228,7 +228,7 @@ pub async fn choose_to_visit(
     }
     let candidate = Candidate::unsourced(session, ebuild)?;
     let bash = session.bash_version().await?;
-    match candidate.eapi.build_support(bash) {
+    match candidate.eapi.support(bash) {
         Ok(()) => Ok((candidate, Some(causes(&error).join(": ")))),
         Err(_) => Err(error.into()),
     }

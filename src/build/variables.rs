@@ -61,6 +61,8 @@ pub struct Sources<'a> {
     pub user: (&'a str, &'a str),
     /// Uid and gid that installed files get.
     pub installed_ids: (u32, u32),
+    /// The release of the running kernel (`KV`), which an ebuild may change.
+    pub kernel: &'a str,
     /// The versions of the same slot that this package would replace.
     pub replacing_versions: &'a [String],
 }
@@ -235,6 +237,9 @@ impl Sources<'_> {
             all.path("PORTDIR", self.repository_path, exports);
             all.path("ECLASSDIR", &self.repository_path.join("eclass"), exports);
         }
+        if self.eapi.variable("KV").is_some() && !restored {
+            all.set("KV", self.kernel, exports);
+        }
         let mut path = self.helpers.as_os_str().as_encoded_bytes().to_vec();
         path.push(b':');
         path.extend_from_slice(
@@ -321,6 +326,8 @@ impl Sources<'_> {
     pub fn for_helpers(&self, phase: Phase) -> Variables {
         let mut all = self.for_phase(phase);
         all.set("EAPI", self.eapi.name(), false);
+        // Helpers tell it in messages, in EAPIs too whose ebuilds are not told.
+        all.set("EBUILD_PHASE_FUNC", phase.function(), false);
         all.set("SLOT", self.slot, false);
         all.set("FEATURES", self.features, false);
         all.path("PORTAGE_BUILDDIR", &self.directories.root, false);
@@ -395,6 +402,7 @@ mod tests {
             helpers: Path::new("/helpers"),
             user: ("portage", "portage"),
             installed_ids: (0, 0),
+            kernel: "6.1.0",
             replacing_versions: &["0.9".into()],
         })
     }
@@ -456,6 +464,15 @@ mod tests {
             assert_eq!(vars.get("LC_CTYPE"), Some(&b"C.UTF-8"[..]));
             assert_eq!(vars.get("LANG"), Some(&b"tr_TR.UTF-8"[..]));
         });
+    }
+
+    #[test]
+    fn the_kernel_is_told_up_to_eapi_3_and_an_ebuild_may_change_it() {
+        with_sources("3", &[], |s| {
+            assert_eq!(s.initial(false).get("KV"), Some(&b"6.1.0"[..]));
+            assert_eq!(s.initial(true).get("KV"), None);
+        });
+        with_sources("4", &[], |s| assert_eq!(s.initial(false).get("KV"), None));
     }
 
     #[test]

@@ -528,8 +528,11 @@ mod tests {
 
         let answer = Ebuild::new("a/b-1").eapi("4").iuse("+a b").ask(&config);
         assert_eq!(join(answer.iuse_effective), "a amd64 b bootstrap build x86");
-        assert_eq!(answer.iuse_prefixes, ["elibc_"]);
-        assert_eq!(join(answer.use_flags), "a amd64 elibc_glibc x86");
+        assert_eq!(answer.iuse_prefixes, ["elibc_", "l10n_", "python_targets_"]);
+        assert_eq!(
+            join(answer.use_flags),
+            "a amd64 elibc_glibc python_targets_py12 x86"
+        );
         assert_eq!(answer.variables.get("IUSE_EFFECTIVE"), None);
     }
 

@@ -38,12 +38,6 @@ pub enum UnsupportedEapi {
         /// The name that was given.
         name: String,
     },
-    /// The EAPI is known, but building with it is not implemented.
-    #[error("EAPI {eapi}: building is not supported, only EAPI {} is", buildable())]
-    NotBuilt {
-        /// The EAPI in question.
-        eapi: Eapi,
-    },
     /// The bash at hand is older than the EAPI demands.
     #[error("EAPI {eapi}: needs bash {needed} or newer, this is bash {found}")]
     BashTooOld {
@@ -60,15 +54,6 @@ pub enum UnsupportedEapi {
 fn known() -> String {
     let names: Vec<_> = Eapi::all().map(Eapi::name).collect();
     names.join(", ")
-}
-
-/// The names of the EAPIs that can be built, for a message.
-fn buildable() -> String {
-    let names: Vec<_> = Eapi::all()
-        .filter(|eapi| eapi.can_be_built())
-        .map(Eapi::name)
-        .collect();
-    names.join(" or ")
 }
 
 /// A version of bash, without its patch level.
@@ -142,11 +127,11 @@ impl Eapi {
         }
     }
 
-    /// Whether ebuilds of this EAPI can be sourced with that bash.
+    /// Whether ebuilds of this EAPI can be sourced and built with that bash.
     ///
     /// # Errors
     /// Says which bash it needs.
-    pub fn source_support(self, bash: BashVersion) -> Result<(), UnsupportedEapi> {
+    pub fn support(self, bash: BashVersion) -> Result<(), UnsupportedEapi> {
         let needed = self.bash_version().max(BashVersion::OLDEST);
         if bash < needed {
             return Err(UnsupportedEapi::BashTooOld {
@@ -156,17 +141,6 @@ impl Eapi {
             });
         }
         Ok(())
-    }
-
-    /// Whether packages of this EAPI can be built with that bash.
-    ///
-    /// # Errors
-    /// Says whether the EAPI as such or the bash is in the way.
-    pub fn build_support(self, bash: BashVersion) -> Result<(), UnsupportedEapi> {
-        if !self.can_be_built() {
-            return Err(UnsupportedEapi::NotBuilt { eapi: self });
-        }
-        self.source_support(bash)
     }
 
     /// What runs for `phase` when the ebuild does not define it.
@@ -316,22 +290,17 @@ mod tests {
     }
 
     #[test]
-    fn says_why_it_cannot_build() {
-        let bash = BashVersion::new(5, 2);
-        assert_eq!(eapi("7").build_support(bash), Ok(()));
-        assert_eq!(eapi("8").build_support(bash), Ok(()));
-        let old = eapi("8").build_support(BashVersion::new(5, 1)).unwrap_err();
+    fn says_which_bash_it_needs() {
+        let (two, three) = (BashVersion::new(5, 2), BashVersion::new(5, 3));
+        for eapi in Eapi::all() {
+            assert_eq!(eapi.support(two).is_ok(), eapi != Eapi::LATEST, "{eapi}");
+            assert_eq!(eapi.support(three), Ok(()), "{eapi}");
+        }
+        let old = eapi("8").support(BashVersion::new(5, 1)).unwrap_err();
         assert_eq!(
             old.to_string(),
             "EAPI 8: needs bash 5.2 or newer, this is bash 5.1"
         );
-        let refused = eapi("4").build_support(bash).unwrap_err();
-        assert_eq!(
-            refused.to_string(),
-            "EAPI 4: building is not supported, only EAPI 5 or 6 or 7 or 8 is"
-        );
-        assert_eq!(eapi("9").bash_version(), BashVersion::new(5, 3));
-        assert!(eapi("9").build_support(BashVersion::new(5, 3)).is_err());
     }
 
     #[test]

@@ -131,12 +131,12 @@ pub(super) async fn start(
     eapi: Eapi,
     store: Option<Arc<EclassStore>>,
 ) -> Result<Result<Sourcer, UnsupportedEapi>, RegenError> {
-    if let Some(Err(error)) = shared.bash.get().map(|&bash| eapi.source_support(bash)) {
+    if let Some(Err(error)) = shared.bash.get().map(|&bash| eapi.support(bash)) {
         return Ok(Err(error));
     }
     let (processor, exchange) = processor(shared).await?;
     let bash = *shared.bash.get_or_init(|| processor.version());
-    if let Err(error) = eapi.source_support(bash) {
+    if let Err(error) = eapi.support(bash) {
         processor.end().await;
         return Ok(Err(error));
     }

@@ -95,7 +95,7 @@ impl World {
         copy(&suite().join("repository"), &repository);
         write(
             &repository.join("profiles/categories"),
-            b"eapi-0\neapi-5\neapi-6\neapi-7\neapi-8\n",
+            b"eapi-0\neapi-1\neapi-2\neapi-3\neapi-4\neapi-5\neapi-6\neapi-7\neapi-8\neapi-9\n",
         );
         for package in packages {
             let Package { case, eapi } = package;
