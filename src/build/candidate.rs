@@ -306,17 +306,18 @@ pub fn eclass_dirs(session: &Session, repository: &str) -> Result<Vec<PathBuf>, 
 async fn source(session: &Session, ebuild: &Ebuild, eapi: Eapi) -> Result<Entry, CandidateError> {
     let repositories = session.config.repositories();
     let dirs = eclass_dirs(session, &ebuild.repository)?;
-    let mut sourcer = Sourcer::start(
-        session
-            .pool
-            .take(&sandbox::launch::Settings::default())
-            .await?,
-        Exchange::create()?,
-        eapi,
-        &dirs,
-        None,
-    )
-    .await?;
+    let taken = session
+        .pool
+        .take(&sandbox::launch::Settings::default(), eapi)
+        .await;
+    let processor = taken.map_err(|error| match error {
+        ProcessorError::Eapi(source) => CandidateError::Eapi {
+            path: ebuild.path.clone(),
+            source,
+        },
+        error => error.into(),
+    })?;
+    let mut sourcer = Sourcer::start(processor, Exchange::create()?, eapi, &dirs, None).await?;
     let sourced = sourcer
         .source(&Subject {
             cpv: &ebuild.cpv,

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::directories::Directories;
 use crate::config::environment::is_allowed;
 use crate::pms::cpv::Cpv;
-use crate::pms::eapi::Eapi;
+use crate::pms::eapi::{Eapi, PROFILE_PREFIX, PROFILE_VARIABLES};
 use crate::pms::phase::Phase;
 use crate::processor::environment::BASH_VARIABLES;
 use crate::processor::library::quote;
@@ -180,7 +180,7 @@ impl Sources<'_> {
             // A variable that the ebuild has unset must not come back.
             let stale = restored && !is_allowed(name);
             if is_name(name) && !ours && !stale {
-                all.set(name, value, true);
+                all.set(name, value, exports || !self.is_special(name));
             }
         }
         let dirs = self.directories;
@@ -253,6 +253,17 @@ impl Sources<'_> {
         all
     }
 
+    /// Whether a variable of the configuration has a meaning of its own in profiles (PMS 5.3.2).
+    fn is_special(&self, name: &str) -> bool {
+        let expands = ["USE_EXPAND", "USE_EXPAND_UNPREFIXED"]
+            .into_iter()
+            .any(|list| {
+                let names = self.configured.get(list).map_or("", String::as_str);
+                names.split_whitespace().any(|listed| listed == name)
+            });
+        PROFILE_VARIABLES.contains(&name) || name.starts_with(PROFILE_PREFIX) || expands
+    }
+
     /// The variables that every phase finds with these values, whatever the one before did.
     fn lasting(&self) -> Variables {
         let mut all = Variables::default();
@@ -288,10 +299,14 @@ impl Sources<'_> {
                 .get("SYSROOT")
                 .map_or(Path::new("/"), Path::new);
             let sysroot = ended(sysroot, self.eapi);
-            all.path("SYSROOT", &sysroot, exports);
+            let exported = |name| {
+                let variable = self.eapi.variable(name);
+                variable.is_some_and(|variable| variable.is_exported(self.eapi))
+            };
+            all.path("SYSROOT", &sysroot, exported("SYSROOT"));
             // PMS 11.1.1: the prefix is empty here, so each of the three cases is SYSROOT itself.
-            all.path("ESYSROOT", &sysroot, exports);
-            all.set("BROOT", "", exports);
+            all.path("ESYSROOT", &sysroot, exported("ESYSROOT"));
+            all.set("BROOT", "", exported("BROOT"));
         }
         all.set("USE", self.use_flags.join(" "), exports);
         all

@@ -12,7 +12,7 @@ mod variables;
 
 pub use commands::{Command, CommandForm, CommandStatus};
 pub use scan::scan;
-pub use variables::{ALWAYS_UNSET, Variable};
+pub use variables::{ALWAYS_UNSET, PROFILE_PREFIX, PROFILE_VARIABLES, Variable};
 
 use std::fmt;
 use std::str::FromStr;
@@ -38,15 +38,16 @@ pub enum UnsupportedEapi {
         /// The name that was given.
         name: String,
     },
-    /// The bash at hand is older than the EAPI demands.
-    #[error("EAPI {eapi}: needs bash {needed} or newer, this is bash {found}")]
+    /// Every bash at hand is older than the EAPI demands.
+    #[error(
+        "EAPI {eapi}: needs bash {needed} or newer, which was not found: name one with --bash or \
+         EBD_BASH, or put its folder into PATH"
+    )]
     BashTooOld {
         /// The EAPI in question.
         eapi: Eapi,
         /// The oldest bash that will do.
         needed: BashVersion,
-        /// The bash that was found.
-        found: BashVersion,
     },
 }
 
@@ -125,22 +126,6 @@ impl Eapi {
                 source,
             }),
         }
-    }
-
-    /// Whether ebuilds of this EAPI can be sourced and built with that bash.
-    ///
-    /// # Errors
-    /// Says which bash it needs.
-    pub fn support(self, bash: BashVersion) -> Result<(), UnsupportedEapi> {
-        let needed = self.bash_version().max(BashVersion::OLDEST);
-        if bash < needed {
-            return Err(UnsupportedEapi::BashTooOld {
-                eapi: self,
-                needed,
-                found: bash,
-            });
-        }
-        Ok(())
     }
 
     /// What runs for `phase` when the ebuild does not define it.
@@ -286,20 +271,6 @@ mod tests {
         assert_eq!(
             Eapi::parse("8;").unwrap_err().to_string(),
             "EAPI `8;`: not a valid name for an EAPI"
-        );
-    }
-
-    #[test]
-    fn says_which_bash_it_needs() {
-        let (two, three) = (BashVersion::new(5, 2), BashVersion::new(5, 3));
-        for eapi in Eapi::all() {
-            assert_eq!(eapi.support(two).is_ok(), eapi != Eapi::LATEST, "{eapi}");
-            assert_eq!(eapi.support(three), Ok(()), "{eapi}");
-        }
-        let old = eapi("8").support(BashVersion::new(5, 1)).unwrap_err();
-        assert_eq!(
-            old.to_string(),
-            "EAPI 8: needs bash 5.2 or newer, this is bash 5.1"
         );
     }
 

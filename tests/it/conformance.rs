@@ -38,6 +38,22 @@ fn cases() -> Vec<Case> {
     Case::all(&suite().join("cases"), &filter)
 }
 
+/// Whether there is a bash for EAPI 9: named by `EBD_BASH`, or in `PATH`.
+pub(crate) fn has_newer_bash() -> bool {
+    let named = std::env::var_os("EBD_BASH").map(PathBuf::from);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|folder| folder.join("bash"));
+    named.into_iter().chain(found).any(|bash| {
+        let asked = Command::new(bash)
+            .args([
+                "-c",
+                "(( BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 503 ))",
+            ])
+            .status();
+        asked.is_ok_and(|status| status.success())
+    })
+}
+
 /// Copies a folder.
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
@@ -243,8 +259,12 @@ impl World {
             && wrong.is_empty()
         {
             let mut found = String::new();
-            list(&self.build_directory(package).join("image"), "", &mut found);
-            if found != expected.replace("@EAPI@", &package.eapi) {
+            let image = self.build_directory(package).join("image");
+            list(&image, "", &mut found);
+            let expected = expected
+                .replace("@EAPI@", &package.eapi)
+                .replace("@D@", image.to_str().unwrap());
+            if found != expected {
                 writeln!(wrong, "the image is\n{found}").unwrap();
             }
         }
@@ -294,11 +314,16 @@ fn own_uid() -> u32 {
     fs::metadata("/proc/self").unwrap().uid()
 }
 
-/// The packages that are expected to be planned.
+/// The packages that are expected to be planned, as far as this host can build them.
 fn planned() -> Vec<Package> {
+    let newer = has_newer_bash();
     cases()
         .into_iter()
         .filter(|case| case.expected != Expected::Refused)
+        .map(|mut case| {
+            case.eapis.retain(|eapi| newer || eapi != "9");
+            case
+        })
         .flat_map(|case| {
             let eapis = case.eapis.clone();
             eapis.into_iter().map(move |eapi| Package {

@@ -107,7 +107,7 @@ async fn postinst_of(contents: &[u8]) -> String {
 
 async fn shell(folder: &Path, saved: PathBuf) -> Shell {
     let pool = Pool::new(Settings {
-        bash: "bash".into(),
+        bashes: ebd::processor::Bashes::only(std::path::Path::new("bash")),
         program: env!("CARGO_BIN_EXE_ebd").into(),
         confinement: None,
         sandbox: sandbox::launch::Settings::default(),
@@ -122,7 +122,9 @@ async fn shell(folder: &Path, saved: PathBuf) -> Shell {
         script: library::BUILD,
     };
     Shell::start(
-        pool.take(&Default::default()).await.unwrap(),
+        pool.take(&Default::default(), ebd::pms::eapi::Eapi::DEFAULT)
+            .await
+            .unwrap(),
         &setup,
         "token",
     )
