@@ -20,3 +20,8 @@ pub mod build;
 pub mod regen;
 
 pub mod cli;
+
+#[cfg(test)]
+#[path = "../tests/rows/claim.rs"]
+#[allow(clippy::unwrap_used)]
+mod claim;

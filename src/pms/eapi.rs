@@ -253,6 +253,7 @@ impl fmt::Debug for Eapi {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::claim::rows;
     use std::process::Command as Process;
 
     fn eapi(name: &str) -> Eapi {
@@ -293,6 +294,7 @@ mod tests {
 
     #[test]
     fn dependencies_by_phase() {
+        let _rows = rows(&[184]);
         let during = |name, phase| eapi(name).dependencies_during(phase, true);
         assert_eq!(during("8", Phase::Compile), ["DEPEND", "BDEPEND"]);
         assert_eq!(during("6", Phase::Compile), ["DEPEND"]);

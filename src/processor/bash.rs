@@ -119,6 +119,7 @@ fn version(bash: &Path) -> Option<BashVersion> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::claim::rows;
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
@@ -135,9 +136,9 @@ mod tests {
         Eapi::parse(name).unwrap()
     }
 
-    // Row 16.
     #[test]
     fn a_newer_one_is_for_those_that_need_it() {
+        let _rows = rows(&[16]);
         let folder = tempfile::tempdir().unwrap();
         let old = pretender(folder.path(), "old", "5.2");
         let new = pretender(folder.path(), "new", "9.9");
@@ -161,9 +162,9 @@ mod tests {
         assert_eq!(Bashes::only(&new).for_eapi(eapi("8")), Ok(new.as_path()));
     }
 
-    // Row 16.
     #[test]
     fn without_one_the_eapi_is_named_with_what_to_do() {
+        let _rows = rows(&[16]);
         let folder = tempfile::tempdir().unwrap();
         let only = Bashes::only(&pretender(folder.path(), "old", "5.2"));
         assert!(only.for_eapi(eapi("8")).is_ok());

@@ -1,5 +1,6 @@
 //! Environments that another package manager has saved.
 
+use crate::claim::rows;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -134,6 +135,7 @@ async fn shell(folder: &Path, saved: PathBuf) -> Shell {
 
 #[tokio::test]
 async fn an_environment_saved_by_another_package_manager_is_loaded() {
+    let _rows = rows(&[72, 86, 88]);
     // `tests/fidelity/environments` gives one of real Portage and reads what is told of it.
     match std::env::var_os("EBD_ENVIRONMENT") {
         Some(path) => {
@@ -147,6 +149,7 @@ async fn an_environment_saved_by_another_package_manager_is_loaded() {
 
 #[test]
 fn what_belongs_to_the_other_package_manager_is_not_loaded() {
+    let _rows = rows(&[72, 86, 88]);
     let mut environment = Environment::parse(&saved_by_another()).unwrap();
     environment.filter(&Filter::for_load());
     for name in [

@@ -1,5 +1,6 @@
 //! Processors and shells: what bleeds, what dies, what is left behind.
 
+use crate::claim::rows;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -138,6 +139,7 @@ async fn a_phase_fails_for_what_its_sandbox_refused() {
 
 #[tokio::test]
 async fn nothing_of_one_ebuild_is_seen_by_the_next() {
+    let _rows = rows(&[91, 92, 93, 94, 95, 96, 97, 98]);
     let pool = pool();
     let first = Trial::new(
         "EAPI=8\nSLOT=0\nreadonly STAYS=1\nexport LEAK=1\nfoo() { :; }\nexport -f foo\n\
@@ -254,6 +256,7 @@ async fn a_phase_without_environment_counts_as_finished_when_the_next_has_one() 
 
 #[tokio::test]
 async fn die_ends_the_build_from_any_depth() {
+    let _rows = rows(&[109]);
     for code in [
         "die deep",
         "( die deep ); echo never",
@@ -321,6 +324,7 @@ async fn a_phase_that_exits_or_is_killed_or_is_slow_is_told_as_such() {
 
 #[tokio::test]
 async fn writing_to_every_descriptor_forges_nothing() {
+    let _rows = rows(&[100]);
     let trial = Trial::new(
         "EAPI=8\nSLOT=0\nsrc_compile() {\n\
          ls -l /proc/self/fd > \"$T\"/fds\n\

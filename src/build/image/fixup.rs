@@ -313,6 +313,7 @@ pub fn link_html_docs(
 
 #[cfg(test)]
 mod tests {
+    use crate::claim::rows;
     use std::ffi::OsString;
     use std::os::unix::ffi::OsStringExt;
 
@@ -381,6 +382,7 @@ mod tests {
 
     #[test]
     fn owners_are_mapped_and_set_id_bits_survive() {
+        let _rows = rows(&[182]);
         if !nix::unistd::geteuid().is_root() {
             return;
         }
