@@ -29,8 +29,8 @@ pub struct Sources<'a> {
     pub ebuild: &'a Path,
     /// The name of its repository.
     pub repository: &'a str,
-    /// The repository's folder.
-    pub repository_path: &'a Path,
+    /// The folder of the repository's first master, or its own (`PORTDIR`).
+    pub master_path: &'a Path,
     /// What the configuration sets for this package.
     pub configured: &'a BTreeMap<String, String>,
     /// The enabled flags that the ebuild may see (`USE`).
@@ -234,8 +234,8 @@ impl Sources<'_> {
         all.set("PORTAGE_BUNZIP2_COMMAND", "bzip2 -d", exports);
         all.set("__EBD_IUSE_EFFECTIVE", self.iuse_effective.join(" "), false);
         if self.eapi.trailing_slash() {
-            all.path("PORTDIR", self.repository_path, exports);
-            all.path("ECLASSDIR", &self.repository_path.join("eclass"), exports);
+            all.path("PORTDIR", self.master_path, exports);
+            all.path("ECLASSDIR", &self.master_path.join("eclass"), exports);
         }
         if self.eapi.variable("KV").is_some() && !restored {
             all.set("KV", self.kernel, exports);
@@ -401,7 +401,7 @@ mod tests {
             directories: &dirs,
             ebuild: Path::new("/repo/app-misc/foo/foo-1.0.ebuild"),
             repository: "repo",
-            repository_path: Path::new("/repo"),
+            master_path: Path::new("/repo"),
             configured: &configured,
             use_flags: &[],
             iuse_effective: &[],

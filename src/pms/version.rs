@@ -452,6 +452,7 @@ mod tests {
         assert_ne!(version("1.1"), version("1.10"));
     }
 
+    // pkgcraft refuses numbers beyond 64 bits.
     #[test]
     fn has_no_limits() {
         let _rows = rows(&[187]);

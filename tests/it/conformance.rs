@@ -415,7 +415,19 @@ fn in_one_go() {
 #[test]
 fn ended_and_taken_up_behind_each_phase() {
     begin_cases("resumed", |expected| expected != Expected::Refused);
-    let packages = planned();
+    // Each case in the oldest and the newest of its EAPIs: what is saved and loaded hangs little on them.
+    let mut packages = planned();
+    let all = packages.clone();
+    packages.retain(|package| {
+        let of_case = || {
+            all.iter()
+                .filter(|other| other.case.name == package.case.name)
+        };
+        let ends = [of_case().next(), of_case().next_back()];
+        ends.iter()
+            .flatten()
+            .any(|other| other.eapi == package.eapi)
+    });
     if packages.is_empty() {
         return;
     }

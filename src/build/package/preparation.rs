@@ -285,6 +285,8 @@ impl Build<'_> {
         let repository = config
             .repositories()
             .repository(&candidate.ebuild.repository);
+        let masters = config.repositories().masters(&candidate.ebuild.repository);
+        let master = masters.ok().and_then(|masters| masters.first().copied());
         Ok(Sources {
             cpv: candidate.cpv(),
             eapi: candidate.eapi,
@@ -292,7 +294,9 @@ impl Build<'_> {
             directories: &self.directories,
             ebuild: &candidate.ebuild.path,
             repository: &candidate.ebuild.repository,
-            repository_path: repository.map_or(Path::new("/"), |r| r.location()),
+            master_path: master
+                .or(repository)
+                .map_or(Path::new("/"), |r| r.location()),
             configured: &candidate.config.variables,
             use_flags: &prepared.use_flags,
             iuse_effective: &prepared.iuse_effective,

@@ -111,6 +111,32 @@ fn a_package_may_block_itself() {
 }
 
 #[test]
+fn portdir_is_that_of_the_master() {
+    let _rows = rows(&[46]);
+    let trial = Trial::new();
+    let repo = trial.path("repo").display().to_string();
+    let body = format!(
+        "src_compile() {{ [[ ${{PORTDIR}} == {repo} && ${{ECLASSDIR}} == {repo}/eclass ]] || die \"${{PORTDIR}}\"; }}"
+    );
+    let text = ebuild(&body).replace("EAPI=8", "EAPI=6");
+    for (name, content) in [
+        ("over/profiles/repo_name", "over\n"),
+        ("over/profiles/categories", "app-misc\n"),
+        (
+            "over/metadata/layout.conf",
+            "masters = trial\nthin-manifests = true\n",
+        ),
+        ("over/app-misc/foo/foo-1.ebuild", text.as_str()),
+    ] {
+        trial.put(name, content);
+    }
+    let over = trial.path("over").display().to_string();
+    trial
+        .run(&["build", "--repo", &over, "app-misc/foo"])
+        .succeeds();
+}
+
+#[test]
 fn an_eclass_is_that_of_the_packages_own_repository() {
     let _rows = rows(&[99]);
     let trial = Trial::new().eclass("same", "SAID=first\n").package(
