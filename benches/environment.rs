@@ -82,7 +82,9 @@ impl Place {
             restore: restore.map(Path::to_owned),
             script: library::BUILD,
         };
-        let processor = pool.take(&Default::default()).await?;
+        let processor = pool
+            .take(&Default::default(), ebd::pms::eapi::Eapi::DEFAULT)
+            .await?;
         let begin = Instant::now();
         let mut shell = Shell::start(processor, &setup, "token").await?;
         wait(&mut shell, &Message::ReadyForPhases).await?;
@@ -132,7 +134,7 @@ fn median(mut times: Vec<Duration>) -> f64 {
 
 async fn measure() -> Result<(), Failure> {
     let pool = Pool::new(Settings {
-        bash: std::env::var_os("EBD_BASH").map_or_else(|| "bash".into(), PathBuf::from),
+        bashes: ebd::processor::Bashes::only(std::path::Path::new("bash")),
         program: env!("CARGO_BIN_EXE_ebd").into(),
         confinement: None,
         sandbox: Default::default(),

@@ -22,3 +22,8 @@ pub mod build;
 pub mod regen;
 
 pub mod cli;
+
+#[cfg(test)]
+#[path = "../tests/rows/claim.rs"]
+#[allow(clippy::unwrap_used)]
+mod claim;

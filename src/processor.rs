@@ -8,6 +8,7 @@
 //! Everything that comes back from bash is hostile input: [`frame`] bounds it and knows a fixed
 //! set of verbs.
 
+mod bash;
 pub mod eclass;
 pub mod environment;
 pub mod frame;
@@ -21,6 +22,7 @@ mod scan;
 mod shell;
 pub mod sourcer;
 
+pub use bash::Bashes;
 pub use interactive::{Input, Interactive, InteractiveSetup};
 pub use pipes::PipeError;
 pub use pool::Pool;

@@ -399,6 +399,7 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
     use std::process::Command;
 
+    use crate::claim::rows;
     use filetime::{FileTime, set_file_mtime};
 
     use super::*;
@@ -619,6 +620,7 @@ mod tests {
 
     #[test]
     fn the_builder_becomes_root() {
+        let _rows = rows(&[136, 182]);
         let image = image();
         let metadata = fs::metadata(image.path().join("usr")).unwrap();
         let owners = Owners::RootFor {

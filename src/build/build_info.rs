@@ -278,6 +278,7 @@ fn echo(value: &[u8]) -> Vec<u8> {
 mod tests {
     use super::super::image::testing::TestImage;
     use super::*;
+    use crate::claim::rows;
 
     fn read(test: &TestImage, name: &str) -> Option<String> {
         fs::read(test.image.build_info.join(name))
@@ -360,6 +361,7 @@ mod tests {
 
     #[test]
     fn metadata_is_evaluated() {
+        let _rows = rows(&[64]);
         let test = TestImage::new();
         let none = libc::tests::Installed::default();
         let conditional = [

@@ -1,13 +1,13 @@
 //! An ebuild with all that is known about it: its metadata, and what the configuration says.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::event::Event;
 use super::session::Session;
 use crate::config::{PackageConfig, PackageQuery};
 use crate::metadata::{self, Entry, InvalidMetadata, Lookup, MetadataError};
-use crate::pms::atom::{FlagState, PackageFacts};
+use crate::pms::atom::{Atom, FlagState, PackageFacts};
 use crate::pms::cpv::Cpv;
 use crate::pms::dependency::{DepSpec, DependencyError};
 use crate::pms::eapi::{self, Eapi, UnsupportedEapi};
@@ -83,6 +83,21 @@ pub enum CandidateError {
         #[source]
         source: InvalidMetadata,
     },
+    /// A dependency wants to be rebuilt with a package where that has no meaning.
+    #[error(
+        "{}: {key} is not valid: `{atom}`: the operator = of slots may not be used in {place} \
+         (PMS 8.3.3)", path.display()
+    )]
+    SlotOperator {
+        /// The ebuild.
+        path: PathBuf,
+        /// The variable.
+        key: &'static str,
+        /// The dependency.
+        atom: String,
+        /// Where it stands.
+        place: &'static str,
+    },
     /// Its repository or an eclass cannot be read.
     #[error(transparent)]
     Repository(#[from] RepoError),
@@ -110,6 +125,7 @@ impl CandidateError {
             | Self::Metadata { .. }
             | Self::Sourced { .. }
             | Self::Value { .. }
+            | Self::SlotOperator { .. }
             | Self::Invalid { .. } => true,
             Self::Read { .. } | Self::Eapi { .. } | Self::Processor(_) | Self::Repository(_) => {
                 false
@@ -203,7 +219,9 @@ impl Candidate {
             path: ebuild.path.clone(),
             source,
         })?;
-        Self::with_entry(session, ebuild, entry)
+        let candidate = Self::with_entry(session, ebuild, entry)?;
+        check_slot_operators(&candidate.ebuild.path, &candidate.entry, candidate.eapi)?;
+        Ok(candidate)
     }
 
     /// A value of the metadata, empty if it is not set.
@@ -302,21 +320,48 @@ pub fn eclass_dirs(session: &Session, repository: &str) -> Result<Vec<PathBuf>, 
         .collect())
 }
 
+/// Looks for the operators of slots where PMS 8.3.3 forbids them; Portage takes them everywhere. What
+/// cannot be parsed is told of by who needs it.
+fn check_slot_operators(path: &Path, entry: &Entry, eapi: Eapi) -> Result<(), CandidateError> {
+    for &key in eapi.dependency_variables() {
+        let text = entry.get(key).unwrap_or_default();
+        let Ok(spec) = DepSpec::parse_dependencies(text, eapi) else {
+            continue;
+        };
+        let error = |atom: &Atom, place| CandidateError::SlotOperator {
+            path: path.to_owned(),
+            key,
+            atom: atom.to_string(),
+            place,
+        };
+        if let Some(atom) = spec.slot_operators_in_any_of().first() {
+            return Err(error(atom, "|| ( )"));
+        }
+        if key == "PDEPEND"
+            && let Some(atom) = spec.leaves().find(|atom| atom.wants_rebuild())
+        {
+            return Err(error(atom, "PDEPEND"));
+        }
+    }
+    Ok(())
+}
+
 /// Sources the ebuild and keeps what came of it.
 async fn source(session: &Session, ebuild: &Ebuild, eapi: Eapi) -> Result<Entry, CandidateError> {
     let repositories = session.config.repositories();
     let dirs = eclass_dirs(session, &ebuild.repository)?;
-    let mut sourcer = Sourcer::start(
-        session
-            .pool
-            .take(&sandbox::launch::Settings::default())
-            .await?,
-        Exchange::create()?,
-        eapi,
-        &dirs,
-        None,
-    )
-    .await?;
+    let taken = session
+        .pool
+        .take(&sandbox::launch::Settings::default(), eapi)
+        .await;
+    let processor = taken.map_err(|error| match error {
+        ProcessorError::Eapi(source) => CandidateError::Eapi {
+            path: ebuild.path.clone(),
+            source,
+        },
+        error => error.into(),
+    })?;
+    let mut sourcer = Sourcer::start(processor, Exchange::create()?, eapi, &dirs, None).await?;
     let sourced = sourcer
         .source(&Subject {
             cpv: &ebuild.cpv,

@@ -222,6 +222,7 @@ fn die(env: &HelperEnv, args: &[OsString]) -> HelperError {
 
 #[cfg(test)]
 mod tests {
+    use crate::claim::rows;
     use std::collections::HashMap;
 
     use super::testing::Build;
@@ -231,9 +232,9 @@ mod tests {
         Eapi::parse(name).unwrap()
     }
 
-    // Row 112.
     #[test]
     fn banned_commands_abort_in_every_form() {
+        let _rows = rows(&[112]);
         for (name, first) in [
             ("dohard", 4),
             ("dosed", 4),
@@ -269,9 +270,9 @@ mod tests {
         }
     }
 
-    // Rows 105, 106, 115.
     #[test]
     fn names_follow_the_eapi() {
+        let _rows = rows(&[105, 106, 115]);
         let has = |eapi_name: &str, name: &str| names(eapi(eapi_name)).contains(&name);
         assert!(!has("6", "nonfatal") && has("7", "nonfatal"));
         assert!(!has("6", "eqawarn") && has("7", "eqawarn"));
@@ -306,9 +307,9 @@ mod tests {
         );
     }
 
-    // Rows 103, 104.
     #[test]
     fn failures_end_the_build_from_eapi_4_unless_nonfatal() {
+        let _rows = rows(&[103, 104]);
         for (eapi_name, nonfatal, fatal) in [
             ("3", "", false),
             ("4", "", true),
@@ -324,9 +325,9 @@ mod tests {
         }
     }
 
-    // Row 116.
     #[test]
     fn the_image_is_for_install_and_preinst() {
+        let _rows = rows(&[116]);
         let build = Build::new("8");
         build
             .state("EBUILD_PHASE", "compile")
@@ -346,9 +347,9 @@ mod tests {
             .ok();
     }
 
-    // Row 120.
     #[test]
     fn no_file_is_an_error() {
+        let _rows = rows(&[120]);
         for eapi in Eapi::all() {
             let build = Build::new(eapi.name());
             for name in names(eapi) {
@@ -366,9 +367,9 @@ mod tests {
         );
     }
 
-    // Rows 107, 108.
     #[test]
     fn die_respects_nonfatal_only_with_its_option() {
+        let _rows = rows(&[107, 108]);
         let build = Build::new("8");
         let called = build.call(&["die", r"it\tbroke", "here"]);
         assert_eq!(called.error(), "it\tbroke here");

@@ -8,7 +8,6 @@ mod phases;
 mod preparation;
 mod visit;
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 pub use environments::{EnvironmentsError, Which, environment};
@@ -53,8 +52,6 @@ pub struct Settings {
     pub phase_limit: Option<Duration>,
     /// The format of the packages; without one that of BINPKG_FORMAT.
     pub format: Option<Format>,
-    /// The bash that checks scripts, and in which a person works.
-    pub bash: PathBuf,
     /// How the builds were called, to be kept with a failure.
     pub origin: Origin,
     /// Where to ask for a terminal when a phase fails; none if nobody wants to look at it.

@@ -269,6 +269,7 @@ impl Packaging {
                 portage_gid: self.build_ids.1,
                 inst_uid: self.installed_ids.0,
                 inst_gid: self.installed_ids.1,
+                symlinks_rewritten: self.eapi.symlinks_rewritten(),
             },
             html: image::fixup::HtmlDocs {
                 symlinks_dir: self.configured("DOC_SYMLINKS_DIR"),

@@ -161,9 +161,15 @@ async fn choose_for(session: &Session, text: &str, build: bool) -> Result<Candid
             continue;
         }
         matched = true;
-        if build && let Err(error) = candidate.eapi.build_support(session.bash_version().await?) {
-            let _ = write!(reasons, "\n  {name}: {error}");
-            continue;
+        if build {
+            match session.pool.check(candidate.eapi).await {
+                Ok(()) => {}
+                Err(ProcessorError::Eapi(error)) => {
+                    let _ = write!(reasons, "\n  {name}: {error}");
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
         if candidate.config.masks.is_empty() {
             if build {
@@ -227,8 +233,7 @@ pub async fn choose_to_visit(
         return Ok((Candidate::with_entry(session, ebuild, entry)?, None));
     }
     let candidate = Candidate::unsourced(session, ebuild)?;
-    let bash = session.bash_version().await?;
-    match candidate.eapi.build_support(bash) {
+    match session.pool.check(candidate.eapi).await {
         Ok(()) => Ok((candidate, Some(causes(&error).join(": ")))),
         Err(_) => Err(error.into()),
     }

@@ -12,7 +12,7 @@ use super::event::{Event, Events};
 use super::host::Host;
 use crate::config::Config;
 use crate::fetch::Fetcher;
-use crate::pms::eapi::BashVersion;
+use crate::pms::eapi::Eapi;
 use crate::processor::{
     Interactive, InteractiveSetup, Pool, Processor, ProcessorError, ShellError,
 };
@@ -47,29 +47,19 @@ pub struct Session {
 }
 
 impl Session {
-    /// The version of the bash that processors run.
-    ///
-    /// # Errors
-    /// A processor cannot be started.
-    pub async fn bash_version(&self) -> Result<BashVersion, ProcessorError> {
-        if let Some(version) = self.pool.known_version() {
-            return Ok(version);
-        }
-        let processor = self.pool.take(&Settings::default()).await?;
-        let version = processor.version();
-        self.pool.put_back(processor);
-        Ok(version)
-    }
-
-    /// A processor in such a sandbox, or in one without what cannot be had here, as far as the
+    /// A processor for ebuilds of that EAPI in such a sandbox, or in one without what cannot be had here, as far as the
     /// configuration allows that; it is then told once.
     ///
     /// # Errors
     /// A processor cannot be started, or not so.
-    pub async fn processor(&self, wanted: &Settings) -> Result<Processor, ProcessorError> {
+    pub async fn processor(
+        &self,
+        wanted: &Settings,
+        eapi: Eapi,
+    ) -> Result<Processor, ProcessorError> {
         let mut settings = self.without_missing(wanted);
         loop {
-            match self.pool.take(&settings).await {
+            match self.pool.take(&settings, eapi).await {
                 Err(ProcessorError::Sandbox(error)) => {
                     settings = self.do_without(error, settings)?;
                 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::directories::Directories;
 use crate::config::environment::is_allowed;
 use crate::pms::cpv::Cpv;
-use crate::pms::eapi::Eapi;
+use crate::pms::eapi::{Eapi, PROFILE_PREFIX, PROFILE_VARIABLES};
 use crate::pms::phase::Phase;
 use crate::processor::environment::BASH_VARIABLES;
 use crate::processor::library::quote;
@@ -29,8 +29,8 @@ pub struct Sources<'a> {
     pub ebuild: &'a Path,
     /// The name of its repository.
     pub repository: &'a str,
-    /// The repository's folder.
-    pub repository_path: &'a Path,
+    /// The folder of the repository's first master, or its own (`PORTDIR`).
+    pub master_path: &'a Path,
     /// What the configuration sets for this package.
     pub configured: &'a BTreeMap<String, String>,
     /// The enabled flags that the ebuild may see (`USE`).
@@ -61,6 +61,8 @@ pub struct Sources<'a> {
     pub user: (&'a str, &'a str),
     /// Uid and gid that installed files get.
     pub installed_ids: (u32, u32),
+    /// The release of the running kernel (`KV`), which an ebuild may change.
+    pub kernel: &'a str,
     /// The versions of the same slot that this package would replace.
     pub replacing_versions: &'a [String],
 }
@@ -178,7 +180,7 @@ impl Sources<'_> {
             // A variable that the ebuild has unset must not come back.
             let stale = restored && !is_allowed(name);
             if is_name(name) && !ours && !stale {
-                all.set(name, value, true);
+                all.set(name, value, exports || !self.is_special(name));
             }
         }
         let dirs = self.directories;
@@ -232,8 +234,11 @@ impl Sources<'_> {
         all.set("PORTAGE_BUNZIP2_COMMAND", "bzip2 -d", exports);
         all.set("__EBD_IUSE_EFFECTIVE", self.iuse_effective.join(" "), false);
         if self.eapi.trailing_slash() {
-            all.path("PORTDIR", self.repository_path, exports);
-            all.path("ECLASSDIR", &self.repository_path.join("eclass"), exports);
+            all.path("PORTDIR", self.master_path, exports);
+            all.path("ECLASSDIR", &self.master_path.join("eclass"), exports);
+        }
+        if self.eapi.variable("KV").is_some() && !restored {
+            all.set("KV", self.kernel, exports);
         }
         let mut path = self.helpers.as_os_str().as_encoded_bytes().to_vec();
         path.push(b':');
@@ -246,6 +251,17 @@ impl Sources<'_> {
         all.set("PATH", path, true);
         all.extend(self.lasting());
         all
+    }
+
+    /// Whether a variable of the configuration has a meaning of its own in profiles (PMS 5.3.2).
+    fn is_special(&self, name: &str) -> bool {
+        let expands = ["USE_EXPAND", "USE_EXPAND_UNPREFIXED"]
+            .into_iter()
+            .any(|list| {
+                let names = self.configured.get(list).map_or("", String::as_str);
+                names.split_whitespace().any(|listed| listed == name)
+            });
+        PROFILE_VARIABLES.contains(&name) || name.starts_with(PROFILE_PREFIX) || expands
     }
 
     /// The variables that every phase finds with these values, whatever the one before did.
@@ -283,10 +299,14 @@ impl Sources<'_> {
                 .get("SYSROOT")
                 .map_or(Path::new("/"), Path::new);
             let sysroot = ended(sysroot, self.eapi);
-            all.path("SYSROOT", &sysroot, exports);
+            let exported = |name| {
+                let variable = self.eapi.variable(name);
+                variable.is_some_and(|variable| variable.is_exported(self.eapi))
+            };
+            all.path("SYSROOT", &sysroot, exported("SYSROOT"));
             // PMS 11.1.1: the prefix is empty here, so each of the three cases is SYSROOT itself.
-            all.path("ESYSROOT", &sysroot, exports);
-            all.set("BROOT", "", exports);
+            all.path("ESYSROOT", &sysroot, exported("ESYSROOT"));
+            all.set("BROOT", "", exported("BROOT"));
         }
         all.set("USE", self.use_flags.join(" "), exports);
         all
@@ -321,6 +341,8 @@ impl Sources<'_> {
     pub fn for_helpers(&self, phase: Phase) -> Variables {
         let mut all = self.for_phase(phase);
         all.set("EAPI", self.eapi.name(), false);
+        // Helpers tell it in messages, in EAPIs too whose ebuilds are not told.
+        all.set("EBUILD_PHASE_FUNC", phase.function(), false);
         all.set("SLOT", self.slot, false);
         all.set("FEATURES", self.features, false);
         all.path("PORTAGE_BUILDDIR", &self.directories.root, false);
@@ -379,7 +401,7 @@ mod tests {
             directories: &dirs,
             ebuild: Path::new("/repo/app-misc/foo/foo-1.0.ebuild"),
             repository: "repo",
-            repository_path: Path::new("/repo"),
+            master_path: Path::new("/repo"),
             configured: &configured,
             use_flags: &[],
             iuse_effective: &[],
@@ -395,6 +417,7 @@ mod tests {
             helpers: Path::new("/helpers"),
             user: ("portage", "portage"),
             installed_ids: (0, 0),
+            kernel: "6.1.0",
             replacing_versions: &["0.9".into()],
         })
     }
@@ -456,6 +479,15 @@ mod tests {
             assert_eq!(vars.get("LC_CTYPE"), Some(&b"C.UTF-8"[..]));
             assert_eq!(vars.get("LANG"), Some(&b"tr_TR.UTF-8"[..]));
         });
+    }
+
+    #[test]
+    fn the_kernel_is_told_up_to_eapi_3_and_an_ebuild_may_change_it() {
+        with_sources("3", &[], |s| {
+            assert_eq!(s.initial(false).get("KV"), Some(&b"6.1.0"[..]));
+            assert_eq!(s.initial(true).get("KV"), None);
+        });
+        with_sources("4", &[], |s| assert_eq!(s.initial(false).get("KV"), None));
     }
 
     #[test]

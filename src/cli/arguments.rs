@@ -789,9 +789,10 @@ pub(super) struct Places {
     #[arg(long, value_name = "PATH")]
     pub(super) root: Option<PathBuf>,
 
-    /// The bash to run processors with
-    #[arg(long, value_name = "PATH", env = "EBD_BASH", default_value = "bash")]
-    pub(super) bash: PathBuf,
+    /// The bash to run ebuilds with. One of 5.3 or newer runs only those of EAPI 9, which needs it,
+    /// if the system's own will do for the others; without this, it is looked for in PATH
+    #[arg(long, value_name = "PATH", env = "EBD_BASH")]
+    pub(super) bash: Option<PathBuf>,
 }
 
 /// Where a build keeps what it takes and makes.

@@ -29,7 +29,7 @@ use crate::build::session::Session;
 use crate::build::unsupported;
 use crate::config::{Config, Options, cache_directory};
 use crate::fetch::Fetcher;
-use crate::processor::{Pool, Processor, Settings as ProcessorSettings};
+use crate::processor::{Bashes, Pool, Processor, Settings as ProcessorSettings};
 use crate::util::causes::causes;
 
 /// Runs `ebd build`.
@@ -89,7 +89,6 @@ async fn execute(
                 .to_owned(),
         ]));
     }
-    let bash_path = processors.bash_path();
     // Bash starts while the configuration is read.
     let starting = processors.clone();
     let first = tokio::spawn(async move { Processor::start(&starting).await });
@@ -173,7 +172,6 @@ async fn execute(
         verbose: arguments.display.verbose,
         phase_limit: arguments.phase_timeout.map(Duration::from_secs),
         format,
-        bash: bash_path,
         origin: origin(&arguments.places, &arguments.stores),
         on_failure: arguments.shell_on_failure.then(|| Visit {
             wish: Wish::Failed,
@@ -233,10 +231,16 @@ pub(super) fn origin(places: &Places, stores: &Stores) -> Origin {
     }
 }
 
+/// The bashes that may be used: the one that was named, and those in PATH.
+pub(super) fn bashes(places: &Places) -> Bashes {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    Bashes::find(places.bash.as_deref(), &path)
+}
+
 /// How processors are started.
 pub(super) fn processors(places: &Places) -> std::io::Result<ProcessorSettings> {
     Ok(ProcessorSettings {
-        bash: places.bash.clone(),
+        bashes: bashes(places),
         program: std::env::current_exe()?,
         confinement: None,
         sandbox: sandbox::launch::Settings::default(),

@@ -46,7 +46,6 @@ async fn work(arguments: arguments::Env) -> Result<Exit, Failure> {
 
 async fn execute(arguments: &arguments::Env, events: Events) -> Result<String, Failure> {
     let processors = build::processors(&arguments.places)?;
-    let bash = processors.bash_path();
     let session = build::session(
         &arguments.places,
         &arguments.stores,
@@ -62,7 +61,6 @@ async fn execute(arguments: &arguments::Env, events: Events) -> Result<String, F
         verbose: false,
         phase_limit: None,
         format: None,
-        bash,
         origin: Call::default(),
         on_failure: None,
     };

@@ -112,7 +112,6 @@ async fn explain(arguments: &arguments::Fetch, session: &Session, candidate: &Ca
         verbose: false,
         phase_limit: None,
         format: None,
-        bash: arguments.places.bash.clone(),
         origin: build::origin(&arguments.places, &arguments.stores),
         on_failure: None,
     };

@@ -77,7 +77,7 @@ async fn execute(arguments: arguments::Regen) -> Result<Exit, Failure> {
             usize::from,
         ),
         processors: Settings {
-            bash: arguments.places.bash.clone(),
+            bashes: super::build::bashes(&arguments.places),
             program: std::env::current_exe()?,
             confinement: None,
             sandbox: sandbox::launch::Settings::default(),

@@ -122,7 +122,6 @@ fn settings(arguments: &arguments::Shell) -> std::io::Result<Settings> {
         verbose: arguments.display.verbose,
         phase_limit: None,
         format: None,
-        bash: build::processors(&arguments.places)?.bash_path(),
         origin: build::origin(&arguments.places, &arguments.stores),
         on_failure: None,
     })

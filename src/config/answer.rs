@@ -480,6 +480,7 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::super::fixture::{Ebuild, Root};
+    use crate::claim::rows;
 
     fn join(words: impl IntoIterator<Item = String>) -> String {
         words.into_iter().collect::<Vec<_>>().join(" ")
@@ -513,6 +514,7 @@ mod tests {
     // PMS 11.1.1.
     #[test]
     fn effective_iuse_has_implicit_flags_since_eapi_5() {
+        let _rows = rows(&[63]);
         let config = conf(Root::new(), "USE=\"unknown x86 prefix\"\n").load();
         let answer = Ebuild::new("a/b-1").iuse("+a b").ask(&config);
         assert_eq!(
@@ -528,14 +530,18 @@ mod tests {
 
         let answer = Ebuild::new("a/b-1").eapi("4").iuse("+a b").ask(&config);
         assert_eq!(join(answer.iuse_effective), "a amd64 b bootstrap build x86");
-        assert_eq!(answer.iuse_prefixes, ["elibc_"]);
-        assert_eq!(join(answer.use_flags), "a amd64 elibc_glibc x86");
+        assert_eq!(answer.iuse_prefixes, ["elibc_", "l10n_", "python_targets_"]);
+        assert_eq!(
+            join(answer.use_flags),
+            "a amd64 elibc_glibc python_targets_py12 x86"
+        );
         assert_eq!(answer.variables.get("IUSE_EFFECTIVE"), None);
     }
 
     // PMS 11.1.1: only values that the package knows are left.
     #[test]
     fn use_expand_variables_are_reduced() {
+        let _rows = rows(&[62]);
         let root = conf(Root::new(), "L10N=\"fr en de\"\nPYTHON_TARGETS=\"py13\"\n");
         let package =
             Ebuild::new("a/b-1").iuse("l10n_de l10n_fr python_targets_py12 python_targets_py13");

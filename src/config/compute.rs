@@ -167,11 +167,11 @@ impl Config {
             .chain(force)
             .chain(["build".to_owned(), "bootstrap".to_owned()])
             .collect();
-        self.implicit_prefixes = self
-            .get("USE_EXPAND_HIDDEN")
-            .unwrap_or_default()
-            .split_whitespace()
-            .map(stack::prefix)
+        // PMS 11.1.1 says USE_EXPAND; Portage takes what is in USE_EXPAND_HIDDEN only.
+        self.implicit_prefixes = names
+            .prefixed
+            .iter()
+            .map(|name| stack::prefix(name))
             .collect();
     }
 

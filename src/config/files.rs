@@ -167,6 +167,7 @@ fn parse_lines(file: &Path, text: &str, result: &mut Vec<Line>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::claim::rows;
 
     #[test]
     fn words_comments_and_places() {
@@ -196,6 +197,7 @@ mod tests {
 
     #[test]
     fn directories_in_posix_order() {
+        let _rows = rows(&[208]);
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir_all(dir.path().join("m/.git")).unwrap();
         fs::create_dir_all(dir.path().join("CVS")).unwrap();

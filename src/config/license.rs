@@ -214,6 +214,7 @@ pub(super) fn prune(tokens: &mut Vec<String>) {
 mod tests {
     use super::super::fixture::{Ebuild, Root};
     use super::*;
+    use crate::claim::rows;
 
     fn root(accept: &str) -> Root {
         Root::new()
@@ -250,6 +251,7 @@ mod tests {
 
     #[test]
     fn alternatives_and_conditions() {
+        let _rows = rows(&[205]);
         assert_eq!(missing(&root("MIT"), "|| ( closed MIT )"), "");
         assert_eq!(missing(&root("MIT"), "MIT x? ( closed )"), "");
         assert!(missing(&root("MIT"), "MIT !x? ( closed )").contains("closed"));

@@ -353,9 +353,11 @@ fn read_make_defaults(
 mod tests {
     use super::super::fixture::{Ebuild, Root};
     use super::*;
+    use crate::claim::rows;
 
     #[test]
     fn each_place_overrides_the_one_before() {
+        let _rows = rows(&[209]);
         let root = Root::new();
         assert_eq!(root.load().get("PKGDIR"), Some("/var/cache/binpkgs"));
         let root = root.file(
@@ -387,6 +389,7 @@ mod tests {
 
     #[test]
     fn incremental_variables_stack() {
+        let _rows = rows(&[209]);
         let root = Root::new()
             .file(
                 "repo/profiles/default/make.defaults",
@@ -494,6 +497,7 @@ mod tests {
 
     #[test]
     fn mirrors_and_provided_packages() {
+        let _rows = rows(&[214]);
         let root = Root::new()
             .file(
                 "etc/portage/make.conf",

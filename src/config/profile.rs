@@ -270,6 +270,7 @@ pub(super) fn normalize(path: &Path) -> PathBuf {
 mod tests {
     use super::super::fixture::Root;
     use super::*;
+    use crate::claim::rows;
 
     fn profile(root: &Root) -> Vec<String> {
         let config = root.load();
@@ -282,6 +283,7 @@ mod tests {
 
     #[test]
     fn parents_come_first_and_twice_if_named_twice() {
+        let _rows = rows(&[206]);
         let root = Root::new()
             .file(
                 "repo/profiles/default/parent",
@@ -315,6 +317,7 @@ mod tests {
 
     #[test]
     fn mistakes_are_named() {
+        let _rows = rows(&[206]);
         let root = Root::new().file("repo/profiles/base/parent", "../default\n");
         assert_eq!(
             root.error(),
@@ -366,6 +369,7 @@ mod tests {
 
     #[test]
     fn the_eapi_of_a_directory_decides_about_its_syntax() {
+        let _rows = rows(&[207, 208]);
         let layout = "masters =\nprofile-formats = pms\n";
         let root = |eapi: &str| {
             Root::new()

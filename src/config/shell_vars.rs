@@ -253,6 +253,7 @@ fn is_name(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::claim::rows;
 
     fn vars(text: &str) -> Result<BTreeMap<String, String>, ConfigError> {
         let mut known = HashMap::from([("OLD".to_owned(), "old value".to_owned())]);
@@ -286,6 +287,7 @@ mod tests {
 
     #[test]
     fn quotes_join_and_lines_continue() {
+        let _rows = rows(&[210]);
         assert_eq!(value("A=\"b\"c'd'"), "bcd");
         assert_eq!(value("A=\"b\n  c\""), "b   c");
         assert_eq!(value("A=\"b\\\nc\""), "bc");
@@ -295,6 +297,7 @@ mod tests {
 
     #[test]
     fn expands_what_was_set_before() {
+        let _rows = rows(&[210]);
         assert_eq!(value("A=\"${OLD}/$OLD\""), "old value/old value");
         assert_eq!(value("B=x\nA=\"${B}${UNSET}y\""), "xy");
         assert_eq!(value("A=\"\\${OLD}\""), "${OLD}");
@@ -313,6 +316,7 @@ mod tests {
 
     #[test]
     fn mistakes_name_line_and_cure() {
+        let _rows = rows(&[210]);
         for (text, line, words) in [
             ("A=\nB=c", 1, "A=\"\""),
             ("A=b\nB=c d", 2, "quotes"),

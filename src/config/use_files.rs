@@ -413,9 +413,11 @@ impl UseFiles {
 mod tests {
     use super::super::fixture::{Ebuild, Root};
     use super::*;
+    use crate::claim::rows;
 
     #[test]
     fn masks_and_forces_apply_profile_by_profile() {
+        let _rows = rows(&[211]);
         let root = Root::new()
             .file("repo/profiles/base/use.mask", "m1\nm2\nm3\n")
             .file("repo/profiles/base/package.use.mask", "a/b m4 -m2\n")
@@ -445,6 +447,7 @@ mod tests {
     // PMS algorithm 5.1: use, use.stable, package.use, package.use.stable, in each profile.
     #[test]
     fn stable_files_apply_between_the_others() {
+        let _rows = rows(&[211]);
         let root = Root::new()
             .file("repo/profiles/base/use.mask", "a\nb\nc\n")
             .file("repo/profiles/base/use.stable.mask", "-a\nd\n")
@@ -472,6 +475,7 @@ mod tests {
 
     #[test]
     fn use_stable_of_eapi_9_ranks_below_package_use() {
+        let _rows = rows(&[213]);
         let root = Root::new()
             .file("repo/profiles/default/eapi", "9\n")
             .file("repo/profiles/default/use.stable", "x\ny\n-acl\n")

@@ -293,6 +293,7 @@ fn finish(gathered: Gathered, primary_first: bool) -> Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::claim::rows;
     use crate::fetch::mirrors::MirrorMap;
     use crate::pms::eapi::Eapi;
 
@@ -329,6 +330,7 @@ mod tests {
 
     #[test]
     fn mirrors_come_first() {
+        let _rows = rows(&[204]);
         assert_eq!(
             order("", &URIS),
             "/srv/local /srv/gentoo http://lan http://gentoo \
@@ -347,6 +349,7 @@ mod tests {
 
     #[test]
     fn mirror_restriction_leaves_the_users_own() {
+        let _rows = rows(&[203]);
         for restrict in ["mirror", "nomirror"] {
             assert_eq!(
                 order(restrict, &["https://one/a"]),
@@ -365,6 +368,7 @@ mod tests {
 
     #[test]
     fn fetch_restriction_and_what_lifts_it() {
+        let _rows = rows(&[203]);
         let own = "/srv/local /srv/gentoo http://lan";
         assert_eq!(order("fetch", &["https://one/a"]), own);
         assert_eq!(order("fetch", &["a"]), own);
@@ -388,6 +392,7 @@ mod tests {
 
     #[test]
     fn files_keep_their_order_and_names() {
+        let _rows = rows(&[43, 202]);
         let mut items = [
             uri("https://one/b"),
             uri("https://one/a"),

@@ -229,6 +229,7 @@ fn breaks_lines(character: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::claim::rows;
 
     const MD5_A: &str = "0cc175b9c0f1b6a831c399e269772661";
 
@@ -242,6 +243,7 @@ mod tests {
 
     #[test]
     fn any_order_is_read_and_sorted_when_written() {
+        let _rows = rows(&[33, 35]);
         let text = "SLOT=0\n_md5_=x\nEAPI=8\nFUTURE=a=b \"q\" $x \\ ü\nDEPEND=\n";
         let entry = Entry::parse(text).unwrap();
         assert_eq!(entry.get("FUTURE"), Some("a=b \"q\" $x \\ ü"));
@@ -261,6 +263,7 @@ mod tests {
 
     #[test]
     fn sourced_values_become_one_line() {
+        let _rows = rows(&[33, 34]);
         let entry = sourced(&[
             ("EAPI", "8"),
             ("DEPEND", "\n\ta/b\n\t\t|| ( c/d\te/f )  \n"),
@@ -281,6 +284,7 @@ mod tests {
 
     #[test]
     fn sourced_values_are_checked() {
+        let _rows = rows(&[34]);
         let error = sourced(&[("EAPI", "8"), ("DEPEND", "a\r\nb")]).unwrap_err();
         assert!(
             error

@@ -89,6 +89,7 @@ pub fn store(directory: &Path, ebuild: &Ebuild, entry: &Entry) -> Result<bool, M
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::claim::rows;
     use crate::repo::RepoSettings;
 
     struct Trees {
@@ -176,6 +177,7 @@ mod tests {
 
     #[test]
     fn every_change_is_noticed() {
+        let _rows = rows(&[37]);
         let trees = Trees::new();
         let (ebuild, entry) = (trees.ebuild(), trees.entry());
         assert_eq!(entry.stale(&trees.set, &ebuild).unwrap(), None);
@@ -197,6 +199,7 @@ mod tests {
 
     #[test]
     fn a_touched_ebuild_stays_valid() {
+        let _rows = rows(&[36]);
         let trees = Trees::new();
         let (ebuild, entry) = (trees.ebuild(), trees.entry());
         let file = fs::File::options().append(true).open(&ebuild.path).unwrap();

@@ -349,6 +349,7 @@ impl fmt::Display for Atom {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::claim::rows;
 
     fn atom(text: &str) -> Atom {
         Atom::parse(text, Eapi::LATEST).unwrap()
@@ -383,6 +384,7 @@ mod tests {
 
     #[test]
     fn records_slots() {
+        let _rows = rows(&[196]);
         for (text, recorded) in [
             ("a/b:=", "a/b:2/2.1="),
             (">=a/b-1:2=[x]", ">=a/b-1:2/2.1=[x]"),

@@ -366,6 +366,7 @@ fn try_map_nodes<T, U, E>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::claim::rows;
 
     #[test]
     fn leaves_in_order() {
@@ -388,6 +389,7 @@ mod tests {
 
     #[test]
     fn finds_misplaced_slot_operators() {
+        let _rows = rows(&[195]);
         let spec =
             DepSpec::parse_dependencies("a/a:= || ( b/b:0= x? ( c/c:= ) d/d )", Eapi::LATEST)
                 .unwrap();

@@ -12,7 +12,7 @@ mod variables;
 
 pub use commands::{Command, CommandForm, CommandStatus};
 pub use scan::scan;
-pub use variables::{ALWAYS_UNSET, Variable};
+pub use variables::{ALWAYS_UNSET, PROFILE_PREFIX, PROFILE_VARIABLES, Variable};
 
 use std::fmt;
 use std::str::FromStr;
@@ -38,21 +38,16 @@ pub enum UnsupportedEapi {
         /// The name that was given.
         name: String,
     },
-    /// The EAPI is known, but building with it is not implemented.
-    #[error("EAPI {eapi}: building is not supported, only EAPI {} is", buildable())]
-    NotBuilt {
-        /// The EAPI in question.
-        eapi: Eapi,
-    },
-    /// The bash at hand is older than the EAPI demands.
-    #[error("EAPI {eapi}: needs bash {needed} or newer, this is bash {found}")]
+    /// Every bash at hand is older than the EAPI demands.
+    #[error(
+        "EAPI {eapi}: needs bash {needed} or newer, which was not found: name one with --bash or \
+         EBD_BASH, or put its folder into PATH"
+    )]
     BashTooOld {
         /// The EAPI in question.
         eapi: Eapi,
         /// The oldest bash that will do.
         needed: BashVersion,
-        /// The bash that was found.
-        found: BashVersion,
     },
 }
 
@@ -60,15 +55,6 @@ pub enum UnsupportedEapi {
 fn known() -> String {
     let names: Vec<_> = Eapi::all().map(Eapi::name).collect();
     names.join(", ")
-}
-
-/// The names of the EAPIs that can be built, for a message.
-fn buildable() -> String {
-    let names: Vec<_> = Eapi::all()
-        .filter(|eapi| eapi.can_be_built())
-        .map(Eapi::name)
-        .collect();
-    names.join(" or ")
 }
 
 /// A version of bash, without its patch level.
@@ -140,33 +126,6 @@ impl Eapi {
                 source,
             }),
         }
-    }
-
-    /// Whether ebuilds of this EAPI can be sourced with that bash.
-    ///
-    /// # Errors
-    /// Says which bash it needs.
-    pub fn source_support(self, bash: BashVersion) -> Result<(), UnsupportedEapi> {
-        let needed = self.bash_version().max(BashVersion::OLDEST);
-        if bash < needed {
-            return Err(UnsupportedEapi::BashTooOld {
-                eapi: self,
-                needed,
-                found: bash,
-            });
-        }
-        Ok(())
-    }
-
-    /// Whether packages of this EAPI can be built with that bash.
-    ///
-    /// # Errors
-    /// Says whether the EAPI as such or the bash is in the way.
-    pub fn build_support(self, bash: BashVersion) -> Result<(), UnsupportedEapi> {
-        if !self.can_be_built() {
-            return Err(UnsupportedEapi::NotBuilt { eapi: self });
-        }
-        self.source_support(bash)
     }
 
     /// What runs for `phase` when the ebuild does not define it.
@@ -294,6 +253,7 @@ impl fmt::Debug for Eapi {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::claim::rows;
     use std::process::Command as Process;
 
     fn eapi(name: &str) -> Eapi {
@@ -316,25 +276,6 @@ mod tests {
     }
 
     #[test]
-    fn says_why_it_cannot_build() {
-        let bash = BashVersion::new(5, 2);
-        assert_eq!(eapi("7").build_support(bash), Ok(()));
-        assert_eq!(eapi("8").build_support(bash), Ok(()));
-        let old = eapi("8").build_support(BashVersion::new(5, 1)).unwrap_err();
-        assert_eq!(
-            old.to_string(),
-            "EAPI 8: needs bash 5.2 or newer, this is bash 5.1"
-        );
-        let refused = eapi("4").build_support(bash).unwrap_err();
-        assert_eq!(
-            refused.to_string(),
-            "EAPI 4: building is not supported, only EAPI 5 or 6 or 7 or 8 is"
-        );
-        assert_eq!(eapi("9").bash_version(), BashVersion::new(5, 3));
-        assert!(eapi("9").build_support(BashVersion::new(5, 3)).is_err());
-    }
-
-    #[test]
     fn phases_by_eapi() {
         let names = |name| eapi(name).phases().map(Phase::name).collect::<Vec<_>>();
         assert!(!names("0").contains(&"prepare") && names("2").contains(&"prepare"));
@@ -353,6 +294,7 @@ mod tests {
 
     #[test]
     fn dependencies_by_phase() {
+        let _rows = rows(&[184]);
         let during = |name, phase| eapi(name).dependencies_during(phase, true);
         assert_eq!(during("8", Phase::Compile), ["DEPEND", "BDEPEND"]);
         assert_eq!(during("6", Phase::Compile), ["DEPEND"]);

@@ -179,6 +179,7 @@ impl AcceptKeywords {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::claim::rows;
 
     fn keywords(text: &str) -> Keywords {
         Keywords::parse(text).unwrap()
@@ -231,6 +232,7 @@ mod tests {
 
     #[test]
     fn stable_in_use() {
+        let _rows = rows(&[212]);
         for (package, accepted, yes) in [
             ("amd64", "amd64", true),
             ("amd64", "amd64 ~amd64", false),

@@ -203,10 +203,12 @@ pub fn is_reserved(identifier: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::claim::rows;
     use proptest::prelude::*;
 
     #[test]
     fn accepts_and_rejects() {
+        let _rows = rows(&[192]);
         for (kind, good, bad) in [
             (
                 NameKind::Category,
@@ -286,6 +288,7 @@ mod tests {
 
     #[test]
     fn errors_name_the_place() {
+        let _rows = rows(&[192]);
         let error = NameKind::Package.check("foo-1.0").unwrap_err();
         assert_eq!(
             error.to_string(),

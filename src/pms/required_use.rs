@@ -154,6 +154,7 @@ impl Checker<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::claim::rows;
 
     /// Flags beginning with `y` are enabled.
     fn unmet(text: &str, eapi: &str) -> String {
@@ -167,6 +168,7 @@ mod tests {
 
     #[test]
     fn checks() {
+        let _rows = rows(&[201]);
         for (text, expected) in [
             ("", ""),
             ("y1 !n1", ""),
@@ -196,6 +198,7 @@ mod tests {
 
     #[test]
     fn empty_groups_by_eapi() {
+        let _rows = rows(&[198]);
         for text in ["|| ( )", "^^ ( )", "|| ( n1? ( y1 ) )", "^^ ( n1? ( y1 ) )"] {
             assert_eq!(unmet(text, "6"), "", "{text}");
             assert_eq!(unmet(text, "7"), text, "{text}");

@@ -179,6 +179,7 @@ impl fmt::Display for SrcUri {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::claim::rows;
 
     fn parse(text: &str) -> Result<SrcUri, SrcUriError> {
         SrcUri::parse(text, Eapi::LATEST)
@@ -186,6 +187,7 @@ mod tests {
 
     #[test]
     fn takes_sources_apart() {
+        let _rows = rows(&[203]);
         let uri = parse("fetch+https://x.org/a/b.tar.gz").unwrap();
         assert_eq!(uri.uri, "https://x.org/a/b.tar.gz");
         assert_eq!(uri.restriction, Some(UriRestriction::Fetch));
@@ -206,6 +208,7 @@ mod tests {
 
     #[test]
     fn rejects() {
+        let _rows = rows(&[202, 203]);
         assert!(parse("a/b").is_err());
         assert!(parse("://a").is_err());
         assert!(parse("ht tp://a/b").is_err());

@@ -1,12 +1,13 @@
 //! The idle processors.
 
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use sandbox::launch;
 
 use super::process::{Processor, ProcessorError, Settings};
 
-use crate::pms::eapi::BashVersion;
+use crate::pms::eapi::Eapi;
 
 /// Keeps processors between jobs. A processor that took part in a failure is not put back.
 #[derive(Debug)]
@@ -25,14 +26,20 @@ impl Pool {
         }
     }
 
-    /// An idle processor in such a sandbox, or a new one.
+    /// An idle processor for ebuilds of that EAPI in such a sandbox, or a new one.
     ///
     /// # Errors
-    /// As [`Processor::start`].
-    pub async fn take(&self, sandbox: &launch::Settings) -> Result<Processor, ProcessorError> {
+    /// There is no bash for the EAPI, or as [`Processor::start`].
+    pub async fn take(
+        &self,
+        sandbox: &launch::Settings,
+        eapi: Eapi,
+    ) -> Result<Processor, ProcessorError> {
+        let bash = self.settings.bashes.for_eapi(eapi)?;
         let idle = {
             let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-            let fitting = idle.iter().rposition(|one| one.sandbox() == sandbox);
+            let fitting = |one: &Processor| one.sandbox() == sandbox && one.bash() == bash;
+            let fitting = idle.iter().rposition(fitting);
             fitting.map(|at| idle.swap_remove(at))
         };
         match idle {
@@ -40,18 +47,36 @@ impl Pool {
             None => {
                 let settings = Settings {
                     sandbox: sandbox.clone(),
-                    ..self.settings.clone()
+                    ..self.settings.for_eapi(eapi)?
                 };
                 Processor::start(&settings).await
             }
         }
     }
 
-    /// The version of the bash that an idle processor runs.
+    /// Makes sure that there is a bash for ebuilds of that EAPI, and that it can be started.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take).
+    pub async fn check(&self, eapi: Eapi) -> Result<(), ProcessorError> {
+        let bash = self.settings.bashes.for_eapi(eapi)?;
+        let known = {
+            let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            idle.iter().any(|one| one.bash() == bash)
+        };
+        if !known {
+            self.put_back(self.take(&launch::Settings::default(), eapi).await?);
+        }
+        Ok(())
+    }
+
+    /// The path of the bash for ebuilds of that EAPI; of the usual one if there is none for them.
     #[must_use]
-    pub fn known_version(&self) -> Option<BashVersion> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.first().map(Processor::version)
+    pub fn bash_path(&self, eapi: Eapi) -> PathBuf {
+        match self.settings.for_eapi(eapi) {
+            Ok(settings) => settings.bash_path(),
+            Err(_) => self.settings.bash_path(),
+        }
     }
 
     /// Takes back a processor whose last job ended well.

@@ -15,10 +15,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
+use super::bash::{self, Bashes};
 use super::frame::{FrameError, Message, Reader, counted};
 use super::launch::{self, Started};
 use super::library;
-use crate::pms::eapi::BashVersion;
+use crate::pms::eapi::{BashVersion, Eapi, UnsupportedEapi};
 
 /// How long a new processor may take to load the library.
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -37,8 +38,8 @@ const BOOT: &str = "LC_ALL=C IFS= read -r -N 10 n && LC_ALL=C IFS= read -r -N $(
 /// What processors are started with.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The bash to run: a path, or a name to look up.
-    pub bash: PathBuf,
+    /// The bash to run, the usual one.
+    pub bashes: Bashes,
     /// The `ebd` program, which becomes the warden.
     pub program: PathBuf,
     /// What bash, and all that it starts, is confined to, if it is.
@@ -54,17 +55,21 @@ pub struct Settings {
 pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 impl Settings {
-    /// The bash as a path.
+    /// The bash that is usual, as a path.
     #[must_use]
     pub fn bash_path(&self) -> PathBuf {
-        if self.bash.components().count() > 1 {
-            return std::path::absolute(&self.bash).unwrap_or_else(|_| self.bash.clone());
-        }
-        let folders = PATH.split(':').map(Path::new);
-        let mut found = folders.map(|folder| folder.join(&self.bash));
-        found
-            .find(|path| path.is_file())
-            .unwrap_or_else(|| self.bash.clone())
+        bash::located(self.bashes.usual())
+    }
+
+    /// The same for ebuilds of that EAPI.
+    ///
+    /// # Errors
+    /// There is no bash for it.
+    pub fn for_eapi(&self, eapi: Eapi) -> Result<Self, UnsupportedEapi> {
+        Ok(Self {
+            bashes: Bashes::only(self.bashes.for_eapi(eapi)?),
+            ..self.clone()
+        })
     }
 
     /// Why this bash cannot be confined here, if it cannot. The answer costs the start of a program.
@@ -128,6 +133,9 @@ pub enum ProcessorError {
         /// Its version as it says.
         version: String,
     },
+    /// There is no bash for the ebuild.
+    #[error(transparent)]
+    Eapi(#[from] UnsupportedEapi),
     /// A job could not be handed over.
     #[error("processor: cannot hand over a job")]
     Write(#[source] io::Error),
@@ -161,6 +169,7 @@ pub struct Processor {
     pid: Pid,
     /// Bash, and the first process of its own process numbers if it has them.
     residents: Vec<Pid>,
+    bash: PathBuf,
     version: BashVersion,
     confined: bool,
     sandbox: sandbox::launch::Settings,
@@ -174,7 +183,7 @@ impl Processor {
     /// A [`ProcessorError`] if the programs cannot be run or bash is too old.
     pub async fn start(settings: &Settings) -> Result<Self, ProcessorError> {
         let bash = match &settings.confinement {
-            None => vec![settings.bash.clone().into_os_string()],
+            None => vec![settings.bashes.usual().into()],
             Some(confinement) => {
                 let mut command = vec![settings.program.clone().into_os_string()];
                 command.extend(confinement.arguments(&settings.bash_path()));
@@ -214,7 +223,7 @@ impl Processor {
         let ready = match timeout(START_LIMIT, conversation).await {
             Err(_) => {
                 return Err(ProcessorError::Slow {
-                    bash: settings.bash.clone(),
+                    bash: settings.bashes.usual().to_owned(),
                 });
             }
             Ok(Ok(message)) => message,
@@ -227,7 +236,7 @@ impl Processor {
                 )
                 .await;
                 return Err(ProcessorError::NotReady {
-                    bash: settings.bash.clone(),
+                    bash: settings.bashes.usual().to_owned(),
                     stderr: String::from_utf8_lossy(&said).into_owned(),
                     source,
                 });
@@ -239,7 +248,7 @@ impl Processor {
         let parsed = BashVersion::parse(&version).filter(|v| *v >= BashVersion::OLDEST);
         let Some(version) = parsed else {
             return Err(ProcessorError::TooOld {
-                bash: settings.bash.clone(),
+                bash: settings.bashes.usual().to_owned(),
                 version,
             });
         };
@@ -250,6 +259,7 @@ impl Processor {
             _stderr: stderr,
             pid: Pid::from_raw(pid),
             residents: Vec::new(),
+            bash: settings.bashes.usual().to_owned(),
             version,
             confined: settings.confinement.is_some(),
             sandbox: settings.sandbox.clone(),
@@ -263,6 +273,12 @@ impl Processor {
                 .extend(sandbox::process::parent(started.pid));
         }
         Ok(started)
+    }
+
+    /// The bash that it runs, as it was named.
+    #[must_use]
+    pub fn bash(&self) -> &Path {
+        &self.bash
     }
 
     /// The sandbox that it was started in.

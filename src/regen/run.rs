@@ -2,7 +2,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::UnboundedSender;
@@ -19,7 +19,6 @@ use super::survey::{Reason, Scope, Stale, Survey, SurveyError, survey};
 use super::unaffected::Unaffected;
 use super::worker::work;
 use crate::metadata::{Cache, MetadataError};
-use crate::pms::eapi::BashVersion;
 use crate::processor::sourcer::{EclassStore, Sourcer, SourcingError};
 use crate::processor::{ProcessorError, Settings};
 use crate::repo::{RepoError, RepoSet, Repository};
@@ -151,8 +150,6 @@ pub(super) struct Shared {
     pub(super) cache: PathBuf,
     pub(super) store: Option<Arc<EclassStore>>,
     pub(super) prediction: Prediction,
-    /// The version of the bash that sources, once one was started.
-    pub(super) bash: OnceLock<BashVersion>,
     pub(super) options: Options,
     queue: Mutex<VecDeque<Stale>>,
     memory: Mutex<Memory>,
@@ -223,7 +220,6 @@ pub async fn regen(
         memory: Mutex::new(memory.unwrap_or_default()),
         store: (!options.whole_eclasses).then(Arc::default),
         prediction: Prediction::default(),
-        bash: OnceLock::new(),
         options,
         events,
         repository: name.clone(),

@@ -13,9 +13,9 @@ use super::run::{Mode, RegenError, Shared, Summary};
 use super::survey::{Reason, Stale};
 use crate::metadata::Entry;
 use crate::pms::eapi::{Eapi, UnsupportedEapi};
-use crate::processor::Processor;
 use crate::processor::eclass::reads_itself;
 use crate::processor::sourcer::{EclassStore, Exchange, Sourcer};
+use crate::processor::{Processor, Settings};
 use crate::util::causes::causes;
 
 /// Sources ebuilds until there are none left, with `sourcer` first. A sourcer that failed is
@@ -61,10 +61,15 @@ pub(super) async fn work(
             if error.may_be_anothers() || error.tells_a_place() && current.keeps_eclasses());
         if again {
             current.end().await;
-            let (processor, exchange) = processor(&shared).await?;
-            current = Sourcer::start(processor, exchange, eapi, &shared.eclass_dirs, None)
-                .await
-                .map_err(RegenError::Sourcing)?;
+            current = match start(&shared, eapi, None).await? {
+                Ok(sourcer) => sourcer,
+                Err(source) => {
+                    let path = stale.ebuild.path.clone();
+                    let error = EbuildError::Eapi { path, source };
+                    refuse(&shared, &stale, &error, &mut summary)?;
+                    continue;
+                }
+            };
             result = generate(&shared, &mut current, &stale, &text, true).await;
         }
         match result {
@@ -131,15 +136,11 @@ pub(super) async fn start(
     eapi: Eapi,
     store: Option<Arc<EclassStore>>,
 ) -> Result<Result<Sourcer, UnsupportedEapi>, RegenError> {
-    if let Some(Err(error)) = shared.bash.get().map(|&bash| eapi.source_support(bash)) {
-        return Ok(Err(error));
-    }
-    let (processor, exchange) = processor(shared).await?;
-    let bash = *shared.bash.get_or_init(|| processor.version());
-    if let Err(error) = eapi.source_support(bash) {
-        processor.end().await;
-        return Ok(Err(error));
-    }
+    let settings = match shared.options.processors.for_eapi(eapi) {
+        Ok(settings) => settings,
+        Err(error) => return Ok(Err(error)),
+    };
+    let (processor, exchange) = processor(shared, settings).await?;
     Sourcer::start(processor, exchange, eapi, &shared.eclass_dirs, store)
         .await
         .map(Ok)
@@ -147,9 +148,11 @@ pub(super) async fn start(
 }
 
 /// A new processor, confined if it can be, and the folder into which it can write.
-async fn processor(shared: &Shared) -> Result<(Processor, Exchange), RegenError> {
+async fn processor(
+    shared: &Shared,
+    mut settings: Settings,
+) -> Result<(Processor, Exchange), RegenError> {
     let exchange = Exchange::create().map_err(RegenError::Sourcing)?;
-    let mut settings = shared.options.processors.clone();
     settings.temporary = Some(exchange.path().to_owned());
     settings.confinement = shared.readable.as_ref().map(|folders| Confinement {
         read: folders.clone(),

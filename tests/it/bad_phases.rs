@@ -1,5 +1,6 @@
 //! Phases that end badly: what is shown, and what is left.
 
+use crate::claim::rows;
 use std::fs;
 use std::process::Command;
 
@@ -61,6 +62,7 @@ fn a_die_in_a_subshell_or_pipe_ends_the_build() {
 
 #[test]
 fn a_phase_that_exits_is_no_success() {
+    let _rows = rows(&[101]);
     for code in ["0", "1", "7"] {
         let trial = foo(&format!("src_compile() {{ exit {code}; }}"));
         trial.run(&["build", "app-misc/foo"]).fails(&[
@@ -134,6 +136,7 @@ fn peak(trial: &Trial, arguments: &[&str]) -> (Outcome, u64) {
 
 #[test]
 fn a_hundred_megabytes_of_output_stay_on_disk() {
+    let _rows = rows(&[101]);
     let body = "src_compile() {\n\thead -c 100000000 /dev/zero | tr '\\0' x | fold -w 99\n\techo\n\techo the end\n\tdie enough\n}";
     let (small, base) = peak(
         &foo("src_compile() { echo the end; die enough; }"),
@@ -378,6 +381,7 @@ fn a_build_that_removes_its_own_directories_is_told() {
 
 #[test]
 fn a_build_has_no_terminal_to_wait_at() {
+    let _rows = rows(&[102]);
     let trial = foo(
         "src_compile() {\n\tread -r word && die \"there is input\"\n\t: </dev/tty && die \"there is a terminal\"\n\tset -- $(</proc/self/stat)\n\techo $6 >\"${T}\"/session || die\n}",
     )

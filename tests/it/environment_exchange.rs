@@ -1,5 +1,6 @@
 //! Environments that another package manager has saved.
 
+use crate::claim::rows;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -107,7 +108,7 @@ async fn postinst_of(contents: &[u8]) -> String {
 
 async fn shell(folder: &Path, saved: PathBuf) -> Shell {
     let pool = Pool::new(Settings {
-        bash: "bash".into(),
+        bashes: ebd::processor::Bashes::only(std::path::Path::new("bash")),
         program: env!("CARGO_BIN_EXE_ebd").into(),
         confinement: None,
         sandbox: sandbox::launch::Settings::default(),
@@ -122,7 +123,9 @@ async fn shell(folder: &Path, saved: PathBuf) -> Shell {
         script: library::BUILD,
     };
     Shell::start(
-        pool.take(&Default::default()).await.unwrap(),
+        pool.take(&Default::default(), ebd::pms::eapi::Eapi::DEFAULT)
+            .await
+            .unwrap(),
         &setup,
         "token",
     )
@@ -132,6 +135,7 @@ async fn shell(folder: &Path, saved: PathBuf) -> Shell {
 
 #[tokio::test]
 async fn an_environment_saved_by_another_package_manager_is_loaded() {
+    let _rows = rows(&[72, 86, 88]);
     // `tests/fidelity/environments` gives one of real Portage and reads what is told of it.
     match std::env::var_os("EBD_ENVIRONMENT") {
         Some(path) => {
@@ -145,6 +149,7 @@ async fn an_environment_saved_by_another_package_manager_is_loaded() {
 
 #[test]
 fn what_belongs_to_the_other_package_manager_is_not_loaded() {
+    let _rows = rows(&[72, 86, 88]);
     let mut environment = Environment::parse(&saved_by_another()).unwrap();
     environment.filter(&Filter::for_load());
     for name in [

@@ -246,10 +246,10 @@ fn what_is_fetched_need_not_be_built_here() {
     let text = crate::support::ebuild(&format!("SRC_URI=\"{}/a\"", server.address));
     let trial = Trial::new()
         .make_conf(NO_MIRRORS)
-        .ebuild("app-misc/foo-1", text.replace("EAPI=8", "EAPI=4"))
+        .ebuild("app-misc/foo-1", text + "IUSE=x\nREQUIRED_USE=x\n")
         .manifest("app-misc/foo", &dist("a", b"a"));
     trial.run(&["fetch", "foo"]).succeeds();
-    trial.run(&["build", "foo"]).fails(&["EAPI 4"]);
+    trial.run(&["build", "foo"]).fails(&["REQUIRED_USE"]);
 }
 
 #[test]

@@ -3,6 +3,9 @@
 // A test says what it expects by failing.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "../rows/claim.rs"]
+mod claim;
+
 mod bad_input;
 mod bad_phases;
 mod binpkg;

@@ -1,5 +1,6 @@
 //! Processors and shells: what bleeds, what dies, what is left behind.
 
+use crate::claim::rows;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use sandbox::{Guard, List, Policy, Recorder};
 /// A pool of real processors.
 fn pool() -> Pool {
     Pool::new(Settings {
-        bash: "bash".into(),
+        bashes: ebd::processor::Bashes::only(std::path::Path::new("bash")),
         program: env!("CARGO_BIN_EXE_ebd").into(),
         confinement: None,
         sandbox: sandbox::launch::Settings::default(),
@@ -116,7 +117,10 @@ fn phase(name: &str) -> Vec<u8> {
 async fn a_phase_fails_for_what_its_sandbox_refused() {
     let mut trial = Trial::new("EAPI=8\nSLOT=0\nsrc_compile() { :; }\nsrc_test() { :; }\n");
     let guard = Arc::new(Recorder::new(Recorder::violation("/usr/share/x")));
-    let processor = pool().take(&Default::default()).await.unwrap();
+    let processor = pool()
+        .take(&Default::default(), ebd::pms::eapi::Eapi::DEFAULT)
+        .await
+        .unwrap();
     let mut driver = trial.guarded(processor, None, Some(guard.clone())).await;
     let policy = Policy::confined().with(List::Write, "/build");
     driver.confine(policy.clone(), Some("word"));
@@ -135,6 +139,7 @@ async fn a_phase_fails_for_what_its_sandbox_refused() {
 
 #[tokio::test]
 async fn nothing_of_one_ebuild_is_seen_by_the_next() {
+    let _rows = rows(&[91, 92, 93, 94, 95, 96, 97, 98]);
     let pool = pool();
     let first = Trial::new(
         "EAPI=8\nSLOT=0\nreadonly STAYS=1\nexport LEAK=1\nfoo() { :; }\nexport -f foo\n\
@@ -143,7 +148,12 @@ async fn nothing_of_one_ebuild_is_seen_by_the_next() {
          LEAK2=1; OPTIND=9; TZ=Mars; sleep 300 & disown; }\n",
     );
     let mut driver = first
-        .driver(pool.take(&Default::default()).await.unwrap(), None)
+        .driver(
+            pool.take(&Default::default(), ebd::pms::eapi::Eapi::DEFAULT)
+                .await
+                .unwrap(),
+            None,
+        )
         .await;
     driver.ready().await.unwrap();
     driver
@@ -163,7 +173,12 @@ async fn nothing_of_one_ebuild_is_seen_by_the_next() {
          [[ $OPTIND == 1 ]] || die OPTIND; readonly STAYS=2; [[ $STAYS == 2 ]] || die STAYS; }\n",
     );
     let mut driver = second
-        .driver(pool.take(&Default::default()).await.unwrap(), None)
+        .driver(
+            pool.take(&Default::default(), ebd::pms::eapi::Eapi::DEFAULT)
+                .await
+                .unwrap(),
+            None,
+        )
         .await;
     driver.ready().await.unwrap();
     driver
@@ -183,7 +198,13 @@ async fn nothing_of_one_phase_but_its_environment_is_seen_by_the_next() {
          shopt -q nocasematch && die nocasematch; [[ -e /proc/self/fd/9 ]] && die 'descriptor 9'; [[ -z $(trap -p ERR) ]] || die trap; [[ $PWD == \"$WORKDIR/$P\" ]] || die cwd; }\n",
     );
     let mut driver = trial
-        .driver(pool().take(&Default::default()).await.unwrap(), None)
+        .driver(
+            pool()
+                .take(&Default::default(), ebd::pms::eapi::Eapi::DEFAULT)
+                .await
+                .unwrap(),
+            None,
+        )
         .await;
     driver.ready().await.unwrap();
     driver
@@ -204,7 +225,13 @@ async fn a_phase_without_environment_counts_as_finished_when_the_next_has_one() 
     );
     let private = trial.path("private");
     let mut driver = trial
-        .driver(pool().take(&Default::default()).await.unwrap(), None)
+        .driver(
+            pool()
+                .take(&Default::default(), ebd::pms::eapi::Eapi::DEFAULT)
+                .await
+                .unwrap(),
+            None,
+        )
         .await;
     driver.ready().await.unwrap();
     driver
@@ -229,6 +256,7 @@ async fn a_phase_without_environment_counts_as_finished_when_the_next_has_one() 
 
 #[tokio::test]
 async fn die_ends_the_build_from_any_depth() {
+    let _rows = rows(&[109]);
     for code in [
         "die deep",
         "( die deep ); echo never",
@@ -239,7 +267,13 @@ async fn die_ends_the_build_from_any_depth() {
     ] {
         let trial = Trial::new(&format!("EAPI=8\nSLOT=0\nsrc_compile() {{\n{code}\n}}\n"));
         let mut driver = trial
-            .driver(pool().take(&Default::default()).await.unwrap(), None)
+            .driver(
+                pool()
+                    .take(&Default::default(), ebd::pms::eapi::Eapi::DEFAULT)
+                    .await
+                    .unwrap(),
+                None,
+            )
             .await;
         driver.ready().await.unwrap();
         let error = driver
@@ -266,7 +300,13 @@ async fn a_phase_that_exits_or_is_killed_or_is_slow_is_told_as_such() {
     let run = |code: &'static str, limit| async move {
         let trial = Trial::new(&format!("EAPI=8\nSLOT=0\nsrc_compile() {{ {code}; }}\n"));
         let mut driver = trial
-            .driver(pool().take(&Default::default()).await.unwrap(), None)
+            .driver(
+                pool()
+                    .take(&Default::default(), ebd::pms::eapi::Eapi::DEFAULT)
+                    .await
+                    .unwrap(),
+                None,
+            )
             .await;
         driver.ready().await.unwrap();
         let _ = limit;
@@ -284,6 +324,7 @@ async fn a_phase_that_exits_or_is_killed_or_is_slow_is_told_as_such() {
 
 #[tokio::test]
 async fn writing_to_every_descriptor_forges_nothing() {
+    let _rows = rows(&[100]);
     let trial = Trial::new(
         "EAPI=8\nSLOT=0\nsrc_compile() {\n\
          ls -l /proc/self/fd > \"$T\"/fds\n\
@@ -291,7 +332,13 @@ async fn writing_to_every_descriptor_forges_nothing() {
          MARK=1; }\nsrc_install() { [[ $MARK == 1 ]] || die forged; }\n",
     );
     let mut driver = trial
-        .driver(pool().take(&Default::default()).await.unwrap(), None)
+        .driver(
+            pool()
+                .take(&Default::default(), ebd::pms::eapi::Eapi::DEFAULT)
+                .await
+                .unwrap(),
+            None,
+        )
         .await;
     driver.ready().await.unwrap();
     driver
@@ -324,7 +371,13 @@ async fn phases_run_from_the_saved_environment_alone() {
     )
     .unwrap();
     let mut driver = trial
-        .driver(pool().take(&Default::default()).await.unwrap(), None)
+        .driver(
+            pool()
+                .take(&Default::default(), ebd::pms::eapi::Eapi::DEFAULT)
+                .await
+                .unwrap(),
+            None,
+        )
         .await;
     driver.ready().await.unwrap();
     driver
@@ -337,7 +390,13 @@ async fn phases_run_from_the_saved_environment_alone() {
     fs::remove_file(trial.path("eclass/bar.eclass")).unwrap();
     let kept = kept_environment(&trial.path("private"), "configure");
     let mut driver = trial
-        .driver(pool().take(&Default::default()).await.unwrap(), Some(kept))
+        .driver(
+            pool()
+                .take(&Default::default(), ebd::pms::eapi::Eapi::DEFAULT)
+                .await
+                .unwrap(),
+            Some(kept),
+        )
         .await;
     driver
         .ready()
@@ -355,7 +414,13 @@ async fn elog_reaches_the_user() {
     let mut trial =
         Trial::new("EAPI=8\nSLOT=0\nsrc_compile() { elog 'mind the gap'; ( ewarn twice ); }\n");
     let mut driver = trial
-        .driver(pool().take(&Default::default()).await.unwrap(), None)
+        .driver(
+            pool()
+                .take(&Default::default(), ebd::pms::eapi::Eapi::DEFAULT)
+                .await
+                .unwrap(),
+            None,
+        )
         .await;
     driver.ready().await.unwrap();
     driver
@@ -385,7 +450,13 @@ async fn ending_a_processor_ends_even_what_left_its_session() {
          setsid bash -c 'setsid sleep 3131 & sleep 3131' & sleep 0.2; echo $BASHPID > \"$T\"/pid; sleep 3131; }\n",
     );
     let mut driver = trial
-        .driver(pool().take(&Default::default()).await.unwrap(), None)
+        .driver(
+            pool()
+                .take(&Default::default(), ebd::pms::eapi::Eapi::DEFAULT)
+                .await
+                .unwrap(),
+            None,
+        )
         .await;
     driver.ready().await.unwrap();
     let command = phase("compile");

@@ -1,5 +1,6 @@
 //! `ebd regen` as it is typed.
 
+use crate::claim::rows;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::ExitStatusExt;
@@ -225,6 +226,7 @@ fn entries_are_what_the_ebuilds_say_whatever_the_number_of_processors() {
 
 #[test]
 fn what_is_right_is_not_touched_and_needs_no_bash() {
+    let _rows = rows(&[36]);
     let trial = basic();
     trial.regen(&[]).succeeds();
     let before = trial.files("repo");
@@ -251,6 +253,7 @@ fn what_is_right_is_not_touched_and_needs_no_bash() {
 
 #[test]
 fn what_changed_is_sourced_again() {
+    let _rows = rows(&[37]);
     let trial = basic();
     trial.regen(&[]).succeeds();
     let changed = UTILS.replace("+utils", "tools");
@@ -284,6 +287,7 @@ fn what_changed_is_sourced_again() {
 
 #[test]
 fn entries_without_ebuild_go_and_other_files_stay() {
+    let _rows = rows(&[38]);
     let trial = basic();
     trial.regen(&[]).succeeds();
     for name in [
@@ -381,6 +385,7 @@ fn events_are_lines_of_json() {
 
 #[test]
 fn an_overlays_eclass_shadows_its_masters() {
+    let _rows = rows(&[31]);
     let trial = basic()
         .file("over/profiles/repo_name", "over\n")
         .file("over/profiles/categories", "app-misc\n")
@@ -459,6 +464,7 @@ fn exchange_folders(run: u32) -> Vec<PathBuf> {
 
 #[test]
 fn a_run_that_is_ended_in_the_middle_is_made_up_for() {
+    let _rows = rows(&[40]);
     let trial = long();
     let expected = undisturbed(&trial);
     for (signal, code) in [
@@ -512,6 +518,7 @@ fn a_run_that_is_ended_in_the_middle_is_made_up_for() {
 
 #[test]
 fn two_runs_at_once_do_no_harm() {
+    let _rows = rows(&[40]);
     let trial = long();
     let expected = undisturbed(&trial);
     trial.put(&format!("{CACHE}/app-gone/foo-1"), "EAPI=8\n");
@@ -545,6 +552,7 @@ fn a_cache_that_cannot_be_written_is_named() {
 
 #[test]
 fn what_this_bash_is_too_old_for_is_said() {
+    let _rows = rows(&[16]);
     let version = std::process::Command::new("bash")
         .args(["-c", "echo $((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1]))"])
         .output()
@@ -577,6 +585,7 @@ fn what_this_bash_is_too_old_for_is_said() {
 
 #[test]
 fn eclasses_and_ebuilds_join_their_metadata_as_specified() {
+    let _rows = rows(&[17, 18, 19, 20, 22]);
     let head = |eapi: &str| format!("EAPI={eapi}\nDESCRIPTION=x\nSLOT=0\n");
     let all = "IUSE REQUIRED_USE DEPEND BDEPEND RDEPEND PDEPEND IDEPEND";
     let seven = |value: &str| {

@@ -239,6 +239,7 @@ pub(super) fn finish(helper: &str, program: &str, status: u8) -> Result<(), Help
 mod tests {
     use super::super::testing::Build;
     use super::*;
+    use crate::claim::rows;
 
     #[test]
     fn directories_get_the_options_and_parents_do_not() {
@@ -276,9 +277,9 @@ mod tests {
         assert_eq!(build.listing(), ["f 644", "g/ 755"]);
     }
 
-    // Row 134.
     #[test]
     fn kept_directories_have_a_marker_of_the_package_and_slot() {
+        let _rows = rows(&[134]);
         let build = Build::new("8");
         build.call(&["keepdir", "/var/x", "y"]).ok();
         assert_eq!(
@@ -291,9 +292,9 @@ mod tests {
         build.call(&["keepdir", "/var/x"]).ok();
     }
 
-    // Row 135.
     #[test]
     fn fperms_is_about_the_image() {
+        let _rows = rows(&[135]);
         let build = Build::new("8");
         build.file("p", "").call(&["dobin", "p"]).ok();
         build.call(&["fperms", "4711", "/usr/bin/p"]).ok();

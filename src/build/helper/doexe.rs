@@ -193,6 +193,7 @@ fn install_catalogue(
 mod tests {
     use super::super::testing::Build;
     use super::*;
+    use crate::claim::rows;
 
     #[test]
     fn programs_go_below_into() {
@@ -220,9 +221,9 @@ mod tests {
         assert_eq!(old.files(), ["x/bin/p 755"]);
     }
 
-    // Row 136.
     #[test]
     fn programs_belong_to_the_superuser() {
+        let _rows = rows(&[136]);
         use std::os::unix::fs::MetadataExt;
         let build = Build::new("8");
         build.file("p", "").call(&["dobin", "p"]).ok();
@@ -245,9 +246,9 @@ mod tests {
         );
     }
 
-    // Row 103.
     #[test]
     fn the_rest_is_installed_when_one_fails() {
+        let _rows = rows(&[103]);
         let build = Build::new("8");
         build.file("a", "").file("b", "").file("d/x", "");
         let called = build.call(&["dobin", "a", "missing", "d", "b"]);
@@ -280,9 +281,9 @@ mod tests {
         assert_eq!(build.files(), ["usr/libexec/l 700", "usr/libexec/p 700"]);
     }
 
-    // Row 125.
     #[test]
     fn exeopts_reach_only_doexe_from_eapi_8() {
+        let _rows = rows(&[125]);
         for (eapi, expected) in [("7", "etc/init.d/x 700"), ("8", "etc/init.d/x 755")] {
             let build = Build::new(eapi);
             build
@@ -294,9 +295,9 @@ mod tests {
         }
     }
 
-    // Row 131.
     #[test]
     fn libraries_by_abi() {
+        let _rows = rows(&[131]);
         let build = Build::new("8");
         build
             .file("l.so.1.2", "")
@@ -333,9 +334,9 @@ mod tests {
         assert_eq!(old.files(), ["usr/lib/l 640"]);
     }
 
-    // Row 130.
     #[test]
     fn catalogues_and_into() {
+        let _rows = rows(&[130]);
         for (eapi, tree) in [("6", "opt"), ("7", "usr"), ("8", "usr")] {
             let build = Build::new(eapi);
             build
@@ -361,9 +362,9 @@ mod tests {
         );
     }
 
-    // Row 123.
     #[test]
     fn dodoc_of_old() {
+        let _rows = rows(&[123]);
         let build = Build::new("3");
         build.file("a", "a").file("empty", "").file("d/x", "");
         let called = build.call(&["dodoc", "a", "empty", "d"]).ok();

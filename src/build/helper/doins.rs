@@ -323,6 +323,7 @@ fn place_link(text: &Path, link: &Path) -> Result<(), FileError> {
 
 #[cfg(test)]
 mod tests {
+    use crate::claim::rows;
     use std::os::unix::fs::MetadataExt;
 
     use super::super::testing::Build;
@@ -381,9 +382,9 @@ mod tests {
         build.call(&["doconfd", "a"]).ok();
     }
 
-    // Row 121.
     #[test]
     fn symbolic_links_are_kept_from_eapi_4() {
+        let _rows = rows(&[121]);
         for (eapi, expected) in [("3", "link 644"), ("4", "link -> a"), ("8", "link -> a")] {
             let build = Build::new(eapi);
             build
@@ -487,9 +488,9 @@ mod tests {
         assert_eq!(build.listing(), ["x 644"]);
     }
 
-    // Row 122.
     #[test]
     fn dodoc_refuses_directories_without_its_option() {
+        let _rows = rows(&[122]);
         let build = Build::new("8");
         build
             .file("d/x", "")
@@ -511,9 +512,9 @@ mod tests {
         );
     }
 
-    // Row 124.
     #[test]
     fn insopts_reach_only_doins_from_eapi_8() {
+        let _rows = rows(&[124]);
         for (eapi, mode) in [("7", "600"), ("8", "644")] {
             let build = Build::new(eapi);
             build.file("x", "").var("__EBD_INSOPTIONS", "-m 600");
@@ -525,9 +526,9 @@ mod tests {
         }
     }
 
-    // Row 127.
     #[test]
     fn doheader_descends() {
+        let _rows = rows(&[127]);
         let build = Build::new("5");
         build
             .file("inc/s/i.h", "")

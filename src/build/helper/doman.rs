@@ -146,6 +146,7 @@ fn is_language(part: &[u8]) -> bool {
 mod tests {
     use super::super::testing::Build;
     use super::*;
+    use crate::claim::rows;
 
     fn place(file: &str, option: Option<&str>, eapi: &str) -> Option<(String, String)> {
         let eapi = Eapi::parse(eapi).unwrap();
@@ -154,9 +155,9 @@ mod tests {
         Some((text(page.directory), text(page.name)))
     }
 
-    // Rows 128, 129.
     #[test]
     fn languages_of_names_and_options() {
+        let _rows = rows(&[128, 129]);
         for (eapi, file, option, directory, name) in [
             ("8", "foo.1", None, "man1", "foo.1"),
             ("8", "foo.de.1", None, "de/man1", "foo.1"),

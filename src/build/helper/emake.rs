@@ -84,6 +84,7 @@ pub(super) fn nonfatal(
 
 #[cfg(test)]
 mod tests {
+    use crate::claim::rows;
     use std::ffi::OsStr;
 
     use super::super::testing::Build;
@@ -142,9 +143,9 @@ mod tests {
         assert_eq!(called.error(), "emake: sh failed with exit status 137");
     }
 
-    // Row 105.
     #[test]
     fn nonfatal_becomes_its_command() {
+        let _rows = rows(&[105]);
         let build = Build::new("8");
         let args = ["sh", "-c", "echo $__EBD_NONFATAL $PORTAGE_NONFATAL; exit 4"];
         let outcome = run(

@@ -164,10 +164,11 @@ fn number(text: &[u8], at: &mut usize, radix: u32, most: usize) -> Option<u32> {
 mod tests {
     use super::super::testing::Build;
     use super::*;
+    use crate::claim::rows;
 
-    // Rows 113, 114.
     #[test]
     fn messages_go_to_standard_error_and_the_log() {
+        let _rows = rows(&[113, 114]);
         let build = Build::new("8");
         let logging = build.path("temp/logging");
         std::fs::create_dir(&logging).unwrap();

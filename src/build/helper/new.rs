@@ -149,6 +149,7 @@ fn read_stdin(
 
 #[cfg(test)]
 mod tests {
+    use crate::claim::rows;
     use std::os::unix::fs::MetadataExt;
 
     use super::super::Stdin;
@@ -195,9 +196,9 @@ mod tests {
         );
     }
 
-    // Row 126.
     #[test]
     fn standard_input_is_a_file_from_eapi_5() {
+        let _rows = rows(&[126]);
         let mut build = Build::new("8");
         build.stdin = Stdin::Bytes(b"text".to_vec());
         build.call(&["newins", "-", "f"]).ok();

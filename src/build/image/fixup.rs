@@ -22,6 +22,8 @@ pub struct Settings {
     pub inst_uid: u32,
     /// `PORTAGE_INST_GID`.
     pub inst_gid: u32,
+    /// Whether absolute links into `D` lose that part (PMS 13.4).
+    pub symlinks_rewritten: bool,
 }
 
 /// The variables that ask for a link to HTML documentation.
@@ -46,6 +48,9 @@ pub fn fix(
     notices: &mut Vec<Notice>,
 ) -> Result<u64, ImageError> {
     fix_names(image, notices)?;
+    if settings.symlinks_rewritten {
+        fix_links(image, notices)?;
+    }
     let mut size = 0;
     let mut counted = BTreeSet::new();
     let mut fixed = Vec::new();
@@ -74,6 +79,34 @@ pub fn fix(
     let path = image.build_info.join("SIZE");
     fs::write(&path, format!("{size}\n")).map_err(ImageError::io("write", &path))?;
     Ok(size)
+}
+
+/// Takes `D` away from the beginning of links' targets. Portage does so when it merges, but only
+/// where it has built the package itself: in one from elsewhere it no longer knows that `D`.
+fn fix_links(image: &Image, notices: &mut Vec<Notice>) -> Result<(), ImageError> {
+    let mut changed = Vec::new();
+    for entry in walk::walk(&image.d)? {
+        if !entry.metadata.is_symlink() {
+            continue;
+        }
+        let link = entry.path;
+        let target = fs::read_link(&link).map_err(ImageError::io("read the link", &link))?;
+        let Ok(rest) = target.strip_prefix(&image.d) else {
+            continue;
+        };
+        let target = Path::new("/").join(rest);
+        fs::remove_file(&link).map_err(ImageError::io("replace", &link))?;
+        std::os::unix::fs::symlink(&target, &link)
+            .map_err(ImageError::io("create the link", &link))?;
+        changed.push(format!("{} -> {}", image.shown(&link), target.display()));
+    }
+    if !changed.is_empty() {
+        notices.push(Notice::qa_list(
+            "absolute symbolic links into the image were changed to:",
+            &changed,
+        ));
+    }
+    Ok(())
 }
 
 /// Renames what has bytes in its name that are not UTF-8.
@@ -280,6 +313,7 @@ pub fn link_html_docs(
 
 #[cfg(test)]
 mod tests {
+    use crate::claim::rows;
     use std::ffi::OsString;
     use std::os::unix::ffi::OsStringExt;
 
@@ -294,6 +328,7 @@ mod tests {
             portage_gid: gid,
             inst_uid: uid,
             inst_gid: gid,
+            symlinks_rewritten: true,
         }
     }
 
@@ -347,6 +382,7 @@ mod tests {
 
     #[test]
     fn owners_are_mapped_and_set_id_bits_survive() {
+        let _rows = rows(&[182]);
         if !nix::unistd::geteuid().is_root() {
             return;
         }
@@ -361,6 +397,7 @@ mod tests {
             portage_gid: 250,
             inst_uid: 0,
             inst_gid: 0,
+            symlinks_rewritten: false,
         };
         fix(&test.image, &settings, &mut Vec::new()).unwrap();
         let metadata = fs::symlink_metadata(&path).unwrap();

@@ -209,7 +209,7 @@ impl Build<'_> {
         runtime::write(&start, &text).map_err(BuildError::from)?;
         let setup = InteractiveSetup {
             program: self.session.program.clone(),
-            bash: self.settings.bash.clone(),
+            bash: self.bash(),
             sandbox: prepared.isolation.settings(Phase::Install),
             directory: private.to_owned(),
             start,

@@ -157,7 +157,7 @@ impl Build<'_> {
             build_ids: prepared.build_ids,
             installed_ids: self.installed_ids(),
             unprivileged: !nix::unistd::geteuid().is_root(),
-            bash: self.settings.bash.clone(),
+            bash: self.bash(),
             library_paths: Vec::new(),
             pkgdir: config.pkgdir(),
             format: self.settings.format,

@@ -51,6 +51,11 @@ pub const PHASES: &[Phase] = &[
 ];
 
 impl Build<'_> {
+    /// The bash that runs the ebuild.
+    pub(super) fn bash(&self) -> PathBuf {
+        self.session.pool.bash_path(self.candidate.eapi)
+    }
+
     /// Starts the shell in the sandbox of the phase that comes `first`, from the environment after
     /// `restore` if there is such a phase.
     pub(super) async fn start(
@@ -74,7 +79,10 @@ impl Build<'_> {
             script: library::BUILD,
         };
         let settings = prepared.isolation.settings(first);
-        let processor = self.session.processor(&settings).await?;
+        let processor = self
+            .session
+            .processor(&settings, self.candidate.eapi)
+            .await?;
         if let Some(warden) = processor.warden() {
             self.directories
                 .remember_warden(warden)

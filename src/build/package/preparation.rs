@@ -19,6 +19,7 @@ use crate::build::kept_configuration;
 use crate::build::runtime;
 use crate::build::state::{self, Progress, StateError};
 use crate::build::variables::Sources;
+use crate::config::PackageConfig;
 use crate::pms::atom::PackageFacts;
 use crate::pms::dependency::DepSpec;
 use crate::pms::phase::Phase;
@@ -56,6 +57,7 @@ pub(super) struct Places {
     pub(super) distdir: PathBuf,
     pub(super) tmpdir: PathBuf,
     pub(super) helpers: PathBuf,
+    pub(super) kernel: String,
 }
 
 impl Build<'_> {
@@ -174,7 +176,7 @@ impl Build<'_> {
             properties,
             eclass_dirs,
             use_flags: candidate.config.use_flags.iter().cloned().collect(),
-            iuse_effective: candidate.config.iuse_effective.iter().cloned().collect(),
+            iuse_effective: askable(&candidate.config),
             features: candidate
                 .config
                 .features
@@ -283,6 +285,8 @@ impl Build<'_> {
         let repository = config
             .repositories()
             .repository(&candidate.ebuild.repository);
+        let masters = config.repositories().masters(&candidate.ebuild.repository);
+        let master = masters.ok().and_then(|masters| masters.first().copied());
         Ok(Sources {
             cpv: candidate.cpv(),
             eapi: candidate.eapi,
@@ -290,7 +294,9 @@ impl Build<'_> {
             directories: &self.directories,
             ebuild: &candidate.ebuild.path,
             repository: &candidate.ebuild.repository,
-            repository_path: repository.map_or(Path::new("/"), |r| r.location()),
+            master_path: master
+                .or(repository)
+                .map_or(Path::new("/"), |r| r.location()),
             configured: &candidate.config.variables,
             use_flags: &prepared.use_flags,
             iuse_effective: &prepared.iuse_effective,
@@ -306,6 +312,7 @@ impl Build<'_> {
             helpers: &places.helpers,
             user: (&prepared.user.0, &prepared.user.1),
             installed_ids: self.installed_ids(),
+            kernel: &places.kernel,
             replacing_versions: &prepared.replacing,
         })
     }
@@ -319,8 +326,25 @@ impl Build<'_> {
             distdir: config.distdir(),
             tmpdir: config.tmpdir(),
             helpers: runtime::helper_folder(&self.directories.private()),
+            kernel: nix::sys::utsname::uname()
+                .map(|names| names.release().to_string_lossy().into_owned())
+                .unwrap_or_default(),
         }
     }
+}
+
+/// The flags that an ebuild may ask for; one that ends in `*` stands for all that begin so.
+fn askable(config: &PackageConfig) -> Vec<String> {
+    let prefixes = config
+        .iuse_prefixes
+        .iter()
+        .map(|prefix| format!("{prefix}*"));
+    config
+        .iuse_effective
+        .iter()
+        .cloned()
+        .chain(prefixes)
+        .collect()
 }
 
 /// Uid and gid that the phases which compile run as, with their names.

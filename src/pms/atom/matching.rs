@@ -139,6 +139,7 @@ fn fits_pattern(pattern: &str, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::claim::rows;
     use crate::pms::eapi::Eapi;
 
     struct Package {
@@ -182,6 +183,7 @@ mod tests {
 
     #[test]
     fn versions() {
+        let _rows = rows(&[190, 191]);
         let found = package("dev-libs/foo-1.2-r3");
         for (text, matches) in [
             ("dev-libs/foo", true),
@@ -209,6 +211,7 @@ mod tests {
 
     #[test]
     fn slots_flags_and_repositories() {
+        let _rows = rows(&[194, 197]);
         let found = package("dev-libs/foo-1");
         for (text, matches) in [
             ("dev-libs/foo:2", true),

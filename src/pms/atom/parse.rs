@@ -377,6 +377,7 @@ fn build_id(pf: &str) -> Option<(&str, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::claim::rows;
     use proptest::prelude::*;
 
     fn eapi(name: &str) -> Eapi {
@@ -436,6 +437,7 @@ mod tests {
 
     #[test]
     fn points_at_the_character() {
+        let _rows = rows(&[194, 197]);
         for (text, message) in [
             ("", "atom ``: expected a category at character 1"),
             ("foo", "atom `foo`: expected `/` at character 4"),
@@ -557,6 +559,7 @@ mod tests {
 
     #[test]
     fn features_by_eapi() {
+        let _rows = rows(&[193, 194, 197]);
         for (text, first) in [
             ("a/b", "0"),
             ("!a/b", "0"),

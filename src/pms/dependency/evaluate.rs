@@ -174,6 +174,7 @@ fn add_alternative<T>(mut content: Vec<Node<T>>, place: Place, result: &mut Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::claim::rows;
     use crate::pms::eapi::Eapi;
 
     fn evaluated(text: &str, eapi: &str) -> String {
@@ -186,6 +187,7 @@ mod tests {
 
     #[test]
     fn as_portage_records() {
+        let _rows = rows(&[198, 199]);
         for (text, expected) in [
             ("a/a b/b", "a/a b/b"),
             ("( a/a ( b/b ) )", "a/a b/b"),

@@ -283,6 +283,7 @@ pub(super) fn parse_src_uri(text: &str, eapi: Eapi) -> Result<DepSpec<SrcUri>, D
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::claim::rows;
     use crate::pms::atom::Atom;
     use crate::pms::required_use::UseCondition;
     use proptest::prelude::*;
@@ -309,6 +310,7 @@ mod tests {
 
     #[test]
     fn says_what_is_wrong() {
+        let _rows = rows(&[200]);
         for (text, message) in [
             (
                 "a/b )",
@@ -363,6 +365,7 @@ mod tests {
 
     #[test]
     fn groups_by_kind() {
+        let _rows = rows(&[205]);
         let latest = Eapi::LATEST;
         assert!(DepSpec::parse_license("|| ( GPL-2 MIT ) x? ( BSD )", latest).is_ok());
         assert!(DepSpec::parse_license("+GPL", latest).is_err());
@@ -396,6 +399,7 @@ mod tests {
 
     #[test]
     fn src_uri_arrows() {
+        let _rows = rows(&[202, 203]);
         let text = "https://x.org/a.tar.gz x? ( https://x.org/v1 -> b-1.zip ) c.bin";
         let spec = DepSpec::parse_src_uri(text, Eapi::LATEST).unwrap();
         assert_eq!(spec.to_string(), text);

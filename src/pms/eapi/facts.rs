@@ -46,13 +46,11 @@ macro_rules! facts {
         #[derive(Clone, Copy)]
         struct Facts {
             name: &'static str,
-            can_be_built: bool,
             $( $name: $type, )*
         }
 
         const EAPI_0: Facts = Facts {
             name: "0",
-            can_be_built: false,
             $( $name: $first, )*
         };
 
@@ -72,11 +70,6 @@ impl Eapi {
     /// The EAPI's name, such as `8`.
     pub fn name(self) -> &'static str {
         self.facts().name
-    }
-
-    /// Whether building packages of this EAPI is implemented here.
-    pub fn can_be_built(self) -> bool {
-        self.facts().can_be_built
     }
 
     fn facts(self) -> &'static Facts {
@@ -388,7 +381,6 @@ const EAPI_4: Facts = Facts {
 
 const EAPI_5: Facts = Facts {
     name: "5",
-    can_be_built: true,
     stable_masking: true,
     at_most_one_of: true,
     slot_operators: true,
@@ -423,7 +415,6 @@ const EAPI_6: Facts = Facts {
 
 const EAPI_7: Facts = Facts {
     name: "7",
-    can_be_built: true,
     package_mask_directory: true,
     profile_file_directories: true,
     package_provided: false,
@@ -527,7 +518,6 @@ const EAPI_8: Facts = Facts {
 
 const EAPI_9: Facts = Facts {
     name: "9",
-    can_be_built: false,
     profile_eapi_from_top_level: true,
     use_stable: true,
     bash_version: BashVersion::new(5, 3),

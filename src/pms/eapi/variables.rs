@@ -32,6 +32,25 @@ pub const ALWAYS_UNSET: &[&str] = &[
     "GLOBIGNORE",
 ];
 
+/// The variables of a profile's `make.defaults` that have a meaning of their own, apart from those
+/// that are named in USE_EXPAND and USE_EXPAND_UNPREFIXED and those that [`PROFILE_PREFIX`] begins
+/// (PMS 5.3.2). Where the variables of PMS 11.1 are not exported, these are not either.
+pub const PROFILE_VARIABLES: &[&str] = &[
+    "ARCH",
+    "CONFIG_PROTECT",
+    "CONFIG_PROTECT_MASK",
+    "USE",
+    "USE_EXPAND",
+    "USE_EXPAND_UNPREFIXED",
+    "USE_EXPAND_HIDDEN",
+    "USE_EXPAND_IMPLICIT",
+    "IUSE_IMPLICIT",
+    "ENV_UNSET",
+];
+
+/// What the names of the variables with all values of a USE_EXPAND variable begin with.
+pub const PROFILE_PREFIX: &str = "USE_EXPAND_VALUES_";
+
 use Phase::{
     Compile, Configure, Install, Nofetch, Postinst, Postrm, Preinst, Prepare, Prerm, Pretend,
     Setup, Test, Unpack,
@@ -127,13 +146,24 @@ const VARIABLES: &[Variable] = &[
     variable("ECLASSDIR", Phase::SRC).inconsistent().until(6),
     variable("ROOT", PKG).inconsistent(),
     variable("EROOT", PKG).inconsistent().since(3),
-    variable("SYSROOT", SRC_SETUP).inconsistent().since(7),
-    variable("ESYSROOT", SRC_SETUP).inconsistent().since(7),
+    // Compilers and pkg-config's wrappers read these three, so they stay exported in EAPI 9: the
+    // specification's text of June 2026 says so, as Portage does; the older one did not.
+    variable("SYSROOT", SRC_SETUP)
+        .inconsistent()
+        .since(7)
+        .always_exported(),
+    variable("ESYSROOT", SRC_SETUP)
+        .inconsistent()
+        .since(7)
+        .always_exported(),
     variable("BROOT", SRC_SETUP)
         .inconsistent()
         .since(7)
         .until(7),
-    variable("BROOT", SRC_SETUP_MERGE).inconsistent().since(8),
+    variable("BROOT", SRC_SETUP_MERGE)
+        .inconsistent()
+        .since(8)
+        .always_exported(),
     variable("T", Phase::ALL).global().inconsistent(),
     variable("TMPDIR", Phase::ALL)
         .global()
@@ -238,7 +268,9 @@ mod tests {
         let (eight, nine) = (Eapi::parse("8").unwrap(), Eapi::LATEST);
         let d = nine.variable("D").unwrap();
         assert!(d.is_exported(eight) && !d.is_exported(nine));
-        assert!(nine.variable("HOME").unwrap().is_exported(nine));
+        for name in ["HOME", "TMPDIR", "SYSROOT", "ESYSROOT", "BROOT"] {
+            assert!(nine.variable(name).unwrap().is_exported(nine), "{name}");
+        }
         assert!(d.is_legal_in(Phase::Preinst) && !d.is_legal_in(Phase::Postinst));
         let broot = |name: &str| Eapi::parse(name).unwrap().variable("BROOT").unwrap();
         assert!(!broot("7").is_legal_in(Phase::Preinst) && broot("8").is_legal_in(Phase::Preinst));

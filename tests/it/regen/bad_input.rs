@@ -1,5 +1,6 @@
 //! Ebuilds that cannot be sourced, and what they do to others.
 
+use crate::claim::rows;
 use std::fs;
 
 use super::CACHE;
@@ -52,6 +53,7 @@ fn assert_body_fails(body: &str, parts: &[&str]) {
 
 #[test]
 fn shell_text_that_is_none() {
+    let _rows = rows(&[39]);
     let text = ebuild("src_compile() {\n\tif true; then\n}\n");
     let line = format!("line {}: ", line_of(&text, "if true") + 1);
     assert_only_bad_fails(&with_bad(&text), &["--jobs=1"], &["syntax error", &line]);
@@ -83,6 +85,7 @@ fn eclasses_that_cannot_be() {
 
 #[test]
 fn text_that_is_not_utf_8_or_has_carriage_returns() {
+    let _rows = rows(&[14, 39]);
     let text = ebuild("IUSE=a");
     let line = line_of(&text, "LICENSE");
     let at = text.find("LICENSE").unwrap();

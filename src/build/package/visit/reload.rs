@@ -56,7 +56,7 @@ impl Room<'_> {
         let script = private.join(format!("{into}.bash"));
         runtime::write(&script, &text)?;
         self.build.hand_over(self.phase, self.prepared)?;
-        let bash = &self.build.settings.bash;
+        let bash = self.build.bash();
         let mut command = b"__ebd_fresh ".to_vec();
         command.extend(quote(bash.as_os_str().as_encoded_bytes()));
         command.push(b' ');

@@ -122,7 +122,7 @@ impl Build<'_> {
             .interactive(
                 InteractiveSetup {
                     program: self.session.program.clone(),
-                    bash: self.settings.bash.clone(),
+                    bash: self.bash(),
                     sandbox: settings(prepared, place.phase, terminal.as_deref()),
                     directory: private.clone(),
                     start,
