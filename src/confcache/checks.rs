@@ -520,7 +520,13 @@ impl<'a> Whole<'a> {
     /// Whether a text may list the folder for other names than those of checks.
     fn globs(&self, part: &Range<usize>) -> bool {
         let inside = |range: &&Range<usize>| part.start <= range.start && range.end <= part.end;
-        let is_pattern = |text: &[u8]| text.iter().any(|byte| matches!(byte, b'*' | b'?' | b'['));
+        // `$?` is a status.
+        let is_pattern = |text: &[u8]| {
+            let before = std::iter::once(&0).chain(text);
+            text.iter()
+                .zip(before)
+                .any(|(byte, before)| matches!(byte, b'*' | b'?' | b'[') && *before != b'$')
+        };
         let words = self.outline.patterns.iter().filter(inside);
         let of_checks = |text: &[u8]| {
             let text = text.strip_prefix(b"./").unwrap_or(text);

@@ -1,5 +1,6 @@
 //! Facts: what programs found at paths.
 
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
@@ -173,7 +174,18 @@ impl Fact {
         about: Option<Vec<Vec<u8>>>,
         rules: &Rules,
     ) -> Self {
-        let (link, state, stamp) = look(path, asked, about.as_deref(), rules);
+        Self::look_with(path, asked, about, rules, &mut Sums::default())
+    }
+
+    /// The same, where the contents of files that were looked at before and have not been touched are known.
+    pub(super) fn look_with(
+        path: &Path,
+        asked: Asked,
+        about: Option<Vec<Vec<u8>>>,
+        rules: &Rules,
+        sums: &mut Sums,
+    ) -> Self {
+        let (link, state, stamp) = look(path, asked, about.as_deref(), rules, sums);
         Self {
             path: path.as_os_str().as_bytes().to_vec(),
             asked,
@@ -203,7 +215,8 @@ impl Fact {
                 return Ok(None);
             }
         }
-        let (link, state, stamp) = look(path, self.asked, self.about.as_deref(), rules);
+        let sums = &mut Sums::default();
+        let (link, state, stamp) = look(path, self.asked, self.about.as_deref(), rules, sums);
         if link == self.link && state == self.state {
             return Ok(stamp.filter(|_| self.stamp.is_some()));
         }
@@ -215,6 +228,16 @@ impl Fact {
     }
 }
 
+/// The sums of files' contents, as long as nobody touches them.
+#[derive(Debug, Default)]
+pub(super) struct Sums(HashMap<Stamp, Option<Sum>>);
+
+impl Sums {
+    fn of(&mut self, path: &Path, stamp: Stamp) -> Option<Sum> {
+        *self.0.entry(stamp).or_insert_with(|| file_sum(path).ok())
+    }
+}
+
 /// What is at a path: where it leads if it is a link, what is there, and its stamp, if it can be
 /// relied on.
 fn look(
@@ -222,6 +245,7 @@ fn look(
     asked: Asked,
     about: Option<&[Vec<u8>]>,
     rules: &Rules,
+    sums: &mut Sums,
 ) -> (Option<Vec<u8>>, State, Option<Stamp>) {
     let nothing = |error: &io::Error| State::Absent(error.raw_os_error().unwrap_or(libc::EIO));
     let own = match std::fs::symlink_metadata(path) {
@@ -273,7 +297,10 @@ fn look(
                 false => metadata.size(),
             },
             content: match asked.content {
-                true => file_sum(path).ok(),
+                true => match stamp {
+                    Some(stamp) => sums.of(path, stamp),
+                    None => file_sum(path).ok(),
+                },
                 false => None,
             },
         }

@@ -1,6 +1,6 @@
 //! What the accesses of a trace ask, and the facts that answer it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use object::read::elf::{FileHeader, ProgramHeader};
 use object::{Endianness, elf};
 use sandbox::{Kind, Trace};
 
-use super::facts::{Asked, Fact, Stamp, State};
+use super::facts::{Asked, Fact, State, Sums};
 use super::learn::Untaught;
 use super::rules::{Rule, Rules};
 
@@ -22,14 +22,13 @@ pub(super) struct Question {
     pub(super) was_absent: bool,
 }
 
-/// Looks at paths after programs have looked at them. What it has seen it looks at again only if the
-/// stamp is another.
+/// Looks at paths after programs have looked at them. A file whose stamp is the same is read once.
 #[derive(Debug)]
 pub(super) struct Looker<'a> {
     rules: &'a Rules,
     /// When the run began, in seconds and nanoseconds.
     started: (i64, i64),
-    known: HashMap<PathBuf, Fact>,
+    sums: Sums,
 }
 
 impl<'a> Looker<'a> {
@@ -37,7 +36,7 @@ impl<'a> Looker<'a> {
         Self {
             rules,
             started,
-            known: HashMap::new(),
+            sums: Sums::default(),
         }
     }
 
@@ -82,20 +81,7 @@ impl<'a> Looker<'a> {
     }
 
     fn look(&mut self, path: &Path, asked: Asked, about: Option<Vec<Vec<u8>>>) -> Fact {
-        if let Some(known) = self.known.get(path)
-            && known.asked == asked
-            && known.link.is_none()
-            && about.is_none()
-            && let Some(stamp) = known.stamp
-            && std::fs::symlink_metadata(path).is_ok_and(|now| Stamp::of(&now) == stamp)
-        {
-            return known.clone();
-        }
-        let fact = Fact::look(path, asked, about, self.rules);
-        if fact.stamp.is_some() && fact.about.is_none() {
-            self.known.insert(path.to_owned(), fact.clone());
-        }
-        fact
+        Fact::look_with(path, asked, about, self.rules, &mut self.sums)
     }
 }
 
