@@ -160,11 +160,13 @@ fn what_was_verified_is_not_fetched_again() {
     let mut names: Vec<String> = fs::read_dir(trial.path("distfiles"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        // A kill between a file's last name and the end of its lock leaves the lock's file, which excludes nobody;
+        // nobody needs it again, as the file is there.
+        .filter(|name| !(name.starts_with(".f") && name.ends_with(".portage_lockfile")))
         .collect();
     names.sort();
     let mut expected: Vec<String> = (0..FILES).map(|at| format!("f{at}")).collect();
     expected.sort();
-    // A kill leaves lock files, which the next who wants the file removes.
     assert_eq!(names, expected);
     for at in 0..FILES {
         let found = fs::read(trial.path(&format!("distfiles/f{at}"))).unwrap();
