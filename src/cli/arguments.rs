@@ -2,6 +2,7 @@
 
 mod binaries;
 pub(super) mod binpkg;
+mod confcache;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use self::binaries::{Binaries, Compared};
+pub(super) use self::confcache::{Confcache, ConfcachePlace, ConfcacheWork};
 use crate::build::package;
 use crate::metadata::CacheFormat;
 use crate::pms::phase::Phase;
@@ -606,127 +608,6 @@ pub(super) struct Sandbox {
     /// The command and its arguments
     #[arg(required = true, value_name = "CMD", trailing_var_arg = true)]
     pub(super) command: Vec<OsString>,
-}
-
-const CONFCACHE_EXAMPLES: &str = "Examples:
-  ebd confcache -- ./configure --prefix=/usr
-      The first time it is run and everything that it looks at is noted. When it is to be
-      run again, and script, arguments, environment and all of that are unchanged, what it
-      made and printed is put back instead.
-  ebd confcache --verify -- ./configure --prefix=/usr
-      Run it anyway and compare; 1 if anything but config.log is different.
-  ebd confcache why -- ./configure --prefix=/usr
-      Tell why it would be run.
-  ebd confcache stats
-  ebd confcache prune --unused 30 --size 500
-
-What is left out of account is a table: files that are never the same twice, and variables
-of sessions. Lines in CONFIG/ebd/confcache.conf (CONFIG is XDG_CONFIG_HOME or ~/.config) add
-to it:
-  path GLOB ignore            nothing of these files counts
-  path GLOB exists            that they are there
-  path GLOB without REGEX     the lines that do not match
-  variable GLOB ignore
-
-Exit status: that of the command, 128 + n if signal n ended it; 1 if --verify found a
-difference; 125 if the command line or the table is wrong, 126 and 127 if the command could
-not be run or found.";
-
-/// Run a configure script, or put back what it made.
-#[derive(Debug, Args)]
-#[command(after_help = CONFCACHE_EXAMPLES, args_conflicts_with_subcommands = true)]
-pub(super) struct Confcache {
-    /// What to do with the cache, if nothing is to be run
-    #[command(subcommand)]
-    pub(super) what: Option<ConfcacheWork>,
-
-    /// The cache
-    #[command(flatten)]
-    pub(super) cache: ConfcachePlace,
-
-    /// Run the script even if all is known, and compare
-    #[arg(long)]
-    pub(super) verify: bool,
-
-    /// Run the script even if all is known, but use the answers to its checks that are
-    #[arg(long)]
-    pub(super) no_replay: bool,
-
-    /// Let the script make all of its checks itself
-    #[arg(long)]
-    pub(super) no_answers: bool,
-
-    /// Tell at the end what became of it
-    #[arg(short, long)]
-    pub(super) verbose: bool,
-
-    /// The configure script and its arguments
-    #[arg(value_name = "CMD", last = true)]
-    pub(super) command: Vec<OsString>,
-}
-
-/// Where the cache is.
-#[derive(Debug, Clone, Args)]
-pub(super) struct ConfcachePlace {
-    /// The folder with the cache [default: confcache below ebd's own folder for caches]
-    #[arg(long, value_name = "DIR", env = "EBD_CONFCACHE")]
-    pub(super) dir: Option<PathBuf>,
-}
-
-/// What can be done with the cache.
-#[derive(Debug, Subcommand)]
-pub(super) enum ConfcacheWork {
-    /// Tell how much is kept, and what became of the last calls
-    Stats {
-        #[command(flatten)]
-        cache: ConfcachePlace,
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// List what is kept
-    List {
-        #[command(flatten)]
-        cache: ConfcachePlace,
-        /// As JSON, one entry a line
-        #[arg(long)]
-        json: bool,
-    },
-    /// Tell why a command would be run, why those of this folder were, or what became of one of their checks
-    Why {
-        #[command(flatten)]
-        cache: ConfcachePlace,
-        /// A variable with the answer to a check, such as ac_cv_func_mmap; a * stands for anything
-        #[arg(value_name = "VAR", conflicts_with = "command")]
-        variable: Option<String>,
-        /// The configure script and its arguments
-        #[arg(value_name = "CMD", last = true)]
-        command: Vec<OsString>,
-    },
-    /// Remove what is old
-    Prune {
-        #[command(flatten)]
-        cache: ConfcachePlace,
-        /// What was not used for so many days
-        #[arg(long, value_name = "DAYS")]
-        unused: Option<u64>,
-        /// The oldest, until so many megabytes are left
-        #[arg(long, value_name = "MB")]
-        size: Option<u64>,
-        /// Only tell what would go
-        #[arg(short, long)]
-        pretend: bool,
-    },
-    /// Remove everything
-    Clear {
-        #[command(flatten)]
-        cache: ConfcachePlace,
-    },
-    /// Look for damage, and remove what is damaged
-    Check {
-        #[command(flatten)]
-        cache: ConfcachePlace,
-    },
 }
 
 /// Networks.

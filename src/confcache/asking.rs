@@ -6,19 +6,20 @@
 //! only to be made. A message is the number of its fields and the fields, each with a NUL behind it. No descriptor
 //! stays open between two messages, as checks would see it.
 
+mod found;
 mod shell;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use nix::libc;
-use sandbox::{Kind, Trace};
+use sandbox::Trace;
 use serde::{Deserialize, Serialize};
 
 use self::shell::{Messages, exported, quoted, start_text, variables};
@@ -27,10 +28,10 @@ use super::call::Call;
 use super::checks::{Asking, Check, Script, named_in};
 use super::defines::{Names, Nature, nature};
 use super::facts::{self, Fact, Sum, sum};
-use super::learn::{Answered, may_change};
+use super::learn::Answered;
 use super::places::{Place, Places, Temporary};
 use super::printed::Printed;
-use super::questions::{self, Looker, libraries, loaded_by_the_kernel, merge, question};
+use super::questions::{self, Looker};
 
 /// Changes when answers of before must not be taken for ones of now.
 const VERSION: &[u8] = b"1";
@@ -646,106 +647,6 @@ impl<'a> Server<'a> {
         }
         Ok(code)
     }
-
-    /// What a check found: elsewhere, and in the folder and around it.
-    fn found(
-        &self,
-        check: &Check,
-        trace: &Trace,
-        learning: &Learning,
-        looker: &mut Looker<'_>,
-    ) -> Result<(Vec<Fact>, Vec<Fact>), String> {
-        let mut places = Places::new(&self.directory);
-        let mut outside: BTreeMap<PathBuf, questions::Question> = BTreeMap::new();
-        let mut inside: BTreeMap<PathBuf, (questions::Question, bool)> = BTreeMap::new();
-        for (path, kind, outcome) in trace.accesses() {
-            if path.starts_with(self.folder.path()) {
-                continue;
-            }
-            let question = question(kind, outcome);
-            let changed = kind == Kind::Change && outcome.is_none();
-            match places.of(path) {
-                Place::Inside(name) => {
-                    let known = inside.entry(name).or_default();
-                    known.0.asked = known.0.asked.and(question.asked);
-                    known.1 |= changed;
-                }
-                Place::Outside(path) => {
-                    if self.temporary.came_and_went(&path) {
-                        continue;
-                    }
-                    if changed {
-                        may_change(&path, looker).map_err(|error| error.to_string())?;
-                        continue;
-                    }
-                    merge(&mut outside, path, question);
-                }
-            }
-        }
-        let content = questions::Question {
-            asked: facts::Asked {
-                content: true,
-                ..facts::Asked::default()
-            },
-            ..questions::Question::default()
-        };
-        for path in loaded_by_the_kernel(trace, &self.directory) {
-            merge(&mut outside, path, content);
-        }
-        for path in shadowed(trace, &learning.path) {
-            if let Place::Outside(path) = places.of(&path) {
-                merge(&mut outside, path, questions::Question::default());
-            }
-        }
-        let about = libraries(trace);
-        let mut found = self.shell_facts.clone();
-        let mut local = Vec::new();
-        for (path, question) in outside {
-            let fact = looker
-                .outside(&path, question, about.as_deref())
-                .map_err(|error| error.to_string())?;
-            let Some(mut fact) = fact else { continue };
-            match relative(&self.directory, &path) {
-                None => found.push(fact),
-                Some(near) => {
-                    fact.path = near.as_os_str().as_bytes().to_vec();
-                    fact.stamp = None;
-                    local.push(fact);
-                }
-            }
-        }
-        for (name, (question, changed)) in inside {
-            let path = self.directory.join(&name);
-            let first = name.components().next();
-            let Some(Component::Normal(first)) = first else {
-                // Where names are looked for by what they begin with, only those of checks are.
-                if question.asked.names && check.globs {
-                    return Err("it listed the folder".to_owned());
-                }
-                continue;
-            };
-            if first == "config.log" || (first == "confdefs.h" && !changed) {
-                continue;
-            }
-            let was_there = learning.present.contains(first);
-            let is_there = path.symlink_metadata().is_ok();
-            match (changed, was_there, is_there) {
-                // It came and went.
-                (true, false, false) => {}
-                // A name that only checks use, and that all of them make anew.
-                (true, ..) if first.as_bytes().starts_with(b"conftest") => {}
-                (true, ..) => return Err(format!("it changed {}", name.display())),
-                (false, false, false) if first.as_bytes().starts_with(b"conftest") => {}
-                (false, ..) => {
-                    let mut fact = Fact::look(&path, question.asked, None, looker.rules());
-                    fact.path = name.as_os_str().as_bytes().to_vec();
-                    fact.stamp = None;
-                    local.push(fact);
-                }
-            }
-        }
-        Ok((found, local))
-    }
 }
 
 /// The names in a folder.
@@ -809,57 +710,9 @@ fn minds_definitions(value: &[u8]) -> bool {
         .any(|word| !HARMLESS.iter().any(|harmless| word.starts_with(harmless)))
 }
 
-/// Where programs that were run would have been found before, had they been there: the shell remembers
-/// where it has found them and does not look again.
-fn shadowed(trace: &Trace, path: &[u8]) -> Vec<PathBuf> {
-    let folders: Vec<&Path> = path
-        .split(|byte| *byte == b':')
-        .map(|folder| Path::new(std::ffi::OsStr::from_bytes(folder)))
-        .collect();
-    let mut all = Vec::new();
-    for program in trace.programs() {
-        let (Some(parent), Some(name)) = (program.parent(), program.file_name()) else {
-            continue;
-        };
-        if let Some(at) = folders.iter().position(|folder| *folder == parent) {
-            let earlier = folders
-                .iter()
-                .take(at)
-                .filter(|folder| folder.is_absolute());
-            all.extend(earlier.map(|folder| folder.join(name)));
-        }
-    }
-    all
-}
-
-/// The path as it is reached from a folder, if both are below the same one: it may have been reached
-/// that way.
-fn relative(folder: &Path, path: &Path) -> Option<PathBuf> {
-    let common = folder
-        .components()
-        .zip(path.components())
-        .take_while(|(one, other)| one == other)
-        .count();
-    if common < 2 {
-        return None;
-    }
-    let up = folder.components().count() - common;
-    let mut near: PathBuf = std::iter::repeat_n("..", up).collect();
-    near.extend(path.components().skip(common));
-    (near != Path::new("")).then_some(near)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn near_paths_are_relative() {
-        let from = |path: &str| relative(Path::new("/src/pkg/b"), Path::new(path));
-        assert_eq!(from("/src/pkg/configure"), Some("../configure".into()));
-        assert_eq!(from("/src/other/x"), Some("../../other/x".into()));
-        assert_eq!(from("/usr/include/x.h"), None);
-    }
 
     #[test]
     fn warnings_about_definitions_are_known() {

@@ -140,15 +140,7 @@ impl Session {
                 different,
                 damaged,
             } => {
-                if let Some(first) = damaged.first() {
-                    warnings.push(format!(
-                        "{}: is damaged and left out of account",
-                        first.display()
-                    ));
-                    if self.learned.is_none() {
-                        self.cache.discard(&damaged);
-                    }
-                }
+                self.pass_over(&damaged, &mut warnings);
                 (None, reason(&broken, &different))
             }
         };
@@ -202,6 +194,20 @@ impl Session {
         Ok(ran)
     }
 
+    /// Removes files that are damaged, if they are ours, with one warning.
+    fn pass_over(&self, damaged: &[PathBuf], warnings: &mut Vec<String>) {
+        let Some(first) = damaged.first() else {
+            return;
+        };
+        warnings.push(format!(
+            "{}: is damaged and left out of account",
+            first.display()
+        ));
+        if self.learned.is_none() {
+            self.cache.discard(damaged);
+        }
+    }
+
     fn learned(&self) -> &Cache {
         self.learned.as_ref().unwrap_or(&self.cache)
     }
@@ -246,15 +252,7 @@ impl Session {
         let mut asks = None;
         if self.shares {
             let (answers, damaged) = Answers::read(self.cache.folder());
-            if let Some(first) = damaged.first() {
-                warnings.push(format!(
-                    "{}: is damaged and left out of account",
-                    first.display()
-                ));
-                if self.learned.is_none() {
-                    self.cache.discard(&damaged);
-                }
-            }
+            self.pass_over(&damaged, &mut warnings);
             asks = Server::new(call, answers, &temporary, &printed, self.verify);
         }
         let ran = match &self.tracer {

@@ -6,16 +6,18 @@
 
 use std::collections::HashMap;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
+use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, BufReader};
 
 use crate::fetch::error::SourceError;
 use crate::fetch::identity::{FetchUser, run_as};
+use crate::fetch::options::FetchOptions;
 use crate::fetch::plan::without_password;
 
 /// How much of what a program says is read, and how much of its end is shown.
@@ -305,6 +307,40 @@ fn is_name(text: &str) -> bool {
         .next()
         .is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
         && letters.all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
+}
+
+/// Has a program fetch something that is no distfile to `name` in a folder of its own, and gives folder and file. None
+/// if the program failed, which may mean that there is no such file, or left something else.
+///
+/// # Errors
+/// There is no program for the protocol, or it cannot be run; there is no place for the folder.
+pub(super) async fn fetched(
+    options: &FetchOptions,
+    protocol: &str,
+    uri: &str,
+    name: &str,
+) -> Result<Option<(TempDir, PathBuf)>, SourceError> {
+    let Some(command) = options.commands.of(protocol, false)? else {
+        return Err(SourceError::Protocol {
+            protocol: protocol.to_owned(),
+        });
+    };
+    let folder = tempfile::tempdir().map_err(|source| SourceError::File {
+        path: std::env::temp_dir(),
+        source,
+    })?;
+    if let Some(user) = options.user {
+        let _ = std::os::unix::fs::chown(folder.path(), Some(user.uid), Some(user.gid));
+    }
+    match command.run(uri, folder.path(), name, options.user).await {
+        Ok(()) | Err(SourceError::Command { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    let path = folder.path().join(name);
+    let metadata = tokio::fs::symlink_metadata(&path).await;
+    Ok(metadata
+        .is_ok_and(|it| it.is_file())
+        .then_some((folder, path)))
 }
 
 #[cfg(test)]

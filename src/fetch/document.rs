@@ -9,6 +9,7 @@ use reqwest::{StatusCode, Url};
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt;
 
+use crate::fetch::command::fetched;
 use crate::fetch::error::SourceError;
 use crate::fetch::fetcher::Fetcher;
 use crate::fetch::layouts::{Location, locate};
@@ -148,31 +149,9 @@ impl Fetcher {
         uri: &str,
         limit: u64,
     ) -> Result<Document, SourceError> {
-        let options = self.options();
-        let Some(command) = options.commands.of(protocol, false)? else {
-            return Err(SourceError::Protocol {
-                protocol: protocol.to_owned(),
-            });
-        };
-        let directory = tempfile::tempdir().map_err(|source| SourceError::File {
-            path: std::env::temp_dir(),
-            source,
-        })?;
-        if let Some(user) = options.user {
-            let _ = std::os::unix::fs::chown(directory.path(), Some(user.uid), Some(user.gid));
-        }
-        let done = command
-            .run(uri, directory.path(), "document", options.user)
-            .await;
-        let path = directory.path().join("document");
-        let there = tokio::fs::symlink_metadata(&path).await;
-        match (done, there) {
-            (Ok(()), Ok(metadata)) if metadata.is_file() => {
-                file(&path, &DocumentState::default(), limit).await
-            }
-            // That it fails may mean that there is none.
-            (Ok(()) | Err(SourceError::Command { .. }), _) => Ok(Document::Missing),
-            (Err(error), _) => Err(error),
+        match fetched(self.options(), protocol, uri, "document").await? {
+            Some((_folder, path)) => file(&path, &DocumentState::default(), limit).await,
+            None => Ok(Document::Missing),
         }
     }
 }

@@ -9,7 +9,7 @@ use reqwest::Url;
 use tokio::sync::Mutex;
 
 use crate::fetch::client::HttpClient;
-use crate::fetch::command::FetchCommands;
+use crate::fetch::command::{FetchCommands, fetched};
 use crate::fetch::error::SourceError;
 use crate::fetch::expected::Expected;
 use crate::fetch::kept_layouts;
@@ -151,28 +151,11 @@ async fn by_command(
     protocol: &str,
     uri: &str,
 ) -> Result<String, SourceError> {
-    let Some(command) = options.commands.of(protocol, false)? else {
-        return Err(SourceError::Protocol {
-            protocol: protocol.to_owned(),
-        });
+    let Some((_folder, path)) = fetched(options, protocol, uri, "layout.conf").await? else {
+        return Ok(String::new());
     };
-    let directory = tempfile::tempdir().map_err(|source| SourceError::File {
-        path: std::env::temp_dir(),
-        source,
-    })?;
-    if let Some(user) = options.user {
-        let _ = std::os::unix::fs::chown(directory.path(), Some(user.uid), Some(user.gid));
-    }
-    match command
-        .run(uri, directory.path(), "layout.conf", options.user)
-        .await
-    {
-        Ok(()) | Err(SourceError::Command { .. }) => {}
-        Err(error) => return Err(error),
-    }
-    let path = directory.path().join("layout.conf");
     match tokio::fs::symlink_metadata(&path).await {
-        Ok(metadata) if metadata.is_file() && metadata.len() <= LOCAL_LIMIT => {
+        Ok(metadata) if metadata.len() <= LOCAL_LIMIT => {
             let bytes = tokio::fs::read(&path)
                 .await
                 .map_err(|source| SourceError::File { path, source })?;

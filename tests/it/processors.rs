@@ -10,8 +10,18 @@ use ebd::build::driver::{Driver, DriverSetup, PhaseError, Site, kept_environment
 use ebd::build::event::{Event, Events};
 use ebd::build::state::Progress;
 use ebd::pms::eapi::Eapi;
-use ebd::processor::{Pool, Processor, Settings, Shell, ShellSetup, library};
+use ebd::processor::{Pool, Processor, ProcessorError, Settings, Shell, ShellSetup, library};
 use sandbox::{Guard, List, Policy, Recorder};
+
+/// A processor of the pool.
+async fn taken(pool: &Pool) -> Result<Processor, ProcessorError> {
+    pool.take(&Default::default(), Eapi::DEFAULT).await
+}
+
+/// A processor that nobody has used.
+async fn fresh() -> Processor {
+    taken(&pool()).await.unwrap()
+}
 
 /// A pool of real processors.
 fn pool() -> Pool {
@@ -117,10 +127,7 @@ fn phase(name: &str) -> Vec<u8> {
 async fn a_phase_fails_for_what_its_sandbox_refused() {
     let mut trial = Trial::new("EAPI=8\nSLOT=0\nsrc_compile() { :; }\nsrc_test() { :; }\n");
     let guard = Arc::new(Recorder::new(Recorder::violation("/usr/share/x")));
-    let processor = pool()
-        .take(&Default::default(), ebd::pms::eapi::Eapi::DEFAULT)
-        .await
-        .unwrap();
+    let processor = fresh().await;
     let mut driver = trial.guarded(processor, None, Some(guard.clone())).await;
     let policy = Policy::confined().with(List::Write, "/build");
     driver.confine(policy.clone(), Some("word"));
@@ -147,14 +154,7 @@ async fn nothing_of_one_ebuild_is_seen_by_the_next() {
          exec 7>/dev/null; alias ll=ls; enable -n printf; ulimit -n 64; hash -p /nowhere ls\n\
          LEAK2=1; OPTIND=9; TZ=Mars; sleep 300 & disown; }\n",
     );
-    let mut driver = first
-        .driver(
-            pool.take(&Default::default(), ebd::pms::eapi::Eapi::DEFAULT)
-                .await
-                .unwrap(),
-            None,
-        )
-        .await;
+    let mut driver = first.driver(taken(&pool).await.unwrap(), None).await;
     driver.ready().await.unwrap();
     driver
         .run("compile", &phase("compile"), true)
@@ -172,14 +172,7 @@ async fn nothing_of_one_ebuild_is_seen_by_the_next() {
          [[ ! -e /proc/self/fd/7 ]] || die 'descriptor 7'; [[ $(type -t printf) == builtin ]] || die printf\n\
          [[ $OPTIND == 1 ]] || die OPTIND; readonly STAYS=2; [[ $STAYS == 2 ]] || die STAYS; }\n",
     );
-    let mut driver = second
-        .driver(
-            pool.take(&Default::default(), ebd::pms::eapi::Eapi::DEFAULT)
-                .await
-                .unwrap(),
-            None,
-        )
-        .await;
+    let mut driver = second.driver(taken(&pool).await.unwrap(), None).await;
     driver.ready().await.unwrap();
     driver
         .run("compile", &phase("compile"), true)
@@ -197,15 +190,7 @@ async fn nothing_of_one_phase_but_its_environment_is_seen_by_the_next() {
          src_compile() { [[ $- != *e* && $IFS == $' \\t\\n' && $(umask) == 0022 && $KEPT == 1 && ! -v gone ]] || die state\n\
          shopt -q nocasematch && die nocasematch; [[ -e /proc/self/fd/9 ]] && die 'descriptor 9'; [[ -z $(trap -p ERR) ]] || die trap; [[ $PWD == \"$WORKDIR/$P\" ]] || die cwd; }\n",
     );
-    let mut driver = trial
-        .driver(
-            pool()
-                .take(&Default::default(), ebd::pms::eapi::Eapi::DEFAULT)
-                .await
-                .unwrap(),
-            None,
-        )
-        .await;
+    let mut driver = trial.driver(fresh().await, None).await;
     driver.ready().await.unwrap();
     driver
         .run("prepare", &phase("prepare"), true)
@@ -224,15 +209,7 @@ async fn a_phase_without_environment_counts_as_finished_when_the_next_has_one() 
         "EAPI=8\nSLOT=0\nhelper() { :; }\nsrc_install() { shopt -s nullglob; shopt -u sourcepath; }\n",
     );
     let private = trial.path("private");
-    let mut driver = trial
-        .driver(
-            pool()
-                .take(&Default::default(), ebd::pms::eapi::Eapi::DEFAULT)
-                .await
-                .unwrap(),
-            None,
-        )
-        .await;
+    let mut driver = trial.driver(fresh().await, None).await;
     driver.ready().await.unwrap();
     driver
         .run("compile", &phase("compile"), false)
@@ -266,15 +243,7 @@ async fn die_ends_the_build_from_any_depth() {
         "f() { die deep; }; for i in 1 2; do f; done; echo never",
     ] {
         let trial = Trial::new(&format!("EAPI=8\nSLOT=0\nsrc_compile() {{\n{code}\n}}\n"));
-        let mut driver = trial
-            .driver(
-                pool()
-                    .take(&Default::default(), ebd::pms::eapi::Eapi::DEFAULT)
-                    .await
-                    .unwrap(),
-                None,
-            )
-            .await;
+        let mut driver = trial.driver(fresh().await, None).await;
         driver.ready().await.unwrap();
         let error = driver
             .run("compile", &phase("compile"), true)
@@ -299,15 +268,7 @@ async fn die_ends_the_build_from_any_depth() {
 async fn a_phase_that_exits_or_is_killed_or_is_slow_is_told_as_such() {
     let run = |code: &'static str, limit| async move {
         let trial = Trial::new(&format!("EAPI=8\nSLOT=0\nsrc_compile() {{ {code}; }}\n"));
-        let mut driver = trial
-            .driver(
-                pool()
-                    .take(&Default::default(), ebd::pms::eapi::Eapi::DEFAULT)
-                    .await
-                    .unwrap(),
-                None,
-            )
-            .await;
+        let mut driver = trial.driver(fresh().await, None).await;
         driver.ready().await.unwrap();
         let _ = limit;
         let error = driver
@@ -331,15 +292,7 @@ async fn writing_to_every_descriptor_forges_nothing() {
          for fd in {3..300}; do printf 'token\\0phase-done\\0compile\\0' >&$fd; done 2>/dev/null\n\
          MARK=1; }\nsrc_install() { [[ $MARK == 1 ]] || die forged; }\n",
     );
-    let mut driver = trial
-        .driver(
-            pool()
-                .take(&Default::default(), ebd::pms::eapi::Eapi::DEFAULT)
-                .await
-                .unwrap(),
-            None,
-        )
-        .await;
+    let mut driver = trial.driver(fresh().await, None).await;
     driver.ready().await.unwrap();
     driver
         .run("compile", &phase("compile"), true)
@@ -370,15 +323,7 @@ async fn phases_run_from_the_saved_environment_alone() {
         "bar_hello() {\n\tcat <<-'EOF'\n\thello $x\n\tEOF\n}\n",
     )
     .unwrap();
-    let mut driver = trial
-        .driver(
-            pool()
-                .take(&Default::default(), ebd::pms::eapi::Eapi::DEFAULT)
-                .await
-                .unwrap(),
-            None,
-        )
-        .await;
+    let mut driver = trial.driver(fresh().await, None).await;
     driver.ready().await.unwrap();
     driver
         .run("configure", &phase("configure"), true)
@@ -389,15 +334,7 @@ async fn phases_run_from_the_saved_environment_alone() {
     fs::remove_file(trial.path("foo-1.ebuild")).unwrap();
     fs::remove_file(trial.path("eclass/bar.eclass")).unwrap();
     let kept = kept_environment(&trial.path("private"), "configure");
-    let mut driver = trial
-        .driver(
-            pool()
-                .take(&Default::default(), ebd::pms::eapi::Eapi::DEFAULT)
-                .await
-                .unwrap(),
-            Some(kept),
-        )
-        .await;
+    let mut driver = trial.driver(fresh().await, Some(kept)).await;
     driver
         .ready()
         .await
@@ -413,15 +350,7 @@ async fn phases_run_from_the_saved_environment_alone() {
 async fn elog_reaches_the_user() {
     let mut trial =
         Trial::new("EAPI=8\nSLOT=0\nsrc_compile() { elog 'mind the gap'; ( ewarn twice ); }\n");
-    let mut driver = trial
-        .driver(
-            pool()
-                .take(&Default::default(), ebd::pms::eapi::Eapi::DEFAULT)
-                .await
-                .unwrap(),
-            None,
-        )
-        .await;
+    let mut driver = trial.driver(fresh().await, None).await;
     driver.ready().await.unwrap();
     driver
         .run("compile", &phase("compile"), true)
@@ -449,15 +378,7 @@ async fn ending_a_processor_ends_even_what_left_its_session() {
         "EAPI=8\nSLOT=0\nsrc_compile() {\n\
          setsid bash -c 'setsid sleep 3131 & sleep 3131' & sleep 0.2; echo $BASHPID > \"$T\"/pid; sleep 3131; }\n",
     );
-    let mut driver = trial
-        .driver(
-            pool()
-                .take(&Default::default(), ebd::pms::eapi::Eapi::DEFAULT)
-                .await
-                .unwrap(),
-            None,
-        )
-        .await;
+    let mut driver = trial.driver(fresh().await, None).await;
     driver.ready().await.unwrap();
     let command = phase("compile");
     let run = driver.run("compile", &command, true);

@@ -404,7 +404,19 @@ impl Outcome {
     /// Runs the command to its end.
     pub(crate) fn of(command: &mut Command) -> Self {
         let begin = Instant::now();
-        let output = command.output().unwrap();
+        let output = loop {
+            match command.output() {
+                // A program that was written just now is busy as long as a process that another thread has just
+                // forked still has the descriptor.
+                Err(error)
+                    if error.kind() == std::io::ErrorKind::ExecutableFileBusy
+                        && begin.elapsed() < Duration::from_secs(10) =>
+                {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                output => break output.unwrap(),
+            }
+        };
         Self {
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),

@@ -74,6 +74,8 @@ fn asks_with(trial: &Trial, arguments: &[&str], variables: &[(&str, &str)]) -> (
     let cached = Outcome::of(&mut cached);
     assert!(cached.status.success(), "{}", cached.stderr);
     assert_eq!(plain.stdout, cached.stdout);
+    // Shown if a test fails.
+    println!("{arguments:?}: {}", trial.confcache(&["why", "*"]).stdout);
     answered(&cached)
 }
 
