@@ -9,6 +9,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::comments::without_comments;
 use super::facts::{Sum, sum};
 
 /// The largest file that is looked through, in bytes.
@@ -25,7 +26,7 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// The names, and numbers, in a text of C or of a shell, those in comments included.
+    /// The names, and numbers, in a text of a shell.
     pub(super) fn of(text: &[u8]) -> Self {
         let mut names = Self::default();
         names.add(text);
@@ -101,7 +102,7 @@ struct Define<'a> {
 pub(super) fn relevant(defines: &[u8], own: &Names, included: &Names) -> Sum {
     let mut kept: Vec<&[u8]> = Vec::new();
     let mut left: Vec<(usize, Define<'_>)> = Vec::new();
-    let mut times: HashMap<&[u8], usize> = HashMap::new();
+    let mut values: HashMap<&[u8], HashSet<&[u8]>> = HashMap::new();
     let mut mentioned = Mentioned {
         parts: [own, included],
         more: Names::default(),
@@ -110,7 +111,7 @@ pub(super) fn relevant(defines: &[u8], own: &Names, included: &Names) -> Sum {
     for (at, line) in lines(defines).enumerate() {
         match define(line) {
             Some(define) => {
-                *times.entry(define.name).or_default() += 1;
+                values.entry(define.name).or_default().insert(define.line);
                 left.push((at, define));
             }
             None if line.trim_ascii().is_empty() => {}
@@ -124,8 +125,10 @@ pub(super) fn relevant(defines: &[u8], own: &Names, included: &Names) -> Sum {
         let before = left.len();
         let mut more = Names::default();
         left.retain(|(at, define)| {
-            // A second definition is complained of, whoever uses it.
-            let matters = times.get(define.name).is_some_and(|times| *times > 1)
+            // A second definition that is another is complained of, whoever uses it.
+            let matters = values
+                .get(define.name)
+                .is_some_and(|values| values.len() > 1)
                 || define.name.starts_with(b"__")
                 || mentioned.has(define.name)
                 || mentioned.pastes(define.name);
@@ -181,8 +184,29 @@ fn define(line: &[u8]) -> Option<Define<'_>> {
         .unwrap_or(rest.len());
     let name = rest.get(..length)?;
     // Comments and quotes that go on in the next line would not be only this one's.
-    let plain = !line.windows(2).any(|two| two == b"/*" || two == b"//");
+    let value = without_comments(rest);
+    let plain = ends_in_line(&value);
     (!name.is_empty() && !name.first()?.is_ascii_digit() && plain).then_some(Define { name, line })
+}
+
+/// Whether a line without its comments neither begins one nor a string that it does not end.
+fn ends_in_line(value: &[u8]) -> bool {
+    let mut quote = None;
+    let mut before = 0;
+    let mut is_escaped = false;
+    for byte in value {
+        match quote {
+            Some(_) if is_escaped => is_escaped = false,
+            Some(_) if *byte == b'\\' => is_escaped = true,
+            Some(mark) if mark == byte => quote = None,
+            Some(_) => {}
+            None if matches!(byte, b'"' | b'\'') => quote = Some(byte),
+            None if before == b'/' && matches!(byte, b'/' | b'*') => return false,
+            None => {}
+        }
+        before = *byte;
+    }
+    quote.is_none()
 }
 
 /// All words of letters, digits and underscores.
@@ -239,7 +263,7 @@ impl Library {
         if let Some(known) = self.files.get(path) {
             return known.clone();
         }
-        let names = read_text(path).map(|text| Arc::new(Names::of(&text)));
+        let names = read_text(path).map(|text| Arc::new(Names::of(&without_comments(&text))));
         self.files.insert(path.to_owned(), names.clone());
         names
     }
@@ -362,7 +386,23 @@ mod tests {
         assert!(!same("#define A 1\n", "#define A 1\n#define A 2\n", "", ""));
         assert!(!same("", "#define __FILE__ 1\n", "", ""));
         assert!(!same("", "#undef A\n", "", ""));
+        assert!(same("#define A 1\n", "#define A 1\n#define A 1\n", "", ""));
+        assert!(!same(
+            "#define A 1\n",
+            "#define A 1\n#define A 1\n",
+            "A",
+            ""
+        ));
         assert!(!same("", "#define A /* 1\n", "", ""));
+        assert!(!same("", "#define A \"/*\n", "", ""));
+        assert!(same("", "#define A /* 1 */\n", "", ""));
+        assert!(same(
+            "",
+            "#define A /**/\n#define U \"https://x/\"\n",
+            "",
+            ""
+        ));
+        assert!(!same("", "#define A /**/\n", "A", ""));
         assert!(!same(
             "#define A 1 \\\n B\n",
             "#define A 1 \\\n C\n",
