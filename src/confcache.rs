@@ -28,7 +28,7 @@ mod run;
 mod store;
 mod tree;
 
-pub use asking::{Asked, Told};
+pub use asking::{Asked, Compiled, Told};
 pub use call::{Call, CallError, Difference, Part};
 pub use entry::{Chunk, Entry, Stream};
 pub use facts::{Broken, Fact};

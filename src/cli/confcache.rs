@@ -10,8 +10,8 @@ use serde_json::json;
 use super::arguments::{self, ConfcachePlace, ConfcacheWork};
 use super::exit::Exit;
 use crate::confcache::{
-    Asked, Cache, Call, CallError, Limits, Outcome, Rules, RunError, Session, Stream, Summary,
-    Told, Tracer,
+    Asked, Cache, Call, CallError, Compiled, Limits, Outcome, Rules, RunError, Session, Stream,
+    Summary, Told, Tracer,
 };
 use crate::config::{Options, cache_directory, own_directory};
 use crate::util::causes::causes;
@@ -161,6 +161,10 @@ fn run(arguments: &arguments::Confcache) -> Result<Exit, Vec<String>> {
         say(&format!("ebd: confcache: {}", told(&ran.outcome)));
         if !ran.asked.is_empty() {
             say(&format!("ebd: confcache: {}", told_of_checks(&ran.asked)));
+            say(&format!(
+                "ebd: confcache: {}",
+                told_of_compilers(&ran.compiled)
+            ));
         }
     }
     if matches!(ran.outcome, Outcome::Learned { .. }) && session.cache.summary().bytes > LARGE {
@@ -303,6 +307,21 @@ fn told_of_checks(asked: &[Asked]) -> String {
         ));
     }
     text
+}
+
+/// What became of its compilers, for people.
+fn told_of_compilers(compiled: &Compiled) -> String {
+    let Compiled {
+        known,
+        saved,
+        learned,
+        unlearned,
+    } = compiled;
+    format!(
+        "of {} runs of compilers {known} were answered (which had taken {}), {learned} learned",
+        known + learned + unlearned,
+        seconds(saved / 1000)
+    )
 }
 
 /// Milliseconds as seconds.

@@ -4,21 +4,21 @@
 //! with postcard and compressed with zstd. Such a file appears whole or not at all and is only replaced by one
 //! that has the same answers.
 
-use std::collections::HashMap;
-use std::ffi::OsStr;
+use std::collections::{HashMap, HashSet};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::defines::{Library, Names, read_text, relevant};
+use super::defines::{Included, Library, Names, defined, read_text, relevant};
 use super::entry::{packed, unpacked};
 use super::facts::{Broken, Fact, Sum, sum};
 use super::rules::Rules;
 use crate::util::atomic;
 use crate::util::token;
 
-const MAGIC: &[u8] = b"ebd configure answers 1\n";
+const MAGIC: &[u8] = b"ebd configure answers 2\n";
 
 /// How many answers of one key are kept in a file.
 const VARIANTS: usize = 8;
@@ -45,7 +45,7 @@ impl Given {
 #[derive(Debug, Clone)]
 pub(super) struct Lesson {
     pub(super) key: Sum,
-    /// The variable that has the answer.
+    /// The variable that has the answer; empty if it is what a compiler did.
     pub(super) variable: String,
     /// What it was given.
     pub(super) given: Vec<Given>,
@@ -55,12 +55,57 @@ pub(super) struct Lesson {
     pub(super) local: Vec<Fact>,
     /// Those of the facts that are texts which a compiler may have read.
     pub(super) texts: Vec<PathBuf>,
+    /// Sets of facts that it depends on besides, as other answers do.
+    pub(super) sources: Vec<Source>,
     /// The lines of `confdefs.h` that it depends on.
-    pub(super) defines: Sum,
+    pub(super) defines: Vec<Vec<u8>>,
     /// What a shell has to do to be as it was afterwards.
     pub(super) code: Vec<u8>,
+    /// The files that it makes in the folder.
+    pub(super) made: Vec<Made>,
+    /// Where alone the answer is right.
+    pub(super) bound: Bound,
     /// How long it took, in microseconds.
     pub(super) took: u64,
+}
+
+/// A file that was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Made {
+    pub(super) name: Vec<u8>,
+    pub(super) mode: u32,
+    pub(super) content: Vec<u8>,
+}
+
+/// Where a program was that was compiled, and so what is in the result that may be another elsewhere.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Bound {
+    /// The folder.
+    pub(super) folder: Vec<u8>,
+    /// How many lines stood before the program's own.
+    pub(super) lines: u32,
+    /// Whether the answer holds in that folder only.
+    pub(super) to_folder: bool,
+    /// Whether the answer holds behind so many lines only.
+    pub(super) to_lines: bool,
+}
+
+impl Bound {
+    fn allows(&self, question: &Question<'_>) -> bool {
+        (!self.to_folder || self.folder == question.directory.as_os_str().as_bytes())
+            && (!self.to_lines || self.lines == question.lines)
+    }
+}
+
+/// Facts that answers have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Source {
+    /// The number of their file.
+    file: usize,
+    /// The number of the set.
+    facts: u32,
+    /// That of those that are texts.
+    texts: u32,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -69,6 +114,8 @@ struct File {
     /// Sets of facts and texts, by their numbers.
     sets: Vec<Vec<u32>>,
     names: Vec<String>,
+    /// Lines of `confdefs.h`.
+    lines: Vec<Vec<u8>>,
     answers: Vec<Answer>,
 }
 
@@ -81,8 +128,11 @@ struct Answer {
     facts: u32,
     texts: u32,
     local: Vec<Fact>,
-    defines: Sum,
+    /// A set of lines.
+    defines: u32,
     code: Vec<u8>,
+    made: Vec<Made>,
+    bound: Bound,
     took: u64,
 }
 
@@ -94,6 +144,10 @@ struct Loaded {
     file: File,
     /// Whether the facts hold, as far as that is known.
     holds: Vec<Option<Result<(), Broken>>>,
+    /// The same of sets of facts.
+    sets_hold: HashMap<u32, Result<(), Broken>>,
+    /// The names in sets of texts.
+    included: HashMap<u32, Option<Arc<Included>>>,
     /// Whether stamps of it were renewed.
     renewed: bool,
     used: bool,
@@ -103,7 +157,11 @@ struct Loaded {
 #[derive(Debug)]
 pub(super) struct Hit {
     pub(super) code: Vec<u8>,
-    pub(super) facts: Vec<Fact>,
+    pub(super) made: Vec<Made>,
+    pub(super) bound: Bound,
+    /// What it depends on elsewhere.
+    pub(super) source: Source,
+    /// What it depends on in the folder and near it.
     pub(super) local: Vec<Fact>,
     /// How long it took to find it out, in microseconds.
     pub(super) took: u64,
@@ -125,8 +183,11 @@ pub(super) enum Miss {
     #[error("it is verified")]
     Verified,
     /// The compiler would see other definitions.
-    #[error("confdefs.h has other definitions that it depends on")]
-    Defines,
+    #[error("confdefs.h: {} another than before", told(.0))]
+    Defines(Vec<String>),
+    /// The folder, or the place in the text, is in the answer.
+    #[error("the answer holds elsewhere only")]
+    Elsewhere,
 }
 
 fn told(names: &[String]) -> String {
@@ -151,6 +212,7 @@ struct Numbers {
     facts: HashMap<Fact, u32>,
     sets: HashMap<Vec<u32>, u32>,
     names: HashMap<String, u32>,
+    lines: HashMap<Vec<u8>, u32>,
 }
 
 impl Answers {
@@ -185,15 +247,16 @@ impl Answers {
                 .entry(answer.key)
                 .or_default()
                 .push((number, at));
-            let named = self.by_variable.entry(answer.variable.clone()).or_default();
-            named.push((number, at));
+            if !answer.variable.is_empty() {
+                let named = self.by_variable.entry(answer.variable.clone()).or_default();
+                named.push((number, at));
+            }
         }
         self.files.push(Loaded {
             path: Some(path),
             holds: vec![None; file.facts.len()],
             file,
-            renewed: false,
-            used: false,
+            ..Loaded::default()
         });
     }
 
@@ -213,10 +276,11 @@ impl Answers {
             let Some(answer) = loaded.file.answers.get(at) else {
                 continue;
             };
-            let mut texts = loaded.file.paths(answer.texts);
-            texts.extend(near_texts(&answer.local));
-            let (facts, local) = (answer.facts, answer.local.clone());
-            let expected = answer.defines;
+            if !answer.bound.allows(question) {
+                why.get_or_insert(Miss::Elsewhere);
+                continue;
+            }
+            let (facts, texts, local) = (answer.facts, answer.texts, answer.local.clone());
             if let Err(broken) = loaded.hold(facts, rules) {
                 why.get_or_insert(Miss::Broken(broken));
                 continue;
@@ -228,20 +292,31 @@ impl Answers {
                 why.get_or_insert(Miss::Broken(broken));
                 continue;
             }
-            if self.defines(question, &texts) != Some(expected) {
-                why.get_or_insert(Miss::Defines);
-                continue;
-            }
-            let Some(loaded) = self.files.get_mut(number) else {
+            let included = loaded.included(texts, &mut self.library);
+            let near: Vec<PathBuf> = near_texts(&local).collect();
+            let lines =
+                included.and_then(|included| self.library.counted(question, &included, &near));
+            let (Some(loaded), Some(lines)) = (self.files.get_mut(number), lines) else {
+                why.get_or_insert(Miss::Defines(vec!["what it reads".to_owned()]));
                 continue;
             };
-            loaded.used = true;
             let Some(answer) = loaded.file.answers.get(at) else {
                 continue;
             };
+            if let Some(others) = loaded.file.others(answer.defines, &lines) {
+                why.get_or_insert(Miss::Defines(others));
+                continue;
+            }
+            loaded.used = true;
             return Ok(Hit {
                 code: answer.code.clone(),
-                facts: loaded.file.facts_of(answer.facts),
+                made: answer.made.clone(),
+                bound: answer.bound.clone(),
+                source: Source {
+                    file: number,
+                    facts: answer.facts,
+                    texts: answer.texts,
+                },
                 local: answer.local.clone(),
                 took: answer.took,
             });
@@ -249,21 +324,34 @@ impl Answers {
         Err(why.unwrap_or_else(|| self.nearest(question)))
     }
 
-    /// The sum of the definitions that count; none if a text cannot be read. Texts whose paths are not absolute
-    /// are in the folder that is configured, or near it.
-    pub(super) fn defines(&mut self, question: &Question<'_>, texts: &[PathBuf]) -> Option<Sum> {
-        let Some(own) = question.own else {
-            return Some(sum(question.defines));
-        };
-        let (far, near): (Vec<PathBuf>, Vec<PathBuf>) =
-            texts.iter().cloned().partition(|path| path.is_absolute());
-        let included = self.library.of(&far)?;
-        let mut own = own.clone();
-        for path in near {
-            // Another run has others there, so they are not remembered.
-            own.add(&read_text(&question.directory.join(path))?);
-        }
-        Some(relevant(question.defines, &own, &included))
+    /// Facts that hold.
+    pub(super) fn facts(&self, source: Source) -> impl Iterator<Item = &Fact> {
+        let file = self.files.get(source.file).map(|loaded| &loaded.file);
+        file.into_iter()
+            .flat_map(move |file| file.facts_of(source.facts))
+    }
+
+    /// Those of them that are texts which a compiler may have read.
+    pub(super) fn texts(&self, source: Source) -> impl Iterator<Item = &Path> {
+        let file = self.files.get(source.file).map(|loaded| &loaded.file);
+        file.into_iter()
+            .flat_map(move |file| file.facts_of(source.texts))
+            .map(Fact::path)
+    }
+
+    /// The lines of `confdefs.h` that count if these texts are read; none if one of them cannot be. Texts whose
+    /// paths are not absolute are in the folder that is configured, or near it.
+    pub(super) fn defines(
+        &mut self,
+        question: &Question<'_>,
+        texts: &[PathBuf],
+    ) -> Option<Vec<Vec<u8>>> {
+        let (far, near): (Vec<&PathBuf>, Vec<&PathBuf>) =
+            texts.iter().partition(|path| path.is_absolute());
+        let near: Vec<PathBuf> = near.into_iter().cloned().collect();
+        let included = self.library.of(far)?;
+        let lines = self.library.counted(question, &included, &near)?;
+        Some(lines.into_iter().map(<[u8]>::to_vec).collect())
     }
 
     /// In what the question differs from the one that comes nearest.
@@ -303,25 +391,46 @@ impl Answers {
         }
     }
 
-    /// Adds what was learned.
-    pub(super) fn learn(&mut self, lesson: Lesson) {
+    /// Adds what was learned, and gives the set of facts that it depends on.
+    pub(super) fn learn(&mut self, lesson: Lesson) -> Source {
+        let mut facts = lesson.facts;
+        let mut texts: HashSet<PathBuf> = lesson.texts.into_iter().collect();
+        let known: HashSet<PathBuf> = facts.iter().map(|fact| fact.path().to_owned()).collect();
+        for source in lesson.sources {
+            let others = self
+                .facts(source)
+                .filter(|fact| !known.contains(fact.path()));
+            facts.extend(others.cloned());
+            texts.extend(self.texts(source).map(Path::to_owned));
+        }
+        let nothing = Source {
+            file: 0,
+            facts: u32::MAX,
+            texts: u32::MAX,
+        };
         let Some(new) = self.files.first_mut() else {
-            return;
+            return nothing;
         };
         let numbers = &mut self.numbers;
         let mut set = Vec::new();
-        let mut texts = Vec::new();
-        for fact in lesson.facts {
-            let is_text = lesson.texts.iter().any(|path| path == fact.path());
+        let mut text_set = Vec::new();
+        for fact in facts {
+            let is_text = texts.contains(fact.path());
             let number = numbered(&mut numbers.facts, &mut new.file.facts, fact);
             new.holds.resize(new.file.facts.len(), Some(Ok(())));
             set.push(number);
             if is_text {
-                texts.push(number);
+                text_set.push(number);
             }
         }
-        set.sort_unstable();
-        texts.sort_unstable();
+        for set in [&mut set, &mut text_set] {
+            set.sort_unstable();
+            set.dedup();
+        }
+        let lines = lesson.defines.into_iter();
+        let lines = lines
+            .map(|line| numbered(&mut numbers.lines, &mut new.file.lines, line))
+            .collect();
         let given = lesson
             .given
             .into_iter()
@@ -335,11 +444,18 @@ impl Answers {
             variable: lesson.variable.clone(),
             given,
             facts: numbered(&mut numbers.sets, &mut new.file.sets, set),
-            texts: numbered(&mut numbers.sets, &mut new.file.sets, texts),
+            texts: numbered(&mut numbers.sets, &mut new.file.sets, text_set),
             local: lesson.local,
-            defines: lesson.defines,
+            defines: numbered(&mut numbers.sets, &mut new.file.sets, lines),
             code: lesson.code,
+            made: lesson.made,
+            bound: lesson.bound,
             took: lesson.took,
+        };
+        let source = Source {
+            file: 0,
+            facts: answer.facts,
+            texts: answer.texts,
         };
         let at = (0, new.file.answers.len());
         new.file.answers.push(answer);
@@ -347,8 +463,11 @@ impl Answers {
         if of_key.len() < VARIANTS {
             of_key.push(at);
         }
-        let named = self.by_variable.entry(lesson.variable).or_default();
-        named.push(at);
+        if !lesson.variable.is_empty() {
+            let named = self.by_variable.entry(lesson.variable).or_default();
+            named.push(at);
+        }
+        source
     }
 
     /// Writes what was learned, and what holds under new stamps, and notes what was of use.
@@ -385,8 +504,35 @@ pub(super) struct Question<'a> {
     pub(super) variable: &'a str,
     pub(super) given: &'a [Given],
     pub(super) directory: &'a Path,
+    /// `confdefs.h`.
     pub(super) defines: &'a [u8],
+    /// The names that the check itself mentions, or none if all definitions count.
     pub(super) own: Option<&'a Names>,
+    /// How many lines stand before those of a program.
+    pub(super) lines: u32,
+}
+
+impl Library {
+    /// The lines of `confdefs.h` that count; none if a text cannot be read.
+    fn counted<'d>(
+        &self,
+        question: &Question<'d>,
+        included: &Included,
+        near: &[PathBuf],
+    ) -> Option<Vec<&'d [u8]>> {
+        let Some(own) = question.own else {
+            return Some(vec![question.defines]);
+        };
+        if near.is_empty() {
+            return Some(relevant(question.defines, own, self, included));
+        }
+        let mut own = own.clone();
+        for path in near {
+            // Another run has others there, so they are not remembered.
+            own.add(&read_text(&question.directory.join(path))?);
+        }
+        Some(relevant(question.defines, &own, self, included))
+    }
 }
 
 impl File {
@@ -395,25 +541,51 @@ impl File {
         self.sets.get(at).map_or(&[], Vec::as_slice)
     }
 
-    fn facts_of(&self, set: u32) -> Vec<Fact> {
+    fn facts_of(&self, set: u32) -> impl Iterator<Item = &Fact> {
         let facts = self.set(set).iter();
-        facts
-            .filter_map(|at| self.facts.get(usize::try_from(*at).ok()?).cloned())
-            .collect()
+        facts.filter_map(|at| self.facts.get(usize::try_from(*at).ok()?))
     }
 
-    fn paths(&self, set: u32) -> Vec<PathBuf> {
-        let facts = self.set(set).iter();
-        facts
-            .filter_map(|at| self.facts.get(usize::try_from(*at).ok()?))
-            .map(|fact| PathBuf::from(OsStr::from_bytes(&fact.path)))
-            .collect()
+    /// The names whose lines are others now than those of a set; none if all are the same.
+    fn others(&self, set: u32, now: &[&[u8]]) -> Option<Vec<String>> {
+        let lines = self.set(set).iter();
+        let then: Vec<&[u8]> = lines
+            .filter_map(|at| self.lines.get(usize::try_from(*at).ok()?))
+            .map(Vec::as_slice)
+            .collect();
+        if then == now {
+            return None;
+        }
+        let only = |one: &[&[u8]], other: &[&[u8]]| -> Vec<String> {
+            let lines = one.iter().filter(|line| !other.contains(line));
+            lines
+                .map(|line| defined(line).unwrap_or(line))
+                .map(|name| String::from_utf8_lossy(name.get(..80).unwrap_or(name)).into_owned())
+                .collect()
+        };
+        let mut names = only(&then, now);
+        names.extend(only(now, &then));
+        names.sort();
+        names.dedup();
+        if names.is_empty() {
+            names.push("their order".to_owned());
+        }
+        Some(names)
     }
 }
 
 impl Loaded {
     /// Whether all facts of a set hold. Each is looked at once.
     fn hold(&mut self, set: u32, rules: &Rules) -> Result<(), Broken> {
+        if let Some(known) = self.sets_hold.get(&set) {
+            return known.clone();
+        }
+        let holds = self.hold_each(set, rules);
+        self.sets_hold.insert(set, holds.clone());
+        holds
+    }
+
+    fn hold_each(&mut self, set: u32, rules: &Rules) -> Result<(), Broken> {
         for number in self.file.set(set).to_vec() {
             let at = usize::try_from(number).unwrap_or(usize::MAX);
             let (Some(holds), Some(fact)) = (self.holds.get_mut(at), self.file.facts.get_mut(at))
@@ -433,6 +605,17 @@ impl Loaded {
             }
         }
         Ok(())
+    }
+
+    /// The names in the texts of a set.
+    fn included(&mut self, set: u32, library: &mut Library) -> Option<Arc<Included>> {
+        if let Some(known) = self.included.get(&set) {
+            return known.clone();
+        }
+        let included = library.of(self.file.facts_of(set).map(Fact::path));
+        let included = included.map(Arc::new);
+        self.included.insert(set, included.clone());
+        included
     }
 }
 
@@ -507,7 +690,7 @@ mod tests {
         Fact::look(path, asked, None, &Rules::default())
     }
 
-    fn lesson(key: u8, facts: Vec<Fact>, defines: Sum) -> Lesson {
+    fn lesson(key: u8, facts: Vec<Fact>, defines: Vec<Vec<u8>>) -> Lesson {
         let texts = facts.iter().map(|fact| fact.path().to_owned()).collect();
         Lesson {
             key: [key; 32],
@@ -516,8 +699,11 @@ mod tests {
             facts,
             local: Vec::new(),
             texts,
+            sources: Vec::new(),
             defines,
             code: b"ac_cv=yes\n".to_vec(),
+            made: Vec::new(),
+            bound: Bound::default(),
             took: 5,
         }
     }
@@ -538,6 +724,7 @@ mod tests {
             directory: Path::new("/"),
             defines: defines.as_bytes(),
             own: Some(&own),
+            lines: 0,
         };
         let texts = "#define ONE 1\n#define X 1\n";
         let (mut answers, _) = Answers::read(tmp.path());
@@ -565,7 +752,7 @@ mod tests {
         let other = "#define ONE 2\n#define X 1\n";
         assert_eq!(
             answers.find(&question(1, other), &rules).unwrap_err(),
-            Miss::Defines
+            Miss::Defines(vec!["ONE".to_owned()])
         );
         assert!(answers.find(&question(2, other), &rules).is_ok());
         // What changed takes with it only what depends on it.

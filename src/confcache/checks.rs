@@ -124,6 +124,7 @@ impl Script {
             checks.push(check);
         }
         edits.extend(whole.restarts(asking.start));
+        edits.extend(whole.compilers());
         edits.sort();
         let mut changed = Vec::with_capacity(text.len() + text.len() / 4);
         let mut done = 0;
@@ -194,6 +195,15 @@ static SAID: LazyLock<Option<Regex>> = LazyLock::new(|| {
 });
 static RESTART: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r#"exec "?\$\{?CONFIG_SHELL\}?"? \$as_opts( )"\$as_myself""#).ok());
+static COMPILES: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r#"\((eval "?)\$(ac_compile|ac_link|ac_cpp|gl_absname_cpp)\b"#).ok()
+});
+static COMMAND: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(
+        r#"^['"`]*(?:echo ["']?)?\$\{?(?:(?:CC|CXX|CPP|CXXCPP|OBJC|OBJCPP|OBJCXX|OBJCXXCPP)\b|\w*ac_(?:compile|link|cpp))"#,
+    )
+    .ok()
+});
 static INDIRECT: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r#"\\\$[{"\\]*\$\{?([A-Za-z_0-9]+)"#).ok());
 static APPEND: LazyLock<Option<Regex>> =
@@ -257,6 +267,36 @@ impl<'a> Whole<'a> {
             .filter_map(|found| found.get(1))
             .map(|blank| (blank.start(), format!(" -c '. {start}'")))
             .collect()
+    }
+
+    /// Where compilers are run, and what is put before them. The variables with their commands have to begin with
+    /// the compiler.
+    fn compilers(&self) -> Vec<(usize, String)> {
+        let begins = |name: &[u8]| {
+            let assignments = self.assignments.get(name).into_iter().flatten();
+            assignments.into_iter().all(|each| {
+                let value = self.bytes(each.value.clone());
+                value.is_empty() || COMMAND.as_ref().is_some_and(|regex| regex.is_match(value))
+            })
+        };
+        let found = COMPILES
+            .iter()
+            .flat_map(|regex| regex.captures_iter(self.text));
+        let places = found.filter_map(|found| {
+            let (whole, place, name) = (found.get(0)?, found.get(1)?, found.get(2)?);
+            let at = place.end();
+            let documents = &self.outline.documents;
+            let is_text = |at: usize| {
+                documents
+                    .iter()
+                    .any(|each| each.text.start <= at && at < each.text.end)
+            };
+            // Two at the same time would get each other's answers.
+            let line = line_at(self.text, whole.start());
+            let alone = line.windows(5).filter(|five| five == b"eval ").count() == 1;
+            (alone && !is_text(at) && begins(name.as_bytes())).then_some(at)
+        });
+        places.map(|at| (at, "__ebd_run ".to_owned())).collect()
     }
 
     /// The check, and by what names of names it depends on variables; none if its answer cannot be

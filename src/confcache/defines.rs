@@ -5,12 +5,10 @@
 //! there. All else may be another in the next script, as names and versions of packages are.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use super::comments::without_comments;
-use super::facts::{Sum, sum};
 
 /// The largest file that is looked through, in bytes.
 const LARGE: u64 = 16 << 20;
@@ -21,8 +19,6 @@ pub(super) struct Names {
     all: HashSet<u64>,
     /// Whether it pastes names together, and so the names themselves are needed.
     pastes: bool,
-    /// The length of the longest name.
-    longest: usize,
 }
 
 impl Names {
@@ -34,38 +30,35 @@ impl Names {
     }
 
     pub(super) fn add(&mut self, text: &[u8]) {
-        for word in words(text) {
-            self.all.insert(hash(word));
-            self.longest = self.longest.max(word.len());
-        }
+        self.all.extend(words(text).map(hash));
         self.pastes |= text.windows(2).any(|two| two == b"##");
     }
 
     fn join(&mut self, other: &Self) {
         self.all.extend(&other.all);
         self.pastes |= other.pastes;
-        self.longest = self.longest.max(other.longest);
-    }
-
-    fn has(&self, name: &[u8]) -> bool {
-        self.all.contains(&hash(name))
     }
 }
 
 /// What a program may mention: in its own text, in what it includes, and in what was added.
 struct Mentioned<'a> {
-    parts: [&'a Names; 2],
+    own: &'a Names,
+    library: &'a Library,
+    included: &'a Included,
     more: Names,
 }
 
 impl Mentioned<'_> {
     fn has(&self, name: &[u8]) -> bool {
-        self.parts.iter().any(|part| part.has(name)) || self.more.has(name)
+        let name = hash(name);
+        self.own.all.contains(&name)
+            || self.more.all.contains(&name)
+            || self.library.has(self.included, name)
     }
 
     /// Whether the name can be put together of two or more words.
     fn pastes(&self, name: &[u8]) -> bool {
-        let pastes = self.more.pastes || self.parts.iter().any(|part| part.pastes);
+        let pastes = self.more.pastes || self.own.pastes || self.included.pastes;
         if !pastes || name.len() > 256 {
             return pastes;
         }
@@ -98,13 +91,24 @@ struct Define<'a> {
     line: &'a [u8],
 }
 
-/// The sum of the lines of `confdefs.h` that a program with these names depends on.
-pub(super) fn relevant(defines: &[u8], own: &Names, included: &Names) -> Sum {
-    let mut kept: Vec<&[u8]> = Vec::new();
+/// The name that a line defines; none if it is no plain `#define`.
+pub(super) fn defined(line: &[u8]) -> Option<&[u8]> {
+    define(line).map(|define| define.name)
+}
+
+/// The lines of `confdefs.h` that a program with these names depends on, in their order.
+pub(super) fn relevant<'d>(
+    defines: &'d [u8],
+    own: &Names,
+    library: &Library,
+    included: &Included,
+) -> Vec<&'d [u8]> {
     let mut left: Vec<(usize, Define<'_>)> = Vec::new();
     let mut values: HashMap<&[u8], HashSet<&[u8]>> = HashMap::new();
     let mut mentioned = Mentioned {
-        parts: [own, included],
+        own,
+        library,
+        included,
         more: Names::default(),
     };
     let mut chosen: Vec<(usize, &[u8])> = Vec::new();
@@ -143,9 +147,8 @@ pub(super) fn relevant(defines: &[u8], own: &Names, included: &Names) -> Sum {
             break;
         }
     }
-    chosen.sort();
-    kept.extend(chosen.into_iter().map(|(_, line)| line));
-    sum(&kept.join(&b'\n'))
+    chosen.sort_unstable();
+    chosen.into_iter().map(|(_, line)| line).collect()
 }
 
 /// The lines of a text, joined where they go on.
@@ -233,39 +236,86 @@ fn hash(name: &[u8]) -> u64 {
 /// The names in files, each of which is read once.
 #[derive(Debug, Default)]
 pub(super) struct Library {
-    files: HashMap<PathBuf, Option<Arc<Names>>>,
-    sets: HashMap<Vec<PathBuf>, Option<Arc<Names>>>,
+    /// The number of each file; none if it cannot be read.
+    files: HashMap<PathBuf, Option<usize>>,
+    /// Which of them paste names together.
+    pastes: Vec<bool>,
+    /// In which of them a name stands.
+    places: HashMap<u64, Vec<usize>, BuildHasherDefault<Known>>,
+}
+
+/// Some files of a [`Library`].
+#[derive(Debug, Clone, Default)]
+pub(super) struct Included {
+    /// By the number of each file.
+    has: Vec<bool>,
+    pastes: bool,
 }
 
 impl Library {
-    /// The names in all these files; none if one cannot be read.
-    pub(super) fn of(&mut self, paths: &[PathBuf]) -> Option<Arc<Names>> {
-        if let Some(known) = self.sets.get(paths) {
-            return known.clone();
-        }
-        let mut all = Some(Names::default());
+    /// These files; none if one of them cannot be read.
+    pub(super) fn of<P: AsRef<Path>>(
+        &mut self,
+        paths: impl IntoIterator<Item = P>,
+    ) -> Option<Included> {
+        let mut included = Included::default();
         for path in paths {
-            let file = self.file(path);
-            all = match (all, file) {
-                (Some(mut all), Some(file)) => {
-                    all.join(&file);
-                    Some(all)
-                }
-                _ => None,
-            };
+            let number = self.file(path.as_ref())?;
+            if included.has.len() <= number {
+                included.has.resize(number + 1, false);
+            }
+            if let Some(has) = included.has.get_mut(number) {
+                *has = true;
+            }
+            included.pastes |= self.pastes.get(number) == Some(&true);
         }
-        let all = all.map(Arc::new);
-        self.sets.insert(paths.to_vec(), all.clone());
-        all
+        Some(included)
     }
 
-    fn file(&mut self, path: &Path) -> Option<Arc<Names>> {
+    fn file(&mut self, path: &Path) -> Option<usize> {
         if let Some(known) = self.files.get(path) {
-            return known.clone();
+            return *known;
         }
-        let names = read_text(path).map(|text| Arc::new(Names::of(&without_comments(&text))));
-        self.files.insert(path.to_owned(), names.clone());
-        names
+        let number = read_text(path).map(|text| {
+            let names = Names::of(&without_comments(&text));
+            let number = self.pastes.len();
+            self.pastes.push(names.pastes);
+            for name in names.all {
+                self.places.entry(name).or_default().push(number);
+            }
+            number
+        });
+        self.files.insert(path.to_owned(), number);
+        number
+    }
+
+    fn has(&self, included: &Included, name: u64) -> bool {
+        let places = self.places.get(&name);
+        places.is_some_and(|places| {
+            places
+                .iter()
+                .any(|number| included.has.get(*number) == Some(&true))
+        })
+    }
+}
+
+/// Takes what is a hash already for one.
+#[derive(Debug, Default)]
+struct Known(u64);
+
+impl Hasher for Known {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
     }
 }
 
@@ -328,8 +378,13 @@ mod tests {
     use super::*;
 
     fn same(first: &str, second: &str, own: &str, included: &str) -> bool {
-        let (own, included) = (Names::of(own.as_bytes()), Names::of(included.as_bytes()));
-        relevant(first.as_bytes(), &own, &included) == relevant(second.as_bytes(), &own, &included)
+        let tmp = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(tmp.path(), included).unwrap();
+        let mut library = Library::default();
+        let included = library.of([tmp.path()]).unwrap();
+        let own = Names::of(own.as_bytes());
+        let lines = |text| relevant(text, &own, &library, &included);
+        lines(first.as_bytes()) == lines(second.as_bytes())
     }
 
     #[test]

@@ -72,6 +72,8 @@ pub(super) struct Answered {
     pub(super) outside: BTreeMap<Vec<u8>, Vec<Fact>>,
     /// What would have been asked in the directory.
     pub(super) inside: BTreeMap<PathBuf, Asked>,
+    /// What was made in the directory in the place of those parts.
+    pub(super) made: HashSet<PathBuf>,
 }
 
 impl Lesson<'_> {
@@ -172,7 +174,9 @@ impl Lesson<'_> {
         facts.extend(self.answered.outside.values().flatten().cloned());
         let changes = output::changes(self.directory, self.before, self.after, looker.started())?;
         for change in &changes {
-            if !change.name().ancestors().any(|name| changed.contains(name)) {
+            let is_known =
+                |name: &Path| changed.contains(name) || self.answered.made.contains(name);
+            if !change.name().ancestors().any(is_known) {
                 return Err(Untaught::Untraced(self.directory.join(change.name())));
             }
         }

@@ -10,35 +10,47 @@ pub(super) enum Place {
     Outside(PathBuf),
 }
 
+/// Where directories do not move while a script runs.
+const STEADY: [&str; 8] = [
+    "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/opt",
+];
+
 /// Tells where paths lead.
-pub(super) struct Places<'a> {
-    directory: &'a Path,
+pub(super) struct Places {
+    directory: PathBuf,
     /// Where directories really are.
     real: HashMap<PathBuf, Option<PathBuf>>,
 }
 
-impl<'a> Places<'a> {
-    pub(super) fn new(directory: &'a Path) -> Self {
+impl Places {
+    pub(super) fn new(directory: &Path) -> Self {
         Self {
-            directory,
+            directory: directory.to_owned(),
             real: HashMap::new(),
         }
     }
 
+    /// Forgets where directories are that may be elsewhere by now.
+    pub(super) fn forget(&mut self) {
+        let is_steady = |path: &Path| STEADY.iter().any(|steady| path.starts_with(steady));
+        self.real
+            .retain(|path, real| is_steady(path) && real.as_deref().is_some_and(is_steady));
+    }
+
     pub(super) fn of(&mut self, path: &Path) -> Place {
         let path = self.plain(path);
-        if let Ok(name) = path.strip_prefix(self.directory) {
+        if let Ok(name) = path.strip_prefix(&self.directory) {
             return Place::Inside(name.to_owned());
         }
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
             return Place::Outside(path);
         };
         match self.real(parent) {
-            Some(real) if real.starts_with(self.directory) => {
+            Some(real) if real.starts_with(&self.directory) => {
                 let whole = real.join(name);
                 Place::Inside(
                     whole
-                        .strip_prefix(self.directory)
+                        .strip_prefix(&self.directory)
                         .unwrap_or(&whole)
                         .to_owned(),
                 )
@@ -67,7 +79,7 @@ impl<'a> Places<'a> {
                 Component::Normal(name) => plain.push(name),
                 Component::ParentDir => {
                     // Behind a link it leads elsewhere. A directory that is gone was none.
-                    if !plain.starts_with(self.directory)
+                    if !plain.starts_with(&self.directory)
                         && let Some(real) = self.real(&plain.clone())
                     {
                         plain = real;

@@ -209,23 +209,34 @@ impl Rules {
             require_literal_separator: true,
             ..MatchOptions::new()
         };
-        let found = self
-            .paths
-            .iter()
-            .find(|(pattern, _)| pattern.matches_path_with(path, options));
+        let found = self.paths.iter().find(|(pattern, _)| {
+            path.as_os_str()
+                .as_bytes()
+                .starts_with(literal(pattern).as_bytes())
+                && pattern.matches_path_with(path, options)
+        });
         found.map(|(_, rule)| rule)
     }
 
     /// Whether nothing depends on a variable of this name.
     pub(super) fn ignores_variable(&self, name: &OsStr) -> bool {
         let name = String::from_utf8_lossy(name.as_bytes());
-        self.variables.iter().any(|pattern| pattern.matches(&name))
+        self.variables
+            .iter()
+            .any(|pattern| name.starts_with(literal(pattern)) && pattern.matches(&name))
     }
 
     /// Tells tables apart.
     pub(super) fn sum(&self) -> Sum {
         self.sum
     }
+}
+
+/// What whatever a pattern matches begins with.
+fn literal(pattern: &Pattern) -> &str {
+    let text = pattern.as_str();
+    let end = text.find(['*', '?', '[']).unwrap_or(text.len());
+    text.get(..end).unwrap_or_default()
 }
 
 #[cfg(test)]

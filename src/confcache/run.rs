@@ -13,7 +13,7 @@ use sandbox::launch::{SandboxError, Settings, Starting};
 use sandbox::{Feature, Guard, Policy, Sandbox, Trace, Wall, Watch};
 
 use super::answers::Answers;
-use super::asking::{self, Asked, Asks, Server, Take, Told};
+use super::asking::{self, Asked, Asks, Compiled, Server, Take, Told};
 use super::call::Call;
 use super::entry::{Body, Entry, Head, Stream};
 use super::facts::Broken;
@@ -61,6 +61,8 @@ pub struct Ran {
     pub mismatches: Vec<Mismatch>,
     /// What became of its checks, if it asked for their answers.
     pub asked: Vec<Asked>,
+    /// How its compilers were answered.
+    pub compiled: Compiled,
 }
 
 /// A difference between a run and an entry that was valid.
@@ -147,7 +149,7 @@ impl Session {
         let ran = self.traced(call, print)?;
         let status = ran.status;
         warnings.extend(ran.warnings);
-        let asked = ran.asked;
+        let (asked, compiled) = (ran.asked, ran.compiled);
         if !asked.is_empty() && self.learned.is_none() {
             // If nothing can be written, that is said below.
             let _ = self.cache.keep_asked(call.directory(), &asked);
@@ -191,6 +193,7 @@ impl Session {
                 _ => None,
             }));
         ran.asked = asked;
+        ran.compiled = compiled;
         Ok(ran)
     }
 
@@ -230,6 +233,7 @@ impl Session {
             warnings,
             mismatches: Vec::new(),
             asked: Vec::new(),
+            compiled: Compiled::default(),
         }
     }
 
@@ -270,6 +274,7 @@ impl Session {
             Err(reason) => return plain(call, reason),
         };
         let mut asked = Vec::new();
+        let mut compiled = Compiled::default();
         let mut answered = Answered::default();
         if let Some(mut asks) = ran.asks.take() {
             // A check that was told of before the script failed was made nonetheless.
@@ -283,7 +288,7 @@ impl Session {
             if asks.lost {
                 printed.lose();
             }
-            (asked, answered) = (asks.outcomes, asks.answered);
+            (asked, compiled, answered) = (asks.outcomes, asks.compiled, asks.answered);
         }
         let status = ran.status;
         let lesson = self.learn(
@@ -301,6 +306,7 @@ impl Session {
             lesson,
             warnings,
             asked,
+            compiled,
         })
     }
 
@@ -360,6 +366,7 @@ struct Traced {
     lesson: Result<Entry, Untaught>,
     warnings: Vec<String>,
     asked: Vec<Asked>,
+    compiled: Compiled,
 }
 
 /// A run that was watched.
@@ -401,6 +408,7 @@ fn plain(call: &Call, reason: Untaught) -> Result<Traced, RunError> {
         lesson: Err(reason),
         warnings: Vec::new(),
         asked: Vec::new(),
+        compiled: Compiled::default(),
     })
 }
 

@@ -2,27 +2,38 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use sandbox::{Kind, Trace};
 
-use super::super::checks::Check;
 use super::super::facts::{self, Fact};
 use super::super::learn::may_change;
-use super::super::places::{Place, Places};
+use super::super::places::Place;
 use super::super::questions::{self, Looker, libraries, loaded_by_the_kernel, merge, question};
-use super::{Learning, Server};
+use super::Server;
+
+/// What a trace shows.
+pub(super) struct Looked {
+    /// What was found elsewhere.
+    pub(super) found: Vec<Fact>,
+    /// What was found near the folder, by paths that begin there.
+    pub(super) local: Vec<Fact>,
+    /// What was asked in the folder, and whether it was changed, by the names there.
+    pub(super) inside: BTreeMap<PathBuf, (questions::Question, bool)>,
+}
 
 impl Server<'_> {
-    /// What a check found: elsewhere, and in the folder and around it.
-    pub(super) fn found(
-        &self,
-        check: &Check,
+    /// Looks at what was looked at. `path` is the shell's `PATH`.
+    ///
+    /// # Errors
+    /// Something was changed elsewhere, or has changed meanwhile.
+    pub(super) fn looked(
+        &mut self,
         trace: &Trace,
-        learning: &Learning,
+        path: &[u8],
         looker: &mut Looker<'_>,
-    ) -> Result<(Vec<Fact>, Vec<Fact>), String> {
-        let mut places = Places::new(&self.directory);
+    ) -> Result<Looked, String> {
+        self.places.forget();
         let mut outside: BTreeMap<PathBuf, questions::Question> = BTreeMap::new();
         let mut inside: BTreeMap<PathBuf, (questions::Question, bool)> = BTreeMap::new();
         for (path, kind, outcome) in trace.accesses() {
@@ -31,7 +42,7 @@ impl Server<'_> {
             }
             let question = question(kind, outcome);
             let changed = kind == Kind::Change && outcome.is_none();
-            match places.of(path) {
+            match self.places.of(path) {
                 Place::Inside(name) => {
                     let known = inside.entry(name).or_default();
                     known.0.asked = known.0.asked.and(question.asked);
@@ -59,13 +70,13 @@ impl Server<'_> {
         for path in loaded_by_the_kernel(trace, &self.directory) {
             merge(&mut outside, path, content);
         }
-        for path in shadowed(trace, &learning.path) {
-            if let Place::Outside(path) = places.of(&path) {
+        for path in shadowed(trace, path) {
+            if let Place::Outside(path) = self.places.of(&path) {
                 merge(&mut outside, path, questions::Question::default());
             }
         }
         let about = libraries(trace);
-        let mut found = self.shell_facts.clone();
+        let mut found = Vec::new();
         let mut local = Vec::new();
         for (path, question) in outside {
             let fact = looker
@@ -81,37 +92,20 @@ impl Server<'_> {
                 }
             }
         }
-        for (name, (question, changed)) in inside {
-            let path = self.directory.join(&name);
-            let first = name.components().next();
-            let Some(Component::Normal(first)) = first else {
-                // Where names are looked for by what they begin with, only those of checks are.
-                if question.asked.names && check.globs {
-                    return Err("it listed the folder".to_owned());
-                }
-                continue;
-            };
-            if first == "config.log" || (first == "confdefs.h" && !changed) {
-                continue;
-            }
-            let was_there = learning.present.contains(first);
-            let is_there = path.symlink_metadata().is_ok();
-            match (changed, was_there, is_there) {
-                // It came and went.
-                (true, false, false) => {}
-                // A name that only checks use, and that all of them make anew.
-                (true, ..) if first.as_bytes().starts_with(b"conftest") => {}
-                (true, ..) => return Err(format!("it changed {}", name.display())),
-                (false, false, false) if first.as_bytes().starts_with(b"conftest") => {}
-                (false, ..) => {
-                    let mut fact = Fact::look(&path, question.asked, None, looker.rules());
-                    fact.path = name.as_os_str().as_bytes().to_vec();
-                    fact.stamp = None;
-                    local.push(fact);
-                }
-            }
-        }
-        Ok((found, local))
+        Ok(Looked {
+            found,
+            local,
+            inside,
+        })
+    }
+
+    /// The fact about a name in the folder.
+    pub(super) fn near(&self, name: &Path, asked: facts::Asked, looker: &Looker<'_>) -> Fact {
+        let path = self.directory.join(name);
+        let mut fact = Fact::look(&path, asked, None, looker.rules());
+        fact.path = name.as_os_str().as_bytes().to_vec();
+        fact.stamp = None;
+        fact
     }
 }
 

@@ -22,6 +22,7 @@ pub(super) fn start_text(folder: &Path) -> Option<String> {
     let (up, down, answer) = (at("up")?, at("down")?, at("answer")?);
     let exports = at("exports")?;
     let (before, after, script) = (at("before")?, at("after")?, at("script")?);
+    let (out, err) = (at("out")?, at("err")?);
     // All on few lines, and no command but those that are built into shells.
     Some(format!(
         r#"__ebd_in=
@@ -43,6 +44,22 @@ __ebd_tell () {{
     "n "*) __ebd_in=${{__ebd_in#n }} ;;
     "$1") __ebd_in=; set >{after}; printf '%s\000' 2 tell "$1" >{up}; IFS= read -r __ebd_answer <{down} ;;
   esac
+}}
+__ebd_run () {{
+  export -p >{exports}
+  printf '%s\000' "$(($#+2))" run "$PWD" "$@" >{up}
+  IFS= read -r __ebd_answer <{down}
+  case $__ebd_answer in
+    h) . {answer}; return $? ;;
+    m) "$@" >{out} 2>{err}
+       __ebd_status=$?
+       printf '%s\000' 2 ran "$__ebd_status" >{up}
+       IFS= read -r __ebd_answer <{down}
+       if test -s {out}; then cat {out}; fi
+       if test -s {err}; then cat {err} >&2; fi
+       return "$__ebd_status" ;;
+  esac
+  "$@"
 }}
 printf '%s\000' 3 shell "$$" "${{BASH_VERSION-}}${{ZSH_VERSION-}}${{KSH_VERSION-}}" >{up}
 . {script}

@@ -1,0 +1,492 @@
+//! Checks: what they ask, and what is learned of them.
+
+use std::collections::{BTreeSet, HashSet};
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
+use std::time::Instant;
+
+use sandbox::Trace;
+
+use super::super::answers::{Bound, Given, Lesson, Miss, Question, Source, near_texts};
+use super::super::checks::{Check, named_in};
+use super::super::defines::Names;
+use super::super::facts::{Fact, Sum, sum};
+use super::super::questions::Looker;
+use super::found::Looked;
+use super::shell::variables;
+use super::{Asked, Server, Take, Told, minds_definitions, names_in};
+
+/// Variables of shells that change by themselves, or that only this program has set.
+const OWN: [&str; 17] = [
+    "_",
+    "LINENO",
+    "as_lineno",
+    "as_lineno_stack",
+    "ac_try_echo",
+    "RANDOM",
+    "SRANDOM",
+    "SECONDS",
+    "EPOCHSECONDS",
+    "EPOCHREALTIME",
+    "OLDPWD",
+    "PIPESTATUS",
+    "FUNCNAME",
+    "BASH_LINENO",
+    "BASH_SOURCE",
+    "BASH_ARGC",
+    "BASH_ARGV",
+];
+
+/// Checks whose answers are about the moment or the folder, not about the system.
+const NEVER: [&str; 2] = [
+    "am_cv_filesystem_timestamp_resolution",
+    "am_cv_build_env_sane",
+];
+
+/// What a script asks.
+struct Request {
+    number: usize,
+    arguments: Vec<Vec<u8>>,
+    values: Vec<Vec<u8>>,
+}
+
+/// A check that is being made.
+pub(super) struct Learning {
+    number: usize,
+    variable: String,
+    key: Sum,
+    given: Vec<Given>,
+    own: Option<Names>,
+    defines: Vec<u8>,
+    path: Vec<u8>,
+    printed: usize,
+    /// What was in the folder.
+    present: HashSet<OsString>,
+    why: Miss,
+    /// What it must do, if that is known.
+    expected: Option<Vec<u8>>,
+    /// What was traced of it, but for what compilers did whose answers are known.
+    pub(super) trace: Trace,
+    /// Whether some of that was lost.
+    pub(super) lost: bool,
+    /// What those depend on.
+    pub(super) sources: BTreeSet<Source>,
+    pub(super) local: Vec<Fact>,
+    /// The files that they made.
+    pub(super) made: HashSet<PathBuf>,
+    begin: Instant,
+}
+
+impl Server<'_> {
+    pub(super) fn ask(
+        &mut self,
+        fields: &[Vec<u8>],
+        looker: &mut Looker<'_>,
+        take: Take<'_>,
+    ) -> &'static [u8] {
+        let Some(Request {
+            number,
+            arguments,
+            values,
+        }) = self.asked(fields)
+        else {
+            return b"n\n";
+        };
+        let Some(check) = self.script.checks.get(number).cloned() else {
+            return b"n\n";
+        };
+        let variable = variable(&check, &arguments);
+        if self.shell.is_empty() || NEVER.contains(&variable.as_str()) {
+            return b"n\n";
+        }
+        if let Some(name) = unknown(&check, &values) {
+            self.outcomes.push(Asked {
+                variable,
+                told: Told::Unlearned(
+                    "it was not looked for".to_owned(),
+                    format!("a value names {name}, which the check was not known to use"),
+                ),
+            });
+            return b"n\n";
+        }
+        let Some(exports) = self.exports(looker) else {
+            return b"n\n";
+        };
+        let (given, key) = self.given(&check, &arguments, &values, exports.iter());
+        let defines = fs::read(self.directory.join("confdefs.h")).unwrap_or_default();
+        let own = self.own(number, &check, &arguments, &values);
+        let question = Question {
+            key,
+            variable: &variable,
+            given: &given,
+            directory: &self.directory,
+            defines: &defines,
+            own: own.as_ref(),
+            lines: 0,
+        };
+        let found = self.answers.find(&question, looker.rules());
+        let (found, expected) = match found {
+            Ok(hit) if self.verify => (Err(Miss::Verified), Some(hit.code)),
+            found => (found, None),
+        };
+        match found {
+            Ok(hit) if fs::write(self.folder.path().join("answer"), &hit.code).is_ok() => {
+                self.outcomes.push(Asked {
+                    variable,
+                    told: Told::Known(hit.took),
+                });
+                self.depend(hit.source, &hit.local);
+                b"h\n"
+            }
+            Ok(_) => b"n\n",
+            Err(why) => {
+                let path = value(&check, &values, "PATH").unwrap_or_default().to_vec();
+                self.trace_until_now(take);
+                self.learning = Some(Learning {
+                    number,
+                    variable,
+                    key,
+                    given,
+                    own,
+                    defines,
+                    path,
+                    printed: self.printed.count(),
+                    present: names_in(&self.directory),
+                    why,
+                    expected,
+                    trace: Trace::default(),
+                    lost: false,
+                    sources: BTreeSet::new(),
+                    local: Vec::new(),
+                    made: HashSet::new(),
+                    begin: Instant::now(),
+                });
+                b"m\n"
+            }
+        }
+    }
+
+    /// The check that a message is about, its arguments, and the values that it may depend on.
+    fn asked(&self, fields: &[Vec<u8>]) -> Option<Request> {
+        let number: usize = std::str::from_utf8(fields.get(1)?).ok()?.parse().ok()?;
+        let count: usize = std::str::from_utf8(fields.get(2)?).ok()?.parse().ok()?;
+        let arguments = fields.get(3..3 + count)?.to_vec();
+        let values = fields.get(3 + count..)?.to_vec();
+        let check = self.script.checks.get(number)?;
+        (values.len() == check.inputs.len()).then_some(Request {
+            number,
+            arguments,
+            values,
+        })
+    }
+
+    /// All that the check was given, for people and as a sum.
+    fn given<'e>(
+        &self,
+        check: &Check,
+        arguments: &[Vec<u8>],
+        values: &[Vec<u8>],
+        exports: impl Iterator<Item = (&'e String, &'e Vec<u8>)>,
+    ) -> (Vec<Given>, Sum) {
+        let mut given = self.base.clone();
+        let mut all = self.base_sum.to_vec();
+        let mut add = |name: &str, value: &[u8]| {
+            given.push(Given::new(name, value));
+            all.extend_from_slice(&name.len().to_le_bytes());
+            all.extend_from_slice(name.as_bytes());
+            all.extend_from_slice(&value.len().to_le_bytes());
+            all.extend_from_slice(value);
+        };
+        add("the text of the check", &check.sum);
+        add("the shell", &self.shell);
+        // The first is a line number.
+        for (at, argument) in arguments.iter().enumerate().skip(1) {
+            add(&format!("argument {}", at + 1), argument);
+        }
+        // Which variables are not set is the same wherever they are not mentioned.
+        let set = check
+            .inputs
+            .iter()
+            .zip(values)
+            .filter(|(_, value)| !value.is_empty());
+        for (name, value) in set {
+            add(name, value);
+        }
+        for (name, value) in exports {
+            add(&format!("variable {name}"), value);
+        }
+        if check.sees_directory {
+            add("the folder", self.directory.as_os_str().as_bytes());
+        }
+        (given, sum(&all))
+    }
+
+    /// The names that the check itself mentions; none if all definitions count.
+    fn own(
+        &mut self,
+        number: usize,
+        check: &Check,
+        arguments: &[Vec<u8>],
+        values: &[Vec<u8>],
+    ) -> Option<Names> {
+        let values = values
+            .iter()
+            .map(|value| value.strip_prefix(b"y").unwrap_or(value));
+        let given = || arguments.iter().map(Vec::as_slice).chain(values.clone());
+        if check.reads_defines || given().any(minds_definitions) {
+            return None;
+        }
+        let text = &self.text;
+        let names = self.names.entry(number).or_insert_with(|| {
+            let mut names = Names::default();
+            for part in &check.texts {
+                names.add(text.get(part.clone()).unwrap_or_default());
+            }
+            names
+        });
+        let mut names = names.clone();
+        for value in given() {
+            names.add(value);
+        }
+        Some(names)
+    }
+
+    pub(super) fn tell(&mut self, fields: &[Vec<u8>], looker: &mut Looker<'_>, take: Take<'_>) {
+        let trace = self.trace_until_now(take);
+        let Some(mut learning) = self.learning.take() else {
+            return;
+        };
+        match trace {
+            Some(trace) => learning.trace.extend(&trace),
+            None => learning.lost = true,
+        }
+        let told = fields
+            .get(1)
+            .and_then(|field| std::str::from_utf8(field).ok());
+        if told.and_then(|told| told.parse().ok()) != Some(learning.number) {
+            return;
+        }
+        let (variable, why) = (learning.variable.clone(), learning.why.to_string());
+        let told = match self.learn(learning, looker) {
+            Ok(told) => told,
+            Err(reason) => Told::Unlearned(why, reason),
+        };
+        self.outcomes.push(Asked { variable, told });
+    }
+
+    fn learn(&mut self, learning: Learning, looker: &mut Looker<'_>) -> Result<Told, String> {
+        let took = learning.begin.elapsed();
+        if learning.lost {
+            return Err("its trace was lost".to_owned());
+        }
+        if let Some(reason) = learning.trace.escapes().next() {
+            return Err(format!("its trace is not complete: {reason}"));
+        }
+        if self.printed.count() != learning.printed {
+            return Err("it printed something".to_owned());
+        }
+        let defines = fs::read(self.directory.join("confdefs.h")).unwrap_or_default();
+        if defines != learning.defines {
+            return Err("it changed confdefs.h".to_owned());
+        }
+        let check = self
+            .script
+            .checks
+            .get(learning.number)
+            .ok_or("there is no such check")?;
+        let code = self.code(check)?;
+        if let Some(expected) = &learning.expected {
+            let text = |code: &[u8]| String::from_utf8_lossy(code).into_owned();
+            return Ok(match *expected == code {
+                true => Told::Verified,
+                false => Told::Differed {
+                    known: text(expected),
+                    found: text(&code),
+                },
+            });
+        }
+        let why = learning.why.to_string();
+        let globs = check.globs;
+        let (found, local) = self.found(globs, &learning, looker)?;
+        let mut texts: Vec<PathBuf> = Vec::new();
+        if learning.own.is_some() {
+            texts = self.texts(found.iter().chain(&local))?;
+            texts.extend(near_texts(&local));
+        }
+        let mut read = texts.clone();
+        for source in &learning.sources {
+            read.extend(self.answers.texts(*source).map(Path::to_owned));
+        }
+        let question = Question {
+            key: learning.key,
+            variable: &learning.variable,
+            given: &learning.given,
+            directory: &self.directory,
+            defines: &learning.defines,
+            own: learning.own.as_ref(),
+            lines: 0,
+        };
+        let defines = self
+            .answers
+            .defines(&question, &read)
+            .ok_or("a file that it read cannot be looked through")?;
+        self.answers.learn(Lesson {
+            key: learning.key,
+            variable: learning.variable.clone(),
+            given: learning.given,
+            facts: found,
+            local,
+            texts,
+            sources: learning.sources.into_iter().collect(),
+            defines,
+            code,
+            made: Vec::new(),
+            bound: Bound::default(),
+            took: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+        });
+        Ok(Told::Learned(why))
+    }
+
+    /// What the check found: elsewhere, and in the folder and around it.
+    fn found(
+        &mut self,
+        globs: bool,
+        learning: &Learning,
+        looker: &mut Looker<'_>,
+    ) -> Result<(Vec<Fact>, Vec<Fact>), String> {
+        let Looked {
+            mut found,
+            mut local,
+            inside,
+        } = self.looked(&learning.trace, &learning.path, looker)?;
+        found.extend(self.shell_facts.iter().cloned());
+        for (name, (question, changed)) in inside {
+            let path = self.directory.join(&name);
+            let first = name.components().next();
+            let Some(Component::Normal(first)) = first else {
+                // Where names are looked for by what they begin with, only those of checks are.
+                if question.asked.names && globs {
+                    return Err("it listed the folder".to_owned());
+                }
+                continue;
+            };
+            if first == "config.log" || (first == "confdefs.h" && !changed) {
+                continue;
+            }
+            let changed = changed || learning.made.contains(&name);
+            let was_there = learning.present.contains(first);
+            let is_there = path.symlink_metadata().is_ok();
+            match (changed, was_there, is_there) {
+                // It came and went.
+                (true, false, false) => {}
+                // A name that only checks use, and that all of them make anew.
+                (true, ..) if first.as_bytes().starts_with(b"conftest") => {}
+                (true, ..) => return Err(format!("it changed {}", name.display())),
+                (false, false, false) if first.as_bytes().starts_with(b"conftest") => {}
+                (false, ..) => local.push(self.near(&name, question.asked, looker)),
+            }
+        }
+        for name in &learning.made {
+            let first = name.components().next();
+            let known = first.is_some_and(|first| {
+                let first = first.as_os_str();
+                first.as_bytes().starts_with(b"conftest") || !learning.present.contains(first)
+            });
+            let is_there = self.directory.join(name).symlink_metadata().is_ok();
+            let conftest = name.as_os_str().as_bytes().starts_with(b"conftest");
+            if !known || (is_there && !conftest) {
+                return Err(format!("it changed {}", name.display()));
+            }
+        }
+        // What a program that was compiled found near it, but for what the check had made.
+        for fact in &learning.local {
+            let first = fact.path().components().next();
+            let made = first.is_some_and(|first| {
+                let first = first.as_os_str();
+                first.as_bytes().starts_with(b"conftest") && !learning.present.contains(first)
+            });
+            if !made && !local.contains(fact) {
+                local.push(fact.clone());
+            }
+        }
+        Ok((found, local))
+    }
+
+    /// What makes another shell have the variables that this one has behind a check.
+    fn code(&self, check: &Check) -> Result<Vec<u8>, String> {
+        let read = |name: &str| {
+            let text = fs::read(self.folder.path().join(name)).unwrap_or_default();
+            variables(&text).ok_or_else(|| "the shell's variables could not be read".to_owned())
+        };
+        let (before, after) = (read("before")?, read("after")?);
+        let is_own = |name: &str| OWN.contains(&name) || name.starts_with("__ebd_");
+        let mut names: BTreeSet<&str> = check.outputs.iter().map(String::as_str).collect();
+        names.extend(
+            before
+                .iter()
+                .filter(|(name, value)| after.get(*name) != Some(value))
+                .map(|(name, _)| name.as_str()),
+        );
+        names.extend(
+            after
+                .keys()
+                .filter(|name| !before.contains_key(*name))
+                .map(String::as_str),
+        );
+        let mut code = Vec::new();
+        for name in names.into_iter().filter(|name| !is_own(name)) {
+            if matches!(name, "PWD" | "PATH" | "OPTIND" | "SHELLOPTS" | "BASHOPTS") {
+                return Err(format!("it changed {name}"));
+            }
+            match (after.get(name), before.get(name)) {
+                (Some(value), _) => {
+                    code.extend_from_slice(name.as_bytes());
+                    code.push(b'=');
+                    code.extend_from_slice(value);
+                    code.push(b'\n');
+                }
+                (None, Some(_)) => code.extend_from_slice(format!("unset {name}\n").as_bytes()),
+                (None, None) => {}
+            }
+        }
+        Ok(code)
+    }
+}
+
+/// The variable that has the answer to a check.
+fn variable(check: &Check, arguments: &[Vec<u8>]) -> String {
+    let position = check
+        .variable
+        .strip_prefix('$')
+        .and_then(|number| number.trim_matches(['{', '}']).parse::<usize>().ok());
+    match position.and_then(|at| arguments.get(at.checked_sub(1)?)) {
+        Some(name) => String::from_utf8_lossy(name).into_owned(),
+        None => check.variable.clone(),
+    }
+}
+
+/// The value of an input, without the mark that it is set.
+fn value<'v>(check: &Check, values: &'v [Vec<u8>], name: &str) -> Option<&'v [u8]> {
+    let at = check.inputs.iter().position(|input| input == name)?;
+    values.get(at)?.strip_prefix(b"y")
+}
+
+/// A variable that a value names, and that is none of those that were asked for.
+fn unknown(check: &Check, values: &[Vec<u8>]) -> Option<String> {
+    for (input, value) in check.inputs.iter().zip(values) {
+        // What these hold is data.
+        if matches!(input.as_str(), "PATH" | "IFS" | "as_nl") {
+            continue;
+        }
+        for name in named_in(value) {
+            let known = check.inputs.iter().any(|input| input.as_bytes() == name);
+            let is_set = check.outputs.iter().any(|output| output.as_bytes() == name);
+            if !known && !is_set {
+                return Some(String::from_utf8_lossy(name).into_owned());
+            }
+        }
+    }
+    None
+}

@@ -1,0 +1,668 @@
+//! Compilers: what they are asked to do, and what is learned of them.
+//!
+//! Scripts of different packages, and of different versions of autoconf, ask the same in different words, but the
+//! programs that they have compiled are often the same. What counts is the command, the environment, the program
+//! without the definitions that it does not use, and what the compiler found.
+
+use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Component, Path, PathBuf};
+use std::sync::LazyLock;
+use std::time::Instant;
+
+use object::{Object, ObjectSection};
+use regex::bytes::{Captures, Regex};
+use sandbox::Trace;
+use serde::{Deserialize, Serialize};
+
+use super::super::answers::{Bound, Hit, Lesson, Made, Question, Source, near_texts};
+use super::super::comments::without_comments;
+use super::super::defines::Names;
+use super::super::facts::{Fact, Sum, sum};
+use super::super::questions::Looker;
+use super::found::Looked;
+use super::{Asked, Server, Take, Told, minds_definitions, names_in};
+
+/// The largest file that a compiler may read from or leave in the folder, in bytes.
+const LARGE: u64 = 4 << 20;
+
+/// The longest text that it may print, in bytes.
+const LONG: u64 = 512 << 10;
+
+/// What stands before the definitions in programs of old versions of autoconf.
+const OLD_BEGIN: &[u8] = b"/* confdefs.h.  */\n";
+
+/// A compiler that runs.
+pub(super) struct Compiling {
+    command: String,
+    key: Sum,
+    defines: Vec<u8>,
+    own: Option<Names>,
+    lines: u32,
+    /// Whether it matters where in the text the program stands.
+    to_lines: bool,
+    /// The files in the folder that are part of the key.
+    inputs: HashSet<PathBuf>,
+    path: Vec<u8>,
+    /// What was in the folder.
+    present: HashSet<OsString>,
+    /// What it must do, if that is known.
+    expected: Option<Hit>,
+    begin: Instant,
+}
+
+/// What it was asked to do.
+struct Wanted {
+    key: Sum,
+    own: Option<Names>,
+    lines: u32,
+    to_lines: bool,
+    inputs: HashSet<PathBuf>,
+}
+
+/// What it printed, and how it ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Ended {
+    status: u8,
+    output: Vec<u8>,
+    error: Vec<u8>,
+}
+
+impl Server<'_> {
+    pub(super) fn run(
+        &mut self,
+        fields: &[Vec<u8>],
+        looker: &mut Looker<'_>,
+        take: Take<'_>,
+    ) -> &'static [u8] {
+        let (Some(place), Some(words)) = (fields.get(1), fields.get(2..)) else {
+            return b"n\n";
+        };
+        // Whoever is behind a pipe from another compiler is not asked for.
+        if self.shell.is_empty() || words.is_empty() || self.compiling.is_some() {
+            return b"n\n";
+        }
+        let is_here = place == self.directory.as_os_str().as_bytes()
+            || Path::new(OsStr::from_bytes(place))
+                .canonicalize()
+                .ok()
+                .as_deref()
+                == Some(&self.directory);
+        let Some(exports) = self.exports(looker).filter(|_| is_here) else {
+            return b"n\n";
+        };
+        let defines = fs::read(self.directory.join("confdefs.h")).unwrap_or_default();
+        let mut all = self.base_sum.to_vec();
+        for (name, value) in &exports {
+            add(&mut all, name.as_bytes());
+            add(&mut all, value);
+        }
+        let Some(wanted) = self.wanted(words, &defines, all) else {
+            return b"n\n";
+        };
+        let question = Question {
+            key: wanted.key,
+            variable: "",
+            given: &[],
+            directory: &self.directory,
+            defines: &defines,
+            own: wanted.own.as_ref(),
+            lines: wanted.lines,
+        };
+        let expected = match self.answers.find(&question, looker.rules()) {
+            Ok(hit) if self.verify => Some(hit),
+            Ok(hit) => match self.put(&hit, wanted.lines) {
+                Some(()) => {
+                    self.compiled.known += 1;
+                    self.compiled.saved += hit.took;
+                    self.depend(hit.source, &hit.local);
+                    let made = hit.made.iter().map(Made::path).map(Path::to_owned);
+                    self.answered.made.extend(made);
+                    self.within_check(hit.source, hit.local, &hit.made);
+                    return b"h\n";
+                }
+                None => return b"n\n",
+            },
+            Err(_) => None,
+        };
+        // Here what was exported is a string of a shell, but paths have nothing in them that is quoted.
+        let path = exports.get("PATH").cloned().unwrap_or_default();
+        let path = path
+            .iter()
+            .filter(|byte| !matches!(byte, b'\'' | b'"'))
+            .copied()
+            .collect();
+        if let (Some(before), Some(learning)) = (self.trace_until_now(take), &mut self.learning) {
+            learning.trace.extend(&before);
+        } else if let (true, Some(learning)) = (self.lost, &mut self.learning) {
+            learning.lost = true;
+        }
+        self.compiling = Some(Compiling {
+            command: command(words),
+            key: wanted.key,
+            defines,
+            own: wanted.own,
+            lines: wanted.lines,
+            to_lines: wanted.to_lines,
+            inputs: wanted.inputs,
+            path,
+            present: names_in(&self.directory),
+            expected,
+            begin: Instant::now(),
+        });
+        b"m\n"
+    }
+
+    /// What a command asks for; none if that cannot be known. `all` is what it depends on besides.
+    fn wanted(&self, words: &[Vec<u8>], defines: &[u8], mut all: Vec<u8>) -> Option<Wanted> {
+        add(&mut all, b"compile");
+        let mut names = Names::default();
+        let mut minds = false;
+        let (mut lines, mut to_lines) = (0, false);
+        let mut inputs = HashSet::new();
+        for word in words {
+            // It reads what nobody knows.
+            if word == b"-" {
+                return None;
+            }
+            add(&mut all, word);
+            names.add(word);
+            minds |= minds_definitions(word);
+            let name = Path::new(OsStr::from_bytes(word));
+            let plain = |part| matches!(part, Component::Normal(_) | Component::CurDir);
+            if word.starts_with(b"-") || !name.components().all(plain) {
+                continue;
+            }
+            let path = self.directory.join(name);
+            let Ok(metadata) = path.symlink_metadata() else {
+                continue;
+            };
+            if !metadata.is_file() || metadata.len() > LARGE {
+                return None;
+            }
+            let content = fs::read(&path).ok()?;
+            let content = content.strip_prefix(OLD_BEGIN).unwrap_or(&content);
+            let own = content
+                .strip_prefix(defines)
+                .filter(|_| !defines.is_empty());
+            if let Some(own) = own {
+                lines =
+                    u32::try_from(defines.iter().filter(|byte| **byte == b'\n').count()).ok()?;
+                add(&mut all, b"behind definitions");
+                add(&mut all, own);
+            } else {
+                add(&mut all, content);
+            }
+            let text = without_comments(own.unwrap_or(content));
+            let has = |name: &[u8]| text.windows(name.len()).any(|window| window == name);
+            if [&b"__DATE__"[..], b"__TIME__", b"__TIMESTAMP__"]
+                .iter()
+                .any(|name| has(name))
+            {
+                return None;
+            }
+            to_lines |= [&b"__LINE__"[..], b"assert"].iter().any(|name| has(name));
+            names.add(&text);
+            inputs.insert(
+                name.components()
+                    .filter(|part| *part != Component::CurDir)
+                    .collect(),
+            );
+        }
+        Some(Wanted {
+            key: sum(&all),
+            own: (!minds).then_some(names),
+            lines,
+            to_lines,
+            inputs,
+        })
+    }
+
+    /// Does what a compiler would do; none if that cannot be.
+    fn put(&self, hit: &Hit, lines: u32) -> Option<()> {
+        let ended: Ended = postcard::from_bytes(&hit.code).ok()?;
+        let moved = Moved {
+            then: &hit.bound,
+            folder: self.directory.as_os_str().as_bytes(),
+            lines,
+        };
+        let mut answer = Vec::new();
+        say(&mut answer, &ended.output, b"\n");
+        say(&mut answer, &moved.text(&ended.error), b" >&2\n");
+        answer.extend(format!("return {}\n", ended.status).into_bytes());
+        for made in &hit.made {
+            let path = self.directory.join(made.path());
+            match path.symlink_metadata() {
+                Ok(metadata) if metadata.is_dir() => return None,
+                Ok(_) => fs::remove_file(&path).ok()?,
+                Err(_) => {}
+            }
+            fs::write(&path, &made.content).ok()?;
+            fs::set_permissions(&path, fs::Permissions::from_mode(made.mode)).ok()?;
+        }
+        fs::write(self.folder.path().join("answer"), answer).ok()
+    }
+
+    /// Notes that the check which is being made depends on what a compiler did.
+    fn within_check(&mut self, source: Source, local: Vec<Fact>, made: &[Made]) {
+        let Some(learning) = &mut self.learning else {
+            return;
+        };
+        learning.sources.insert(source);
+        learning.local.extend(local);
+        let made = made.iter().map(Made::path).map(Path::to_owned);
+        learning.made.extend(made);
+    }
+
+    pub(super) fn ran(&mut self, fields: &[Vec<u8>], looker: &mut Looker<'_>, take: Take<'_>) {
+        let trace = self.trace_until_now(take);
+        let Some(compiling) = self.compiling.take() else {
+            return;
+        };
+        let status = fields
+            .get(1)
+            .and_then(|field| std::str::from_utf8(field).ok());
+        let status = status.and_then(|status| status.parse().ok());
+        let learned = match &trace {
+            Some(trace) => self.learn_compiled(compiling, status, trace, looker),
+            None => Err("its trace was lost".to_owned()),
+        };
+        match (learned, &mut self.learning) {
+            (Ok(Some((source, local, made))), _) => {
+                self.compiled.learned += 1;
+                self.within_check(source, local, &made);
+            }
+            (learned, learning) => {
+                if learned.is_err() {
+                    self.compiled.unlearned += 1;
+                }
+                match (learning, trace) {
+                    (Some(learning), Some(trace)) => learning.trace.extend(&trace),
+                    (Some(learning), None) => learning.lost = true,
+                    (None, _) => {}
+                }
+            }
+        }
+    }
+
+    /// Learns what a compiler did; none if that was known.
+    fn learn_compiled(
+        &mut self,
+        compiling: Compiling,
+        status: Option<u8>,
+        trace: &Trace,
+        looker: &mut Looker<'_>,
+    ) -> Result<Option<(Source, Vec<Fact>, Vec<Made>)>, String> {
+        let took = compiling.begin.elapsed();
+        if let Some(reason) = trace.escapes().next() {
+            return Err(format!("its trace is not complete: {reason}"));
+        }
+        // What a shell says of programs that it cannot run, and of those that were killed.
+        let status = status
+            .filter(|status| *status < 126)
+            .ok_or("it was not run to its end")?;
+        let printed = |name: &str| {
+            let text = read_small(&self.folder.path().join(name), LONG)?;
+            (!text.contains(&0)).then_some(text)
+        };
+        let (Some(output), Some(error)) = (printed("out"), printed("err")) else {
+            return Err("what it printed is no text, or too long".to_owned());
+        };
+        let Looked {
+            found,
+            mut local,
+            inside,
+        } = self.looked(trace, &compiling.path, looker)?;
+        let mut made = Vec::new();
+        for (name, (question, changed)) in inside {
+            let path = self.directory.join(&name);
+            let Some(Component::Normal(first)) = name.components().next() else {
+                if question.asked.names {
+                    return Err("it listed the folder".to_owned());
+                }
+                continue;
+            };
+            if !changed
+                && (compiling.inputs.contains(&name)
+                    || first == "confdefs.h"
+                    || first == "config.log")
+            {
+                continue;
+            }
+            let was_there = compiling.present.contains(first);
+            let is_there = path.symlink_metadata().is_ok();
+            match (changed, was_there, is_there) {
+                (true, false, false) => {}
+                (true, _, true) if !compiling.inputs.contains(&name) => {
+                    made.push(Made::read(&path, &name).ok_or("what it made cannot be kept")?);
+                }
+                (true, ..) => return Err(format!("it changed {}", name.display())),
+                (false, false, true) => return Err(format!("{} came", name.display())),
+                (false, ..) => local.push(self.near(&name, question.asked, looker)),
+            }
+        }
+        let folder = self.directory.as_os_str().as_bytes();
+        let names_folder = |text: &[u8]| text.windows(folder.len()).any(|window| window == folder);
+        let bound = Bound {
+            folder: folder.to_vec(),
+            lines: compiling.lines,
+            to_folder: names_folder(&output)
+                || made
+                    .iter()
+                    .any(|made| names_outside_debug(&made.content, folder)),
+            to_lines: compiling.to_lines || !output.is_empty(),
+        };
+        let ended = Ended {
+            status,
+            output,
+            error,
+        };
+        if let Some(expected) = compiling.expected {
+            self.compare(&compiling.command, &expected, &ended, &made, &bound);
+            return Ok(None);
+        }
+        let mut texts: Vec<PathBuf> = Vec::new();
+        if compiling.own.is_some() {
+            texts = self.texts(found.iter().chain(&local))?;
+            texts.extend(near_texts(&local));
+        }
+        let question = Question {
+            key: compiling.key,
+            variable: "",
+            given: &[],
+            directory: &self.directory,
+            defines: &compiling.defines,
+            own: compiling.own.as_ref(),
+            lines: compiling.lines,
+        };
+        let defines = self
+            .answers
+            .defines(&question, &texts)
+            .ok_or("a file that it read cannot be looked through")?;
+        let code = postcard::to_stdvec(&ended).map_err(|error| error.to_string())?;
+        let source = self.answers.learn(Lesson {
+            key: compiling.key,
+            variable: String::new(),
+            given: Vec::new(),
+            facts: found,
+            local: local.clone(),
+            texts,
+            sources: Vec::new(),
+            defines,
+            code,
+            made: made.clone(),
+            bound,
+            took: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+        });
+        Ok(Some((source, local, made)))
+    }
+
+    /// Tells in what a compiler did something else than what is known.
+    fn compare(
+        &mut self,
+        command: &str,
+        expected: &Hit,
+        ended: &Ended,
+        made: &[Made],
+        bound: &Bound,
+    ) {
+        let Ok(known) = postcard::from_bytes::<Ended>(&expected.code) else {
+            return;
+        };
+        let moved = Moved {
+            then: &expected.bound,
+            folder: &bound.folder,
+            lines: bound.lines,
+        };
+        let same_place =
+            expected.bound.folder == bound.folder && expected.bound.lines == bound.lines;
+        let told = |ended: &Ended, made: &[Made], moved: Option<&Moved<'_>>| {
+            let error = moved.map_or_else(|| ended.error.clone(), |moved| moved.text(&ended.error));
+            let files: Vec<String> = made
+                .iter()
+                .map(|made| {
+                    let content = match same_place {
+                        true => format!(" {:02x?}", sum(&made.content).get(..4)),
+                        false => String::new(),
+                    };
+                    format!("{} {:o}{content}", made.path().display(), made.mode)
+                })
+                .collect();
+            format!(
+                "status {}, files {files:?}, printed {:?}, errors {:?}",
+                ended.status,
+                String::from_utf8_lossy(&ended.output),
+                String::from_utf8_lossy(&nameless(&error)),
+            )
+        };
+        let (known, found) = (
+            told(&known, &expected.made, Some(&moved)),
+            told(ended, made, None),
+        );
+        if known != found {
+            self.outcomes.push(Asked {
+                variable: command.to_owned(),
+                told: Told::Differed { known, found },
+            });
+        }
+    }
+}
+
+impl Made {
+    /// Its name, from the folder that is configured.
+    fn path(&self) -> &Path {
+        Path::new(OsStr::from_bytes(&self.name))
+    }
+
+    fn read(path: &Path, name: &Path) -> Option<Self> {
+        let metadata = path.symlink_metadata().ok().filter(fs::Metadata::is_file)?;
+        Some(Self {
+            name: name.as_os_str().as_bytes().to_vec(),
+            mode: metadata.mode() & 0o7777,
+            content: read_small(path, LARGE)?,
+        })
+    }
+}
+
+/// Adds a part to what a sum is made of.
+fn add(all: &mut Vec<u8>, part: &[u8]) {
+    all.extend_from_slice(&part.len().to_le_bytes());
+    all.extend_from_slice(part);
+}
+
+/// The content of a file, if it is no longer than that.
+fn read_small(path: &Path, limit: u64) -> Option<Vec<u8>> {
+    let mut text = Vec::new();
+    let file = fs::File::open(path).ok()?;
+    file.take(limit + 1).read_to_end(&mut text).ok()?;
+    (text.len() as u64 <= limit).then_some(text)
+}
+
+/// What a shell has to do to print a text.
+fn say(answer: &mut Vec<u8>, text: &[u8], to: &[u8]) {
+    if text.is_empty() {
+        return;
+    }
+    answer.extend_from_slice(b"printf %s '");
+    for byte in text {
+        match byte {
+            b'\'' => answer.extend_from_slice(b"'\\''"),
+            byte => answer.push(*byte),
+        }
+    }
+    answer.push(b'\'');
+    answer.extend_from_slice(to);
+}
+
+/// A command for people.
+fn command(words: &[Vec<u8>]) -> String {
+    let words: Vec<_> = words
+        .iter()
+        .map(|word| String::from_utf8_lossy(word).into_owned())
+        .collect();
+    words.join(" ")
+}
+
+/// Whether a name stands in a file elsewhere than where debuggers read.
+fn names_outside_debug(content: &[u8], name: &[u8]) -> bool {
+    let mut places = content
+        .windows(name.len())
+        .enumerate()
+        .filter(|(_, window)| *window == name)
+        .map(|(at, _)| at as u64)
+        .peekable();
+    if places.peek().is_none() {
+        return false;
+    }
+    let Ok(object) = object::File::parse(content) else {
+        return true;
+    };
+    let debug: Vec<(u64, u64)> = object
+        .sections()
+        .filter(|section| section.name().is_ok_and(|name| name.starts_with(".debug")))
+        .filter_map(|section| section.file_range())
+        .collect();
+    places.any(|at| {
+        !debug
+            .iter()
+            .any(|(from, length)| *from <= at && at < from.saturating_add(*length))
+    })
+}
+
+/// Something that is said of another place now.
+struct Moved<'a> {
+    then: &'a Bound,
+    folder: &'a [u8],
+    lines: u32,
+}
+
+static PLACE: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"(?m)(conftest\w*\.\w+:)(\d+)|^( *)(\d+)( \|)").ok());
+static TEMPORARY: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"/cc[A-Za-z0-9]{6}\b").ok());
+
+impl Moved<'_> {
+    /// Messages about a program that stands there now.
+    fn text(&self, text: &[u8]) -> Vec<u8> {
+        let mut text = text.to_vec();
+        if self.then.lines != self.lines
+            && let Some(place) = PLACE.as_ref()
+        {
+            let moved = |found: &Captures<'_>| -> Vec<u8> {
+                let whole = found.get(0).map_or(&b""[..], |all| all.as_bytes());
+                let number = found.get(2).or_else(|| found.get(4));
+                let number = number
+                    .and_then(|it| std::str::from_utf8(it.as_bytes()).ok()?.parse::<u32>().ok());
+                let Some(number) = number.filter(|number| *number > self.then.lines) else {
+                    return whole.to_vec();
+                };
+                let number = (number - self.then.lines).saturating_add(self.lines);
+                match (found.get(1), found.get(5)) {
+                    (Some(name), _) => [name.as_bytes(), number.to_string().as_bytes()].concat(),
+                    (None, Some(bar)) => {
+                        let width = whole.len() - bar.len();
+                        [format!("{number:width$}").as_bytes(), bar.as_bytes()].concat()
+                    }
+                    (None, None) => whole.to_vec(),
+                }
+            };
+            text = place.replace_all(&text, moved).into_owned();
+        }
+        if self.then.folder != self.folder && !self.then.folder.is_empty() {
+            text = replaced(&text, &self.then.folder, self.folder);
+        }
+        text
+    }
+}
+
+/// The text with another name wherever one stands.
+fn replaced(text: &[u8], name: &[u8], other: &[u8]) -> Vec<u8> {
+    let mut all = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.windows(name.len()).position(|window| window == name) {
+        all.extend_from_slice(rest.get(..at).unwrap_or_default());
+        all.extend_from_slice(other);
+        rest = rest.get(at + name.len()..).unwrap_or_default();
+    }
+    all.extend_from_slice(rest);
+    all
+}
+
+/// The text without the names of temporary files, which are never the same.
+fn nameless(text: &[u8]) -> Vec<u8> {
+    match TEMPORARY.as_ref() {
+        Some(regex) => regex.replace_all(text, &b"/cc"[..]).into_owned(),
+        None => text.to_vec(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_move_with_their_program() {
+        let then = Bound {
+            folder: b"/a/b".to_vec(),
+            lines: 10,
+            ..Bound::default()
+        };
+        let moved = Moved {
+            then: &then,
+            folder: b"/other",
+            lines: 105,
+        };
+        let text = "conftest.c:12:3: error: x\n   12 | int x\n      | ^\nconftest.c:4:1: y\n\
+                    /usr/x.h:12: z\n/a/b/conftest.c:13: undefined\n";
+        let now = "conftest.c:107:3: error: x\n  107 | int x\n      | ^\nconftest.c:4:1: y\n\
+                   /usr/x.h:12: z\n/other/conftest.c:108: undefined\n";
+        assert_eq!(String::from_utf8(moved.text(text.as_bytes())).unwrap(), now);
+        let same = Moved {
+            then: &then,
+            folder: b"/a/b",
+            lines: 10,
+        };
+        assert_eq!(same.text(text.as_bytes()), text.as_bytes());
+    }
+
+    #[test]
+    fn only_debuggers_may_read_where_it_was() {
+        assert!(!names_outside_debug(b"nothing", b"/some/where"));
+        assert!(names_outside_debug(b"a /some/where b", b"/some/where"));
+        let tmp = tempfile::tempdir().unwrap();
+        let folder = tmp.path().canonicalize().unwrap();
+        let compiled = |text: &str| {
+            fs::write(folder.join("x.c"), text).unwrap();
+            let done = std::process::Command::new("gcc")
+                .args(["-g", "-c", "x.c"])
+                .current_dir(&folder)
+                .status();
+            assert!(done.unwrap().success());
+            fs::read(folder.join("x.o")).unwrap()
+        };
+        let name = folder.as_os_str().as_bytes();
+        let plain = compiled("int x;\n");
+        assert!(plain.windows(name.len()).any(|window| window == name));
+        assert!(!names_outside_debug(&plain, name));
+        let text = format!("const char *x = \"{}\";\n", folder.display());
+        assert!(names_outside_debug(&compiled(&text), name));
+    }
+
+    #[test]
+    fn what_is_said_is_what_was_printed() {
+        let mut answer = Vec::new();
+        say(&mut answer, b"it's \\n %s\n$x `y`", b"\n");
+        for shell in ["sh", "bash"] {
+            let done = std::process::Command::new(shell)
+                .arg("-c")
+                .arg(OsStr::from_bytes(&answer))
+                .output()
+                .unwrap();
+            assert_eq!(done.stdout, b"it's \\n %s\n$x `y`");
+        }
+    }
+}
