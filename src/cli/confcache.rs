@@ -159,7 +159,7 @@ fn run(arguments: &arguments::Confcache) -> Result<Exit, Vec<String>> {
     }
     if arguments.verbose {
         say(&format!("ebd: confcache: {}", told(&ran.outcome)));
-        if !ran.asked.is_empty() {
+        if !ran.asked.is_empty() || ran.compiled != Compiled::default() {
             say(&format!("ebd: confcache: {}", told_of_checks(&ran.asked)));
             say(&format!(
                 "ebd: confcache: {}",

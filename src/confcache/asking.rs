@@ -164,7 +164,7 @@ impl<'a> Server<'a> {
             environment: &environment,
         };
         let script = Script::of(&text, &asking).ok()?;
-        if script.checks.is_empty() {
+        if script.checks.is_empty() && script.compilers == 0 {
             return None;
         }
         let pipe = |name: &str| {

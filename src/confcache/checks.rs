@@ -80,6 +80,8 @@ pub(super) struct Script {
     pub(super) asking: Vec<u8>,
     /// Its checks; it asks by their place here.
     pub(super) checks: Vec<Check>,
+    /// In how many places it runs compilers, and asks before it does.
+    pub(super) compilers: usize,
 }
 
 /// How a script asks: what starts it once more in another shell.
@@ -124,7 +126,9 @@ impl Script {
             checks.push(check);
         }
         edits.extend(whole.restarts(asking.start));
-        edits.extend(whole.compilers());
+        let compilers = whole.compilers();
+        let count = compilers.len();
+        edits.extend(compilers);
         edits.sort();
         let mut changed = Vec::with_capacity(text.len() + text.len() / 4);
         let mut done = 0;
@@ -137,6 +141,7 @@ impl Script {
         Ok(Self {
             asking: changed,
             checks,
+            compilers: count,
         })
     }
 }

@@ -6,6 +6,7 @@
 mod answers;
 mod builds;
 mod changed;
+mod compilers;
 mod nasty;
 
 use std::fs;
