@@ -24,7 +24,7 @@ use std::sync::LazyLock;
 use regex::bytes::Regex;
 
 use super::facts::{Sum, sum};
-use super::outline::{Assignment, Function, Outline, Strange};
+use super::outline::{Assignment, Function, Outline, Strange, is_name};
 
 /// Variables that only say where in the script it is, or hold what is written to `config.log`.
 const PLACES: [&str; 6] = [
@@ -63,6 +63,8 @@ pub(super) struct Check {
     pub(super) in_function: bool,
     /// The variables that it may set.
     pub(super) outputs: BTreeSet<String>,
+    /// All variables that it can set, if that is known, and it tells their values: as the script calls them.
+    pub(super) told: Option<Vec<Output>>,
     /// Where the texts are.
     pub(super) texts: Vec<Range<usize>>,
     /// Whether it knows in which directory it is.
@@ -71,6 +73,15 @@ pub(super) struct Check {
     pub(super) reads_defines: bool,
     /// Whether it looks for files by patterns, others than those which only checks make.
     pub(super) globs: bool,
+}
+
+/// A variable that a check sets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Output {
+    /// Its name, or `$3` for the one that the third argument names.
+    pub(super) name: String,
+    /// Whether the check may unset it.
+    pub(super) unset: bool,
 }
 
 /// A script and its checks.
@@ -122,7 +133,7 @@ impl Script {
                 "case ${__ebd_hit-} in y) __ebd_hit= ;; *) ".to_owned(),
             ));
             edits.push((said.end, " ;; esac".to_owned()));
-            edits.push((body.end, format!("__ebd_tell {number}; ")));
+            edits.push((body.end, tell(number, &check)));
             checks.push(check);
         }
         edits.extend(whole.restarts(asking.start));
@@ -173,6 +184,27 @@ fn ask(number: usize, check: &Check, indirect: &[String]) -> String {
     text
 }
 
+/// What is put at the end of a check.
+fn tell(number: usize, check: &Check) -> String {
+    let mut before = String::new();
+    let mut text = format!("__ebd_tell {number}");
+    for (at, output) in check.told.iter().flatten().enumerate() {
+        match output.name.strip_prefix('$') {
+            Some(argument) => {
+                before.push_str(&format!(
+                    "eval \"__ebd_{at}=\\${{${argument}+y}}\\$${argument}\"; "
+                ));
+                text.push_str(&format!(" \"$__ebd_{at}\""));
+            }
+            None => {
+                let name = &output.name;
+                text.push_str(&format!(" \"${{{name}+y}}${name}\""));
+            }
+        }
+    }
+    format!("{before}{text}; ")
+}
+
 /// Where the condition of a check is.
 struct Condition {
     variable: String,
@@ -209,6 +241,21 @@ static COMMAND: LazyLock<Option<Regex>> = LazyLock::new(|| {
     )
     .ok()
 });
+/// Ways to set variables other than assignments, `eval` and `unset`.
+static SETS_UNSEEN: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(
+        r"(?m)\b(?:read|source|getopts|let|mapfile|readarray|declare|typeset|local|printf\s+-v|coproc)\b|(?:^|[;&|({`]|\bthen|\belse|\bdo|\be\))\s*\.\s|\$\{\w+:?=|\$\(\(|\(\(",
+    )
+    .ok()
+});
+static UNSETS: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"\bunset((?:[ \t]+\w+)+)").ok());
+static EVALUATES: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?m)(^|.)\beval\b").ok());
+/// What is evaluated and sets nothing but what is never told.
+static SETS_NOTHING: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r#"^(?: ac_try_echo=| \$as_lineno_stack;| "?test )"#).ok());
+static SETS_ARGUMENT: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r#"^ "?\$\{?([2-9])\}?="#).ok());
 static INDIRECT: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r#"\\\$[{"\\]*\$\{?([A-Za-z_0-9]+)"#).ok());
 static APPEND: LazyLock<Option<Regex>> =
@@ -395,6 +442,7 @@ impl<'a> Whole<'a> {
                 .filter(|name| hashed.windows(name.len()).any(|w| w == name.as_bytes()))
                 .map(|name| (*name).to_owned()),
         );
+        let told = self.told(&texts, &body, &outputs, in_function);
         let indirect: Vec<String> = indirect.into_iter().collect();
         let names = indirect.iter().map(|name| format!("${name}"));
         let check = Check {
@@ -403,12 +451,81 @@ impl<'a> Whole<'a> {
             inputs: names.chain(inputs).collect(),
             in_function,
             outputs,
+            told,
             texts,
             sees_directory,
             reads_defines,
             globs: texts_glob,
         };
         Some((check, indirect))
+    }
+
+    /// All variables that texts can set, `outputs` among them; none if that cannot be seen.
+    fn told(
+        &self,
+        texts: &[Range<usize>],
+        body: &Range<usize>,
+        outputs: &BTreeSet<String>,
+        in_function: bool,
+    ) -> Option<Vec<Output>> {
+        let mut by_argument = BTreeSet::new();
+        let mut unset = BTreeSet::new();
+        for part in texts {
+            let code = self.code(part);
+            if SETS_UNSEEN.as_ref()?.is_match(&code) {
+                return None;
+            }
+            for found in UNSETS.as_ref()?.captures_iter(&code) {
+                let words = found.get(1)?.as_bytes().split(u8::is_ascii_whitespace);
+                for name in words.filter(|word| is_name(word)) {
+                    unset.insert(String::from_utf8_lossy(name).into_owned());
+                }
+            }
+            let is_by_name = BY_NAME.iter().any(|name| {
+                let function = self.functions.get(name.as_bytes());
+                function.is_some_and(|each| each.body == *part)
+            });
+            for found in EVALUATES.as_ref()?.captures_iter(&code) {
+                let rest = code.get(found.get(0)?.end()..).unwrap_or_default();
+                if is_by_name
+                    || found.get(1)?.as_bytes().ends_with(b"(")
+                    || SETS_NOTHING.as_ref()?.is_match(rest)
+                {
+                    continue;
+                }
+                let argument = SETS_ARGUMENT.as_ref()?.captures(rest)?.get(1)?;
+                // In another function the third argument is another.
+                if part != body || !in_function {
+                    return None;
+                }
+                by_argument.insert(format!("${}", String::from_utf8_lossy(argument.as_bytes())));
+            }
+        }
+        unset.retain(|name| !PLACES.contains(&name.as_str()));
+        let names: BTreeSet<&String> = outputs.iter().chain(&unset).chain(&by_argument).collect();
+        let all = names.into_iter().filter(|name| *name != "$1");
+        Some(
+            all.map(|name| Output {
+                name: name.clone(),
+                unset: unset.contains(name),
+            })
+            .collect(),
+        )
+    }
+
+    /// A text without its here-documents.
+    fn code(&self, part: &Range<usize>) -> Vec<u8> {
+        let mut code = Vec::new();
+        let mut done = part.start;
+        for each in &self.outline.documents {
+            if part.start <= each.text.start && each.text.end <= part.end && done <= each.text.start
+            {
+                code.extend_from_slice(self.bytes(done..each.text.start));
+                done = each.text.end;
+            }
+        }
+        code.extend_from_slice(self.bytes(done..part.end));
+        code
     }
 
     /// The texts that run: this one, and those of all functions that it may call, in the order of

@@ -133,7 +133,7 @@ pub(super) fn relevant<'d>(
             let matters = values
                 .get(define.name)
                 .is_some_and(|values| values.len() > 1)
-                || define.name.starts_with(b"__")
+                || is_compilers(define.name)
                 || mentioned.has(define.name)
                 || mentioned.pastes(define.name);
             if matters {
@@ -149,6 +149,15 @@ pub(super) fn relevant<'d>(
     }
     chosen.sort_unstable();
     chosen.into_iter().map(|(_, line)| line).collect()
+}
+
+/// Whether the name may be one that compilers define themselves, and complain of if others do.
+fn is_compilers(name: &[u8]) -> bool {
+    // What programs ask headers for.
+    let asks = name.starts_with(b"__STDC_WANT_")
+        || name == b"__EXTENSIONS__"
+        || name == b"__USE_MINGW_ANSI_STDIO";
+    name.starts_with(b"__") && !asks
 }
 
 /// The lines of a text, joined where they go on.
@@ -441,6 +450,13 @@ mod tests {
         assert!(!same("#define A 1\n", "#define A 1\n#define A 2\n", "", ""));
         assert!(!same("", "#define __FILE__ 1\n", "", ""));
         assert!(!same("", "#undef A\n", "", ""));
+        assert!(same("", "#define __EXTENSIONS__ 1\n", "", ""));
+        assert!(!same(
+            "",
+            "#define __EXTENSIONS__ 1\n",
+            "",
+            "#ifdef __EXTENSIONS__"
+        ));
         assert!(same("#define A 1\n", "#define A 1\n#define A 1\n", "", ""));
         assert!(!same(
             "#define A 1\n",

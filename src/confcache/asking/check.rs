@@ -10,9 +10,10 @@ use std::time::Instant;
 use sandbox::Trace;
 
 use super::super::answers::{Bound, Given, Lesson, Miss, Question, Source, near_texts};
-use super::super::checks::{Check, named_in};
+use super::super::checks::{Check, Output, named_in};
 use super::super::defines::Names;
 use super::super::facts::{Fact, Sum, sum};
+use super::super::outline::is_name;
 use super::super::questions::Looker;
 use super::found::Looked;
 use super::shell::variables;
@@ -39,6 +40,16 @@ const OWN: [&str; 17] = [
     "BASH_ARGV",
 ];
 
+/// Variables that no check whose answers are shared may set.
+const KEPT: [&str; 6] = [
+    "PWD",
+    "PATH",
+    "OPTIND",
+    "SHELLOPTS",
+    "BASHOPTS",
+    "POSIXLY_CORRECT",
+];
+
 /// Checks whose answers are about the moment or the folder, not about the system.
 const NEVER: [&str; 2] = [
     "am_cv_filesystem_timestamp_resolution",
@@ -56,6 +67,8 @@ struct Request {
 pub(super) struct Learning {
     number: usize,
     variable: String,
+    /// The variables whose values it tells, if it does.
+    told: Option<Vec<String>>,
     key: Sum,
     given: Vec<Given>,
     own: Option<Names>,
@@ -144,8 +157,17 @@ impl Server<'_> {
             Err(why) => {
                 let path = value(&check, &values, "PATH").unwrap_or_default().to_vec();
                 self.trace_until_now(take);
+                let told = check.told.as_ref().map(|all| {
+                    let real = |output: &Output| argument(&output.name, &arguments);
+                    all.iter().map(real).collect()
+                });
+                let reply = match &told {
+                    Some(_) => b"s\n",
+                    None => b"m\n",
+                };
                 self.learning = Some(Learning {
                     number,
+                    told,
                     variable,
                     key,
                     given,
@@ -163,7 +185,7 @@ impl Server<'_> {
                     made: HashSet::new(),
                     begin: Instant::now(),
                 });
-                b"m\n"
+                reply
             }
         }
     }
@@ -269,14 +291,19 @@ impl Server<'_> {
             return;
         }
         let (variable, why) = (learning.variable.clone(), learning.why.to_string());
-        let told = match self.learn(learning, looker) {
+        let told = match self.learn(learning, fields, looker) {
             Ok(told) => told,
             Err(reason) => Told::Unlearned(why, reason),
         };
         self.outcomes.push(Asked { variable, told });
     }
 
-    fn learn(&mut self, learning: Learning, looker: &mut Looker<'_>) -> Result<Told, String> {
+    fn learn(
+        &mut self,
+        learning: Learning,
+        fields: &[Vec<u8>],
+        looker: &mut Looker<'_>,
+    ) -> Result<Told, String> {
         let took = learning.begin.elapsed();
         if learning.lost {
             return Err("its trace was lost".to_owned());
@@ -296,7 +323,10 @@ impl Server<'_> {
             .checks
             .get(learning.number)
             .ok_or("there is no such check")?;
-        let code = self.code(check)?;
+        let code = match &learning.told {
+            Some(names) => assigned(check, names, fields.get(2..).unwrap_or_default())?,
+            None => self.code(check)?,
+        };
         if let Some(expected) = &learning.expected {
             let text = |code: &[u8]| String::from_utf8_lossy(code).into_owned();
             return Ok(match *expected == code {
@@ -437,7 +467,7 @@ impl Server<'_> {
         );
         let mut code = Vec::new();
         for name in names.into_iter().filter(|name| !is_own(name)) {
-            if matches!(name, "PWD" | "PATH" | "OPTIND" | "SHELLOPTS" | "BASHOPTS") {
+            if KEPT.contains(&name) {
                 return Err(format!("it changed {name}"));
             }
             match (after.get(name), before.get(name)) {
@@ -455,16 +485,56 @@ impl Server<'_> {
     }
 }
 
-/// The variable that has the answer to a check.
-fn variable(check: &Check, arguments: &[Vec<u8>]) -> String {
-    let position = check
-        .variable
+/// What makes another shell have the variables that a check has told the values of.
+fn assigned(check: &Check, names: &[String], values: &[Vec<u8>]) -> Result<Vec<u8>, String> {
+    if names.len() != values.len() {
+        return Err("it has not told what it has set".to_owned());
+    }
+    let outputs = check.told.iter().flatten();
+    let mut code = Vec::new();
+    for ((name, value), output) in names.iter().zip(values).zip(outputs) {
+        if !is_name(name.as_bytes()) {
+            return Err(format!("it sets {name:?}, which is no variable"));
+        }
+        if OWN.contains(&name.as_str()) {
+            continue;
+        }
+        if KEPT.contains(&name.as_str()) {
+            return Err(format!("it changed {name}"));
+        }
+        match value.strip_prefix(b"y") {
+            Some(value) => {
+                code.extend_from_slice(name.as_bytes());
+                code.extend_from_slice(b"='");
+                for byte in value {
+                    match byte {
+                        b'\'' => code.extend_from_slice(b"'\\''"),
+                        byte => code.push(*byte),
+                    }
+                }
+                code.extend_from_slice(b"'\n");
+            }
+            None if output.unset => code.extend_from_slice(format!("unset {name}\n").as_bytes()),
+            None => {}
+        }
+    }
+    Ok(code)
+}
+
+/// What a name is, or what the argument says that it stands for.
+fn argument(name: &str, arguments: &[Vec<u8>]) -> String {
+    let position = name
         .strip_prefix('$')
         .and_then(|number| number.trim_matches(['{', '}']).parse::<usize>().ok());
     match position.and_then(|at| arguments.get(at.checked_sub(1)?)) {
         Some(name) => String::from_utf8_lossy(name).into_owned(),
-        None => check.variable.clone(),
+        None => name.to_owned(),
     }
+}
+
+/// The variable that has the answer to a check.
+fn variable(check: &Check, arguments: &[Vec<u8>]) -> String {
+    argument(&check.variable, arguments)
 }
 
 /// The value of an input, without the mark that it is set.

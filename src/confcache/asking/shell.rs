@@ -20,21 +20,27 @@ pub(super) fn quoted(path: &Path) -> Option<String> {
 pub(super) fn start_text(folder: &Path) -> Option<String> {
     let at = |name: &str| quoted(&folder.join(name));
     let (up, down, answer) = (at("up")?, at("down")?, at("answer")?);
-    let exports = at("exports")?;
+    let (exports, names) = (at("exports")?, at("names")?);
     let (before, after, script) = (at("before")?, at("after")?, at("script")?);
     let (out, err) = (at("out")?, at("err")?);
-    // All on few lines, and no command but those that are built into shells.
+    // All on few lines, and no command but those that are built into shells. Where bash lists all variables it
+    // takes a time that grows with the square of their number, so it is asked for those that are exported only.
     Some(format!(
         r#"__ebd_in=
 __ebd_hit=
+case ${{BASH_VERSION-}} in
+  [4-9]*) __ebd_exports () {{ compgen -e >{names} && mapfile -t __ebd_names <{names} && declare -p "${{__ebd_names[@]}}" >{exports} || export -p >{exports}; }} ;;
+  *) __ebd_exports () {{ export -p >{exports}; }} ;;
+esac
 __ebd_ask () {{
   __ebd_hit=
   case $__ebd_in in ?*) __ebd_in="n $__ebd_in"; return 1 ;; esac
-  export -p >{exports}
+  __ebd_exports
   printf '%s\000' "$(($#+1))" ask "$@" >{up}
   IFS= read -r __ebd_answer <{down}
   case $__ebd_answer in
     h) . {answer}; __ebd_hit=y; return 0 ;;
+    s) __ebd_in=$1 ;;
     m) __ebd_in=$1; set >{before} ;;
   esac
   return 1
@@ -42,11 +48,14 @@ __ebd_ask () {{
 __ebd_tell () {{
   case $__ebd_in in
     "n "*) __ebd_in=${{__ebd_in#n }} ;;
-    "$1") __ebd_in=; set >{after}; printf '%s\000' 2 tell "$1" >{up}; IFS= read -r __ebd_answer <{down} ;;
+    "$1") __ebd_in=
+       case $# in 1) set >{after} ;; esac
+       printf '%s\000' "$(($#+1))" tell "$@" >{up}
+       IFS= read -r __ebd_answer <{down} ;;
   esac
 }}
 __ebd_run () {{
-  export -p >{exports}
+  __ebd_exports
   printf '%s\000' "$(($#+2))" run "$PWD" "$@" >{up}
   IFS= read -r __ebd_answer <{down}
   case $__ebd_answer in
@@ -72,9 +81,14 @@ pub(super) fn exported(text: &[u8]) -> Option<BTreeMap<String, Vec<u8>>> {
     let mut all = BTreeMap::new();
     let mut rest = text;
     while !rest.is_empty() {
-        rest = rest
-            .strip_prefix(b"export ")
-            .or_else(|| rest.strip_prefix(b"declare -x "))?;
+        rest = match rest.strip_prefix(b"export ") {
+            Some(rest) => rest,
+            None => {
+                let rest = rest.strip_prefix(b"declare -")?;
+                let end = rest.iter().position(|byte| *byte == b' ')?;
+                rest.get(end + 1..)?
+            }
+        };
         let end = rest.iter().position(|byte| matches!(byte, b'=' | b'\n'))?;
         if rest.get(end) == Some(&b'\n') {
             // Exported, but not set.
@@ -228,6 +242,18 @@ mod tests {
         }
         let mut messages = Messages::default();
         assert_eq!(messages.next(&mut &b"99999999\0"[..]), None);
+    }
+
+    #[test]
+    fn what_is_exported_is_told_by_all_shells() {
+        let text = b"export A='x y'\ndeclare -x B=\"z\nz\"\nexport C\ndeclare -rx D=\"\"\ndeclare -ix E=\"1\"\n";
+        let all = exported(text).unwrap();
+        let names: Vec<&str> = all.keys().map(String::as_str).collect();
+        assert_eq!(names, ["A", "B", "C", "D", "E"]);
+        assert_eq!(all["B"], b"\"z\nz\"");
+        for text in ["A=1\n", "declare -x", "export ", "declare A=1\n"] {
+            assert_eq!(exported(text.as_bytes()), None, "{text:?}");
+        }
     }
 
     #[test]
