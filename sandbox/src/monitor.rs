@@ -10,7 +10,7 @@ mod known;
 mod look;
 mod request;
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::collections::HashSet;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ use nix::libc;
 
 pub(crate) use change::descriptor_of;
 use change::{Change, Made};
-use known::Known;
+use known::{Again, Asked, Known};
 use look::Seen;
 use request::Request;
 
@@ -53,8 +53,10 @@ const WAITING: usize = 256;
 #[derive(Debug)]
 pub(crate) struct Shared {
     policy: Mutex<Policy>,
-    /// How often the policy has changed, or the trace been taken.
+    /// How often the policy has changed.
     version: AtomicU64,
+    /// How often the trace was taken.
+    taken: AtomicU64,
     control: Mutex<Option<String>>,
     violations: Mutex<Violations>,
     trace: Mutex<Trace>,
@@ -70,6 +72,7 @@ impl Shared {
         Self {
             policy: Mutex::new(policy),
             version: AtomicU64::new(0),
+            taken: AtomicU64::new(0),
             control: Mutex::default(),
             violations: Mutex::default(),
             trace: Mutex::default(),
@@ -92,7 +95,7 @@ impl Shared {
 
     pub(crate) fn take_trace(&self) -> Trace {
         // What was answered and noted before is to be noted again.
-        self.version.fetch_add(1, Ordering::Release);
+        self.taken.fetch_add(1, Ordering::Release);
         std::mem::take(&mut lock(&self.trace))
     }
 
@@ -187,6 +190,10 @@ struct Decider {
     known: Known,
     /// What the call at hand looks at, to be noted when it is answered.
     seen: Seen,
+    /// The question that the call at hand asks, if its answer may be remembered.
+    asked: Option<Asked>,
+    /// Whether something was changed that hardly ever is.
+    unsteady: Cell<bool>,
 }
 
 impl Decider {
@@ -214,6 +221,8 @@ impl Decider {
             waiting: Arc::default(),
             known: Known::default(),
             seen: Seen::new(),
+            asked: None,
+            unsteady: Cell::new(false),
         })
     }
 
@@ -251,9 +260,19 @@ impl Decider {
             same_root: self.same_root,
             first: OnceCell::new(),
         };
-        if self.watch == Watch::Everything && self.is_known(&request) {
-            self.listener.proceed(notice);
-            return;
+        self.asked = None;
+        if self.watch == Watch::Everything {
+            match self.known(&request) {
+                Some(Again::Noted) => {
+                    self.listener.proceed(notice);
+                    return;
+                }
+                Some(Again::Unnoted(seen)) => {
+                    self.note(&seen, || self.listener.proceed(notice));
+                    return;
+                }
+                None => {}
+            }
         }
         if !self.identities_vary {
             return self.settle(&request);
@@ -283,10 +302,16 @@ impl Decider {
         let seen = std::mem::take(&mut self.seen);
         match answer {
             // Answers to who does not wait any more go nowhere, and what was seen then was not theirs.
-            Answer::Proceed => self.note(seen, || self.listener.proceed(notice)),
-            Answer::Fail(error) => self.note(seen, || self.listener.fail(notice, error)),
+            Answer::Proceed => {
+                if self.note(&seen, || self.listener.proceed(notice)) {
+                    self.remember(seen);
+                }
+            }
+            Answer::Fail(error) => {
+                self.note(&seen, || self.listener.fail(notice, error));
+            }
             Answer::Make(change) if self.listener.is_waiting(notice) => {
-                self.note(seen, || true);
+                self.note(&seen, || true);
                 self.make(request, change);
             }
             Answer::Make(_) => {}

@@ -111,17 +111,18 @@ pub(super) fn relevant<'d>(
         included,
         more: Names::default(),
     };
-    let mut chosen: Vec<(usize, &[u8])> = Vec::new();
-    for (at, line) in lines(defines).enumerate() {
+    let all: Vec<&[u8]> = lines(defines).collect();
+    let mut chosen: Vec<usize> = Vec::new();
+    for (at, line) in all.iter().enumerate() {
         match define(line) {
             Some(define) => {
                 values.entry(define.name).or_default().insert(define.line);
                 left.push((at, define));
             }
-            None if line.trim_ascii().is_empty() => {}
+            None if line.trim_ascii().is_empty() || is_guard(&all, at) => {}
             None => {
                 mentioned.more.add(line);
-                chosen.push((at, line));
+                chosen.push(at);
             }
         }
     }
@@ -129,16 +130,22 @@ pub(super) fn relevant<'d>(
         let before = left.len();
         let mut more = Names::default();
         left.retain(|(at, define)| {
+            let guarded = at
+                .checked_sub(1)
+                .is_some_and(|before| is_guard(&all, before));
             // A second definition that is another is complained of, whoever uses it.
             let matters = values
                 .get(define.name)
                 .is_some_and(|values| values.len() > 1)
-                || is_compilers(define.name)
+                || (is_compilers(define.name) && !guarded)
                 || mentioned.has(define.name)
                 || mentioned.pastes(define.name);
             if matters {
                 more.add(define.line);
-                chosen.push((*at, define.line));
+                chosen.push(*at);
+                if guarded {
+                    chosen.extend([at - 1, at + 1]);
+                }
             }
             !matters
         });
@@ -148,7 +155,20 @@ pub(super) fn relevant<'d>(
         }
     }
     chosen.sort_unstable();
-    chosen.into_iter().map(|(_, line)| line).collect()
+    chosen
+        .into_iter()
+        .filter_map(|at| all.get(at).copied())
+        .collect()
+}
+
+/// Whether the line is the first or the last of three that define what is not defined.
+fn is_guard(all: &[&[u8]], at: usize) -> bool {
+    let guards = |first: usize| {
+        let line = |more: usize| all.get(first + more).copied().unwrap_or_default();
+        let name = line(0).strip_prefix(b"#ifndef ").map(<[u8]>::trim_ascii);
+        name.is_some_and(|name| defined(line(1)) == Some(name)) && line(2).trim_ascii() == b"#endif"
+    };
+    guards(at) || at.checked_sub(2).is_some_and(guards)
 }
 
 /// Whether the name may be one that compilers define themselves, and complain of if others do.
@@ -450,6 +470,18 @@ mod tests {
         assert!(!same("#define A 1\n", "#define A 1\n#define A 2\n", "", ""));
         assert!(!same("", "#define __FILE__ 1\n", "", ""));
         assert!(!same("", "#undef A\n", "", ""));
+        let guarded = "#ifndef __x86__\n#define __x86__ 1\n#endif\n";
+        assert!(same("", guarded, "", ""));
+        assert!(!same("", guarded, "__x86__", ""));
+        assert!(!same(guarded, &guarded.replace('1', "2"), "", "__x86__"));
+        assert!(!same("", &guarded.replace("ifndef", "ifdef"), "", ""));
+        assert!(!same(
+            "",
+            &guarded.replace("#define __x86__", "#define __y__"),
+            "",
+            ""
+        ));
+        assert!(!same("", &guarded.replace("#endif", "#else"), "", ""));
         assert!(same("", "#define __EXTENSIONS__ 1\n", "", ""));
         assert!(!same(
             "",

@@ -79,6 +79,7 @@ impl Decider {
     /// tell either.
     pub(super) fn refuse(&self, request: &Request) -> Answer {
         if lock(&self.shared.policy).is_free() {
+            self.forgets();
             return Answer::Proceed;
         }
         if request.caller.is_mighty() {
@@ -124,6 +125,7 @@ impl Decider {
             return Answer::Fail(Errno::EPERM);
         }
         let policy = lock(&self.shared.policy);
+        self.changes_at(&policy, &change.paths());
         let refused = |path: &&Path| policy.decide(Access::Write, path) != Verdict::Allowed;
         if policy.minds_environment() && change.paths().iter().any(refused) {
             let variables = request.caller.variables();

@@ -76,19 +76,20 @@ impl Decider {
             }));
     }
 
-    /// Answers a call and, if it was still waiting, notes what it looked at.
-    pub(super) fn note(&self, seen: Seen, answer: impl FnOnce() -> bool) {
+    /// Answers a call and, if it was still waiting, which is given, notes what it looked at.
+    pub(super) fn note(&self, seen: &Seen, answer: impl FnOnce() -> bool) -> bool {
         if seen.is_empty() {
-            answer();
-            return;
+            return answer();
         }
         // Whoever takes the trace when the call has come back must find it there.
         let mut trace = lock(&self.shared.trace);
-        if answer() {
-            for (path, kind, outcome) in &seen {
+        let waited = answer();
+        if waited {
+            for (path, kind, outcome) in seen {
                 trace.add(path, *kind, *outcome);
             }
         }
+        waited
     }
 }
 
