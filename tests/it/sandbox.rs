@@ -31,6 +31,7 @@ mod paths;
 mod processes;
 mod races;
 mod refused;
+mod traces;
 mod usual;
 
 /// What hangs is ended after this time, which a busy machine needs for what takes a second elsewhere.
