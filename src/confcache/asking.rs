@@ -13,7 +13,7 @@ mod found;
 mod shell;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -26,11 +26,11 @@ use serde::{Deserialize, Serialize};
 
 use self::check::Learning;
 use self::compile::Compiling;
-use self::shell::{Messages, exported, quoted, start_text};
+use self::shell::{Messages, exported, quoted, start_text, within_text};
 use super::answers::{Answers, Given, Source};
-use super::call::Call;
+use super::call::{Call, is_autoconf};
 use super::checks::{Asking, Script};
-use super::defines::{Names, Nature, nature};
+use super::defines::{Names, Nature, nature, read_text};
 use super::facts::{self, Fact, Stamp, Sum, sum};
 use super::learn::Answered;
 use super::places::{Place, Places, Temporary};
@@ -93,20 +93,17 @@ pub(super) struct Server<'a> {
     folder: tempfile::TempDir,
     up: fs::File,
     down: fs::File,
-    script: Script,
-    text: Vec<u8>,
     base: Vec<Given>,
     base_sum: Sum,
-    directory: PathBuf,
     answers: Answers,
-    /// What shell runs it: how it calls itself.
-    shell: Vec<u8>,
-    shell_facts: Vec<Fact>,
-    /// The names in the texts of checks.
-    names: HashMap<usize, Names>,
-    learning: Option<Learning>,
-    compiling: Option<Compiling>,
-    places: Places,
+    /// The script that runs.
+    at: Asker,
+    /// Those that wait for it, which they have started.
+    waiting: Vec<Asker>,
+    /// How many there were.
+    count: usize,
+    /// Where paths lead from the folder of the whole run.
+    top: Places,
     natures: HashMap<(Vec<u8>, Stamp), Nature>,
     /// The facts that were noted already.
     depended: HashSet<Source>,
@@ -120,6 +117,71 @@ pub(super) struct Server<'a> {
     answered: Answered,
     outcomes: Vec<Asked>,
     compiled: Compiled,
+}
+
+/// A script that asks.
+struct Asker {
+    /// Its number, by which it says that it is the one.
+    number: usize,
+    script: Script,
+    text: Vec<u8>,
+    /// Where it runs.
+    directory: PathBuf,
+    /// Where paths lead from there.
+    places: Places,
+    /// What shell runs it: how it calls itself.
+    shell: Vec<u8>,
+    shell_facts: Vec<Fact>,
+    /// The names in the texts of checks.
+    names: HashMap<usize, Names>,
+    learning: Option<Learning>,
+    compiling: Option<Compiling>,
+}
+
+impl Asker {
+    /// Has a script ask by this number; none if it is one that cannot. What it needs is written to `folder`.
+    fn new(folder: &Path, number: usize, text: Vec<u8>, directory: PathBuf) -> Option<Self> {
+        let start = quoted(&start(folder, number))?;
+        let environment: Vec<String> = std::env::vars_os()
+            .filter_map(|(name, _)| name.into_string().ok())
+            .collect();
+        let within = folder.join("within");
+        let asking = Asking {
+            start: &start,
+            within: within.to_str().filter(|path| is_plain(path)),
+            environment: &environment,
+        };
+        let script = Script::of(&text, &asking).ok()?;
+        if script.checks.is_empty() && script.compilers == 0 && script.starts == 0 {
+            return None;
+        }
+        fs::write(folder.join(format!("script-{number}")), &script.asking).ok()?;
+        fs::write(self::start(folder, number), start_text(folder, number)?).ok()?;
+        Some(Self {
+            number,
+            script,
+            text,
+            places: Places::new(&directory),
+            directory,
+            shell: Vec::new(),
+            shell_facts: Vec::new(),
+            names: HashMap::new(),
+            learning: None,
+            compiling: None,
+        })
+    }
+}
+
+/// The file that a shell evaluates to run the script of this number.
+fn start(folder: &Path, number: usize) -> PathBuf {
+    folder.join(format!("start-{number}"))
+}
+
+/// Whether a path means itself in a shell, however it is quoted.
+fn is_plain(path: &str) -> bool {
+    path.bytes().all(|byte| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'_' | b'-' | b'.' | b'+')
+    })
 }
 
 /// What is left of a run that asked.
@@ -154,19 +216,6 @@ impl<'a> Server<'a> {
             .prefix("ebd-asks-")
             .tempdir()
             .ok()?;
-        let start = quoted(&folder.path().join("start"))?;
-        let environment: Vec<String> = std::env::vars_os()
-            .filter_map(|(name, _)| name.into_string().ok())
-            .collect();
-        let text = call.text().to_vec();
-        let asking = Asking {
-            start: &start,
-            environment: &environment,
-        };
-        let script = Script::of(&text, &asking).ok()?;
-        if script.checks.is_empty() && script.compilers == 0 {
-            return None;
-        }
         let pipe = |name: &str| {
             let path = folder.path().join(name);
             nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).ok()?;
@@ -176,8 +225,9 @@ impl<'a> Server<'a> {
             options.open(&path).ok()
         };
         let (up, down) = (pipe("up")?, pipe("down")?);
-        fs::write(folder.path().join("script"), &script.asking).ok()?;
-        fs::write(folder.path().join("start"), start_text(folder.path())?).ok()?;
+        let directory = call.directory().to_owned();
+        let at = Asker::new(folder.path(), 0, call.text().to_vec(), directory)?;
+        fs::write(folder.path().join("within"), within_text(folder.path())?).ok()?;
         let mut all = VERSION.to_vec();
         for (name, sum) in call.base() {
             all.extend_from_slice(name.as_bytes());
@@ -190,19 +240,14 @@ impl<'a> Server<'a> {
                 .map(|(name, sum)| Given::new(name, sum))
                 .collect(),
             base_sum: sum(&all),
-            directory: call.directory().to_owned(),
+            top: Places::new(call.directory()),
             folder,
             up,
             down,
-            script,
-            text,
+            at,
+            waiting: Vec::new(),
+            count: 1,
             answers,
-            shell: Vec::new(),
-            shell_facts: Vec::new(),
-            names: HashMap::new(),
-            learning: None,
-            compiling: None,
-            places: Places::new(call.directory()),
             natures: HashMap::new(),
             depended: HashSet::new(),
             temporary,
@@ -218,7 +263,7 @@ impl<'a> Server<'a> {
 
     /// The file that a shell is to evaluate, quoted.
     pub(super) fn start(&self) -> Option<String> {
-        quoted(&self.folder.path().join("start"))
+        quoted(&start(self.folder.path(), 0))
     }
 
     /// What ends the answering when it is written to.
@@ -229,8 +274,25 @@ impl<'a> Server<'a> {
     /// Answers until it is told that the run has ended. `take` gives what was traced since the last time.
     pub(super) fn serve(mut self, looker: &mut Looker<'_>, take: Take<'_>) -> Asks {
         let mut messages = Messages::default();
-        while let Some(fields) = messages.next(&mut self.up) {
-            let reply: &[u8] = match fields.first().map(Vec::as_slice) {
+        while let Some(mut fields) = messages.next(&mut self.up) {
+            let kind = fields.first().cloned().unwrap_or_default();
+            if kind == b"within" {
+                let reply = self.starts(&fields);
+                if self.down.write_all(&reply).is_err() {
+                    break;
+                }
+                continue;
+            }
+            let number = fields
+                .get(1)
+                .and_then(|field| std::str::from_utf8(field).ok());
+            let Some(number) = number.and_then(|number| number.parse().ok()) else {
+                break;
+            };
+            fields.remove(1);
+            self.returns_to(number);
+            let is_known = self.at.number == number;
+            let reply: &[u8] = match Some(kind.as_slice()).filter(|_| is_known) {
                 Some(b"shell") => {
                     self.greet(&fields, looker);
                     continue;
@@ -245,6 +307,9 @@ impl<'a> Server<'a> {
                     self.ran(&fields, looker, take);
                     b"t\n"
                 }
+                // Who speaks has ended before.
+                None if kind == b"shell" => continue,
+                None => b"n\n",
                 _ => break,
             };
             if self.down.write_all(reply).is_err() {
@@ -261,12 +326,53 @@ impl<'a> Server<'a> {
         }
     }
 
+    /// A script is started by the one that runs. Gives the file to be evaluated, or the script itself, if it cannot
+    /// be asked.
+    fn starts(&mut self, fields: &[Vec<u8>]) -> Vec<u8> {
+        let path = |at: usize| {
+            fields
+                .get(at)
+                .map(|field| Path::new(OsStr::from_bytes(field)))
+        };
+        let (Some(script), Some(place)) = (path(1), path(2)) else {
+            return b"\n".to_vec();
+        };
+        let asker = || {
+            let directory = place.canonicalize().ok()?;
+            // Elsewhere it is not part of this run.
+            if !directory.starts_with(self.top.directory()) || script.components().count() < 2 {
+                return None;
+            }
+            let text = read_text(&directory.join(script)).filter(|text| is_autoconf(text))?;
+            Asker::new(self.folder.path(), self.count, text, directory)
+        };
+        let Some(asker) = asker() else {
+            return b"\n".to_vec();
+        };
+        let start = start(self.folder.path(), asker.number);
+        self.count += 1;
+        let before = std::mem::replace(&mut self.at, asker);
+        self.waiting.push(before);
+        let mut reply = start.into_os_string().into_encoded_bytes();
+        reply.push(b'\n');
+        reply
+    }
+
+    /// A script goes on that has waited for others.
+    fn returns_to(&mut self, number: usize) {
+        while self.at.number > number
+            && let Some(before) = self.waiting.pop()
+        {
+            self.at = before;
+        }
+    }
+
     /// A shell begins to run the script.
     fn greet(&mut self, fields: &[Vec<u8>], looker: &mut Looker<'_>) {
-        self.learning = None;
-        self.compiling = None;
-        self.shell.clear();
-        self.shell_facts.clear();
+        self.at.learning = None;
+        self.at.compiling = None;
+        self.at.shell.clear();
+        self.at.shell_facts.clear();
         let pid = fields
             .get(1)
             .and_then(|field| std::str::from_utf8(field).ok());
@@ -284,10 +390,11 @@ impl<'a> Server<'a> {
             ..questions::Question::default()
         };
         if let Ok(Some(fact)) = looker.outside(&program, asked, None) {
-            self.shell_facts.push(fact);
-            self.shell = program.as_os_str().as_bytes().to_vec();
-            self.shell.push(0);
-            self.shell
+            self.at.shell_facts.push(fact);
+            self.at.shell = program.as_os_str().as_bytes().to_vec();
+            self.at.shell.push(0);
+            self.at
+                .shell
                 .extend_from_slice(fields.get(2).map_or(b"", Vec::as_slice));
         }
     }
@@ -314,6 +421,7 @@ impl<'a> Server<'a> {
 
     /// Notes what an answer that was used depends on: facts, and what it found in the folder and near it.
     fn depend(&mut self, source: Source, local: &[Fact]) {
+        self.top.forget();
         if self.depended.insert(source) {
             for fact in self.answers.facts(source) {
                 let known = self.answered.outside.entry(fact.path.clone()).or_default();
@@ -323,19 +431,28 @@ impl<'a> Server<'a> {
             }
         }
         for fact in local {
-            let fact = fact.below(&self.directory);
-            match self.places.of(fact.path()) {
+            let mut fact = fact.below(&self.at.directory);
+            match self.top.of(fact.path()) {
                 Place::Inside(name) => {
                     let known = self.answered.inside.entry(name).or_default();
                     *known = known.and(fact.asked);
                 }
-                Place::Outside(_) => {
+                Place::Outside(path) => {
+                    // The folder from which it was reached may come and go.
+                    fact.path = path.into_os_string().into_encoded_bytes();
                     let known = self.answered.outside.entry(fact.path.clone()).or_default();
                     if !known.contains(&fact) {
                         known.push(fact);
                     }
                 }
             }
+        }
+    }
+
+    /// Notes what was made in the place of a program.
+    fn makes(&mut self, name: &Path) {
+        if let Place::Inside(name) = self.top.of(&self.at.directory.join(name)) {
+            self.answered.made.insert(name);
         }
     }
 
@@ -346,7 +463,7 @@ impl<'a> Server<'a> {
     fn texts<'f>(&mut self, facts: impl Iterator<Item = &'f Fact>) -> Result<Vec<PathBuf>, String> {
         let mut texts = Vec::new();
         for fact in facts.filter(|fact| fact.asked.content) {
-            let look = || nature(&self.directory.join(fact.path()));
+            let look = || nature(&self.at.directory.join(fact.path()));
             let nature = match fact.stamp {
                 Some(stamp) => *self
                     .natures

@@ -392,7 +392,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// Whether autoconf made the script, and so it reads nothing from its standard input.
-fn is_autoconf(text: &[u8]) -> bool {
+pub(super) fn is_autoconf(text: &[u8]) -> bool {
     let has = |part: &[u8]| text.windows(part.len()).any(|window| window == part);
     let head = text.get(..text.len().min(4096)).unwrap_or_default();
     let head = String::from_utf8_lossy(head);

@@ -93,12 +93,16 @@ pub(super) struct Script {
     pub(super) checks: Vec<Check>,
     /// In how many places it runs compilers, and asks before it does.
     pub(super) compilers: usize,
+    /// In how many places it starts other scripts.
+    pub(super) starts: usize,
 }
 
 /// How a script asks: what starts it once more in another shell.
 pub(super) struct Asking<'a> {
     /// The file, quoted, that a shell is to read to run the script.
     pub(super) start: &'a str,
+    /// The file, which need not be quoted, that a shell is to read to run a script that this one starts.
+    pub(super) within: Option<&'a str>,
     /// The variables of the environment.
     pub(super) environment: &'a [String],
 }
@@ -137,6 +141,11 @@ impl Script {
             checks.push(check);
         }
         edits.extend(whole.restarts(asking.start));
+        let starts = asking
+            .within
+            .map_or_else(Vec::new, |within| whole.starts(within));
+        let started = starts.len();
+        edits.extend(starts);
         let compilers = whole.compilers();
         let count = compilers.len();
         edits.extend(compilers);
@@ -153,6 +162,7 @@ impl Script {
             asking: changed,
             checks,
             compilers: count,
+            starts: started,
         })
     }
 }
@@ -256,6 +266,9 @@ static SETS_NOTHING: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r#"^(?: ac_try_echo=| \$as_lineno_stack;| "?test )"#).ok());
 static SETS_ARGUMENT: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r#"^ "?\$\{?([2-9])\}?="#).ok());
+static STARTS: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r#"eval "\\\$SHELL( )\\"\\\$ac_sub_configure\\" \$ac_sub_configure_args"#).ok()
+});
 static INDIRECT: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r#"\\\$[{"\\]*\$\{?([A-Za-z_0-9]+)"#).ok());
 static APPEND: LazyLock<Option<Regex>> =
@@ -318,6 +331,17 @@ impl<'a> Whole<'a> {
         found
             .filter_map(|found| found.get(1))
             .map(|blank| (blank.start(), format!(" -c '. {start}'")))
+            .collect()
+    }
+
+    /// Where the script starts those of folders below.
+    fn starts(&self, within: &str) -> Vec<(usize, String)> {
+        let found = STARTS
+            .iter()
+            .flat_map(|regex| regex.captures_iter(self.text));
+        found
+            .filter_map(|found| found.get(1))
+            .map(|blank| (blank.start(), format!(" -c '. {within}'")))
             .collect()
     }
 

@@ -30,6 +30,11 @@ impl Places {
         }
     }
 
+    /// The directory that paths lead into or not.
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// Forgets where directories are that may be elsewhere by now.
     pub(super) fn forget(&mut self) {
         let is_steady = |path: &Path| STEADY.iter().any(|steady| path.starts_with(steady));

@@ -107,11 +107,11 @@ impl Server<'_> {
         else {
             return b"n\n";
         };
-        let Some(check) = self.script.checks.get(number).cloned() else {
+        let Some(check) = self.at.script.checks.get(number).cloned() else {
             return b"n\n";
         };
         let variable = variable(&check, &arguments);
-        if self.shell.is_empty() || NEVER.contains(&variable.as_str()) {
+        if self.at.shell.is_empty() || NEVER.contains(&variable.as_str()) {
             return b"n\n";
         }
         if let Some(name) = unknown(&check, &values) {
@@ -128,13 +128,13 @@ impl Server<'_> {
             return b"n\n";
         };
         let (given, key) = self.given(&check, &arguments, &values, exports.iter());
-        let defines = fs::read(self.directory.join("confdefs.h")).unwrap_or_default();
+        let defines = fs::read(self.at.directory.join("confdefs.h")).unwrap_or_default();
         let own = self.own(number, &check, &arguments, &values);
         let question = Question {
             key,
             variable: &variable,
             given: &given,
-            directory: &self.directory,
+            directory: &self.at.directory,
             defines: &defines,
             own: own.as_ref(),
             lines: 0,
@@ -165,7 +165,7 @@ impl Server<'_> {
                     Some(_) => b"s\n",
                     None => b"m\n",
                 };
-                self.learning = Some(Learning {
+                self.at.learning = Some(Learning {
                     number,
                     told,
                     variable,
@@ -175,7 +175,7 @@ impl Server<'_> {
                     defines,
                     path,
                     printed: self.printed.count(),
-                    present: names_in(&self.directory),
+                    present: names_in(&self.at.directory),
                     why,
                     expected,
                     trace: Trace::default(),
@@ -196,7 +196,7 @@ impl Server<'_> {
         let count: usize = std::str::from_utf8(fields.get(2)?).ok()?.parse().ok()?;
         let arguments = fields.get(3..3 + count)?.to_vec();
         let values = fields.get(3 + count..)?.to_vec();
-        let check = self.script.checks.get(number)?;
+        let check = self.at.script.checks.get(number)?;
         (values.len() == check.inputs.len()).then_some(Request {
             number,
             arguments,
@@ -222,7 +222,7 @@ impl Server<'_> {
             all.extend_from_slice(value);
         };
         add("the text of the check", &check.sum);
-        add("the shell", &self.shell);
+        add("the shell", &self.at.shell);
         // The first is a line number.
         for (at, argument) in arguments.iter().enumerate().skip(1) {
             add(&format!("argument {}", at + 1), argument);
@@ -240,7 +240,7 @@ impl Server<'_> {
             add(&format!("variable {name}"), value);
         }
         if check.sees_directory {
-            add("the folder", self.directory.as_os_str().as_bytes());
+            add("the folder", self.at.directory.as_os_str().as_bytes());
         }
         (given, sum(&all))
     }
@@ -260,8 +260,8 @@ impl Server<'_> {
         if check.reads_defines || given().any(minds_definitions) {
             return None;
         }
-        let text = &self.text;
-        let names = self.names.entry(number).or_insert_with(|| {
+        let text = &self.at.text;
+        let names = self.at.names.entry(number).or_insert_with(|| {
             let mut names = Names::default();
             for part in &check.texts {
                 names.add(text.get(part.clone()).unwrap_or_default());
@@ -277,7 +277,7 @@ impl Server<'_> {
 
     pub(super) fn tell(&mut self, fields: &[Vec<u8>], looker: &mut Looker<'_>, take: Take<'_>) {
         let trace = self.trace_until_now(take);
-        let Some(mut learning) = self.learning.take() else {
+        let Some(mut learning) = self.at.learning.take() else {
             return;
         };
         match trace {
@@ -314,11 +314,12 @@ impl Server<'_> {
         if self.printed.count() != learning.printed {
             return Err("it printed something".to_owned());
         }
-        let defines = fs::read(self.directory.join("confdefs.h")).unwrap_or_default();
+        let defines = fs::read(self.at.directory.join("confdefs.h")).unwrap_or_default();
         if defines != learning.defines {
             return Err("it changed confdefs.h".to_owned());
         }
         let check = self
+            .at
             .script
             .checks
             .get(learning.number)
@@ -353,7 +354,7 @@ impl Server<'_> {
             key: learning.key,
             variable: &learning.variable,
             given: &learning.given,
-            directory: &self.directory,
+            directory: &self.at.directory,
             defines: &learning.defines,
             own: learning.own.as_ref(),
             lines: 0,
@@ -391,9 +392,9 @@ impl Server<'_> {
             mut local,
             inside,
         } = self.looked(&learning.trace, &learning.path, looker)?;
-        found.extend(self.shell_facts.iter().cloned());
+        found.extend(self.at.shell_facts.iter().cloned());
         for (name, (question, changed)) in inside {
-            let path = self.directory.join(&name);
+            let path = self.at.directory.join(&name);
             let first = name.components().next();
             let Some(Component::Normal(first)) = first else {
                 // Where names are looked for by what they begin with, only those of checks are.
@@ -424,7 +425,7 @@ impl Server<'_> {
                 let first = first.as_os_str();
                 first.as_bytes().starts_with(b"conftest") || !learning.present.contains(first)
             });
-            let is_there = self.directory.join(name).symlink_metadata().is_ok();
+            let is_there = self.at.directory.join(name).symlink_metadata().is_ok();
             let conftest = name.as_os_str().as_bytes().starts_with(b"conftest");
             if !known || (is_there && !conftest) {
                 return Err(format!("it changed {}", name.display()));

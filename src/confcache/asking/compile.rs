@@ -64,6 +64,14 @@ struct Wanted {
     inputs: HashSet<PathBuf>,
 }
 
+/// What a check depends on that has a compiler run.
+struct Part {
+    source: Source,
+    /// What it found near it.
+    local: Vec<Fact>,
+    made: Vec<Made>,
+}
+
 /// What it printed, and how it ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Ended {
@@ -83,19 +91,19 @@ impl Server<'_> {
             return b"n\n";
         };
         // Whoever is behind a pipe from another compiler is not asked for.
-        if self.shell.is_empty() || words.is_empty() || self.compiling.is_some() {
+        if self.at.shell.is_empty() || words.is_empty() || self.at.compiling.is_some() {
             return b"n\n";
         }
-        let is_here = place == self.directory.as_os_str().as_bytes()
+        let is_here = place == self.at.directory.as_os_str().as_bytes()
             || Path::new(OsStr::from_bytes(place))
                 .canonicalize()
                 .ok()
                 .as_deref()
-                == Some(&self.directory);
+                == Some(&self.at.directory);
         let Some(exports) = self.exports(looker).filter(|_| is_here) else {
             return b"n\n";
         };
-        let defines = fs::read(self.directory.join("confdefs.h")).unwrap_or_default();
+        let defines = fs::read(self.at.directory.join("confdefs.h")).unwrap_or_default();
         let mut all = self.base_sum.to_vec();
         for (name, value) in &exports {
             add(&mut all, name.as_bytes());
@@ -108,7 +116,7 @@ impl Server<'_> {
             key: wanted.key,
             variable: "",
             given: &[],
-            directory: &self.directory,
+            directory: &self.at.directory,
             defines: &defines,
             own: wanted.own.as_ref(),
             lines: wanted.lines,
@@ -120,9 +128,14 @@ impl Server<'_> {
                     self.compiled.known += 1;
                     self.compiled.saved += hit.took;
                     self.depend(hit.source, &hit.local);
-                    let made = hit.made.iter().map(Made::path).map(Path::to_owned);
-                    self.answered.made.extend(made);
-                    self.within_check(hit.source, hit.local, &hit.made);
+                    for made in &hit.made {
+                        self.makes(made.path());
+                    }
+                    self.within_check(Part {
+                        source: hit.source,
+                        local: hit.local,
+                        made: hit.made,
+                    });
                     return b"h\n";
                 }
                 None => return b"n\n",
@@ -136,12 +149,13 @@ impl Server<'_> {
             .filter(|byte| !matches!(byte, b'\'' | b'"'))
             .copied()
             .collect();
-        if let (Some(before), Some(learning)) = (self.trace_until_now(take), &mut self.learning) {
+        if let (Some(before), Some(learning)) = (self.trace_until_now(take), &mut self.at.learning)
+        {
             learning.trace.extend(&before);
-        } else if let (true, Some(learning)) = (self.lost, &mut self.learning) {
+        } else if let (true, Some(learning)) = (self.lost, &mut self.at.learning) {
             learning.lost = true;
         }
-        self.compiling = Some(Compiling {
+        self.at.compiling = Some(Compiling {
             command: command(words),
             key: wanted.key,
             defines,
@@ -150,7 +164,7 @@ impl Server<'_> {
             to_lines: wanted.to_lines,
             inputs: wanted.inputs,
             path,
-            present: names_in(&self.directory),
+            present: names_in(&self.at.directory),
             expected,
             begin: Instant::now(),
         });
@@ -177,7 +191,7 @@ impl Server<'_> {
             if word.starts_with(b"-") || !name.components().all(plain) {
                 continue;
             }
-            let path = self.directory.join(name);
+            let path = self.at.directory.join(name);
             let Ok(metadata) = path.symlink_metadata() else {
                 continue;
             };
@@ -227,7 +241,7 @@ impl Server<'_> {
         let ended: Ended = postcard::from_bytes(&hit.code).ok()?;
         let moved = Moved {
             then: &hit.bound,
-            folder: self.directory.as_os_str().as_bytes(),
+            folder: self.at.directory.as_os_str().as_bytes(),
             lines,
         };
         let mut answer = Vec::new();
@@ -235,7 +249,7 @@ impl Server<'_> {
         say(&mut answer, &moved.text(&ended.error), b" >&2\n");
         answer.extend(format!("return {}\n", ended.status).into_bytes());
         for made in &hit.made {
-            let path = self.directory.join(made.path());
+            let path = self.at.directory.join(made.path());
             match path.symlink_metadata() {
                 Ok(metadata) if metadata.is_dir() => return None,
                 Ok(_) => fs::remove_file(&path).ok()?,
@@ -248,19 +262,19 @@ impl Server<'_> {
     }
 
     /// Notes that the check which is being made depends on what a compiler did.
-    fn within_check(&mut self, source: Source, local: Vec<Fact>, made: &[Made]) {
-        let Some(learning) = &mut self.learning else {
+    fn within_check(&mut self, part: Part) {
+        let Some(learning) = &mut self.at.learning else {
             return;
         };
-        learning.sources.insert(source);
-        learning.local.extend(local);
-        let made = made.iter().map(Made::path).map(Path::to_owned);
+        learning.sources.insert(part.source);
+        learning.local.extend(part.local);
+        let made = part.made.iter().map(Made::path).map(Path::to_owned);
         learning.made.extend(made);
     }
 
     pub(super) fn ran(&mut self, fields: &[Vec<u8>], looker: &mut Looker<'_>, take: Take<'_>) {
         let trace = self.trace_until_now(take);
-        let Some(compiling) = self.compiling.take() else {
+        let Some(compiling) = self.at.compiling.take() else {
             return;
         };
         let status = fields
@@ -271,10 +285,10 @@ impl Server<'_> {
             Some(trace) => self.learn_compiled(compiling, status, trace, looker),
             None => Err("its trace was lost".to_owned()),
         };
-        match (learned, &mut self.learning) {
-            (Ok(Some((source, local, made))), _) => {
+        match (learned, &mut self.at.learning) {
+            (Ok(Some(part)), _) => {
                 self.compiled.learned += 1;
-                self.within_check(source, local, &made);
+                self.within_check(part);
             }
             (learned, learning) => {
                 if learned.is_err() {
@@ -296,7 +310,7 @@ impl Server<'_> {
         status: Option<u8>,
         trace: &Trace,
         looker: &mut Looker<'_>,
-    ) -> Result<Option<(Source, Vec<Fact>, Vec<Made>)>, String> {
+    ) -> Result<Option<Part>, String> {
         let took = compiling.begin.elapsed();
         if let Some(reason) = trace.escapes().next() {
             return Err(format!("its trace is not complete: {reason}"));
@@ -319,7 +333,7 @@ impl Server<'_> {
         } = self.looked(trace, &compiling.path, looker)?;
         let mut made = Vec::new();
         for (name, (question, changed)) in inside {
-            let path = self.directory.join(&name);
+            let path = self.at.directory.join(&name);
             let Some(Component::Normal(first)) = name.components().next() else {
                 if question.asked.names {
                     return Err("it listed the folder".to_owned());
@@ -345,7 +359,7 @@ impl Server<'_> {
                 (false, ..) => local.push(self.near(&name, question.asked, looker)),
             }
         }
-        let folder = self.directory.as_os_str().as_bytes();
+        let folder = self.at.directory.as_os_str().as_bytes();
         let names_folder = |text: &[u8]| text.windows(folder.len()).any(|window| window == folder);
         let bound = Bound {
             folder: folder.to_vec(),
@@ -374,7 +388,7 @@ impl Server<'_> {
             key: compiling.key,
             variable: "",
             given: &[],
-            directory: &self.directory,
+            directory: &self.at.directory,
             defines: &compiling.defines,
             own: compiling.own.as_ref(),
             lines: compiling.lines,
@@ -398,7 +412,11 @@ impl Server<'_> {
             bound,
             took: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
         });
-        Ok(Some((source, local, made)))
+        Ok(Some(Part {
+            source,
+            local,
+            made,
+        }))
     }
 
     /// Tells in what a compiler did something else than what is known.

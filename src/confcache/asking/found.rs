@@ -33,7 +33,7 @@ impl Server<'_> {
         path: &[u8],
         looker: &mut Looker<'_>,
     ) -> Result<Looked, String> {
-        self.places.forget();
+        self.at.places.forget();
         let mut outside: BTreeMap<PathBuf, questions::Question> = BTreeMap::new();
         let mut inside: BTreeMap<PathBuf, (questions::Question, bool)> = BTreeMap::new();
         for (path, kind, outcome) in trace.accesses() {
@@ -42,7 +42,7 @@ impl Server<'_> {
             }
             let question = question(kind, outcome);
             let changed = kind == Kind::Change && outcome.is_none();
-            match self.places.of(path) {
+            match self.at.places.of(path) {
                 Place::Inside(name) => {
                     let known = inside.entry(name).or_default();
                     known.0.asked = known.0.asked.and(question.asked);
@@ -67,11 +67,11 @@ impl Server<'_> {
             },
             ..questions::Question::default()
         };
-        for path in loaded_by_the_kernel(trace, &self.directory) {
+        for path in loaded_by_the_kernel(trace, &self.at.directory) {
             merge(&mut outside, path, content);
         }
         for path in shadowed(trace, path) {
-            if let Place::Outside(path) = self.places.of(&path) {
+            if let Place::Outside(path) = self.at.places.of(&path) {
                 merge(&mut outside, path, questions::Question::default());
             }
         }
@@ -83,7 +83,7 @@ impl Server<'_> {
                 .outside(&path, question, about.as_deref())
                 .map_err(|error| error.to_string())?;
             let Some(mut fact) = fact else { continue };
-            match relative(&self.directory, &path) {
+            match relative(&self.at.directory, &path) {
                 None => found.push(fact),
                 Some(near) => {
                     fact.path = near.as_os_str().as_bytes().to_vec();
@@ -101,7 +101,7 @@ impl Server<'_> {
 
     /// The fact about a name in the folder.
     pub(super) fn near(&self, name: &Path, asked: facts::Asked, looker: &Looker<'_>) -> Fact {
-        let path = self.directory.join(name);
+        let path = self.at.directory.join(name);
         let mut fact = Fact::look(&path, asked, None, looker.rules());
         fact.path = name.as_os_str().as_bytes().to_vec();
         fact.stamp = None;

@@ -16,12 +16,31 @@ pub(super) fn quoted(path: &Path) -> Option<String> {
     (!text.contains('\'')).then(|| format!("'{text}'"))
 }
 
-/// The text that defines the functions of scripts that ask.
-pub(super) fn start_text(folder: &Path) -> Option<String> {
+/// The text by which a script is started that another has started: it asks what to evaluate.
+pub(super) fn within_text(folder: &Path) -> Option<String> {
+    let at = |name: &str| quoted(&folder.join(name));
+    let (up, down) = (at("up")?, at("down")?);
+    Some(format!(
+        r#"printf '%s\000' 3 within "$0" "$PWD" >{up}
+IFS= read -r __ebd_start <{down}
+case $__ebd_start in
+  ?*) . "$__ebd_start" ;;
+  *) . "$0" ;;
+esac
+"#
+    ))
+}
+
+/// The text that defines the functions of the script of this number, and runs it.
+pub(super) fn start_text(folder: &Path, number: usize) -> Option<String> {
     let at = |name: &str| quoted(&folder.join(name));
     let (up, down, answer) = (at("up")?, at("down")?, at("answer")?);
     let (exports, names) = (at("exports")?, at("names")?);
-    let (before, after, script) = (at("before")?, at("after")?, at("script")?);
+    let (before, after, script) = (
+        at("before")?,
+        at("after")?,
+        at(&format!("script-{number}"))?,
+    );
     let (out, err) = (at("out")?, at("err")?);
     // All on few lines, and no command but those that are built into shells. Where bash lists all variables it
     // takes a time that grows with the square of their number, so it is asked for those that are exported only.
@@ -36,7 +55,7 @@ __ebd_ask () {{
   __ebd_hit=
   case $__ebd_in in ?*) __ebd_in="n $__ebd_in"; return 1 ;; esac
   __ebd_exports
-  printf '%s\000' "$(($#+1))" ask "$@" >{up}
+  printf '%s\000' "$(($#+2))" ask {number} "$@" >{up}
   IFS= read -r __ebd_answer <{down}
   case $__ebd_answer in
     h) . {answer}; __ebd_hit=y; return 0 ;;
@@ -50,19 +69,19 @@ __ebd_tell () {{
     "n "*) __ebd_in=${{__ebd_in#n }} ;;
     "$1") __ebd_in=
        case $# in 1) set >{after} ;; esac
-       printf '%s\000' "$(($#+1))" tell "$@" >{up}
+       printf '%s\000' "$(($#+2))" tell {number} "$@" >{up}
        IFS= read -r __ebd_answer <{down} ;;
   esac
 }}
 __ebd_run () {{
   __ebd_exports
-  printf '%s\000' "$(($#+2))" run "$PWD" "$@" >{up}
+  printf '%s\000' "$(($#+3))" run {number} "$PWD" "$@" >{up}
   IFS= read -r __ebd_answer <{down}
   case $__ebd_answer in
     h) . {answer}; return $? ;;
     m) "$@" >{out} 2>{err}
        __ebd_status=$?
-       printf '%s\000' 2 ran "$__ebd_status" >{up}
+       printf '%s\000' 3 ran {number} "$__ebd_status" >{up}
        IFS= read -r __ebd_answer <{down}
        if test -s {out}; then cat {out}; fi
        if test -s {err}; then cat {err} >&2; fi
@@ -70,7 +89,7 @@ __ebd_run () {{
   esac
   "$@"
 }}
-printf '%s\000' 3 shell "$$" "${{BASH_VERSION-}}${{ZSH_VERSION-}}${{KSH_VERSION-}}" >{up}
+printf '%s\000' 4 shell {number} "$$" "${{BASH_VERSION-}}${{ZSH_VERSION-}}${{KSH_VERSION-}}" >{up}
 . {script}
 "#
     ))

@@ -343,6 +343,61 @@ fn bash_and_a_script_that_starts_itself_again_ask_too() {
     assert_eq!(asks(&trial, &["a", "b d"]), (1, 1));
 }
 
+/// How autoconf starts the scripts of folders below, which may start others.
+fn starts(folder: &str) -> String {
+    format!(
+        "SHELL=${{CONFIG_SHELL-/bin/sh}}\nac_sub_configure_args=\"'$1' 'it'\\''s'\"\n\
+         test -d {folder} || mkdir {folder}\nac_popdir=`pwd`\ncd {folder}\nac_srcdir=$OUT/{folder} ac_sub_configure=$OUT/{folder}/configure\n\
+         eval \"\\$SHELL \\\"\\$ac_sub_configure\\\" $ac_sub_configure_args \\\n           --cache-file=\\\"\\$ac_sub_cache_file\\\" \
+         --srcdir=\\\"\\$ac_srcdir\\\"\" || exit 3\ncd \"$ac_popdir\"\n"
+    )
+}
+
+#[test]
+fn scripts_that_a_script_starts_ask_too() {
+    let header = asks_the_compiler("ac_cv_x", "#include \"$OUT/header.h\"");
+    let own = asks_the_compiler("ac_cv_y", "#include \"own.h\"");
+    let begin = "echo \"$0 $*\" >&6\necho '#define IT own' >own.h\n";
+    let inner = script(&format!("{begin}{header}{own}: >made\n"));
+    let trial = trial(&format!("{header}{}", starts("sub")));
+    trial.put("out/header.h", "#define IT one\n");
+    trial.put("out/sub/configure", &format!("{}{inner}", super::HEAD));
+    assert_eq!(asks(&trial, &["a"]), (0, 3));
+    assert_eq!(asks(&trial, &["b"]), (3, 3));
+    // What is below is asked as what is here.
+    trial.put("out/header.h", "#define IT two\n");
+    assert_eq!(asks(&trial, &["b"]), (1, 3));
+    assert_eq!(asks(&trial, &["b"]), (3, 3));
+    // One within one, and one that autoconf did not make.
+    let outer = script(
+        &format!("{header}{}{own}", starts("deep"))
+            .replace("$OUT/header.h", "$OUT/header.h\"\n#include \"own.h"),
+    );
+    trial.put(
+        "out/sub/configure",
+        &format!("{}{begin}{outer}", super::HEAD),
+    );
+    trial.put(
+        "out/deep/configure",
+        "echo \"deep $0 $*\" >&6; pwd >here; exit 0\n",
+    );
+    assert_eq!(asks(&trial, &["a"]).1, 3);
+    trial.put("out/deep/configure", &format!("{}{inner}", super::HEAD));
+    assert_eq!(asks(&trial, &["a"]).1, 5);
+    assert_eq!(asks(&trial, &["b"]), (5, 5));
+    // One that fails fails the whole.
+    trial.put("out/deep/configure", &format!("{}exit 5\n", super::HEAD));
+    trial.clean();
+    let outcome = trial.confcache(&["-v", "--no-replay", "--", "./configure", "a"]);
+    assert_eq!(outcome.code(), 3, "{outcome}");
+    // All of it is put back if nothing has changed.
+    trial.put("out/deep/configure", &format!("{}{inner}", super::HEAD));
+    assert_eq!(trial.same_as_uncached(&["c"]), "learned");
+    assert_eq!(trial.same_as_uncached(&["c"]), "hit");
+    trial.put("out/header.h", "#define IT three\n");
+    assert_eq!(trial.same_as_uncached(&["c"]), "learned");
+}
+
 #[test]
 fn damaged_answers_are_left_out_of_account() {
     let trial = trial(&check("ac_cv_x", "ac_cv_x=1"));
