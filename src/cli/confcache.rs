@@ -158,7 +158,10 @@ fn run(arguments: &arguments::Confcache) -> Result<Exit, Vec<String>> {
         say(&format!("ebd: confcache: {warning}"));
     }
     if arguments.verbose {
-        say(&format!("ebd: confcache: {}", told(&ran.outcome)));
+        let held = ran.held.map_or_else(String::new, |(facts, took)| {
+            format!("; that {facts} facts hold was found out in {took:.1?}")
+        });
+        say(&format!("ebd: confcache: {}{held}", told(&ran.outcome)));
         if !ran.asked.is_empty() || ran.compiled != Compiled::default() {
             say(&format!("ebd: confcache: {}", told_of_checks(&ran.asked)));
             say(&format!(
@@ -312,15 +315,19 @@ fn told_of_checks(asked: &[Asked]) -> String {
 /// What became of its compilers, for people.
 fn told_of_compilers(compiled: &Compiled) -> String {
     let Compiled {
+        looked_up,
+        looking,
         known,
         saved,
         learned,
         unlearned,
     } = compiled;
     format!(
-        "of {} runs of compilers {known} were answered (which had taken {}), {learned} learned",
+        "of {} runs of compilers {known} were answered (which had taken {}), {learned} learned; {looked_up} times \
+         something was looked up, for {} µs each",
         known + learned + unlearned,
-        seconds(saved / 1000)
+        seconds(saved / 1000),
+        looking / u64::from(*looked_up).max(1)
     )
 }
 

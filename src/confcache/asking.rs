@@ -19,6 +19,7 @@ use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use nix::libc;
 use sandbox::Trace;
@@ -72,9 +73,13 @@ pub struct Asked {
     pub told: Told,
 }
 
-/// How compilers were answered.
+/// How compilers were answered, and how long all looking up took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Compiled {
+    /// How often something was looked up, for checks too.
+    pub looked_up: u32,
+    /// How long that took, in microseconds.
+    pub looking: u64,
     /// How often what one would do was known.
     pub known: u32,
     /// How long that had taken, in microseconds.
@@ -83,6 +88,14 @@ pub struct Compiled {
     pub learned: u32,
     /// How often it could not be learned.
     pub unlearned: u32,
+}
+
+impl Compiled {
+    /// Notes that something was looked up, from then until now.
+    fn looked_up_since(&mut self, begin: Instant) {
+        self.looked_up += 1;
+        self.looking += u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX);
+    }
 }
 
 /// Gives what was traced since the last time, none if that was lost.

@@ -63,6 +63,8 @@ pub struct Ran {
     pub asked: Vec<Asked>,
     /// How its compilers were answered.
     pub compiled: Compiled,
+    /// How many facts were found to hold, and how long it took to find that out.
+    pub held: Option<(usize, Duration)>,
 }
 
 /// A difference between a run and an entry that was valid.
@@ -117,6 +119,7 @@ impl Session {
         let begin = Instant::now();
         let mut warnings = Vec::new();
         let found = self.cache.find(call, &self.rules, self.learned.is_none());
+        let looking = begin.elapsed();
         let (known, why) = match found {
             Found::Valid(_) if !self.replays && !self.verify => {
                 (None, "nothing is to be put back".to_owned())
@@ -130,7 +133,9 @@ impl Session {
                     let outcome = Outcome::Hit {
                         saved: entry.took(),
                     };
-                    return Ok(self.end(call, begin, 0, outcome, warnings));
+                    let mut ran = self.end(call, begin, 0, outcome, warnings);
+                    ran.held = Some((entry.facts().len(), looking));
+                    return Ok(ran);
                 }
                 Err(error) => {
                     warnings.push(causes(&error).join(": "));
@@ -234,6 +239,7 @@ impl Session {
             mismatches: Vec::new(),
             asked: Vec::new(),
             compiled: Compiled::default(),
+            held: None,
         }
     }
 

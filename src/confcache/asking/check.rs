@@ -139,7 +139,9 @@ impl Server<'_> {
             own: own.as_ref(),
             lines: 0,
         };
+        let begin = Instant::now();
         let found = self.answers.find(&question, looker.rules());
+        self.compiled.looked_up_since(begin);
         let (found, expected) = match found {
             Ok(hit) if self.verify => (Err(Miss::Verified), Some(hit.code)),
             found => (found, None),

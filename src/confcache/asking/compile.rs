@@ -121,7 +121,10 @@ impl Server<'_> {
             own: wanted.own.as_ref(),
             lines: wanted.lines,
         };
-        let expected = match self.answers.find(&question, looker.rules()) {
+        let begin = Instant::now();
+        let found = self.answers.find(&question, looker.rules());
+        self.compiled.looked_up_since(begin);
+        let expected = match found {
             Ok(hit) if self.verify => Some(hit),
             Ok(hit) => match self.put(&hit, wanted.lines) {
                 Some(()) => {
@@ -248,15 +251,28 @@ impl Server<'_> {
         say(&mut answer, &ended.output, b"\n");
         say(&mut answer, &moved.text(&ended.error), b" >&2\n");
         answer.extend(format!("return {}\n", ended.status).into_bytes());
+        // Whatever a file with answers says, nothing is made elsewhere.
+        let is_here = |made: &Made| {
+            let mut parts = made.path().components();
+            !made.name.is_empty() && parts.all(|part| matches!(part, Component::Normal(_)))
+        };
+        if !hit.made.iter().all(is_here) {
+            return None;
+        }
         for made in &hit.made {
             let path = self.at.directory.join(made.path());
+            // Nor behind a link.
+            let parent = path.parent().and_then(|parent| parent.canonicalize().ok());
+            if parent.is_none_or(|parent| !parent.starts_with(&self.at.directory)) {
+                return None;
+            }
             match path.symlink_metadata() {
                 Ok(metadata) if metadata.is_dir() => return None,
                 Ok(_) => fs::remove_file(&path).ok()?,
                 Err(_) => {}
             }
             fs::write(&path, &made.content).ok()?;
-            fs::set_permissions(&path, fs::Permissions::from_mode(made.mode)).ok()?;
+            fs::set_permissions(&path, fs::Permissions::from_mode(made.mode & 0o777)).ok()?;
         }
         fs::write(self.folder.path().join("answer"), answer).ok()
     }

@@ -53,6 +53,6 @@ fn what_is_asked_again_is_in_the_next_trace_too() {
         );
     }
     drop(input);
-    ::sandbox::attached::wait(nix::unistd::Pid::from_raw(child.id().cast_signed())).unwrap();
+    assert!(child.wait().unwrap().success());
     let _ = sandbox.finish();
 }
