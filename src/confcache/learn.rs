@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use nix::libc;
 use sandbox::{Kind, Trace};
 
-use super::facts::{Asked, Fact};
+use super::facts::{Asked, Fact, State};
 use super::output::{self, Change};
 use super::places::{Place, Places, Temporary};
 use super::questions::{Looker, Question, libraries, loaded_by_the_kernel, merge, question};
@@ -147,6 +148,7 @@ impl Lesson<'_> {
         let mut facts = Vec::new();
         let mut further = outside;
         for (name, question) in inside {
+            let name = lacking(self.before, &name);
             match self.before.look(&name, question.asked) {
                 Seen::Here { link, state, stamp } => {
                     let path = self.directory.join(name);
@@ -182,6 +184,23 @@ impl Lesson<'_> {
         }
         Ok((facts, changes))
     }
+}
+
+/// The name, or the shortest one above it where nothing was: then nothing was below it either, and what was made
+/// there meanwhile may be too long a path to be looked at from here.
+fn lacking<'n>(before: &Tree, name: &'n Path) -> &'n Path {
+    let is_absent = |name: &Path| {
+        matches!(
+            before.look(name, Asked::default()),
+            Seen::Here {
+                link: None,
+                state: State::Absent(libc::ENOENT),
+                ..
+            }
+        )
+    };
+    let lacking = name.ancestors().take_while(|name| is_absent(name));
+    lacking.last().unwrap_or(name)
 }
 
 /// Whether a change of something outside of the directory leaves nothing.

@@ -123,6 +123,12 @@ pub(super) fn seen(request: &Request, wish: Result<&Wish, &Errno>) -> Seen {
     };
     let kind = match (&wish, request.row.shape) {
         (_, Shape::Execute { .. }) => Kind::Execute,
+        // It has no name, so nothing changes where it is made.
+        (_, Shape::Open { flags, .. })
+            if request.int(flags) & libc::O_TMPFILE == libc::O_TMPFILE =>
+        {
+            Kind::Other
+        }
         (Ok(Wish::Read { .. }), _) => Kind::Open,
         _ => Kind::Change,
     };

@@ -34,6 +34,31 @@ fn a_failed_run_teaches_nothing() {
     assert_eq!(trial.last(), "untaught");
 }
 
+/// What some checks of gnulib do.
+#[test]
+fn nameless_files_and_paths_that_are_too_long_do_no_harm() {
+    let trial = Trial::new("cc -o try try.c && ./try && rm try");
+    trial.put(
+        "build/try.c",
+        "#define _GNU_SOURCE\n#include <fcntl.h>\n#include <sys/stat.h>\n#include <unistd.h>\nint main(void) {\n\
+         if (open(\"/tmp\", O_TMPFILE | O_RDWR, 0600) < 0 && open(\".\", O_TMPFILE | O_RDWR, 0600) < 0) return 1;\n\
+         for (int i = 0; i < 600; i++) if (mkdir(\"confdir3\", 0700) || chdir(\"confdir3\")) return 2;\n\
+         if (access(\"none\", F_OK) == 0) return 3;\n\
+         for (int i = 0; i < 600; i++) if (chdir(\"..\") || rmdir(\"confdir3\")) return 4;\n\
+         return 0; }\n",
+    );
+    let source = fs::read(trial.path("build/try.c")).unwrap();
+    let run = || {
+        trial.clean();
+        fs::write(trial.path("build/try.c"), &source).unwrap();
+        trial.confcache(&["--", "./configure"]).succeeds();
+        trial.last()
+    };
+    assert_eq!(run(), "learned");
+    // Another time of the source is another fact that holds.
+    assert_eq!(run(), "hit");
+}
+
 #[test]
 fn what_writes_elsewhere_teaches_nothing() {
     teaches_nothing(
