@@ -149,7 +149,7 @@ impl Lesson<'_> {
         let mut further = outside;
         for (name, question) in inside {
             let name = lacking(self.before, &name);
-            match self.before.look(&name, question.asked) {
+            match self.before.look(name, question.asked) {
                 Seen::Here { link, state, stamp } => {
                     let path = self.directory.join(name);
                     facts.push(Fact {
