@@ -4,6 +4,7 @@ mod arguments;
 mod binpkg;
 mod build;
 mod confcache;
+mod config;
 mod documents;
 mod env;
 mod exit;
@@ -72,6 +73,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Command::Build(arguments) => build::main(*arguments),
         Command::Shell(arguments) => shell::main(*arguments),
         Command::Env(arguments) => env::main(*arguments),
+        Command::Config(arguments) => config::main(*arguments),
         Command::Fetch(arguments) => fetch::main(*arguments),
         Command::Manifest(arguments) => manifest::main(*arguments),
         Command::Binpkg(arguments) => binpkg::main(arguments),

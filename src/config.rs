@@ -40,8 +40,10 @@ mod stack;
 mod start;
 mod state;
 mod table;
+mod trail;
 mod use_expand;
 mod use_files;
+mod word;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
@@ -56,6 +58,7 @@ use self::shell_vars::Variables;
 use self::stack::Layers;
 use self::table::Table;
 use self::use_files::UseFiles;
+use self::word::Word;
 use crate::pms::cpv::Cpv;
 use crate::repo::RepoSet;
 
@@ -68,6 +71,7 @@ pub use self::sandbox_conf::SandboxConf;
 pub use self::shell_vars::{Origin, Setting};
 pub use self::start::repositories;
 pub use self::state::{cache_directory, own_directory};
+pub use self::trail::{Effect, Step, Steps, Subject};
 
 /// The bashrc files of one profile directory: its profile.bashrc if there is one, and its
 /// package.bashrc with the directory that the names in it are relative to.
@@ -96,7 +100,7 @@ pub struct Config {
     features: BTreeSet<String>,
 
     /// USE of each profile directory, USE_EXPAND included.
-    profile_use: Vec<String>,
+    profile_use: Vec<Vec<Word>>,
     repo_defaults: BTreeMap<String, Variables>,
     iuse_effective: BTreeSet<String>,
     implicit_before_5: BTreeSet<String>,
@@ -167,6 +171,14 @@ impl Config {
             .into_iter()
             .filter_map(|name| Some((name, self.get(name)?)))
             .collect()
+    }
+
+    /// Whether a variable is one of USE_EXPAND.
+    pub fn is_use_expand(&self, name: &str) -> bool {
+        ["USE_EXPAND", "USE_EXPAND_UNPREFIXED"].iter().any(|list| {
+            let words = self.get(list).unwrap_or_default();
+            words.split_whitespace().any(|word| word == name)
+        })
     }
 
     /// FEATURES.
