@@ -156,17 +156,15 @@ impl Config {
     /// All variables that ebuilds may see, with the values that hold without a package. ROOT and
     /// its kin end with a slash, whatever the EAPI.
     pub fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
-        let mut names = self.layers().names();
-        names.extend(self.computed.keys().map(String::as_str));
-        names
-            .into_iter()
-            .filter(|name| !environment::is_filtered(name))
-            .filter_map(|name| self.get(name).map(|value| (name, value)))
+        let all = self.all_settings().into_iter();
+        all.filter(|(name, _)| !environment::is_filtered(name))
     }
 
     /// All settings that hold without a package, those included that ebuilds may not see.
     pub fn all_settings(&self) -> Vec<(&str, &str)> {
-        let names = self.layers().names();
+        let mut names = self.layers().names();
+        // USE_EXPAND has names that only flags set.
+        names.extend(self.computed.keys().map(String::as_str));
         names
             .into_iter()
             .filter_map(|name| Some((name, self.get(name)?)))
