@@ -14,6 +14,7 @@ mod manifest;
 mod paint;
 mod plan;
 mod progress;
+mod query;
 mod regen;
 mod sandboxed;
 mod shell;
@@ -77,6 +78,8 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Command::Fetch(arguments) => fetch::main(*arguments),
         Command::Manifest(arguments) => manifest::main(*arguments),
         Command::Binpkg(arguments) => binpkg::main(arguments),
+        Command::Query(arguments) => query::query(*arguments),
+        Command::Search(arguments) => query::find(*arguments),
         Command::Regen(arguments) => regen::main(*arguments),
         Command::Transfer(arguments) => transfer::main(&arguments),
         Command::Sandbox(arguments) => return sandboxed::main(&arguments),

@@ -70,7 +70,7 @@ pub use self::profile::ProfileNode;
 pub use self::sandbox_conf::SandboxConf;
 pub use self::shell_vars::{Origin, Setting};
 pub use self::start::repositories;
-pub use self::state::{cache_directory, own_directory};
+pub use self::state::{cache_directory, has_own_configuration, own_directory};
 pub use self::trail::{Effect, Step, Steps, Subject};
 
 /// The bashrc files of one profile directory: its profile.bashrc if there is one, and its

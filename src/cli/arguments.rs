@@ -7,6 +7,7 @@ mod confcache;
 mod config;
 mod env;
 mod fetch;
+mod query;
 mod regen;
 mod sandbox;
 mod shell;
@@ -24,6 +25,7 @@ pub(super) use self::confcache::{Confcache, ConfcachePlace, ConfcacheWork};
 pub(super) use self::config::Config;
 pub(super) use self::env::Env;
 pub(super) use self::fetch::{Fetch, Manifest};
+pub(super) use self::query::{Query, Search};
 pub(super) use self::regen::Regen;
 pub(super) use self::sandbox::{Net, Sandbox};
 pub(super) use self::shell::Shell;
@@ -55,6 +57,10 @@ pub(super) enum Command {
     Env(Box<Env>),
     /// Show the configuration, of everything or of one package, and what set each value
     Config(Box<Config>),
+    /// List the ebuilds that are as a query wants them
+    Query(Box<Query>),
+    /// Search names and descriptions of packages
+    Search(Box<Search>),
     /// Bring the distfiles of packages, verified
     Fetch(Box<Fetch>),
     /// Write the Manifests of packages, fetching what is missing
