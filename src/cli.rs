@@ -4,6 +4,7 @@ mod arguments;
 mod binpkg;
 mod build;
 mod confcache;
+mod config;
 mod documents;
 mod env;
 mod exit;
@@ -13,6 +14,7 @@ mod manifest;
 mod paint;
 mod plan;
 mod progress;
+mod query;
 mod regen;
 mod sandboxed;
 mod shell;
@@ -72,9 +74,12 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Command::Build(arguments) => build::main(*arguments),
         Command::Shell(arguments) => shell::main(*arguments),
         Command::Env(arguments) => env::main(*arguments),
+        Command::Config(arguments) => config::main(*arguments),
         Command::Fetch(arguments) => fetch::main(*arguments),
         Command::Manifest(arguments) => manifest::main(*arguments),
         Command::Binpkg(arguments) => binpkg::main(arguments),
+        Command::Query(arguments) => query::query(*arguments),
+        Command::Search(arguments) => query::find(*arguments),
         Command::Regen(arguments) => regen::main(*arguments),
         Command::Transfer(arguments) => transfer::main(&arguments),
         Command::Sandbox(arguments) => return sandboxed::main(&arguments),

@@ -40,8 +40,10 @@ mod stack;
 mod start;
 mod state;
 mod table;
+mod trail;
 mod use_expand;
 mod use_files;
+mod word;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
@@ -56,6 +58,7 @@ use self::shell_vars::Variables;
 use self::stack::Layers;
 use self::table::Table;
 use self::use_files::UseFiles;
+use self::word::Word;
 use crate::pms::cpv::Cpv;
 use crate::repo::RepoSet;
 
@@ -67,7 +70,8 @@ pub use self::profile::ProfileNode;
 pub use self::sandbox_conf::SandboxConf;
 pub use self::shell_vars::{Origin, Setting};
 pub use self::start::repositories;
-pub use self::state::{cache_directory, own_directory};
+pub use self::state::{cache_directory, has_own_configuration, own_directory};
+pub use self::trail::{Effect, Step, Steps, Subject};
 
 /// The bashrc files of one profile directory: its profile.bashrc if there is one, and its
 /// package.bashrc with the directory that the names in it are relative to.
@@ -96,7 +100,7 @@ pub struct Config {
     features: BTreeSet<String>,
 
     /// USE of each profile directory, USE_EXPAND included.
-    profile_use: Vec<String>,
+    profile_use: Vec<Vec<Word>>,
     repo_defaults: BTreeMap<String, Variables>,
     iuse_effective: BTreeSet<String>,
     implicit_before_5: BTreeSet<String>,
@@ -152,21 +156,27 @@ impl Config {
     /// All variables that ebuilds may see, with the values that hold without a package. ROOT and
     /// its kin end with a slash, whatever the EAPI.
     pub fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
-        let mut names = self.layers().names();
-        names.extend(self.computed.keys().map(String::as_str));
-        names
-            .into_iter()
-            .filter(|name| !environment::is_filtered(name))
-            .filter_map(|name| self.get(name).map(|value| (name, value)))
+        let all = self.all_settings().into_iter();
+        all.filter(|(name, _)| !environment::is_filtered(name))
     }
 
     /// All settings that hold without a package, those included that ebuilds may not see.
     pub fn all_settings(&self) -> Vec<(&str, &str)> {
-        let names = self.layers().names();
+        let mut names = self.layers().names();
+        // USE_EXPAND has names that only flags set.
+        names.extend(self.computed.keys().map(String::as_str));
         names
             .into_iter()
             .filter_map(|name| Some((name, self.get(name)?)))
             .collect()
+    }
+
+    /// Whether a variable is one of USE_EXPAND.
+    pub fn is_use_expand(&self, name: &str) -> bool {
+        ["USE_EXPAND", "USE_EXPAND_UNPREFIXED"].iter().any(|list| {
+            let words = self.get(list).unwrap_or_default();
+            words.split_whitespace().any(|word| word == name)
+        })
     }
 
     /// FEATURES.

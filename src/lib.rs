@@ -17,6 +17,7 @@ pub mod metadata;
 pub mod processor;
 
 pub mod binhost;
+pub mod query;
 
 pub mod build;
 pub mod regen;

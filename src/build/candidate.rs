@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::event::Event;
 use super::session::Session;
-use crate::config::{PackageConfig, PackageQuery};
+use crate::config::{Config, PackageConfig, PackageQuery, Steps};
 use crate::metadata::{self, Entry, InvalidMetadata, Lookup, MetadataError};
 use crate::pms::atom::{Atom, FlagState, PackageFacts};
 use crate::pms::cpv::Cpv;
@@ -224,6 +224,14 @@ impl Candidate {
         Ok(candidate)
     }
 
+    /// What led the configuration to what it says about the ebuild.
+    #[must_use]
+    pub fn explain(&self, config: &Config) -> Steps {
+        config
+            .explain_package(&query(&self.ebuild, &self.entry, self.eapi))
+            .1
+    }
+
     /// A value of the metadata, empty if it is not set.
     #[must_use]
     pub fn value(&self, key: &str) -> &str {
@@ -256,9 +264,14 @@ impl Candidate {
 
 /// What the configuration says about an ebuild with this metadata.
 fn configured(session: &Session, ebuild: &Ebuild, entry: &Entry, eapi: Eapi) -> PackageConfig {
+    session.config.package(&query(ebuild, entry, eapi))
+}
+
+/// What the configuration must know of an ebuild with this metadata.
+fn query<'a>(ebuild: &'a Ebuild, entry: &'a Entry, eapi: Eapi) -> PackageQuery<'a> {
     let text = |key| entry.get(key).unwrap_or_default();
     let (slot, subslot) = slots(entry);
-    session.config.package(&PackageQuery {
+    PackageQuery {
         cpv: &ebuild.cpv,
         slot,
         subslot,
@@ -269,7 +282,7 @@ fn configured(session: &Session, ebuild: &Ebuild, entry: &Entry, eapi: Eapi) -> 
         license: text("LICENSE"),
         restrict: text("RESTRICT"),
         properties: text("PROPERTIES"),
-    })
+    }
 }
 
 /// The slot and subslot of SLOT.

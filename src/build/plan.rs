@@ -111,7 +111,7 @@ fn suggestion(near: &[String]) -> String {
 /// # Errors
 /// A [`PlanError`] that names what was typed, or the package, and what to do.
 pub async fn choose(session: &Session, text: &str) -> Result<Candidate, PlanError> {
-    choose_for(session, text, true).await
+    choose_for(session, text, Purpose::Build).await
 }
 
 /// The ebuild to fetch the distfiles of for what the user typed: as [`choose`], but it need not be one that could be
@@ -120,10 +120,32 @@ pub async fn choose(session: &Session, text: &str) -> Result<Candidate, PlanErro
 /// # Errors
 /// A [`PlanError`] that names what was typed, or the package, and what to do.
 pub async fn choose_to_fetch(session: &Session, text: &str) -> Result<Candidate, PlanError> {
-    choose_for(session, text, false).await
+    choose_for(session, text, Purpose::Fetch).await
 }
 
-async fn choose_for(session: &Session, text: &str, build: bool) -> Result<Candidate, PlanError> {
+/// The ebuild to tell about for what the user typed: as [`choose_to_fetch`], or, if all that match are masked, the best
+/// of these.
+///
+/// # Errors
+/// A [`PlanError`] that names what was typed, or the package, and what to do.
+pub async fn choose_to_look(session: &Session, text: &str) -> Result<Candidate, PlanError> {
+    choose_for(session, text, Purpose::Look).await
+}
+
+/// What an ebuild is chosen for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Build,
+    Fetch,
+    Look,
+}
+
+async fn choose_for(
+    session: &Session,
+    text: &str,
+    purpose: Purpose,
+) -> Result<Candidate, PlanError> {
+    let build = purpose == Purpose::Build;
     let atom = read(session, text)?;
     let repositories = session.config.repositories();
     let all = repositories.ebuilds(atom.cp())?;
@@ -143,6 +165,7 @@ async fn choose_for(session: &Session, text: &str, build: bool) -> Result<Candid
     let mut reasons = String::new();
     let mut failure = None;
     let mut matched = false;
+    let mut best_masked = None;
     for ebuild in named.into_iter().rev() {
         let name = format!("{}::{}", ebuild.cpv, ebuild.repository);
         let candidate = match Candidate::load(session, ebuild).await {
@@ -180,6 +203,12 @@ async fn choose_for(session: &Session, text: &str, build: bool) -> Result<Candid
         for reason in &candidate.config.masks {
             let _ = write!(reasons, "\n  {name}: {reason}");
         }
+        best_masked = best_masked.or(Some(candidate));
+    }
+    if let Some(candidate) = best_masked
+        && purpose == Purpose::Look
+    {
+        return Ok(candidate);
     }
     if matched {
         return Err(PlanError::Masked {

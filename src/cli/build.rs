@@ -318,8 +318,12 @@ pub(super) fn session(
 /// Where things are kept that can be had again, such as metadata that repositories do not ship: beside Portage's for
 /// root with this system's own configuration, else in the user's cache.
 pub(super) fn cache(config: &Config) -> PathBuf {
+    cache_folder(config.profile().is_some() && config.config_root() == Path::new("/"))
+}
+
+/// The same; `own` tells whether this system's own configuration is used.
+pub(super) fn cache_folder(own: bool) -> PathBuf {
     let home = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    let own = config.profile().is_some() && config.config_root() == Path::new("/");
     if own && nix::unistd::geteuid().is_root() {
         return PathBuf::from("/var/cache/ebd");
     }

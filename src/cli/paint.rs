@@ -26,6 +26,15 @@ impl Paint {
         }
     }
 
+    /// The same for what goes to standard output.
+    #[must_use]
+    pub(super) fn for_output(when: When) -> Self {
+        match when {
+            When::Auto if !std::io::stdout().is_terminal() => Self { on: false },
+            _ => Self::new(when),
+        }
+    }
+
     /// Whether anything is painted.
     #[must_use]
     pub(super) fn is_on(self) -> bool {

@@ -1,105 +1,38 @@
 //! The configuration of one package: its USE flags, its environment, whether it is masked.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+mod expressions;
+mod layers;
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use self::expressions::{Expression, Expressions, Iuse, evaluate, join, words};
+use self::layers::single;
 use super::Config;
 use super::environment;
 use super::license;
 use super::package::{MaskReason, PackageConfig, PackageQuery};
-use super::shell_vars::{Origin, Setting, Variables};
+use super::shell_vars::Variables;
 use super::stack::{self, Layers};
 use super::table::Table;
+use super::trail::{Steps, Subject, Trail};
 use super::use_expand::expand_variables;
-use crate::pms::dependency::{DepSpec, DependencyError};
+use super::word::Word;
 use crate::pms::eapi::Eapi;
-
-/// The metadata's expressions; what cannot be parsed is empty and a reason for a mask.
-struct Expressions {
-    license: Option<DepSpec<String>>,
-    restrict: Option<DepSpec<String>>,
-    properties: Option<DepSpec<String>>,
-    invalid: Vec<MaskReason>,
-}
-
-impl Expressions {
-    fn new(query: &PackageQuery<'_>) -> Self {
-        let mut invalid = Vec::new();
-        let mut take = |variable, parsed: Result<DepSpec<String>, DependencyError>| match parsed {
-            Ok(spec) => Some(spec),
-            Err(error) => {
-                invalid.push(MaskReason::Invalid {
-                    variable,
-                    problem: error.to_string(),
-                });
-                None
-            }
-        };
-        let eapi = query.eapi;
-        let license = take("LICENSE", DepSpec::parse_license(query.license, eapi));
-        let restrict = take("RESTRICT", DepSpec::parse_restrict(query.restrict, eapi));
-        let properties = take(
-            "PROPERTIES",
-            DepSpec::parse_properties(query.properties, eapi),
-        );
-        Expressions {
-            license,
-            restrict,
-            properties,
-            invalid,
-        }
-    }
-}
-
-type Expression = Option<DepSpec<String>>;
-
-fn evaluate(spec: &Expression, enabled: impl Fn(&str) -> bool) -> Expression {
-    spec.as_ref().map(|spec| spec.evaluate(enabled))
-}
-
-fn words(spec: &Expression) -> BTreeSet<&str> {
-    spec.iter()
-        .flat_map(DepSpec::leaves)
-        .map(String::as_str)
-        .collect()
-}
-
-fn join<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
-    words.into_iter().collect::<Vec<_>>().join(" ")
-}
-
-/// The flags of one IUSE.
-struct Iuse<'a> {
-    names: Vec<&'a str>,
-    defaults: Vec<String>,
-}
-
-impl<'a> Iuse<'a> {
-    fn new(text: &'a str) -> Self {
-        let mut iuse = Iuse {
-            names: Vec::new(),
-            defaults: Vec::new(),
-        };
-        for word in text.split_whitespace() {
-            if let Some(flag) = word.strip_prefix('+') {
-                iuse.defaults.push(flag.to_owned());
-            } else if word.starts_with('-') {
-                iuse.defaults.push(word.to_owned());
-            }
-            iuse.names.push(word.trim_start_matches(['+', '-']));
-        }
-        iuse
-    }
-}
-
-fn single(name: &str, value: String, place: &str) -> Variables {
-    Variables::from([(name.to_owned(), Setting::at(place, value))])
-}
 
 impl Config {
     /// What the configuration says about one package.
     pub fn package(&self, query: &PackageQuery<'_>) -> PackageConfig {
+        self.answer(query, &mut Trail::Off)
+    }
+
+    /// The same, and what led to it.
+    pub fn explain_package(&self, query: &PackageQuery<'_>) -> (PackageConfig, Steps) {
+        let mut steps = Steps::default();
+        let answer = self.answer(query, &mut Trail::On(&mut steps));
+        (answer, steps)
+    }
+
+    fn answer(&self, query: &PackageQuery<'_>, trail: &mut Trail<'_>) -> PackageConfig {
         let iuse = Iuse::new(query.iuse);
         let expressions = Expressions::new(query);
         let environment_keywords = self
@@ -107,14 +40,18 @@ impl Config {
             .get("ACCEPT_KEYWORDS")
             .map_or("", |s| s.value.as_str());
         let accepted = self.get("ACCEPT_KEYWORDS").unwrap_or_default();
-        let verdict = self
-            .keywords
-            .judge(query, query.keywords, accepted, environment_keywords);
+        let global = self.layers();
+        for (word, origin) in global.words("ACCEPT_KEYWORDS") {
+            license::note(&[Word::new(word, origin)], &Subject::AcceptKeywords, trail);
+        }
+        let verdict =
+            self.keywords
+                .judge(query, query.keywords, accepted, environment_keywords, trail);
         let stable = verdict.as_ref().is_ok_and(|verdict| verdict.stable);
 
         let lineage = self.lineage(query.repository);
-        let use_mask = self.use_files.mask(query, &lineage, stable);
-        let use_force = self.use_files.force(query, &lineage, stable);
+        let use_mask = self.use_files.mask(query, &lineage, stable, trail);
+        let use_force = self.use_files.force(query, &lineage, stable, trail);
 
         let repo = self.repository_layer(query, &lineage, stable);
         let mut defaults = self.defaults.clone();
@@ -128,7 +65,7 @@ impl Config {
             pkg: &pkg,
             ..self.layers()
         };
-        let incrementals = layers.incrementals();
+        let incrementals = layers.incrementals(trail);
         let features = self.feature_set(&incrementals);
         if features.contains("test") {
             features_layer = single("USE", "test".to_owned(), "<FEATURES>");
@@ -142,14 +79,14 @@ impl Config {
             .defaults
             .get("ARCH")
             .map(|setting| setting.value.clone());
-        let flags_of = |layers: &Layers<'_>| {
-            let mut flags = layers.use_flags(&names, Some(&iuse.names));
+        let flags_of = |layers: &Layers<'_>, trail: &mut Trail<'_>| {
+            let mut flags = layers.use_flags(&names, Some(&iuse.names), trail);
             flags.extend(use_force.iter().cloned());
             flags.extend(arch.clone());
             flags.retain(|flag| !use_mask.contains(flag));
             flags
         };
-        let mut flags = flags_of(&layers);
+        let mut flags = flags_of(&layers, trail);
         if features.contains("test")
             && self.tests_restricted(&expressions, &layers, |flag| {
                 flags.contains(flag) && in_iuse(flag)
@@ -167,7 +104,7 @@ impl Config {
                 pkginternal: &pkginternal,
                 ..self.layers()
             };
-            flags = flags_of(&layers);
+            flags = flags_of(&layers, trail);
         }
 
         let (iuse_effective, iuse_prefixes) =
@@ -193,17 +130,14 @@ impl Config {
 
         let enabled = |flag: &str| use_flags.contains(flag);
         let license_here = evaluate(&expressions.license, enabled);
-        let accept_license = overlay
-            .get("ACCEPT_LICENSE")
-            .map(String::as_str)
-            .unwrap_or_default();
-        let tokens = self.licenses.accepted(query, accept_license);
+        let accept_license = layers.accept("ACCEPT_LICENSE");
+        let tokens = self.licenses.accepted(query, &accept_license, trail);
         let occurring = words(&license_here);
         let accepted_licenses = license::acceptable(&tokens, &occurring);
         let pruned = join(accepted_licenses.intersection(&occurring).copied());
 
         let mut masks = Vec::new();
-        if let Some(line) = self.masks.mask(query) {
+        if let Some(line) = self.masks.mask(query, trail) {
             masks.push(MaskReason::PackageMask {
                 atom: line.text.clone(),
                 origin: line.origin.clone(),
@@ -239,10 +173,11 @@ impl Config {
         let properties = evaluate(&expressions.properties, enabled);
         let missing = self.missing_words(
             query,
-            "ACCEPT_PROPERTIES",
+            ("ACCEPT_PROPERTIES", Subject::AcceptProperties),
             &self.properties,
             &expressions.properties,
             &properties,
+            trail,
         );
         if !missing.is_empty() {
             masks.push(MaskReason::Properties { missing });
@@ -250,10 +185,11 @@ impl Config {
         let restrict = evaluate(&expressions.restrict, enabled);
         let missing = self.missing_words(
             query,
-            "ACCEPT_RESTRICT",
+            ("ACCEPT_RESTRICT", Subject::AcceptRestrict),
             &self.restricts,
             &expressions.restrict,
             &restrict,
+            trail,
         );
         if !missing.is_empty() {
             masks.push(MaskReason::Restrict { missing });
@@ -263,6 +199,7 @@ impl Config {
         overlay.insert("PORTAGE_RESTRICT".to_owned(), join(words(&restrict)));
         masks.extend(expressions.invalid);
 
+        layers.note_values(trail);
         let mut variables: BTreeMap<String, String> = layers
             .names()
             .into_iter()
@@ -285,81 +222,6 @@ impl Config {
         }
     }
 
-    /// A repository's masters and itself, in the order in which their files apply.
-    fn lineage<'a>(&'a self, repository: Option<&'a str>) -> Vec<&'a str> {
-        let Some(name) = repository else {
-            return Vec::new();
-        };
-        let masters = self
-            .facts
-            .iter()
-            .find(|facts| facts.name == name)
-            .map(|facts| &facts.masters);
-        masters
-            .into_iter()
-            .flatten()
-            .map(String::as_str)
-            .chain([name])
-            .collect()
-    }
-
-    /// make.defaults and package.use of the repository and its masters.
-    fn repository_layer(
-        &self,
-        query: &PackageQuery<'_>,
-        lineage: &[&str],
-        stable: bool,
-    ) -> Variables {
-        let mut layer = Variables::new();
-        for name in lineage {
-            let mut variables = self.repo_defaults.get(*name).cloned().unwrap_or_default();
-            let words = self.use_files.repository_words(name, query, stable);
-            if !words.is_empty() {
-                let before = variables.get("USE").map_or("", |s| s.value.as_str());
-                let value = format!("{before} {}", words.join(" "));
-                variables.extend(single("USE", value, "package.use"));
-            }
-            stack::stack_variables(&mut layer, &variables);
-        }
-        layer
-    }
-
-    /// USE of all profiles for one package, in the order of the profiles.
-    fn profile_use_setting(&self, query: &PackageQuery<'_>, stable: bool) -> Setting {
-        let mut parts: Vec<String> = Vec::new();
-        for (index, global) in self.profile_use.iter().enumerate() {
-            if !global.is_empty() {
-                parts.push(global.clone());
-            }
-            let words = self.use_files.profile_words(index, query, stable);
-            if !words.is_empty() {
-                parts.push(words.join(" "));
-            }
-        }
-        let origin = self.defaults.get("USE").map_or_else(
-            || Origin {
-                file: Arc::from(Path::new("make.defaults")),
-                line: 0,
-            },
-            |s| s.origin.clone(),
-        );
-        Setting {
-            value: parts.join(" "),
-            origin,
-        }
-    }
-
-    /// What package.env and package.use say.
-    fn package_layer(&self, query: &PackageQuery<'_>) -> Variables {
-        let mut layer = self.package_env.variables(query, &self.expand_map);
-        let words = self.use_files.user_words(query).join(" ");
-        if !words.is_empty() {
-            stack::stack_variables(&mut layer, &single("USE", words.clone(), "package.use"));
-        }
-        layer.extend(single("PKGUSE", words, "package.use"));
-        layer
-    }
-
     fn tests_restricted(
         &self,
         expressions: &Expressions,
@@ -379,20 +241,17 @@ impl Config {
     fn missing_words(
         &self,
         query: &PackageQuery<'_>,
-        variable: &str,
+        (variable, subject): (&str, Subject),
         table: &Table,
         all: &Expression,
         here: &Expression,
+        trail: &mut Trail<'_>,
     ) -> Vec<String> {
-        let mut tokens: Vec<String> = self
-            .get(variable)
-            .unwrap_or_default()
-            .split_whitespace()
-            .map(str::to_owned)
-            .collect();
+        let mut tokens = self.layers().accept(variable);
         for entry in table.matching(query) {
             tokens.extend(entry.words.iter().cloned());
         }
+        license::note(&tokens, &subject, trail);
         let accepted = license::acceptable(&tokens, &words(all))
             .into_iter()
             .map(str::to_owned)
@@ -414,35 +273,6 @@ impl Config {
             }
         }
         "**".to_owned()
-    }
-
-    /// profile.bashrc and package.bashrc of the profiles, then those of /etc/portage.
-    fn bashrcs(&self, query: &PackageQuery<'_>) -> Vec<PathBuf> {
-        let mut result = Vec::new();
-        for (profile, table) in &self.profile_bashrcs {
-            result.extend(profile.iter().cloned());
-            for (entry, directory) in table.iter().flat_map(|(table, directory)| {
-                table
-                    .matching(query)
-                    .into_iter()
-                    .map(move |entry| (entry, directory))
-            }) {
-                result.extend(entry.words.iter().map(|name| directory.join(name)));
-            }
-        }
-        result.push(self.user_directory.join("bashrc"));
-        let directory = self.user_directory.join("env").join(query.cpv.category());
-        let pn = query.cpv.pn();
-        for name in [
-            pn.to_owned(),
-            format!("{pn}:{}", query.slot),
-            query.cpv.p().to_owned(),
-            query.cpv.pf().to_owned(),
-        ] {
-            result.push(directory.join(name));
-        }
-        result.retain(|path| path.is_file());
-        result
     }
 
     /// Whether a flag is in IUSE_EFFECTIVE without standing in IUSE.

@@ -7,6 +7,7 @@ use super::features;
 use super::options::Options;
 use super::shell_vars::{Setting, Variables};
 use super::stack::{self, ExpandNames, Layers};
+use super::trail::{Steps, Trail};
 
 impl Config {
     /// Variables that follow from others.
@@ -50,41 +51,25 @@ impl Config {
         for name in ["AUTOCLEAN", "NOCOLOR", "NO_COLOR"] {
             if let Some(known) = self.layers().get(name).cloned() {
                 let value = known.value.to_lowercase();
-                self.env.insert(
-                    name.to_owned(),
-                    Setting {
-                        value,
-                        origin: known.origin,
-                    },
-                );
+                let setting = Setting::new(value, known.origin);
+                self.env.insert(name.to_owned(), setting);
             }
         }
     }
 
-    /// The stacked values that hold without a package.
+    /// Computes the values that hold without a package, and what packages have in common.
     pub(super) fn compute(&mut self, defaults_list: &[Variables]) {
-        let incrementals = self.layers().incrementals();
+        let trail = &mut Trail::Off;
+        let incrementals = self.layers().incrementals(trail);
         let names = ExpandNames::new(&incrementals);
         self.profile_use = defaults_list
             .iter()
             .map(|variables| names.profile_use(variables))
             .collect();
-        let parts: Vec<&str> = self
-            .profile_use
-            .iter()
-            .map(String::as_str)
-            .filter(|part| !part.is_empty())
-            .collect();
-        let value = parts.join(" ");
-        let origin = self
-            .defaults
-            .get("USE")
-            .map(|setting| setting.origin.clone());
-        let mut defaults_use = Setting::at("make.defaults", value);
-        if let Some(origin) = origin {
-            defaults_use.origin = origin;
-        }
-        self.defaults.insert("USE".to_owned(), defaults_use);
+        let words = self.profile_use.iter().flatten();
+        let words = Setting::of_words(words.map(|word| (&**word, &word.origin)));
+        let words = words.unwrap_or_else(|| Setting::at("make.defaults", ""));
+        self.defaults.insert("USE".to_owned(), words);
 
         self.features = self.feature_set(&incrementals);
         let known = features::unknown(incrementals.get("FEATURES").map_or("", String::as_str));
@@ -92,6 +77,34 @@ impl Config {
             self.warnings
                 .push(format!("FEATURES: unknown words: {}", known.join(", ")));
         }
+        self.computed = self.stacked(trail);
+
+        self.iuse_effective = self.implicit_flags(&names);
+        self.implicit_before_5 = self
+            .arch_flags()
+            .chain(self.use_files.global_mask(trail))
+            .chain(self.use_files.global_force(trail))
+            .chain(["build".to_owned(), "bootstrap".to_owned()])
+            .collect();
+        // PMS 11.1.1 says USE_EXPAND; Portage takes what is in USE_EXPAND_HIDDEN only.
+        self.implicit_prefixes = names
+            .prefixed
+            .iter()
+            .map(|name| stack::prefix(name))
+            .collect();
+    }
+
+    /// What led to the values that hold without a package.
+    pub fn explain(&self) -> Steps {
+        let mut steps = Steps::default();
+        self.stacked(&mut Trail::On(&mut steps));
+        steps
+    }
+
+    /// The stacked values that hold without a package.
+    fn stacked(&self, trail: &mut Trail<'_>) -> BTreeMap<String, String> {
+        let incrementals = self.layers().incrementals(trail);
+        let names = ExpandNames::new(&incrementals);
         let mut test = Variables::new();
         if self.features.contains("test") {
             test.insert("USE".to_owned(), Setting::at("<FEATURES>", "test"));
@@ -100,9 +113,13 @@ impl Config {
             features: &test,
             ..self.layers()
         };
-        let mut flags = layers.use_flags(&names, None);
-        let (mask, force) = (self.use_files.global_mask(), self.use_files.global_force());
-        flags.extend(force.iter().cloned());
+        layers.note_values(trail);
+        let mut flags = layers.use_flags(&names, None, trail);
+        let (mask, force) = (
+            self.use_files.global_mask(trail),
+            self.use_files.global_force(trail),
+        );
+        flags.extend(force);
         flags.extend(
             self.defaults
                 .get("ARCH")
@@ -158,21 +175,7 @@ impl Config {
                 .collect::<Vec<_>>()
                 .join(" "),
         );
-        self.computed = computed;
-
-        self.iuse_effective = self.implicit_flags(&names);
-        self.implicit_before_5 = self
-            .arch_flags()
-            .chain(mask)
-            .chain(force)
-            .chain(["build".to_owned(), "bootstrap".to_owned()])
-            .collect();
-        // PMS 11.1.1 says USE_EXPAND; Portage takes what is in USE_EXPAND_HIDDEN only.
-        self.implicit_prefixes = names
-            .prefixed
-            .iter()
-            .map(|name| stack::prefix(name))
-            .collect();
+        computed
     }
 
     /// What the profile adds to every IUSE since EAPI 5 (PMS 11.1.1).

@@ -35,7 +35,7 @@ impl Ini {
             };
             ini.defaults
                 .options
-                .insert(name.to_ascii_lowercase(), Setting { value, origin });
+                .insert(name.to_ascii_lowercase(), Setting::new(value, origin));
         }
         ini
     }
@@ -134,13 +134,9 @@ impl Ini {
                 line: number,
             };
             let name = name.clone();
-            self.section_mut(&name).options.insert(
-                key.clone(),
-                Setting {
-                    value: value.to_owned(),
-                    origin,
-                },
-            );
+            self.section_mut(&name)
+                .options
+                .insert(key.clone(), Setting::new(value, origin));
             option = Some((key, indent));
         }
         Ok(())
@@ -181,10 +177,7 @@ impl Ini {
             return Ok(None);
         };
         let value = self.interpolate(section, setting, &setting.value, 0)?;
-        Ok(Some(Setting {
-            value,
-            origin: setting.origin.clone(),
-        }))
+        Ok(Some(Setting::new(value, setting.origin.clone())))
     }
 
     fn raw(&self, section: Option<&str>, option: &str) -> Option<&Setting> {

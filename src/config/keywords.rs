@@ -5,7 +5,9 @@ use std::path::Path;
 use super::error::ConfigError;
 use super::files::Directories;
 use super::profile::ProfileNode;
+use super::shell_vars::Origin;
 use super::table::{Reading, Table};
+use super::trail::{Effect, Subject, Trail};
 use crate::pms::atom::PackageFacts;
 use crate::pms::keyword::{AcceptKeywords, Keyword, Keywords};
 use crate::pms::names::NameError;
@@ -47,13 +49,11 @@ impl KeywordFiles {
             let path = node.path.join("package.keywords");
             let mut changed = Table::read(&path, reading, warnings)?;
             for entry in changed.entries_mut() {
-                let (file, line) = (entry.origin.file.display(), entry.origin.line);
                 entry.words.retain(|word| {
-                    let good = word == "-*" || Keyword::parse(word).is_ok();
+                    let good = word.text == "-*" || Keyword::parse(word).is_ok();
                     if !good {
-                        warnings.push(format!(
-                            "{file}:{line}: `{word}` is no keyword and is left out"
-                        ));
+                        let (text, origin) = (&word.text, &word.origin);
+                        warnings.push(format!("{origin}: `{text}` is no keyword and is left out"));
                     }
                     good
                 });
@@ -88,10 +88,11 @@ impl KeywordFiles {
         keywords: &str,
         accepted: &str,
         environment: &str,
+        trail: &mut Trail<'_>,
     ) -> Result<Verdict, NameError> {
-        let own = self.effective(package, keywords);
+        let own = self.effective(package, keywords, trail);
         let parsed = Keywords::parse(&own.join(" "))?;
-        let groups = self.accepted(package, accepted, environment);
+        let groups = self.accepted(package, accepted, environment, trail);
         if parsed.are_accepted(&groups) {
             let stable = parsed.are_stable_in_use(&groups);
             return Ok(Verdict {
@@ -111,7 +112,12 @@ impl KeywordFiles {
     }
 
     /// KEYWORDS after what profiles change.
-    fn effective(&self, package: &impl PackageFacts, keywords: &str) -> Vec<String> {
+    fn effective(
+        &self,
+        package: &impl PackageFacts,
+        keywords: &str,
+        trail: &mut Trail<'_>,
+    ) -> Vec<String> {
         let mut own: Vec<String> = Vec::new();
         let mut add = |word: &str| {
             if word == "-*" {
@@ -130,7 +136,14 @@ impl KeywordFiles {
         }
         for table in &self.changed {
             for entry in table.matching(package) {
-                entry.words.iter().for_each(|word| add(word));
+                for word in &entry.words {
+                    add(word);
+                    let (name, effect) = match word.strip_prefix('-') {
+                        Some(gone) => (gone, Effect::Off),
+                        None => (&**word, Effect::On),
+                    };
+                    trail.note(|| Subject::Keywords, name, word, &word.origin, effect);
+                }
             }
         }
         own
@@ -141,6 +154,7 @@ impl KeywordFiles {
         package: &impl PackageFacts,
         accepted: &str,
         environment: &str,
+        trail: &mut Trail<'_>,
     ) -> AcceptKeywords {
         let mut extra: Vec<String> = Vec::new();
         for (tables, default) in [
@@ -148,11 +162,18 @@ impl KeywordFiles {
             (&self.user, self.user_default.clone()),
         ] {
             for entry in tables.iter().flat_map(|table| table.matching(package)) {
-                extra.extend(if entry.words.is_empty() {
-                    default.clone()
-                } else {
-                    entry.words.clone()
-                });
+                let mut add = |text: &str, origin: &Origin| {
+                    let (name, effect) = match text.strip_prefix('-') {
+                        Some(gone) => (gone, Effect::Off),
+                        None => (text, Effect::On),
+                    };
+                    trail.note(|| Subject::AcceptKeywords, name, text, origin, effect);
+                    extra.push(text.to_owned());
+                };
+                if entry.words.is_empty() {
+                    default.iter().for_each(|word| add(word, &entry.origin));
+                }
+                entry.words.iter().for_each(|word| add(word, &word.origin));
             }
         }
         let words = accepted

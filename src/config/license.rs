@@ -8,7 +8,10 @@ use super::error::ConfigError;
 use super::files::{self, Directories};
 use super::profile::ProfileNode;
 use super::repositories::RepositoryFacts;
+use super::shell_vars::Origin;
 use super::table::{Reading, Table};
+use super::trail::{Effect, Subject, Trail};
+use super::word::Word;
 use crate::pms::atom::PackageFacts;
 use crate::pms::dependency::{DepSpec, Node};
 
@@ -63,31 +66,35 @@ impl LicenseFiles {
         let mut result = LicenseFiles { groups, packages };
         let mut packages = std::mem::take(&mut result.packages);
         for entry in packages.entries_mut() {
-            entry.words = result.expand(entry.words.iter().map(String::as_str));
+            entry.words = result.expand(entry.words.iter().map(|word| (&**word, &word.origin)));
         }
         result.packages = packages;
         Ok(result)
     }
 
     /// Takes out what package.license says for `*/*`: it counts as ACCEPT_LICENSE of make.conf.
-    pub(super) fn take_global(&mut self) -> Option<Vec<String>> {
+    pub(super) fn take_global(&mut self) -> Option<Vec<Word>> {
         self.packages.take_global()
     }
 
     /// Replaces `@group` and `-@group` by their licenses. Unknown groups stay as they are.
-    pub(super) fn expand<'a>(&self, tokens: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    pub(super) fn expand<'a>(
+        &self,
+        tokens: impl IntoIterator<Item = (&'a str, &'a Origin)>,
+    ) -> Vec<Word> {
         let mut result = Vec::new();
-        for token in tokens {
+        for (token, origin) in tokens {
             let (sign, name) = match token.strip_prefix('-') {
                 Some(name) => ("-", name),
                 None => ("", token),
             };
             match name.strip_prefix('@') {
-                None => result.push(token.to_owned()),
+                None => result.push(Word::new(token, origin)),
                 Some(group) => {
                     let mut members = BTreeSet::new();
                     self.collect(group, &mut BTreeSet::new(), &mut members);
-                    result.extend(members.into_iter().map(|member| format!("{sign}{member}")));
+                    let member = |member| Word::new(format!("{sign}{member}"), origin);
+                    result.extend(members.into_iter().map(member));
                 }
             }
         }
@@ -122,24 +129,38 @@ impl LicenseFiles {
     pub(super) fn accepted(
         &self,
         package: &impl PackageFacts,
-        accept_license: &str,
-    ) -> Vec<String> {
-        let mut tokens = self.expand(accept_license.split_whitespace());
+        accept_license: &[Word],
+        trail: &mut Trail<'_>,
+    ) -> Vec<Word> {
+        let words = accept_license.iter().map(|word| (&**word, &word.origin));
+        let mut tokens = self.expand(words);
         for entry in self.packages.matching(package) {
             tokens.extend(entry.words.iter().cloned());
         }
+        note(&tokens, &Subject::AcceptLicense, trail);
         tokens
     }
 }
 
+/// Notes stacked tokens as steps.
+pub(super) fn note(tokens: &[Word], subject: &Subject, trail: &mut Trail<'_>) {
+    for token in tokens {
+        let (name, effect) = match token.strip_prefix('-') {
+            Some(gone) => (gone, Effect::Off),
+            None => (&**token, Effect::On),
+        };
+        trail.note(|| subject.clone(), name, token, &token.origin, effect);
+    }
+}
+
 /// Of the words that occur, those that stacked tokens (`*`, `-*`, `word`, `-word`) accept.
-pub(super) fn acceptable<'a>(
-    tokens: &'a [String],
+pub(super) fn acceptable<'a, T: AsRef<str>>(
+    tokens: &'a [T],
     occurring: &BTreeSet<&'a str>,
 ) -> BTreeSet<&'a str> {
     let mut accepted = BTreeSet::new();
     for token in tokens {
-        match token.as_str() {
+        match token.as_ref() {
             "*" => accepted.extend(occurring),
             "-*" => accepted.clear(),
             token => match token.strip_prefix('-') {
@@ -195,13 +216,13 @@ fn missing_of(node: &Node<String>, accepted: &BTreeSet<&str>, result: &mut Vec<S
 }
 
 /// Removes the part of a stack of tokens that a later `*` or `-*` makes irrelevant.
-pub(super) fn prune(tokens: &mut Vec<String>) {
+pub(super) fn prune<T: AsRef<str>>(tokens: &mut Vec<T>) {
     if let Some(index) = tokens
         .iter()
-        .rposition(|token| token == "*" || token == "-*")
+        .rposition(|token| matches!(token.as_ref(), "*" | "-*"))
     {
         let last = index + 1 == tokens.len();
-        let keep = if tokens[index] == "*" || last {
+        let keep = if tokens.get(index).is_some_and(|token| token.as_ref() == "*") || last {
             index
         } else {
             index + 1

@@ -25,6 +25,7 @@ use super::start::{Start, read_make_conf};
 use super::state;
 use super::table::{Reading, Table};
 use super::use_files::UseFiles;
+use super::word::Word;
 
 /// /etc/profile.env of the build host and of ROOT, each for the variables that it decides.
 fn read_env_d(locations: &Locations) -> Result<Variables, ConfigError> {
@@ -53,17 +54,14 @@ fn read_env_d(locations: &Locations) -> Result<Variables, ConfigError> {
 }
 
 /// Puts more words behind a variable.
-fn append(variables: &mut Variables, name: &str, words: &[String], place: &str) {
-    let words = words
-        .iter()
-        .filter(|word| *word != "\n")
-        .cloned()
-        .collect::<Vec<_>>()
-        .join(" ");
+fn append(variables: &mut Variables, name: &str, words: &[Word], place: &str) {
+    let words = words.iter().filter(|word| word.text != "\n");
+    let more = Setting::of_words(words.map(|word| (&**word, &word.origin)));
+    let more = more.unwrap_or_else(|| Setting::at(place, ""));
     match variables.get_mut(name) {
-        Some(known) if !known.value.is_empty() => known.value = format!("{} {words}", known.value),
+        Some(known) if !known.value.is_empty() => known.stack(&more),
         _ => {
-            variables.insert(name.to_owned(), Setting::at(place, words));
+            variables.insert(name.to_owned(), more);
         }
     }
 }
@@ -148,13 +146,7 @@ impl Config {
                     file: Arc::clone(&place),
                     line: 0,
                 };
-                (
-                    name.clone(),
-                    Setting {
-                        value: value.clone(),
-                        origin,
-                    },
-                )
+                (name.clone(), Setting::new(value, origin))
             })
             .collect();
         for name in &profile_only {

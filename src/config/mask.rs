@@ -10,6 +10,7 @@ use super::profile::ProfileNode;
 use super::repositories::RepositoryFacts;
 use super::shell_vars::Origin;
 use super::table::{self, Syntax};
+use super::trail::{Effect, Subject, Trail};
 use crate::pms::atom::{Atom, PackageFacts};
 
 /// One line of package.mask or package.unmask.
@@ -122,7 +123,11 @@ impl MaskFiles {
     }
 
     /// The first mask that matches a package, unless it is unmasked.
-    pub(super) fn mask(&self, package: &impl PackageFacts) -> Option<&MaskLine> {
+    pub(super) fn mask(
+        &self,
+        package: &impl PackageFacts,
+        trail: &mut Trail<'_>,
+    ) -> Option<&MaskLine> {
         let cp = package.cpv().cp();
         // Masks that name the package come before those with wildcards.
         let order = |wild: bool| {
@@ -133,8 +138,21 @@ impl MaskFiles {
         let found = order(false)
             .chain(order(true))
             .find(|line| line.atom.matches(package))?;
-        let unmasked = self.unmasks.iter().any(|line| line.atom.matches(package));
-        (!unmasked).then_some(found)
+        let mut note = |line: &MaskLine, effect| {
+            trail.note(
+                || Subject::Mask,
+                &line.text,
+                &line.text,
+                &line.origin,
+                effect,
+            );
+        };
+        note(found, Effect::On);
+        let unmask = self.unmasks.iter().find(|line| line.atom.matches(package));
+        if let Some(line) = unmask {
+            note(line, Effect::Off);
+        }
+        unmask.is_none().then_some(found)
     }
 }
 

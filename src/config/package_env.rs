@@ -8,6 +8,7 @@ use super::files::Directories;
 use super::shell_vars::{self, Assignment, Dialect, Origin, Setting, Variables};
 use super::stack;
 use super::table::{Reading, Table};
+use super::word::Word;
 use crate::pms::atom::PackageFacts;
 
 /// Which files of env/ hold for which package, and what they say.
@@ -36,7 +37,8 @@ impl PackageEnv {
         let mut table = Table::read(&user.join("package.env"), reading, warnings)?;
         let mut files: HashMap<String, Vec<Assignment>> = HashMap::new();
         for entry in table.entries_mut() {
-            for name in &entry.words {
+            for word in &entry.words {
+                let name = &word.text;
                 if files.contains_key(name) {
                     continue;
                 }
@@ -44,12 +46,8 @@ impl PackageEnv {
                 let found =
                     shell_vars::assignments(&path, Dialect::USER, false, &mut known.clone())?;
                 let Some(list) = found else {
-                    let Origin { file, line } = &entry.origin;
-                    let path = path.display();
-                    warnings.push(format!(
-                        "{}:{line}: names {path}, which is not there",
-                        file.display()
-                    ));
+                    let (origin, path) = (&word.origin, path.display());
+                    warnings.push(format!("{origin}: names {path}, which is not there"));
                     continue;
                 };
                 for assignment in list
@@ -90,22 +88,22 @@ impl PackageEnv {
         if entries.is_empty() {
             return Variables::new();
         }
-        let names: Vec<String> = entries
+        let names: Vec<Word> = entries
             .into_iter()
             .flat_map(|entry| entry.words.iter().cloned())
             .collect();
         self.stack(&names, &mut known.clone())
     }
 
-    fn stack(&self, names: &[String], known: &mut HashMap<String, String>) -> Variables {
+    fn stack(&self, names: &[Word], known: &mut HashMap<String, String>) -> Variables {
         let mut result = Variables::new();
         for name in names {
             let mut one = Variables::new();
-            for assignment in self.files.get(name).into_iter().flatten() {
+            for assignment in self.files.get(&**name).into_iter().flatten() {
                 let value = assignment.expand(known);
                 if !self.forbidden.contains(&assignment.name) {
                     let origin = assignment.setting.origin.clone();
-                    one.insert(assignment.name.clone(), Setting { value, origin });
+                    one.insert(assignment.name.clone(), Setting::new(value, origin));
                 }
             }
             stack::stack_variables(&mut result, &one);

@@ -151,10 +151,7 @@ pub(super) fn load(
     if sources.text.is_none() {
         if let Some(path) = sources.portdir {
             let name = add_path(&mut list, Path::new(path), "PORTDIR", None)?;
-            main = main.map(|setting| super::shell_vars::Setting {
-                value: name,
-                ..setting
-            });
+            main = main.map(|setting| super::shell_vars::Setting::new(name, setting.origin));
         }
         for (index, path) in split_quoted(sources.overlays)?.iter().enumerate() {
             let priority = i32::try_from(index).unwrap_or(i32::MAX);

@@ -36,19 +36,69 @@ pub struct Setting {
     pub value: String,
     /// The place of the last assignment.
     pub origin: Origin,
+    /// Where each of the earlier parts of a stacked value ends, and its place.
+    earlier: Vec<(usize, Origin)>,
 }
 
 impl Setting {
-    /// A value whose place has a name but no lines.
-    pub(super) fn at(place: &str, value: impl Into<String>) -> Self {
-        let origin = Origin {
-            file: Arc::from(Path::new(place)),
-            line: 0,
-        };
+    /// A value and its place.
+    pub fn new(value: impl Into<String>, origin: Origin) -> Self {
         Setting {
             value: value.into(),
             origin,
+            earlier: Vec::new(),
         }
+    }
+
+    /// A value whose place has a name but no lines.
+    pub(super) fn at(place: &str, value: impl Into<String>) -> Self {
+        Setting::new(value, Origin::named(place))
+    }
+
+    /// Words with a place of their own each.
+    pub(super) fn of_words<'a>(
+        words: impl IntoIterator<Item = (&'a str, &'a Origin)>,
+    ) -> Option<Self> {
+        let mut words = words.into_iter();
+        let (text, origin) = words.next()?;
+        let mut setting = Setting::new(text, origin.clone());
+        words.for_each(|(text, origin)| setting.append(text, origin));
+        Some(setting)
+    }
+
+    /// Puts more behind the value.
+    pub(super) fn append(&mut self, text: &str, origin: &Origin) {
+        if *origin != self.origin {
+            self.earlier.push((
+                self.value.len(),
+                std::mem::replace(&mut self.origin, origin.clone()),
+            ));
+        }
+        self.value.push(' ');
+        self.value.push_str(text);
+    }
+
+    /// Puts another value behind this one.
+    pub(super) fn stack(&mut self, other: &Setting) {
+        let mut start = 0;
+        for (end, origin) in &other.earlier {
+            self.append(other.value.get(start..*end).unwrap_or_default(), origin);
+            start = *end;
+        }
+        self.append(other.value.get(start..).unwrap_or_default(), &other.origin);
+    }
+
+    /// The words of the value, each with its place.
+    pub fn words(&self) -> impl Iterator<Item = (&str, &Origin)> {
+        let mut start = 0;
+        let parts = self.earlier.iter().map(|(end, origin)| (*end, origin));
+        parts
+            .chain([(self.value.len(), &self.origin)])
+            .flat_map(move |(end, origin)| {
+                let part = self.value.get(start..end).unwrap_or_default();
+                start = end;
+                part.split_whitespace().map(move |word| (word, origin))
+            })
     }
 }
 
@@ -233,10 +283,7 @@ pub fn parse(
         };
         result.push(Assignment {
             name: key.text,
-            setting: Setting {
-                value: text,
-                origin,
-            },
+            setting: Setting::new(text, origin),
             raw: value.text,
         });
     }

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::environment::{self, INCREMENTAL};
 use super::license;
-use super::shell_vars::{Setting, Variables};
+use super::shell_vars::{Origin, Setting, Variables};
+use super::trail::{Effect, Subject, Trail};
+use super::word::Word;
 
 /// The places of settings, lowest rank first. The names are those of USE_ORDER.
 #[derive(Debug, Clone, Copy)]
@@ -71,31 +73,67 @@ impl<'a> Layers<'a> {
             .collect()
     }
 
-    fn words(&self, name: &str) -> impl Iterator<Item = &'a str> {
+    /// All words of a variable, the lowest rank first, with their places.
+    pub(super) fn words(&self, name: &str) -> impl Iterator<Item = (&'a str, &'a Origin)> {
         self.all()
             .into_iter()
             .filter_map(move |layer| layer.get(name))
-            .flat_map(|s| s.value.split_whitespace())
+            .flat_map(Setting::words)
+    }
+
+    /// Notes which values the other variables were given, the lowest rank first.
+    pub(super) fn note_values(&self, trail: &mut Trail<'_>) {
+        if matches!(trail, Trail::Off) {
+            return;
+        }
+        for layer in self.all() {
+            for (name, setting) in layer {
+                if !environment::is_incremental(name) {
+                    trail.note_value(name, setting);
+                }
+            }
+        }
+    }
+
+    /// The tokens of ACCEPT_LICENSE and its kin, without those that a later one makes irrelevant.
+    pub(super) fn accept(&self, name: &str) -> Vec<Word> {
+        let words = self.words(name);
+        let mut tokens: Vec<Word> = words
+            .map(|(word, origin)| Word::new(word, origin))
+            .collect();
+        license::prune(&mut tokens);
+        if tokens.is_empty() && name == "ACCEPT_LICENSE" {
+            let origin = Origin::named("<built in>");
+            tokens = ["*", "-@EULA"].map(|word| Word::new(word, &origin)).into();
+        }
+        tokens
     }
 
     /// The values of all incremental variables but USE, and of the ACCEPT_ variables.
-    pub(super) fn incrementals(&self) -> BTreeMap<String, String> {
+    pub(super) fn incrementals(&self, trail: &mut Trail<'_>) -> BTreeMap<String, String> {
         let mut result = BTreeMap::new();
         for name in INCREMENTAL.iter().filter(|name| **name != "USE") {
             let mut words = BTreeSet::new();
-            for word in self.words(name) {
+            for (text, origin) in self.words(name) {
                 // A plus sign is a common mistake; it means nothing.
-                let word = word.strip_prefix('+').unwrap_or(word);
-                match word.strip_prefix('-') {
-                    Some("*") => words.clear(),
+                let word = text.strip_prefix('+').unwrap_or(text);
+                let (part, effect) = match word.strip_prefix('-') {
+                    Some("*") => {
+                        words.clear();
+                        ("*", Effect::Off)
+                    }
                     Some(gone) => {
                         words.remove(gone);
+                        (gone, Effect::Off)
                     }
-                    None if word.is_empty() => {}
+                    None if word.is_empty() => continue,
                     None => {
                         words.insert(word);
+                        (word, Effect::On)
                     }
-                }
+                };
+                let subject = || Subject::Variable((*name).to_owned());
+                trail.note(subject, part, text, origin, effect);
             }
             if !words.is_empty() || self.get(name).is_some() {
                 result.insert(
@@ -105,19 +143,22 @@ impl<'a> Layers<'a> {
             }
         }
         for name in ["ACCEPT_LICENSE", "ACCEPT_PROPERTIES", "ACCEPT_RESTRICT"] {
-            let mut tokens: Vec<String> = self.words(name).map(str::to_owned).collect();
-            license::prune(&mut tokens);
-            let mut value = tokens.join(" ");
-            if value.is_empty() && name == "ACCEPT_LICENSE" {
-                value = "* -@EULA".to_owned();
-            }
-            result.insert(name.to_owned(), value);
+            let tokens = self.accept(name);
+            license::note(&tokens, &Subject::Variable(name.to_owned()), trail);
+            let words: Vec<&str> = tokens.iter().map(|word| &**word).collect();
+            result.insert(name.to_owned(), words.join(" "));
         }
         result
     }
 
     /// The enabled flags before forces, masks and IUSE, from all places of USE_ORDER.
-    pub(super) fn use_flags(&self, names: &ExpandNames, iuse: Option<&[&str]>) -> BTreeSet<String> {
+    pub(super) fn use_flags(
+        &self,
+        names: &ExpandNames,
+        iuse: Option<&[&str]>,
+        trail: &mut Trail<'_>,
+    ) -> BTreeSet<String> {
+        trail.forget(&Subject::Use);
         let order = self.value("USE_ORDER");
         let mut flags: BTreeSet<String> = BTreeSet::new();
         for place in order.split(':').rev() {
@@ -125,26 +166,25 @@ impl<'a> Layers<'a> {
                 continue;
             };
             for name in &names.unprefixed {
-                for word in layer
-                    .get(name)
-                    .into_iter()
-                    .flat_map(|s| s.value.split_whitespace())
-                {
-                    match word.strip_prefix('-') {
+                for (word, origin) in layer.get(name).into_iter().flat_map(Setting::words) {
+                    let (flag, effect) = match word.strip_prefix('-') {
                         Some(gone) => {
                             flags.remove(gone);
+                            (gone, Effect::Off)
                         }
                         None => {
                             flags.insert(word.to_owned());
+                            (word, Effect::On)
                         }
-                    }
+                    };
+                    let text = || format!("{name}={word}");
+                    note_use(trail, flag, text, origin, effect);
                 }
             }
-            let words = layer
-                .get("USE")
-                .map_or("", |setting| setting.value.as_str());
-            for word in words.split_whitespace() {
-                add_use_word(word, iuse, &mut flags);
+            for (word, origin) in layer.get("USE").into_iter().flat_map(Setting::words) {
+                if let Some((flag, effect)) = add_use_word(word, iuse, &mut flags) {
+                    note_use(trail, flag, || word.to_owned(), origin, effect);
+                }
             }
             if place == "defaults" {
                 // Those of make.defaults are already part of its USE, profile by profile.
@@ -156,9 +196,15 @@ impl<'a> Layers<'a> {
                 };
                 let prefix = prefix(name);
                 flags.retain(|flag| !flag.starts_with(&prefix));
-                for word in setting.value.split_whitespace() {
+                let text = || format!("{name}=");
+                let all = format!("{prefix}*");
+                note_use(trail, &all, text, &setting.origin, Effect::Off);
+                for (word, origin) in setting.words() {
                     if !word.starts_with(['-', '+']) {
-                        flags.insert(format!("{prefix}{word}"));
+                        let flag = format!("{prefix}{word}");
+                        let text = || format!("{name}={word}");
+                        note_use(trail, &flag, text, origin, Effect::On);
+                        flags.insert(flag);
                     }
                 }
             }
@@ -167,10 +213,27 @@ impl<'a> Layers<'a> {
     }
 }
 
-fn add_use_word(word: &str, iuse: Option<&[&str]>, flags: &mut BTreeSet<String>) {
+fn note_use(
+    trail: &mut Trail<'_>,
+    flag: &str,
+    text: impl FnOnce() -> String,
+    origin: &Origin,
+    effect: Effect,
+) {
+    if matches!(trail, Trail::On(_)) {
+        trail.note(|| Subject::Use, flag, &text(), origin, effect);
+    }
+}
+
+/// Applies one word of USE; gives the flag, or the beginning of flags, and what became of it.
+fn add_use_word<'w>(
+    word: &'w str,
+    iuse: Option<&[&str]>,
+    flags: &mut BTreeSet<String>,
+) -> Option<(&'w str, Effect)> {
     let word = word.strip_prefix('+').unwrap_or(word);
     if word.is_empty() {
-        return;
+        return None;
     }
     if let Some(gone) = word.strip_prefix('-') {
         if gone == "*" {
@@ -184,7 +247,7 @@ fn add_use_word(word: &str, iuse: Option<&[&str]>, flags: &mut BTreeSet<String>)
             }
             flags.remove(gone);
         }
-        return;
+        return Some((gone, Effect::Off));
     }
     if let Some(iuse) = iuse
         && let Some(prefix) = word
@@ -200,9 +263,10 @@ fn add_use_word(word: &str, iuse: Option<&[&str]>, flags: &mut BTreeSet<String>)
         if matching.is_empty() {
             flags.insert(word.to_owned());
         }
-        return;
+        return Some((word, Effect::On));
     }
     flags.insert(word.to_owned());
+    Some((word, Effect::On))
 }
 
 /// The names in USE_EXPAND and USE_EXPAND_UNPREFIXED.
@@ -228,29 +292,32 @@ impl ExpandNames {
     }
 
     /// The USE words of one make.defaults, its USE_EXPAND variables turned into flags.
-    pub(super) fn profile_use(&self, variables: &Variables) -> String {
-        let mut words: Vec<String> = Vec::new();
+    pub(super) fn profile_use(&self, variables: &Variables) -> Vec<Word> {
+        let whole = |setting: &Setting| -> Vec<Word> {
+            let words = setting.words();
+            words
+                .map(|(word, origin)| Word::new(word, origin))
+                .collect()
+        };
+        let mut words: Vec<Word> = Vec::new();
         for name in &self.unprefixed {
-            if let Some(setting) = variables.get(name) {
-                words.extend(setting.value.split_whitespace().map(str::to_owned));
-            }
+            words.extend(variables.get(name).into_iter().flat_map(whole));
         }
         for name in &self.prefixed {
             let Some(setting) = variables.get(name) else {
                 continue;
             };
             let prefix = prefix(name);
-            words.extend(setting.value.split_whitespace().map(
-                |word| match word.strip_prefix('-') {
+            words.extend(setting.words().map(|(word, origin)| {
+                let text = match word.strip_prefix('-') {
                     Some(gone) => format!("-{prefix}{gone}"),
                     None => format!("{prefix}{word}"),
-                },
-            ));
+                };
+                Word::new(text, origin)
+            }));
         }
-        if let Some(setting) = variables.get("USE") {
-            words.extend(setting.value.split_whitespace().map(str::to_owned));
-        }
-        words.join(" ")
+        words.extend(variables.get("USE").into_iter().flat_map(whole));
+        words
     }
 }
 
@@ -263,10 +330,7 @@ pub(super) fn prefix(name: &str) -> String {
 pub(super) fn stack_variables(target: &mut Variables, over: &Variables) {
     for (name, setting) in over {
         match target.get_mut(name) {
-            Some(known) if environment::is_incremental(name) => {
-                known.value = format!("{} {}", known.value, setting.value);
-                known.origin = setting.origin.clone();
-            }
+            Some(known) if environment::is_incremental(name) => known.stack(setting),
             _ => {
                 target.insert(name.clone(), setting.clone());
             }

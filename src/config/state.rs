@@ -91,6 +91,15 @@ fn base(options: &Options, variable: &str, home: &str) -> Option<PathBuf> {
     }
 }
 
+/// Whether the configuration is this system's own, and not one below another root or none at all.
+///
+/// # Errors
+/// The folder with the configuration that the caller names does not exist, or its profile is broken.
+pub fn has_own_configuration(options: &Options) -> Result<bool, ConfigError> {
+    let root = locations::config_root(options)?;
+    Ok(root == Path::new("/") && super::profile::find(&root)?.is_some())
+}
+
 /// Where people put what they tell ebd alone; none if the home directory is needed and not known.
 #[must_use]
 pub fn own_directory(options: &Options) -> Option<PathBuf> {

@@ -12,6 +12,7 @@ use super::files::{self, Directories, Line};
 use super::profile::ProfileNode;
 use super::repositories::RepositoryFacts;
 use super::shell_vars::Origin;
+use super::word::Word;
 use crate::pms::atom::{Atom, Operator, PackageFacts, SlotDep, VersionDep};
 use crate::pms::cpv::Cpv;
 use crate::pms::eapi::Eapi;
@@ -122,7 +123,7 @@ pub(super) fn atom(
 pub(super) struct Entry {
     pub(super) atom: Atom,
     /// The words behind the package, of all its lines; "\n" ends a line where that matters.
-    pub(super) words: Vec<String>,
+    pub(super) words: Vec<Word>,
     /// The first of these lines.
     pub(super) origin: Origin,
 }
@@ -194,16 +195,14 @@ impl Table {
         for path in paths {
             lines.append(&mut files::lines(path, reading.directories)?);
         }
-        for Line {
-            mut words, origin, ..
-        } in lines
-        {
-            if words.is_empty() {
+        for Line { words, origin, .. } in lines {
+            let mut words = words.into_iter();
+            let Some(head) = words.next() else {
                 continue;
-            }
-            let head = words.remove(0);
+            };
+            let mut words: Vec<Word> = words.map(|word| Word::new(word, &origin)).collect();
             if reading.newlines {
-                words.push("\n".to_owned());
+                words.push(Word::new("\n", &origin));
             }
             if let Some(entry) = entries.get_mut(&head) {
                 entry.words.append(&mut words);
@@ -253,7 +252,7 @@ impl Table {
     }
 
     /// Takes out the entry for all packages, `*/*` and nothing more.
-    pub(super) fn take_global(&mut self) -> Option<Vec<String>> {
+    pub(super) fn take_global(&mut self) -> Option<Vec<Word>> {
         let entries = self.wild.get_mut("*/*")?;
         let index = entries
             .iter()
@@ -382,7 +381,7 @@ mod tests {
         table
             .matching(&query)
             .iter()
-            .flat_map(|entry| entry.words.clone())
+            .flat_map(|entry| entry.words.iter().map(|word| word.text.clone()))
             .collect::<Vec<_>>()
             .join(" ")
     }

@@ -8,14 +8,16 @@ use super::files::{self, Directories};
 use super::profile::ProfileNode;
 use super::repositories::RepositoryFacts;
 use super::table::{Reading, Syntax, Table};
+use super::trail::{Effect, Subject, Trail};
+use super::word::Word;
 use crate::pms::atom::PackageFacts;
 use crate::pms::eapi::Eapi;
 
 /// The flags and per-package flags of one directory, masks or forces.
 #[derive(Debug, Clone, Default)]
 struct Restriction {
-    flags: Vec<String>,
-    stable: Vec<String>,
+    flags: Vec<Word>,
+    stable: Vec<Word>,
     package: Table,
     package_stable: Table,
 }
@@ -49,33 +51,47 @@ impl Restriction {
     }
 
     /// Stacks what holds for a package onto `flags`, in the order of PMS algorithm 5.1.
-    fn apply(&self, package: &impl PackageFacts, stable: bool, flags: &mut BTreeSet<String>) {
-        stack(flags, &self.flags);
+    fn apply(
+        &self,
+        package: &impl PackageFacts,
+        stable: bool,
+        flags: &mut BTreeSet<String>,
+        subject: &Subject,
+        trail: &mut Trail<'_>,
+    ) {
+        let mut stack = |words: &[Word]| stack(flags, words, subject, trail);
+        stack(&self.flags);
         if stable {
-            stack(flags, &self.stable);
+            stack(&self.stable);
         }
         for entry in self.package.matching(package) {
-            stack(flags, &entry.words);
+            stack(&entry.words);
         }
         if stable {
             for entry in self.package_stable.matching(package) {
-                stack(flags, &entry.words);
+                stack(&entry.words);
             }
         }
     }
 }
 
-fn stack(flags: &mut BTreeSet<String>, words: &[String]) {
+fn stack(flags: &mut BTreeSet<String>, words: &[Word], subject: &Subject, trail: &mut Trail<'_>) {
     for word in words {
-        match word.strip_prefix('-') {
-            Some("*") => flags.clear(),
+        let (name, effect) = match word.strip_prefix('-') {
+            Some("*") => {
+                flags.clear();
+                ("*", Effect::Off)
+            }
             Some(flag) => {
                 flags.remove(flag);
+                (flag, Effect::Off)
             }
             None => {
-                flags.insert(word.clone());
+                flags.insert(word.text.clone());
+                (&**word, Effect::On)
             }
-        }
+        };
+        trail.note(|| subject.clone(), name, word, &word.origin, effect);
     }
 }
 
@@ -114,7 +130,7 @@ impl Context {
         path: &Path,
         filter: Option<fn(Eapi) -> bool>,
         warnings: &mut Vec<String>,
-    ) -> Result<Vec<String>, ConfigError> {
+    ) -> Result<Vec<Word>, ConfigError> {
         let lines = files::lines(path, self.directories)?;
         if !self.supports(path, filter, lines.is_empty(), warnings) {
             return Ok(Vec::new());
@@ -123,7 +139,7 @@ impl Context {
         for line in lines {
             let text = line.text();
             if is_flag(text.strip_prefix('-').unwrap_or(&text)) {
-                flags.push(text);
+                flags.push(Word::new(text, &line.origin));
             } else if !text.is_empty() {
                 let file = line.origin.file.display();
                 warnings.push(format!(
@@ -159,10 +175,8 @@ impl Context {
                 .filter(|word| {
                     let good = is_flag(word.strip_prefix('-').unwrap_or(word));
                     if !good {
-                        let (file, line) = (entry.origin.file.display(), entry.origin.line);
-                        warnings.push(format!(
-                            "{file}:{line}: `{word}` is no USE flag and is left out"
-                        ));
+                        let (text, origin) = (&word.text, &word.origin);
+                        warnings.push(format!("{origin}: `{text}` is no USE flag and is left out"));
                     }
                     good
                 })
@@ -173,18 +187,18 @@ impl Context {
 }
 
 /// Replaces the `NAME:` groups of /etc/portage (`PYTHON_TARGETS: -* python3_13`) by whole flags.
-fn expand_prefixes(words: &[String], understood: bool) -> Vec<String> {
+fn expand_prefixes(words: &[Word], understood: bool) -> Vec<Word> {
     let mut prefix = String::new();
     let mut flags = Vec::with_capacity(words.len());
     for word in words {
-        if word == "\n" {
+        if word.text == "\n" {
             prefix.clear();
         } else if understood && let Some(name) = word.strip_suffix(':') {
             prefix = format!("{}_", name.to_lowercase());
         } else if let Some(flag) = word.strip_prefix('-') {
-            flags.push(format!("-{prefix}{flag}"));
+            flags.push(Word::new(format!("-{prefix}{flag}"), &word.origin));
         } else {
-            flags.push(format!("{prefix}{word}"));
+            flags.push(Word::new(format!("{prefix}{}", word.text), &word.origin));
         }
     }
     flags
@@ -199,7 +213,7 @@ fn is_flag(text: &str) -> bool {
 /// The USE defaults of one directory.
 #[derive(Debug, Clone, Default)]
 struct Defaults {
-    stable: Vec<String>,
+    stable: Vec<Word>,
     package: Table,
     package_stable: Table,
 }
@@ -223,17 +237,17 @@ impl Defaults {
     }
 
     /// The words for a package: use.stable, then package.use, then package.use.stable.
-    fn words(&self, package: &impl PackageFacts, stable: bool) -> Vec<&str> {
-        let mut words: Vec<&str> = Vec::new();
+    fn words(&self, package: &impl PackageFacts, stable: bool) -> Vec<&Word> {
+        let mut words: Vec<&Word> = Vec::new();
         if stable {
-            words.extend(self.stable.iter().map(String::as_str));
+            words.extend(&self.stable);
         }
         for entry in self.package.matching(package) {
-            words.extend(entry.words.iter().map(String::as_str));
+            words.extend(&entry.words);
         }
         if stable {
             for entry in self.package_stable.matching(package) {
-                words.extend(entry.words.iter().map(String::as_str));
+                words.extend(&entry.words);
             }
         }
         words
@@ -314,24 +328,29 @@ impl UseFiles {
     }
 
     /// Takes out what package.use says for `*/*`: it counts as USE of make.conf.
-    pub(super) fn take_global(&mut self) -> Option<Vec<String>> {
+    pub(super) fn take_global(&mut self) -> Option<Vec<Word>> {
         self.user.take_global()
     }
 
     /// The flags that are masked for every package.
-    pub(super) fn global_mask(&self) -> BTreeSet<String> {
-        self.global(|directory| &directory.mask)
+    pub(super) fn global_mask(&self, trail: &mut Trail<'_>) -> BTreeSet<String> {
+        self.global(|directory| &directory.mask, &Subject::UseMask, trail)
     }
 
     /// The flags that are forced for every package.
-    pub(super) fn global_force(&self) -> BTreeSet<String> {
-        self.global(|directory| &directory.force)
+    pub(super) fn global_force(&self, trail: &mut Trail<'_>) -> BTreeSet<String> {
+        self.global(|directory| &directory.force, &Subject::UseForce, trail)
     }
 
-    fn global(&self, side: fn(&Directory) -> &Restriction) -> BTreeSet<String> {
+    fn global(
+        &self,
+        side: fn(&Directory) -> &Restriction,
+        subject: &Subject,
+        trail: &mut Trail<'_>,
+    ) -> BTreeSet<String> {
         let mut flags = BTreeSet::new();
         for profile in &self.profiles {
-            stack(&mut flags, &side(profile).flags);
+            stack(&mut flags, &side(profile).flags, subject, trail);
         }
         flags
     }
@@ -342,8 +361,14 @@ impl UseFiles {
         package: &impl PackageFacts,
         repositories: &[&str],
         stable: bool,
+        trail: &mut Trail<'_>,
     ) -> BTreeSet<String> {
-        self.restriction(package, repositories, stable, |directory| &directory.mask)
+        let mut flags = BTreeSet::new();
+        for directory in self.of(repositories) {
+            let mask = &directory.mask;
+            mask.apply(package, stable, &mut flags, &Subject::UseMask, trail);
+        }
+        flags
     }
 
     /// The flags that are forced for a package.
@@ -352,25 +377,22 @@ impl UseFiles {
         package: &impl PackageFacts,
         repositories: &[&str],
         stable: bool,
-    ) -> BTreeSet<String> {
-        self.restriction(package, repositories, stable, |directory| &directory.force)
-    }
-
-    fn restriction(
-        &self,
-        package: &impl PackageFacts,
-        repositories: &[&str],
-        stable: bool,
-        side: fn(&Directory) -> &Restriction,
+        trail: &mut Trail<'_>,
     ) -> BTreeSet<String> {
         let mut flags = BTreeSet::new();
-        let repositories = repositories
-            .iter()
-            .filter_map(|name| self.repositories.get(*name));
-        for directory in repositories.chain(&self.profiles) {
-            side(directory).apply(package, stable, &mut flags);
+        for directory in self.of(repositories) {
+            let force = &directory.force;
+            force.apply(package, stable, &mut flags, &Subject::UseForce, trail);
         }
         flags
+    }
+
+    /// What applies to packages of the last of these repositories, in its order.
+    fn of(&self, repositories: &[&str]) -> impl Iterator<Item = &Directory> {
+        repositories
+            .iter()
+            .filter_map(|name| self.repositories.get(*name))
+            .chain(&self.profiles)
     }
 
     /// The USE words that a repository has for a package.
@@ -379,7 +401,7 @@ impl UseFiles {
         repository: &str,
         package: &impl PackageFacts,
         stable: bool,
-    ) -> Vec<&str> {
+    ) -> Vec<&Word> {
         self.repositories
             .get(repository)
             .map(|directory| directory.defaults.words(package, stable))
@@ -392,7 +414,7 @@ impl UseFiles {
         index: usize,
         package: &impl PackageFacts,
         stable: bool,
-    ) -> Vec<&str> {
+    ) -> Vec<&Word> {
         self.profiles
             .get(index)
             .map(|directory| directory.defaults.words(package, stable))
@@ -400,11 +422,11 @@ impl UseFiles {
     }
 
     /// The USE words that the user's package.use has for a package.
-    pub(super) fn user_words(&self, package: &impl PackageFacts) -> Vec<&str> {
+    pub(super) fn user_words(&self, package: &impl PackageFacts) -> Vec<&Word> {
         self.user
             .matching(package)
             .into_iter()
-            .flat_map(|entry| entry.words.iter().map(String::as_str))
+            .flat_map(|entry| &entry.words)
             .collect()
     }
 }

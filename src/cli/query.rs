@@ -1,0 +1,349 @@
+//! `ebd query` and `ebd search`.
+
+use std::io::{BufWriter, Write};
+use std::path::PathBuf;
+
+use super::arguments::{self, Display, Places};
+use super::build::{self, Failure, complain};
+use super::exit::Exit;
+use super::paint::Paint;
+use super::show::show;
+use super::signals;
+use crate::build::candidate::Candidate;
+use crate::build::console::Console;
+use crate::build::event::{Event, Events};
+use crate::config::{Config, Options, has_own_configuration, repositories};
+use crate::pms::cpv::Cpv;
+use crate::query::{
+    Attribute, Found, Index, IndexError, Pattern, QueryError, Restriction, Subject, Template,
+    Unknown, search,
+};
+use crate::repo::RepoSet;
+use crate::util::causes::causes;
+
+/// Runs `ebd query`.
+pub(super) fn query(arguments: arguments::Query) -> Exit {
+    let display = arguments.display.clone();
+    match parse(&arguments) {
+        Ok((restriction, template)) => {
+            signals::run(&display, list(arguments, restriction, template))
+        }
+        Err(error) => usage(&display, &error),
+    }
+}
+
+/// Runs `ebd search`.
+pub(super) fn find(arguments: arguments::Search) -> Exit {
+    let display = arguments.display.clone();
+    let pattern = match arguments.regex {
+        true => Pattern::regex,
+        false => Pattern::word,
+    };
+    let patterns: Result<Vec<Pattern>, QueryError> =
+        arguments.words.iter().map(|word| pattern(word)).collect();
+    match patterns {
+        Ok(patterns) => signals::run(&display, look_for(arguments, patterns)),
+        Err(error) => usage(&display, &error),
+    }
+}
+
+fn usage(display: &Display, error: &QueryError) -> Exit {
+    complain(display, &causes(error));
+    Exit::Usage
+}
+
+fn parse(arguments: &arguments::Query) -> Result<(Restriction, Option<Template>), QueryError> {
+    let parts: Result<Vec<Restriction>, QueryError> =
+        arguments.queries.iter().map(|text| text.parse()).collect();
+    let mut parts = parts?;
+    if arguments.visible {
+        parts.insert(0, "visible".parse()?);
+        // Cheap tests first.
+        parts.rotate_left(1);
+    }
+    let template = arguments
+        .format
+        .as_deref()
+        .map(Template::parse)
+        .transpose()?;
+    Ok((Restriction::All(parts), template))
+}
+
+fn options(places: &Places) -> Options {
+    Options {
+        config_root: places.config_root.clone(),
+        root: places.root.clone(),
+        extra_repos: places.repos.clone(),
+        ..Options::from_process()
+    }
+}
+
+/// The folder of what can be had again.
+fn cache(options: &Options) -> Result<PathBuf, Failure> {
+    Ok(build::cache_folder(has_own_configuration(options)?))
+}
+
+type Open = fn(
+    &RepoSet,
+    &crate::repo::Repository,
+    Option<&std::path::Path>,
+    Option<&std::path::Path>,
+) -> Result<Index, IndexError>;
+
+/// The indexes of all repositories, lowest priority first.
+fn indexes(set: &RepoSet, cache: &std::path::Path, open: Open) -> Result<Vec<Index>, IndexError> {
+    let (folder, metadata) = (cache.join("query"), cache.join("metadata"));
+    set.repositories()
+        .map(|repository| open(set, repository, Some(&folder), Some(&metadata)))
+        .collect()
+}
+
+/// The indexes, with everything that has no metadata sourced. Those ebuilds that cannot be are told, and whether there
+/// are any.
+async fn complete(
+    set: &RepoSet,
+    places: &Places,
+    display: &Display,
+    open: Open,
+    wanted: impl Fn(&Cpv) -> bool,
+) -> Result<(Vec<Index>, bool), Failure> {
+    let cache = cache(&options(places))?;
+    let found = indexes(set, &cache, open)?;
+    let unknown: Vec<Unknown> = found
+        .iter()
+        .flat_map(Index::unknown)
+        .filter(|unknown| wanted(&unknown.ebuild.cpv))
+        .cloned()
+        .collect();
+    if unknown.is_empty() {
+        return Ok((found, false));
+    }
+    let (events, told) = Events::new();
+    let (_, requests) = Console::new();
+    let shown = Display {
+        json: false,
+        quiet: display.quiet || display.json,
+        ..display.clone()
+    };
+    let printer = tokio::spawn(show(shown, told, requests));
+    let failed = source(places, unknown, events).await;
+    let _ = printer.await;
+    let failed = failed?;
+    for (unknown, reasons) in &failed {
+        let ebuild = &unknown.ebuild;
+        let mut causes = vec![format!(
+            "{}::{}: has no metadata, and is left out",
+            ebuild.cpv, ebuild.repository
+        )];
+        causes.extend(reasons.iter().cloned());
+        complain(display, &causes);
+    }
+    Ok((indexes(set, &cache, open)?, !failed.is_empty()))
+}
+
+/// Sources ebuilds, which leaves their entries in the writable cache. Gives those that could not be, with the reasons.
+async fn source(
+    places: &Places,
+    unknown: Vec<Unknown>,
+    events: Events,
+) -> Result<Vec<(Unknown, Vec<String>)>, Failure> {
+    let processors = build::processors(places)?;
+    let stores = arguments::Stores::default();
+    if unknown.len() > 20 {
+        events.tell(Event::Notice {
+            text: format!(
+                "{} ebuilds have no valid metadata and are sourced; ebd regen does that for good",
+                unknown.len()
+            ),
+        });
+    }
+    let session = build::session(places, &stores, processors, events, &[], &[])?;
+    let mut failed = Vec::new();
+    for unknown in unknown {
+        if let Err(error) = Candidate::load(&session, unknown.ebuild.clone()).await {
+            failed.push((unknown, causes(&error)));
+        }
+    }
+    session.pool.end().await;
+    Ok(failed)
+}
+
+async fn list(
+    arguments: arguments::Query,
+    restriction: Restriction,
+    template: Option<Template>,
+) -> Result<Exit, Failure> {
+    let options = options(&arguments.places);
+    let needs_configuration = restriction.needs_configuration()
+        || template.as_ref().is_some_and(Template::needs_configuration);
+    let config = match needs_configuration {
+        true => Some(Config::load(&options)?),
+        false => None,
+    };
+    let (own, warnings);
+    let set = match &config {
+        Some(config) => config.repositories(),
+        None => {
+            (own, warnings) = repositories(&options)?;
+            if !arguments.display.quiet {
+                for warning in warnings {
+                    let _ = writeln!(std::io::stderr(), "ebd: {warning}");
+                }
+            }
+            &own
+        }
+    };
+    // Where atoms name the packages, only those are looked at.
+    let packages = restriction.packages();
+    let wanted = |cpv: &Cpv| packages.as_ref().is_none_or(|all| all.contains(cpv.cp()));
+    let (indexes, incomplete) = complete(
+        set,
+        &arguments.places,
+        &arguments.display,
+        Index::entries,
+        wanted,
+    )
+    .await?;
+    let rows =
+        indexes
+            .iter()
+            .flat_map(|index| -> Box<dyn Iterator<Item = crate::query::Row<'_>>> {
+                match &packages {
+                    None => Box::new(index.rows(None)),
+                    Some(all) => Box::new(all.iter().flat_map(move |cp| index.rows(Some(cp)))),
+                }
+            });
+    // In the order of the repositories, so that of equal versions the better one comes later.
+    let mut found = Vec::new();
+    for row in rows {
+        let subject = Subject::new(&row.cpv, row.repository, row.entry, config.as_ref());
+        if restriction.matches(&subject) {
+            found.push(row);
+        }
+    }
+    found.sort_by(|a, b| a.cpv.cmp(&b.cpv));
+    if arguments.best {
+        let mut best: Vec<crate::query::Row<'_>> = Vec::new();
+        for row in found {
+            if best
+                .last()
+                .is_some_and(|last| last.cpv.cp() == row.cpv.cp())
+            {
+                best.pop();
+            }
+            best.push(row);
+        }
+        found = best;
+    }
+    let paint = Paint::for_output(arguments.display.color);
+    let mut output = BufWriter::new(std::io::stdout().lock());
+    for row in &found {
+        let subject = Subject::new(&row.cpv, row.repository, row.entry, config.as_ref());
+        let line = match &template {
+            Some(template) => template.fill(&subject),
+            None if arguments.display.json => json(&subject, needs_configuration),
+            None => format!("{}::{}", paint.bold(row.cpv.as_str()), row.repository),
+        };
+        // Whoever reads it may have seen enough.
+        if writeln!(output, "{line}").is_err() {
+            break;
+        }
+    }
+    let _ = output.flush();
+    Ok(match found.is_empty() || incomplete {
+        true => Exit::Failed,
+        false => Exit::Done,
+    })
+}
+
+/// Everything that is known of an ebuild.
+fn json(subject: &Subject<'_>, configured: bool) -> String {
+    let asked = |attribute: &&Attribute| configured || !matches!(attribute.name, "use" | "visible");
+    let values = Attribute::all().iter().filter(asked).map(|attribute| {
+        let value = match attribute.name {
+            "visible" => serde_json::json!(subject.is_visible()),
+            "live" => serde_json::json!(subject.is_live()),
+            _ => serde_json::json!(attribute.text(subject)),
+        };
+        (attribute.name.to_owned(), value)
+    });
+    serde_json::Value::Object(values.collect()).to_string()
+}
+
+async fn look_for(arguments: arguments::Search, patterns: Vec<Pattern>) -> Result<Exit, Failure> {
+    let (set, warnings) = repositories(&options(&arguments.places))?;
+    if !arguments.display.quiet {
+        for warning in warnings {
+            let _ = writeln!(std::io::stderr(), "ebd: {warning}");
+        }
+    }
+    let (indexes, incomplete) = complete(
+        &set,
+        &arguments.places,
+        &arguments.display,
+        Index::descriptions,
+        |_| true,
+    )
+    .await?;
+    let found = search(&indexes, &patterns);
+    let paint = Paint::for_output(arguments.display.color);
+    let mut output = BufWriter::new(std::io::stdout().lock());
+    for one in &found {
+        let line = match arguments.display.json {
+            true => serde_json::json!({
+                "package": one.cp,
+                "version": one.version,
+                "description": one.description,
+                "repositories": one.repositories,
+            })
+            .to_string(),
+            false => shown(one, &patterns, paint),
+        };
+        if writeln!(output, "{line}").is_err() {
+            break;
+        }
+    }
+    let _ = output.flush();
+    Ok(match found.is_empty() || incomplete {
+        true => Exit::Failed,
+        false => Exit::Done,
+    })
+}
+
+fn shown(found: &Found, patterns: &[Pattern], paint: Paint) -> String {
+    format!(
+        "{} {} ({})\n    {}",
+        marked(&found.cp, patterns, paint),
+        found.version,
+        found.repositories.join(", "),
+        marked(&found.description, patterns, paint),
+    )
+}
+
+/// The text with what was found in it painted.
+fn marked(text: &str, patterns: &[Pattern], paint: Paint) -> String {
+    let mut hits = vec![false; text.len()];
+    for range in patterns.iter().flat_map(|pattern| pattern.places(text)) {
+        if let Some(part) = hits.get_mut(range) {
+            part.fill(true);
+        }
+    }
+    let mut result = String::new();
+    let mut part = String::new();
+    let mut inside = false;
+    for (at, c) in text.char_indices() {
+        let hit = hits.get(at).copied().unwrap_or_default();
+        if hit != inside {
+            result.push_str(&if inside {
+                paint.good(&part)
+            } else {
+                part.clone()
+            });
+            part.clear();
+            inside = hit;
+        }
+        part.push(c);
+    }
+    result.push_str(&if inside { paint.good(&part) } else { part });
+    result
+}

@@ -1,0 +1,774 @@
+//! All entries of a repository in one file, with what tells whether they are still right.
+//!
+//! Neither the cache nor the ebuilds are read again as long as nothing has changed: of each folder and each ebuild the
+//! index has a stamp (inode, size, times), and one of all eclasses. So asking costs a `stat` for each. Files that were
+//! changed within the last second before they were looked at have no stamp, as another change in the same moment could
+//! not be told from it. Deleting an index costs time and nothing else.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use nix::fcntl::AtFlags;
+use nix::sys::stat::{FileStat, SFlag, fstatat};
+use serde::{Deserialize, Serialize};
+
+use crate::metadata::{self, Entry, Lookup};
+use crate::pms::cpv::Cpv;
+use crate::pms::names::NameKind;
+use crate::repo::{Ebuild, RepoError, RepoSet, Repository};
+use crate::util::atomic::AtomicFile;
+
+/// The first bytes of an index. What is written otherwise has another number.
+const MAGIC: &[u8; 8] = b"ebdQix1\n";
+
+/// How young a change may not be to have a stamp, in seconds.
+const TOO_YOUNG: i64 = 1;
+
+/// Why a repository cannot be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    /// Something of the repository cannot be read.
+    #[error("{}: cannot be read", path.display())]
+    Read {
+        /// The file or folder.
+        path: PathBuf,
+        /// The reason.
+        #[source]
+        source: io::Error,
+    },
+    /// The repository cannot be used.
+    #[error(transparent)]
+    Repository(#[from] RepoError),
+}
+
+/// An ebuild of which there is no metadata.
+#[derive(Debug, Clone)]
+pub struct Unknown {
+    /// The ebuild.
+    pub ebuild: Ebuild,
+    /// Why.
+    pub reason: String,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Head {
+    location: PathBuf,
+    eclasses: u64,
+    categories: Vec<Category>,
+    texts: u64,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Category {
+    name: String,
+    stamp: u64,
+    packages: Vec<Package>,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Package {
+    name: String,
+    stamp: u64,
+    ebuilds: Vec<Record>,
+    /// That of the best version.
+    description: String,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Record {
+    pf: String,
+    stamp: u64,
+    start: u64,
+    length: u64,
+}
+
+impl Record {
+    fn text<'a>(&self, texts: &'a str) -> &'a str {
+        let range = || -> Option<std::ops::Range<usize>> {
+            let start = usize::try_from(self.start).ok()?;
+            Some(start..start.checked_add(usize::try_from(self.length).ok()?)?)
+        };
+        range()
+            .and_then(|range| texts.get(range))
+            .unwrap_or_default()
+    }
+}
+
+/// What is to be asked for, which decides what has to be looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    /// Names, versions and descriptions of best versions.
+    Descriptions,
+    /// All entries.
+    Entries,
+}
+
+/// The entries of one repository.
+#[derive(Debug)]
+pub struct Index {
+    repository: Arc<str>,
+    head: Head,
+    texts: String,
+    unknown: Vec<Unknown>,
+}
+
+/// An ebuild and the text of its cache entry.
+#[derive(Debug)]
+pub struct Row<'a> {
+    /// Its name and version.
+    pub cpv: Cpv,
+    /// Its repository.
+    pub repository: &'a Arc<str>,
+    /// The entry.
+    pub entry: &'a str,
+}
+
+/// A package, for a search.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Summary<'a> {
+    pub(super) category: &'a str,
+    pub(super) name: &'a str,
+    pub(super) description: &'a str,
+    pub(super) repository: &'a Arc<str>,
+    best: &'a str,
+}
+
+impl Summary<'_> {
+    /// The best version.
+    pub(super) fn version(&self) -> &str {
+        self.best.get(self.name.len() + 1..).unwrap_or_default()
+    }
+}
+
+impl Index {
+    /// The index of a repository, brought up to date. It is kept in `folder`, if there is one. Entries come from the
+    /// cache that the repository ships, and from `writable_cache`, as [`metadata::lookup`] takes them.
+    ///
+    /// # Errors
+    /// A folder or an ebuild cannot be read.
+    pub fn entries(
+        set: &RepoSet,
+        repository: &Repository,
+        folder: Option<&Path>,
+        writable_cache: Option<&Path>,
+    ) -> Result<Self, IndexError> {
+        Self::open(set, repository, folder, writable_cache, Extent::Entries)
+    }
+
+    /// The same with no more than the names of packages and the descriptions of their best versions.
+    ///
+    /// # Errors
+    /// As for [`entries`](Self::entries).
+    pub fn descriptions(
+        set: &RepoSet,
+        repository: &Repository,
+        folder: Option<&Path>,
+        writable_cache: Option<&Path>,
+    ) -> Result<Self, IndexError> {
+        Self::open(
+            set,
+            repository,
+            folder,
+            writable_cache,
+            Extent::Descriptions,
+        )
+    }
+
+    fn open(
+        set: &RepoSet,
+        repository: &Repository,
+        folder: Option<&Path>,
+        writable_cache: Option<&Path>,
+        extent: Extent,
+    ) -> Result<Self, IndexError> {
+        let path = folder.map(|folder| place(folder, repository));
+        let file = path.as_deref().and_then(|path| File::open(path).ok());
+        let (file, head) = match file.and_then(read_head) {
+            Some((file, head)) if head.location == repository.location() => (Some(file), head),
+            _ => (None, Head::default()),
+        };
+        let work = Work {
+            set,
+            repository,
+            root: File::open(repository.location()).map_err(read_error(repository.location()))?,
+            writable_cache,
+            extent,
+            now: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |now| i64::try_from(now.as_secs()).unwrap_or(0)),
+        };
+        let eclasses = work.eclasses()?;
+        let known = file.is_some();
+        let mut texts = None;
+        // Only what has changed, or all entries, need the texts.
+        if known
+            && extent == Extent::Descriptions
+            && head.eclasses == eclasses
+            && work.is_unchanged(&head)?
+        {
+            return Ok(Self {
+                repository: repository.name().into(),
+                head,
+                texts: String::new(),
+                unknown: Vec::new(),
+            });
+        }
+        if let Some(mut file) = file {
+            texts = read_texts(&mut file, &head);
+        }
+        let (mut head, old) = match texts {
+            Some(texts) => (head, texts),
+            None => (Head::default(), String::new()),
+        };
+        let same_eclasses = known && head.eclasses == eclasses;
+        let updated = work.update(&head, &old, same_eclasses)?;
+        let changed = !same_eclasses || updated.iter().any(|part| part.changed);
+        let mut unknown = Vec::new();
+        if !changed {
+            unknown.extend(updated.into_iter().flat_map(|part| part.unknown));
+            return Ok(Self {
+                repository: repository.name().into(),
+                head,
+                texts: old,
+                unknown,
+            });
+        }
+        let mut texts = String::with_capacity(old.len());
+        head = Head {
+            location: repository.location().to_owned(),
+            eclasses,
+            ..Head::default()
+        };
+        for part in updated {
+            unknown.extend(part.unknown);
+            let mut category = part.category;
+            let mut fresh = part.fresh.into_iter();
+            for package in &mut category.packages {
+                for record in &mut package.ebuilds {
+                    let start = texts.len();
+                    if record.start == FRESH {
+                        texts.push_str(&fresh.next().unwrap_or_default());
+                    } else {
+                        texts.push_str(record.text(&old));
+                    }
+                    record.start = start as u64;
+                    record.length = (texts.len() - start) as u64;
+                }
+                let best = package
+                    .ebuilds
+                    .iter()
+                    .rev()
+                    .map(|record| record.text(&texts))
+                    .find(|text| !text.is_empty());
+                package.description = best.map(description).unwrap_or_default().to_owned();
+            }
+            head.categories.push(category);
+        }
+        head.texts = texts.len() as u64;
+        if let Some(path) = path {
+            // Who may not write there, or has no room, looks everything up again the next time.
+            let _ = write(&path, &head, &texts);
+        }
+        Ok(Self {
+            repository: repository.name().into(),
+            head,
+            texts,
+            unknown,
+        })
+    }
+
+    /// The ebuilds of which there is no metadata; they are not among the others.
+    pub fn unknown(&self) -> &[Unknown] {
+        &self.unknown
+    }
+
+    /// The ebuilds of one category and package, or all of them. Those whose names are not valid are left out.
+    pub fn rows<'a>(&'a self, cp: Option<&str>) -> impl Iterator<Item = Row<'a>> {
+        let wanted = cp
+            .and_then(|cp| cp.split_once('/'))
+            .map(|(category, name)| (category.to_owned(), name.to_owned()));
+        self.head.categories.iter().flat_map(move |category| {
+            let wanted = wanted.clone();
+            let here = wanted
+                .as_ref()
+                .is_none_or(|(name, _)| *name == category.name);
+            category
+                .packages
+                .iter()
+                .filter(move |package| {
+                    here && wanted
+                        .as_ref()
+                        .is_none_or(|(_, name)| *name == package.name)
+                })
+                .flat_map(|package| &package.ebuilds)
+                .filter(|record| record.length > 0)
+                .filter_map(|record| {
+                    Some(Row {
+                        cpv: Cpv::from_parts(&category.name, &record.pf).ok()?,
+                        repository: &self.repository,
+                        entry: record.text(&self.texts),
+                    })
+                })
+        })
+    }
+
+    /// The packages.
+    pub(super) fn summaries(&self) -> impl Iterator<Item = Summary<'_>> {
+        self.head.categories.iter().flat_map(move |category| {
+            category.packages.iter().filter_map(move |package| {
+                Some(Summary {
+                    category: &category.name,
+                    name: &package.name,
+                    description: &package.description,
+                    repository: &self.repository,
+                    best: &package.ebuilds.last()?.pf,
+                })
+            })
+        })
+    }
+}
+
+/// Where the text of an entry is not in the old texts.
+const FRESH: u64 = u64::MAX;
+
+fn description(entry: &str) -> &str {
+    entry
+        .split('\n')
+        .find_map(|line| line.strip_prefix("DESCRIPTION="))
+        .unwrap_or_default()
+}
+
+/// The file of a repository's index.
+fn place(folder: &Path, repository: &Repository) -> PathBuf {
+    let mut hasher = DefaultHasher::new();
+    repository.location().hash(&mut hasher);
+    folder.join(format!("{}-{:016x}", repository.name(), hasher.finish()))
+}
+
+/// The first part of an index; none if the file is no index, or a damaged one.
+fn read_head(mut file: File) -> Option<(File, Head)> {
+    let mut start = [0_u8; 16];
+    file.read_exact(&mut start).ok()?;
+    let (magic, length) = start.split_at(8);
+    let length = u64::from_le_bytes(length.try_into().ok()?);
+    let size = file.metadata().ok()?.len();
+    if magic != MAGIC || length > size {
+        return None;
+    }
+    let mut bytes = Vec::new();
+    (&mut file).take(length).read_to_end(&mut bytes).ok()?;
+    let head: Head = postcard::from_bytes(&bytes).ok()?;
+    (size == 16 + length + head.texts).then_some((file, head))
+}
+
+/// The second part.
+fn read_texts(file: &mut File, head: &Head) -> Option<String> {
+    let end = file.metadata().ok()?.len();
+    file.seek(SeekFrom::Start(end.checked_sub(head.texts)?))
+        .ok()?;
+    let mut bytes = Vec::with_capacity(usize::try_from(head.texts).ok()?);
+    file.read_to_end(&mut bytes).ok()?;
+    String::from_utf8(bytes).ok()
+}
+
+fn write(path: &Path, head: &Head, texts: &str) -> Option<()> {
+    fs::create_dir_all(path.parent()?).ok()?;
+    let bytes = postcard::to_stdvec(head).ok()?;
+    let file = AtomicFile::create(path, 0o644).ok()?;
+    let mut to = file.file();
+    for part in [
+        MAGIC,
+        &(bytes.len() as u64).to_le_bytes()[..],
+        &bytes,
+        texts.as_bytes(),
+    ] {
+        io::Write::write_all(&mut to, part).ok()?;
+    }
+    file.commit_unsynced().ok()
+}
+
+fn read_error(path: &Path) -> impl FnOnce(io::Error) -> IndexError {
+    let path = path.to_owned();
+    move |source| IndexError::Read { path, source }
+}
+
+/// What is needed to look at a repository.
+struct Work<'a> {
+    set: &'a RepoSet,
+    repository: &'a Repository,
+    root: File,
+    writable_cache: Option<&'a Path>,
+    extent: Extent,
+    now: i64,
+}
+
+/// A category as it is now.
+struct Part {
+    category: Category,
+    /// Texts that are not in the old index, in the order of their records.
+    fresh: Vec<String>,
+    unknown: Vec<Unknown>,
+    changed: bool,
+}
+
+impl Work<'_> {
+    /// The state of a file or folder below the repository; none if it is not there.
+    fn look(&self, path: &str) -> Result<Option<(FileStat, u64)>, IndexError> {
+        let stat = match fstatat(&self.root, path, AtFlags::empty()) {
+            Ok(stat) => stat,
+            Err(nix::Error::ENOENT | nix::Error::ENOTDIR) => return Ok(None),
+            Err(error) => {
+                let path = self.repository.location().join(path);
+                return Err(IndexError::Read {
+                    path,
+                    source: error.into(),
+                });
+            }
+        };
+        if stat.st_mtime.max(stat.st_ctime) + TOO_YOUNG >= self.now {
+            return Ok(Some((stat, 0)));
+        }
+        let mut hasher = DefaultHasher::new();
+        (
+            stat.st_ino,
+            stat.st_size,
+            stat.st_mtime,
+            stat.st_mtime_nsec,
+            stat.st_ctime,
+            stat.st_ctime_nsec,
+        )
+            .hash(&mut hasher);
+        Ok(Some((stat, hasher.finish().max(1))))
+    }
+
+    fn stamp(&self, path: &str) -> Result<u64, IndexError> {
+        Ok(self.look(path)?.map_or(0, |(_, stamp)| stamp))
+    }
+
+    /// A stamp of all eclasses that ebuilds may inherit.
+    fn eclasses(&self) -> Result<u64, IndexError> {
+        let mut hasher = DefaultHasher::new();
+        for repository in self.set.eclass_order(self.repository.name())? {
+            let folder = repository.eclass_dir();
+            let mut names = names_in(&folder)?;
+            names.sort();
+            folder.hash(&mut hasher);
+            for name in names {
+                let path = folder.join(&name);
+                let Ok(stat) = nix::sys::stat::stat(&path) else {
+                    continue;
+                };
+                if stat.st_mtime.max(stat.st_ctime) + TOO_YOUNG >= self.now {
+                    // Never the same as another.
+                    SystemTime::now().hash(&mut hasher);
+                }
+                (
+                    name,
+                    stat.st_ino,
+                    stat.st_size,
+                    stat.st_mtime,
+                    stat.st_mtime_nsec,
+                    stat.st_ctime,
+                    stat.st_ctime_nsec,
+                )
+                    .hash(&mut hasher);
+            }
+        }
+        Ok(hasher.finish())
+    }
+
+    /// Whether names and the best versions are as they were.
+    fn is_unchanged(&self, head: &Head) -> Result<bool, IndexError> {
+        let names = self.set.categories(self.repository.name())?;
+        if !head
+            .categories
+            .iter()
+            .map(|category| &category.name)
+            .eq(&names)
+        {
+            return Ok(false);
+        }
+        let results = in_threads(&head.categories, |category| {
+            if self.stamp(&category.name)? != category.stamp {
+                return Ok(false);
+            }
+            let mut path = String::new();
+            for package in &category.packages {
+                path.clear();
+                path.push_str(&category.name);
+                path.push('/');
+                path.push_str(&package.name);
+                if package.stamp == 0 || self.stamp(&path)? != package.stamp {
+                    return Ok(false);
+                }
+                if let Some(best) = package.ebuilds.last() {
+                    path.push('/');
+                    path.push_str(&best.pf);
+                    path.push_str(".ebuild");
+                    if best.stamp == 0 || self.stamp(&path)? != best.stamp {
+                        return Ok(false);
+                    }
+                }
+            }
+            Ok::<_, IndexError>(true)
+        })?;
+        Ok(results.into_iter().all(|same| same))
+    }
+
+    /// All categories as they are now.
+    fn update(&self, head: &Head, old: &str, same_eclasses: bool) -> Result<Vec<Part>, IndexError> {
+        let known: HashMap<&str, &Category> = head
+            .categories
+            .iter()
+            .map(|category| (category.name.as_str(), category))
+            .collect();
+        let names = self.set.categories(self.repository.name())?;
+        let more = names.len() != head.categories.len();
+        let mut parts = in_threads(&names, |name| {
+            self.category(name, known.get(name.as_str()).copied(), old, same_eclasses)
+        })?;
+        if more && let Some(part) = parts.first_mut() {
+            part.changed = true;
+        }
+        Ok(parts)
+    }
+
+    fn category(
+        &self,
+        name: &str,
+        known: Option<&Category>,
+        old: &str,
+        same_eclasses: bool,
+    ) -> Result<Part, IndexError> {
+        let none = Category::default();
+        let before = known.unwrap_or(&none);
+        let stamp = self.stamp(name)?;
+        let mut part = Part {
+            changed: known.is_none() || stamp != before.stamp,
+            category: Category {
+                name: name.to_owned(),
+                stamp,
+                packages: Vec::new(),
+            },
+            fresh: Vec::new(),
+            unknown: Vec::new(),
+        };
+        let folder = self.repository.location().join(name);
+        let names: Vec<String> = match stamp != 0 && stamp == before.stamp {
+            true => before
+                .packages
+                .iter()
+                .map(|package| package.name.clone())
+                .collect(),
+            false => {
+                let mut names = names_in(&folder)?;
+                names.retain(|name| NameKind::Package.is_valid(name));
+                names.sort();
+                names
+            }
+        };
+        let known: HashMap<&str, &Package> = before
+            .packages
+            .iter()
+            .map(|package| (package.name.as_str(), package))
+            .collect();
+        for name in names {
+            let cp = format!("{}/{name}", part.category.name);
+            let Some((stat, stamp)) = self.look(&cp)? else {
+                part.changed = true;
+                continue;
+            };
+            if SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT != SFlag::S_IFDIR {
+                continue;
+            }
+            self.package(
+                &cp,
+                name.clone(),
+                stamp,
+                known.get(name.as_str()).copied(),
+                old,
+                same_eclasses,
+                &mut part,
+            )?;
+        }
+        part.changed |= part.category.packages.len() != before.packages.len();
+        Ok(part)
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn package(
+        &self,
+        cp: &str,
+        name: String,
+        stamp: u64,
+        known: Option<&Package>,
+        old: &str,
+        same_eclasses: bool,
+        part: &mut Part,
+    ) -> Result<(), IndexError> {
+        let mut package = Package {
+            name,
+            stamp,
+            ..Package::default()
+        };
+        let before = known
+            .map(|package| package.ebuilds.as_slice())
+            .unwrap_or_default();
+        let same_names = stamp != 0 && known.is_some_and(|package| package.stamp == stamp);
+        part.changed |=
+            !same_names && known.is_none_or(|package| package.stamp != stamp || stamp != 0);
+        // The names as they are, or the ebuilds if they have to be looked for.
+        let mut listed: Vec<(String, Option<Ebuild>)> = Vec::new();
+        match same_names {
+            true => listed.extend(before.iter().map(|record| (record.pf.clone(), None))),
+            false => {
+                let ebuilds = self.repository.ebuilds(cp)?.ebuilds;
+                listed.extend(
+                    ebuilds
+                        .into_iter()
+                        .map(|ebuild| (ebuild.cpv.pf().to_owned(), Some(ebuild))),
+                );
+                part.changed |= !listed
+                    .iter()
+                    .map(|(pf, _)| pf)
+                    .eq(before.iter().map(|record| &record.pf));
+            }
+        }
+        let category = part.category.name.clone();
+        for (pf, ebuild) in listed {
+            let stamp = self.stamp(&format!("{cp}/{pf}.ebuild"))?;
+            let record = before.iter().find(|record| record.pf == pf);
+            if let Some(record) = record
+                && stamp != 0
+                && record.stamp == stamp
+                && record.length > 0
+                && (same_eclasses || self.has_same_eclasses(record.text(old)))
+            {
+                package.ebuilds.push(record.clone());
+                continue;
+            }
+            let ebuild = match ebuild {
+                Some(ebuild) => ebuild,
+                None => match Cpv::from_parts(&category, &pf) {
+                    Ok(cpv) => Ebuild {
+                        cpv,
+                        path: self.repository.location().join(format!("{cp}/{pf}.ebuild")),
+                        repository: self.repository.name().into(),
+                    },
+                    Err(_) => continue,
+                },
+            };
+            let reason = match metadata::lookup(self.set, &ebuild, self.writable_cache) {
+                Ok(Lookup::Valid(entry)) => {
+                    let text = entry.to_md5_dict();
+                    let same = record
+                        .is_some_and(|record| record.stamp == stamp && record.text(old) == text);
+                    part.changed |= !same;
+                    part.fresh.push(text);
+                    package.ebuilds.push(Record {
+                        pf,
+                        stamp,
+                        start: FRESH,
+                        length: 1,
+                    });
+                    continue;
+                }
+                Ok(Lookup::Stale(reason)) => reason.to_string(),
+                Ok(Lookup::Missing) => "there is no entry".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            part.changed |= record.is_none_or(|record| record.length != 0);
+            part.unknown.push(Unknown { ebuild, reason });
+            package.ebuilds.push(Record {
+                pf,
+                ..Record::default()
+            });
+        }
+        if self.extent == Extent::Descriptions {
+            // Nobody asks for the metadata of all of them.
+            let best = package.ebuilds.last().map(|record| record.pf.clone());
+            part.unknown.retain(|unknown| {
+                unknown.ebuild.cpv.cp() != cp || Some(unknown.ebuild.cpv.pf()) == best.as_deref()
+            });
+        }
+        part.category.packages.push(package);
+        Ok(())
+    }
+
+    /// Whether the eclasses that an entry names are what they were.
+    fn has_same_eclasses(&self, text: &str) -> bool {
+        let Ok(entry) = Entry::parse_checks(text) else {
+            return false;
+        };
+        let same = |(name, md5): (&str, &str)| {
+            let found = self.set.eclass(self.repository.name(), name);
+            found.is_ok_and(|found| found.md5 == md5)
+        };
+        entry
+            .eclasses()
+            .is_ok_and(|eclasses| eclasses.into_iter().all(same))
+    }
+}
+
+/// The names in a folder; none if it is not there.
+fn names_in(folder: &Path) -> Result<Vec<String>, IndexError> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            return Ok(Vec::new());
+        }
+        Err(error) => return Err(read_error(folder)(error)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(read_error(folder))?;
+        if let Ok(name) = entry.file_name().into_string() {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+/// Does something for each item, in as many threads as there are cores; the results are in the items' order.
+fn in_threads<T: Sync, R: Send, E: Send>(
+    items: &[T],
+    work: impl Fn(&T) -> Result<R, E> + Sync,
+) -> Result<Vec<R>, E> {
+    let threads = std::thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(8);
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    let run = || {
+        let mut done = Vec::new();
+        loop {
+            let at = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let Some(item) = items.get(at) else {
+                return done;
+            };
+            done.push((at, work(item)));
+        }
+    };
+    let mut all: Vec<(usize, Result<R, E>)> = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(run)).collect();
+        let mut all = run();
+        for other in others {
+            match other.join() {
+                Ok(done) => all.extend(done),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        all
+    });
+    all.sort_by_key(|(at, _)| *at);
+    all.into_iter().map(|(_, result)| result).collect()
+}
