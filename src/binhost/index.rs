@@ -186,8 +186,7 @@ async fn fetch(host: &Host, address: &str, known: &DocumentState) -> Result<Fetc
             Document::Missing => continue,
             Document::Unchanged => Ok(None),
             Document::Content(content, state) => {
-                let text = decompressed(content)?;
-                let index = parse(&text)?;
+                let (text, index) = decode(content)?;
                 Ok(Some((text, index, state)))
             }
         };
@@ -211,6 +210,16 @@ fn with_timestamp(mut state: DocumentState, index: &Index) -> DocumentState {
 fn timestamp(index: &Index) -> u64 {
     let text = index.header("TIMESTAMP").unwrap_or_default();
     text.parse().unwrap_or(0)
+}
+
+/// The text of an index that came from a host, packed with gzip or not, and what it says.
+///
+/// # Errors
+/// It is damaged, too long, or no whole index.
+pub fn decode(content: Vec<u8>) -> Result<(Vec<u8>, Index), IndexFault> {
+    let text = decompressed(content)?;
+    let index = parse(&text)?;
+    Ok((text, index))
 }
 
 fn decompressed(content: Vec<u8>) -> Result<Vec<u8>, IndexFault> {
