@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
@@ -102,6 +102,7 @@ pub fn unpack(
         seen: HashMap::new(),
         directories: Vec::new(),
         parent: None,
+        buffer: vec![0; 128 << 10],
         done: Unpacked::default(),
     };
     let mut reader = TarReader::new(archive);
@@ -120,6 +121,8 @@ struct Unpacker {
     directories: Vec<(PathBuf, Member)>,
     /// The directory that something was made in last.
     parent: Option<(PathBuf, OwnedFd)>,
+    /// What is written to a file at a time.
+    buffer: Vec<u8>,
     done: Unpacked,
 }
 
@@ -202,7 +205,7 @@ impl Unpacker {
     }
 
     fn file(
-        &self,
+        &mut self,
         directory: &OwnedFd,
         name: &OsStr,
         member: &Member,
@@ -216,7 +219,15 @@ impl Unpacker {
             flags,
             Mode::S_IRUSR | Mode::S_IWUSR,
         )?);
-        io::copy(content, &mut file)?;
+        loop {
+            let count = match content.read(&mut self.buffer) {
+                Ok(0) => break,
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            file.write_all(self.buffer.get(..count).unwrap_or_default())?;
+        }
         self.own(directory, name, member)?;
         if self.options.preserve {
             use xattr::FileExt;
