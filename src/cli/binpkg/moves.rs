@@ -29,7 +29,7 @@ pub(super) fn run(arguments: &Move) -> Result<Exit, Failure> {
                 .insert(repository.name().to_owned(), updates.list);
         }
     }
-    let changes = moves.changes(&opened.index()?);
+    let changes = moves.changes(&opened.index(json)?);
     let header = opened.header();
     let mut done = Exit::Done;
     for change in &changes {
