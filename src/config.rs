@@ -59,7 +59,7 @@ use self::use_files::UseFiles;
 use crate::pms::cpv::Cpv;
 use crate::repo::RepoSet;
 
-pub use self::binrepos::{BinaryRepositories, BinaryRepository};
+pub use self::binrepos::{BinaryRepositories, BinaryRepository, Signatures};
 pub use self::error::ConfigError;
 pub use self::options::Options;
 pub use self::package::{MaskReason, PackageConfig, PackageQuery};
