@@ -19,6 +19,9 @@ use nix::unistd::{Gid, LinkatFlags, Uid, fchownat, linkat, symlinkat};
 
 use super::tar_reader::{Kind, Member, TarError, TarReader};
 
+/// What no path reaches, in bytes (`PATH_MAX`). Deeper folders could be made, and then hardly removed.
+const LONGEST_PATH: usize = 4096;
+
 /// An image could not be unpacked.
 #[derive(Debug, thiserror::Error)]
 pub enum UnpackError {
@@ -350,6 +353,9 @@ fn inside(prefix: &[u8], name: &[u8]) -> Result<PathBuf, &'static str> {
         [b'/', rest @ ..] => rest,
         _ => return Err("is not inside of the image"),
     };
+    if rest.len() >= LONGEST_PATH {
+        return Err("has a longer name than any file");
+    }
     let path = Path::new(OsStr::from_bytes(rest));
     let plain = path
         .components()
@@ -526,6 +532,29 @@ mod tests {
             assert!(error.contains(part), "{entries:?}: {error}");
         }
         assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn deep_nesting_ends_in_a_file_or_an_error() {
+        let deep = format!("image/{}x", "d/".repeat(20_000));
+        let long = format!("image/{}", "n".repeat(300));
+        let many = format!("image/{}x", "d/".repeat(1_000));
+        for (name, fits) in [(&deep, false), (&long, false), (&many, true)] {
+            let mut builder = tar::Builder::new(Vec::new());
+            let mut header = tar::Header::new_gnu();
+            header.set_mode(0o644);
+            header.set_size(0);
+            header.set_uid(0);
+            header.set_gid(0);
+            header.set_mtime(0);
+            builder.append_data(&mut header, name, &[][..]).unwrap();
+            let (_directory, result) = unpacked(&builder.into_inner().unwrap());
+            let message = result
+                .as_ref()
+                .map_or_else(|error| causes(error).join(": "), |done| format!("{done:?}"));
+            assert_eq!(result.is_ok(), fits, "{message}");
+            assert!(message.len() < 2000, "{message}");
+        }
     }
 
     #[test]

@@ -317,6 +317,24 @@ fn indexes_that_are_damaged_are_mended() {
 }
 
 #[test]
+fn an_index_of_100_mb_is_mended() {
+    let trial = filled();
+    let path = trial.packages().join("Packages");
+    let clean = entries(&trial);
+    let good = fs::read_to_string(&path).unwrap();
+    let word = "x".repeat(1 << 20);
+    // Lines of a megabyte in an entry, and an entry of nothing but them.
+    let more = format!("UNKNOWN: {word}\n").repeat(50);
+    let text = format!("{good}CPV: a/b-1\nPATH: {word}\n{more}\n{more}");
+    assert!(text.len() > 100_000_000);
+    fs::write(&path, text).unwrap();
+    assert_eq!(trial.run(&["binpkg", "check"]).code(), 1);
+    trial.run(&["binpkg", "fix"]).succeeds();
+    trial.run(&["binpkg", "check"]).succeeds();
+    assert_eq!(entries(&trial), clean);
+}
+
+#[test]
 fn packages_are_held_against_index_and_checksums() {
     let trial = filled();
     let verified = trial.run(&["binpkg", "verify", "--ignore-signature"]);

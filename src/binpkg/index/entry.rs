@@ -380,6 +380,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_nested_deeply_or_is_huge_is_an_error() {
+        let cpv = Cpv::parse("a/b-1").unwrap();
+        let deep = format!("{}a/b{}", "( ".repeat(100_000), " )".repeat(100_000));
+        let open = "|| ( ".repeat(200_000);
+        let huge = "x".repeat(1 << 20);
+        for value in [&deep, &open, &huge] {
+            for key in ["RDEPEND", "BDEPEND", "LICENSE", "RESTRICT"] {
+                let result =
+                    Entry::from_metadata(&cpv, &metadata(&[("SLOT", "0"), (key, value)]), &facts());
+                // A licence or a restriction may have any length.
+                let word = value == &huge && matches!(key, "LICENSE" | "RESTRICT");
+                assert_eq!(result.is_ok(), word, "{key}");
+            }
+        }
+    }
+
+    #[test]
     fn refuses_what_portage_refuses() {
         let cpv = Cpv::parse("a/b-1").unwrap();
         let error = Entry::from_metadata(&cpv, &metadata(&[("EAPI", "8")]), &facts()).unwrap_err();
