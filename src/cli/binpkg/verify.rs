@@ -91,11 +91,6 @@ pub(super) fn run(arguments: &Verify) -> Result<Exit, Failure> {
 }
 
 pub(super) fn sign(arguments: &Named) -> Result<Exit, Failure> {
-    if arguments.atoms.is_empty() {
-        return Err(Failure(vec![
-            "name the packages to sign; '*/*' is all of them".to_owned(),
-        ]));
-    }
     let opened = Opened::new(&arguments.store, false)?;
     let index = opened.index(arguments.store.json)?;
     let signer = Signer::from_settings(&|name| opened.setting(name))?;
