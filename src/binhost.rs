@@ -14,7 +14,7 @@ mod tests;
 
 use crate::binpkg::pkgdir::Format;
 use crate::binpkg::signature::Policy;
-use crate::config::BinaryRepository;
+use crate::config::{BinaryRepository, Signatures};
 use crate::fetch::{FetchCommands, FetchOptions, Fetcher, without_password};
 
 /// A host that can be asked.
@@ -41,10 +41,11 @@ impl Host {
         }
         options.ro_distdirs.clear();
         options.allow_missing = false;
-        let policy = match repository.verify_signature {
-            Some(true) => Policy::Require,
-            Some(false) => Policy::Ignore,
-            None => usual,
+        let policy = match (repository.signatures, repository.verify_signature) {
+            (Some(Signatures::Require), _) | (None, Some(true)) => Policy::Require,
+            (Some(Signatures::Warn), _) => Policy::Warn,
+            (Some(Signatures::Ignore), _) | (None, Some(false)) => Policy::Ignore,
+            (None, None) => usual,
         };
         Self {
             fetcher: Fetcher::new(options),

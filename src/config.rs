@@ -62,7 +62,7 @@ use self::word::Word;
 use crate::pms::cpv::Cpv;
 use crate::repo::RepoSet;
 
-pub use self::binrepos::{BinaryRepositories, BinaryRepository};
+pub use self::binrepos::{BinaryRepositories, BinaryRepository, Signatures};
 pub use self::error::ConfigError;
 pub use self::options::Options;
 pub use self::package::{MaskReason, PackageConfig, PackageQuery};

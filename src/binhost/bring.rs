@@ -5,9 +5,11 @@
 
 use std::fs;
 use std::io::ErrorKind::NotFound;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+
+use reqwest::Url;
 
 use super::instances::{Instance, Instances};
 use super::{Host, choice};
@@ -206,16 +208,23 @@ async fn fetch(
     let path = entry.path();
     let name = path.rsplit('/').next().unwrap_or_default();
     let file = format!("{name}.{}", state.get(..16).unwrap_or_default());
-    let request = Request {
+    let request = |source: String| Request {
         plan: Plan {
-            file,
-            sources: vec![Source::Uri(address.to_owned())],
+            file: file.clone(),
+            sources: vec![Source::Uri(source)],
             primary: Vec::new(),
             fetch_restricted: false,
         },
-        expected: Some(Expected::new(entry.size().unwrap_or(0), hashes)),
+        expected: Some(Expected::new(entry.size().unwrap_or(0), hashes.clone())),
         manifest: PathBuf::from("Packages"),
     };
+    // What is not as the index says is not worth a word: Portage may have fetched it long ago, or fetch it now.
+    if let Some(kept) = kept(host, entry)
+        && let Ok(fetched) = host.fetcher.fetch(&request(kept), events).await
+    {
+        return Ok(fetched.path);
+    }
+    let request = request(address.to_owned());
     let mut fetched = host.fetcher.fetch(&request, events).await;
     // Somebody else who had fetched something removed the folder, empty as it was then.
     for _ in 0..ATTEMPTS {
@@ -243,6 +252,22 @@ async fn fetch(
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Where Portage has kept the package, if it has the size that the index says.
+fn kept(host: &Host, entry: &Entry) -> Option<String> {
+    let path = entry.path();
+    let path = Path::new(path.as_ref());
+    let inside = |part| matches!(part, Component::Normal(_));
+    if !path.components().all(inside) {
+        return None;
+    }
+    let path = host.repository.location.as_ref()?.join(path);
+    let metadata = fs::metadata(&path).ok()?;
+    (metadata.is_file() && Some(metadata.len()) == entry.size())
+        .then(|| Url::from_file_path(&path).ok())
+        .flatten()
+        .map(String::from)
 }
 
 /// Why a host did not deliver, where it is not a Manifest that says otherwise.

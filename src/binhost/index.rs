@@ -186,8 +186,7 @@ async fn fetch(host: &Host, address: &str, known: &DocumentState) -> Result<Fetc
             Document::Missing => continue,
             Document::Unchanged => Ok(None),
             Document::Content(content, state) => {
-                let text = decompressed(content)?;
-                let index = parse(&text)?;
+                let (text, index) = decode(content)?;
                 Ok(Some((text, index, state)))
             }
         };
@@ -211,6 +210,16 @@ fn with_timestamp(mut state: DocumentState, index: &Index) -> DocumentState {
 fn timestamp(index: &Index) -> u64 {
     let text = index.header("TIMESTAMP").unwrap_or_default();
     text.parse().unwrap_or(0)
+}
+
+/// The text of an index that came from a host, packed with gzip or not, and what it says.
+///
+/// # Errors
+/// It is damaged, too long, or no whole index.
+pub fn decode(content: Vec<u8>) -> Result<(Vec<u8>, Index), IndexFault> {
+    let text = decompressed(content)?;
+    let index = parse(&text)?;
+    Ok((text, index))
 }
 
 fn decompressed(content: Vec<u8>) -> Result<Vec<u8>, IndexFault> {
@@ -240,7 +249,9 @@ fn parse(text: &[u8]) -> Result<Index, IndexFault> {
         return Err(IndexFault::Version(version.to_owned()));
     }
     let promised = number("PACKAGES").and_then(|count| usize::try_from(count).ok());
-    let found = index.entries().len();
+    // Every entry has a blank line behind it; without, the last one may lack something.
+    let whole = text.ends_with(b"\n\n") || text.ends_with(b"\n\r\n");
+    let found = index.entries().len() - usize::from(!whole && !index.entries().is_empty());
     match promised.filter(|promised| found < *promised) {
         Some(promised) => Err(IndexFault::Cut { promised, found }),
         None => Ok(index),

@@ -26,7 +26,7 @@ pub enum AuditError {
         source: VerifyError,
     },
     /// An xpak, where signatures are asked for.
-    #[error("{}: an xpak cannot be signed, and FEATURES=binpkg-request-signature asks for it", path.display())]
+    #[error("{}: an xpak cannot be signed, and signatures are asked for", path.display())]
     Unsignable {
         /// The package.
         path: PathBuf,
@@ -78,13 +78,32 @@ impl Audit {
                     path: path.to_owned(),
                 })
             }
-            (Package::Gpkg(package), Some(verifier)) => verifier
-                .verify(package, self.policy)
-                .map_err(|source| AuditError::Signature {
-                    path: path.to_owned(),
-                    source,
-                }),
+            (Package::Gpkg(package), Some(verifier)) => {
+                let verified = verifier.verify(package, self.policy);
+                match (verified, self.policy) {
+                    (Err(_), Policy::Warn) => Ok(false),
+                    (Err(source), _) => Err(AuditError::Signature {
+                        path: path.to_owned(),
+                        source,
+                    }),
+                    (Ok(signed), _) => Ok(signed),
+                }
+            }
             _ => Ok(false),
+        }
+    }
+
+    /// What is to be told of the signatures of a package file, where they need not be good.
+    pub fn doubt(&self, path: &Path) -> Option<AuditError> {
+        match self.policy {
+            Policy::Warn => {
+                let strict = Self {
+                    policy: Policy::Require,
+                    verifier: self.verifier.clone(),
+                };
+                strict.file(path).err()
+            }
+            _ => None,
         }
     }
 

@@ -209,7 +209,7 @@ fn write_xpak(
     };
     let mut compressor = options
         .compression
-        .compress(BufWriter::with_capacity(1 << 17, reservation))?;
+        .compress(BufWriter::with_capacity(1 << 20, reservation))?;
     let packed = image_tar::write_image(image, options.image, &mut compressor)
         .map_err(|error| BuildError::of_image(&path, error))?;
     let mut output = compressor.finish().map_err(fail)?;

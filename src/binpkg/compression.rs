@@ -357,6 +357,9 @@ impl<W: Write> Write for Compressor<W> {
     }
 }
 
+/// How many bytes are read at a time.
+const PIECE: usize = 128 << 10;
+
 /// Decompresses `input`, whatever its first bytes say it is.
 ///
 /// # Errors
@@ -368,14 +371,14 @@ pub fn decompress<'a, R: Read + 'a>(mut input: R) -> Result<Box<dyn Read + 'a>, 
         .take(PROBE_LENGTH as u64)
         .read_to_end(&mut head)?;
     let algorithm = Algorithm::probe(&head).ok_or(CompressionError::Unrecognised)?;
-    let whole = BufReader::new(io::Cursor::new(head).chain(input));
+    let whole = BufReader::with_capacity(PIECE, io::Cursor::new(head).chain(input));
     Ok(match algorithm {
         Algorithm::None => Box::new(whole),
         Algorithm::Zstd => {
             let mut decoder = zstd::Decoder::with_buffer(whole)?;
             // Portage decompresses with --long=31.
             decoder.window_log_max(31)?;
-            Box::new(decoder)
+            buffered(decoder)
         }
         Algorithm::Xz => {
             let stream = liblzma::stream::Stream::new_stream_decoder(
@@ -383,15 +386,20 @@ pub fn decompress<'a, R: Read + 'a>(mut input: R) -> Result<Box<dyn Read + 'a>, 
                 liblzma::stream::CONCATENATED,
             )
             .map_err(io::Error::from)?;
-            Box::new(liblzma::bufread::XzDecoder::new_stream(whole, stream))
+            buffered(liblzma::bufread::XzDecoder::new_stream(whole, stream))
         }
-        Algorithm::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(whole)),
-        Algorithm::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(whole)),
-        Algorithm::Lz4 => Box::new(lz4_flex::frame::FrameDecoder::new(whole)),
+        Algorithm::Bzip2 => buffered(bzip2::bufread::MultiBzDecoder::new(whole)),
+        Algorithm::Gzip => buffered(flate2::bufread::MultiGzDecoder::new(whole)),
+        Algorithm::Lz4 => buffered(lz4_flex::frame::FrameDecoder::new(whole)),
         Algorithm::Lzip | Algorithm::Lzop => {
             return Err(CompressionError::Unsupported(algorithm));
         }
     })
+}
+
+/// Archives are read in small pieces, which decoders are slow to give.
+fn buffered<'a>(decoder: impl Read + 'a) -> Box<dyn Read + 'a> {
+    Box::new(BufReader::with_capacity(PIECE, decoder))
 }
 
 #[cfg(test)]

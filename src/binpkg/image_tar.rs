@@ -132,6 +132,7 @@ pub fn write_image<'a, W: Write>(
         format,
         output,
         written: 0,
+        buffer: vec![0; 128 << 10],
         links: HashMap::new(),
         users: HashMap::new(),
         groups: HashMap::new(),
@@ -161,6 +162,8 @@ struct Packer<W> {
     format: HeaderFormat,
     output: W,
     written: u64,
+    /// What is read of a file at a time.
+    buffer: Vec<u8>,
     /// Files with several names that were packed already: device and inode, and the name in the archive.
     links: HashMap<(u64, u64), Vec<u8>>,
     users: HashMap<u32, Vec<u8>>,
@@ -299,17 +302,18 @@ impl<W: Write> Packer<W> {
         if !is_same(&file, metadata).map_err(|source| read_error(path, source))? {
             return Err(changed());
         }
-        let mut buffer = vec![0; 128 << 10];
         let mut left = metadata.size();
         while left > 0 {
-            let count = match file.read(&mut buffer) {
+            let count = match file.read(&mut self.buffer) {
                 Ok(0) => return Err(changed()),
                 Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(read_error(path, error)),
             };
             left = left.checked_sub(count as u64).ok_or_else(changed)?;
-            self.put(buffer.get(..count).unwrap_or_default())?;
+            let read = self.buffer.get(..count).unwrap_or_default();
+            self.output.write_all(read).map_err(ImageError::Write)?;
+            self.written += count as u64;
         }
         if !is_same(&file, metadata).map_err(|source| read_error(path, source))? {
             return Err(changed());

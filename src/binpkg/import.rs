@@ -279,6 +279,6 @@ fn renumber(
             build_id: own_id.unwrap_or(0),
         });
     }
-    with_metadata(package, &metadata, &mut place)?;
+    with_metadata(package, &metadata, &mut place, None)?;
     Ok(place.commit()?)
 }

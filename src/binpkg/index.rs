@@ -8,9 +8,11 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 mod entry;
 mod header;
+mod lines;
 mod locked;
 mod revisions;
 
@@ -18,6 +20,7 @@ pub use entry::{Entry, FileFacts};
 pub use header::HeaderSettings;
 pub use locked::LockedIndex;
 
+use self::lines::Lines;
 use super::pkgdir::PkgdirError;
 use crate::pms::dependency::DependencyError;
 use crate::util::atomic::AtomicError;
@@ -104,11 +107,24 @@ impl From<PkgdirError> for IndexError {
 }
 
 /// The index in memory.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Index {
     header: BTreeMap<Cow<'static, str>, String>,
     entries: Vec<Entry>,
+    /// What entries take over from the header as it is now.
+    inherited: Arc<Inherited>,
 }
+
+/// Keys and values that entries take over from the header.
+type Inherited = Vec<(&'static str, String)>;
+
+impl PartialEq for Index {
+    fn eq(&self, other: &Self) -> bool {
+        self.header == other.header && self.entries == other.entries
+    }
+}
+
+impl Eq for Index {}
 
 impl Index {
     /// Reads the index at `path`; a missing one is empty.
@@ -126,7 +142,10 @@ impl Index {
                 });
             }
         };
-        let index = Self::parse(&bytes);
+        let index = match String::from_utf8(bytes) {
+            Ok(text) => Self::of_text(text),
+            Err(error) => Self::parse(error.as_bytes()),
+        };
         match index.is_supported() {
             true => Ok(index),
             false => Err(IndexError::Version {
@@ -145,37 +164,30 @@ impl Index {
     /// Reads the text of an index, keeping keys that are not known. As in Portage, lines without a colon and entries
     /// without `CPV` are passed over, bytes that are not UTF-8 are replaced, and a carriage return ends a line too.
     pub fn parse(bytes: &[u8]) -> Self {
-        let mut text = String::from_utf8_lossy(bytes);
+        Self::of_text(String::from_utf8_lossy(bytes).into_owned())
+    }
+
+    fn of_text(mut text: String) -> Self {
         if text.contains('\r') {
-            text = Cow::Owned(text.replace("\r\n", "\n").replace('\r', "\n"));
+            text = text.replace("\r\n", "\n").replace('\r', "\n");
         }
-        let mut lines = text.lines();
-        let mut header = BTreeMap::new();
-        for (key, value) in lines
-            .by_ref()
-            .take_while(|line| !line.is_empty())
-            .filter_map(split_line)
-        {
-            header.insert(key, value.to_owned());
-        }
-        let mut index = Self {
-            header,
-            entries: Vec::new(),
-        };
-        let mut entry = Entry::default();
-        for line in lines.chain([""]) {
-            if !line.is_empty() {
-                if let Some((key, value)) = split_line(line) {
-                    entry.put(key, value.to_owned());
-                }
-                continue;
+        let mut index = Self::default();
+        let mut end = 0;
+        for line in text.split_inclusive('\n') {
+            end += line.len();
+            let line = line.strip_suffix('\n').unwrap_or(line);
+            if line.is_empty() {
+                break;
             }
-            let mut entry = std::mem::take(&mut entry);
-            if !entry.cpv().is_empty() {
-                index.inherit(&mut entry);
-                index.entries.push(entry);
+            if let Some((key, value)) = lines::split(line) {
+                index.header.insert(known(key), value.to_owned());
             }
         }
+        index.note_inherited();
+        index.entries = Lines::split(text, end)
+            .into_iter()
+            .map(|lines| Entry::of_lines(lines, Arc::clone(&index.inherited)))
+            .collect();
         index
     }
 
@@ -191,21 +203,34 @@ impl Index {
         header.push(("PACKAGES", self.entries.len().to_string()));
         header.sort_by(|one, other| sort_name(one.0).cmp(sort_name(other.0)));
 
-        let mut text = Vec::new();
+        // What was read was mostly what will be written.
+        let length: usize = self.entries.iter().map(Entry::length).sum();
+        let mut text = Vec::with_capacity(length + 4096);
         write_lines(
             &mut text,
             header.iter().map(|(key, value)| (*key, value.as_str())),
         );
-        let mut entries: Vec<&Entry> = self.entries.iter().collect();
-        entries.sort_by(|one, other| one.cpv().cmp(other.cpv()));
-        for entry in entries {
+        let wanted =
+            |key: &str, value: &str| !INHERITED.contains(&key) || self.header(key) != Some(value);
+        let mut write = |entry: &Entry| {
+            if let Some(lines) = entry.as_written(self, wanted) {
+                text.extend_from_slice(lines.as_bytes());
+                text.push(b'\n');
+                return;
+            }
             let mut lines: Vec<(&str, &str)> = entry
                 .iter()
-                .filter(|(key, value)| default_value(key) != Some(value))
-                .filter(|(key, value)| !INHERITED.contains(key) || self.header(key) != Some(value))
+                .filter(|(key, value)| default_value(key) != Some(value) && wanted(key, value))
                 .collect();
             lines.sort_by(|one, other| sort_name(one.0).cmp(sort_name(other.0)));
             write_lines(&mut text, lines.into_iter());
+        };
+        if self.entries.is_sorted_by_key(Entry::cpv) {
+            self.entries.iter().for_each(write);
+        } else {
+            let mut entries: Vec<&Entry> = self.entries.iter().collect();
+            entries.sort_by_key(|entry| entry.cpv());
+            entries.into_iter().for_each(&mut write);
         }
         text
     }
@@ -223,6 +248,9 @@ impl Index {
         } else {
             self.header.insert(known(key), value);
         }
+        if INHERITED.contains(&file_name(key)) {
+            self.note_inherited();
+        }
     }
 
     /// The entries, in the order of the file.
@@ -232,23 +260,18 @@ impl Index {
 
     /// Adds an entry; one of the same path makes room for it.
     pub fn insert(&mut self, mut entry: Entry) {
-        self.inherit(&mut entry);
+        entry.inherit(&self.inherited);
         let path = entry.path().into_owned();
         self.entries.retain(|other| other.path() != path);
         self.entries.push(entry);
     }
 
     /// Puts these entries in the place of all others.
-    pub fn replace_entries(&mut self, entries: Vec<Entry>) {
-        self.entries = entries;
-        for at in 0..self.entries.len() {
-            if let Some(mut entry) = self.entries.get_mut(at).map(std::mem::take) {
-                self.inherit(&mut entry);
-                if let Some(place) = self.entries.get_mut(at) {
-                    *place = entry;
-                }
-            }
+    pub fn replace_entries(&mut self, mut entries: Vec<Entry>) {
+        for entry in &mut entries {
+            entry.inherit(&self.inherited);
         }
+        self.entries = entries;
     }
 
     /// Keeps the entries for which `keep` says so.
@@ -272,23 +295,10 @@ impl Index {
         }
     }
 
-    fn inherit(&self, entry: &mut Entry) {
-        for key in INHERITED {
-            if let Some(value) = self.header(key)
-                && entry.get(key).is_none()
-            {
-                entry.put(known(key), value.to_owned());
-            }
-        }
+    fn note_inherited(&mut self) {
+        let of_header = |key| Some((key, self.header(key)?.to_owned()));
+        self.inherited = Arc::new(INHERITED.into_iter().filter_map(of_header).collect());
     }
-}
-
-fn split_line(line: &str) -> Option<(Cow<'static, str>, &str)> {
-    let (key, value) = line.split_once(':')?;
-    // Whatever follows the colon is the separator.
-    let mut value = value.chars();
-    value.next();
-    Some((known(key), value.as_str()))
 }
 
 fn write_lines<'a>(text: &mut Vec<u8>, lines: impl Iterator<Item = (&'a str, &'a str)>) {
@@ -306,6 +316,16 @@ fn one_line(value: &str) -> String {
         value.split_whitespace().collect::<Vec<_>>().join(" ")
     } else {
         value.to_owned()
+    }
+}
+
+/// The name that the file has for a key.
+fn file_name(key: &str) -> &str {
+    match key {
+        "DESCRIPTION" => "DESC",
+        "_mtime_" => "MTIME",
+        "repository" => "REPO",
+        other => other,
     }
 }
 
@@ -365,12 +385,7 @@ fn known(key: &str) -> Cow<'static, str> {
         "TIMESTAMP",
         "VERSION",
     ];
-    let key = match key {
-        "DESCRIPTION" => "DESC",
-        "_mtime_" => "MTIME",
-        "repository" => "REPO",
-        other => other,
-    };
+    let key = file_name(key);
     match USUAL.iter().find(|usual| **usual == key) {
         Some(usual) => Cow::Borrowed(usual),
         None => Cow::Owned(key.to_owned()),
@@ -525,6 +540,47 @@ REPO: gentoo
     }
 
     #[test]
+    fn of_a_key_that_comes_twice_the_last_value_counts() {
+        let text = b"CHOST: h\n\nCPV: a/a-1\nUSE: x\nDESCRIPTION: d\nCPV: a/a-2\nUSE:\nDESC: e\n";
+        let mut index = Index::parse(text);
+        let entry = &index.entries()[0];
+        assert_eq!(entry.cpv(), "a/a-2");
+        assert_eq!(entry.get("USE"), Some(""));
+        let fields: Vec<_> = entry.iter().collect();
+        assert_eq!(
+            fields,
+            [("CPV", "a/a-2"), ("USE", ""), ("DESC", "e"), ("CHOST", "h")]
+        );
+        let mut changed = entry.clone();
+        changed.set("CPV", "a/a-3");
+        changed.remove("DESC");
+        changed.remove("CHOST");
+        assert_eq!((changed.cpv(), changed.get("CHOST")), ("a/a-3", None));
+        assert_ne!(changed, *entry);
+        index.insert(changed);
+        let text = String::from_utf8(index.write(1)).unwrap();
+        let entries = "CPV: a/a-2\nDESC: e\n\nCPV: a/a-3\n\n";
+        assert!(text.ends_with(entries), "{text}");
+    }
+
+    #[test]
+    fn entries_keep_what_the_header_said_when_they_were_read() {
+        let mut index = Index::parse(b"CHOST: one\n\nCPV: a/a-1\n\nCPV: a/b-1\nCHOST: two\n");
+        index.set_header("CHOST", "two");
+        index.insert(entry("a/c-1", "c", 1));
+        let hosts: Vec<_> = index.entries().iter().map(|e| e.get("CHOST")).collect();
+        assert_eq!(hosts, [Some("one"), Some("two"), Some("two")]);
+        let text = String::from_utf8(index.write(1)).unwrap();
+        let first = "CHOST: one\nCPV: a/a-1\n\nCPV: a/b-1\n\n";
+        assert!(text.contains(first), "{text}");
+        let mut other = Index::default();
+        for entry in index.entries() {
+            other.insert(entry.clone());
+        }
+        assert_eq!(other.entries()[0].get("CHOST"), Some("one"));
+    }
+
+    #[test]
     fn carriage_returns_end_lines() {
         let index = Index::parse(
             b"VERSION: 0\r\n\r\nCPV: a/a-1\r\nUSE: x\rSLOT: 1\r\n\r\nCPV: a/b-1\r\n\r\n",
@@ -561,6 +617,28 @@ REPO: gentoo
         fn no_bytes_panic_and_writing_settles(bytes: Vec<u8>) {
             let once = Index::parse(&bytes).write(1);
             prop_assert_eq!(Index::parse(&once).write(1), once);
+        }
+
+        #[test]
+        fn lines_that_are_kept_are_those_that_would_be_made(
+            text in "((CHOST|REPO): ?[a-z]{0,1}\n){0,2}\n((CPV|PATH|EAPI|SLOT|REPO|repository|DESC|CHOST|X|):? ?[a-b0]{0,2}\n|\n){0,30}",
+            header in "[a-z]{0,1}",
+        ) {
+            let mut kept = Index::parse(text.as_bytes());
+            kept.set_header("CHOST", &header);
+            let mut made = kept.clone();
+            made.entries = kept
+                .entries()
+                .iter()
+                .map(|entry| {
+                    let mut anew = Entry::default();
+                    for (key, value) in entry.iter() {
+                        anew.set(key, value);
+                    }
+                    anew
+                })
+                .collect();
+            prop_assert_eq!(kept.write(1), made.write(1));
         }
 
         #[test]

@@ -7,11 +7,13 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 
+use super::audit::{Audit, AuditError};
 use super::index::{Entry, FileFacts, HeaderSettings, Index, IndexError};
 use super::package::{Package, PackageError};
 use super::pkgdir::{Pkgdir, PkgdirError, Written};
 use super::repack::{RepackError, with_metadata};
 use super::selection::EntryFacts;
+use super::signature::Signer;
 use super::xpak::Metadata;
 use crate::pms::atom::{Atom, PackageFacts};
 use crate::pms::cpv::{Cpv, CpvError};
@@ -38,9 +40,19 @@ pub enum MoveError {
         /// Why.
         source: CpvError,
     },
-    /// It is signed.
-    #[error("{0}: is signed, so it stays as it is; build it anew, or sign it anew afterwards")]
+    /// It is signed, and there is nobody to sign it anew.
+    #[error(
+        "{0}: is signed, and no key is configured to sign it anew, so it stays as it is; set BINPKG_GPG_SIGNING_KEY or FEATURES=binpkg-signing"
+    )]
     Signed(String),
+    /// It is signed by somebody who is not trusted, so it is not to be signed anew.
+    #[error("{path}: is not signed anew, so it stays as it is")]
+    Untrusted {
+        /// Its path below PKGDIR.
+        path: String,
+        /// Why.
+        source: Box<AuditError>,
+    },
     /// It cannot be packed anew.
     #[error(transparent)]
     Repack(#[from] RepackError),
@@ -223,24 +235,45 @@ fn replaced(update: &Update, word: &str, eapi: Eapi, own: &Cpv) -> Option<String
     }
 }
 
-/// Makes one change. Gives the path of the package that is changed, or that is new, below PKGDIR.
+/// Who signs packages anew that were signed, and who looks at their signatures before.
+#[derive(Debug, Clone)]
+pub struct Resigning {
+    /// Who signs.
+    pub signer: Signer,
+    /// What is asked of what was signed; anything less than signatures would sign what a stranger has made.
+    pub audit: Audit,
+}
+
+/// Makes one change. Signed packages are changed by `resigning` only. Gives the path of the package that is changed, or that is new, below PKGDIR.
 ///
 /// # Errors
-/// The package is signed or damaged, or cannot be written; then it is as it was.
+/// The package is damaged, signed and cannot be signed anew, or cannot be written; then it is as it was.
 pub fn apply(
     pkgdir: &Pkgdir,
     change: &Change,
     moves: &Moves,
     header: &HeaderSettings,
+    resigning: Option<&Resigning>,
 ) -> Result<PathBuf, MoveError> {
     let shown = change.entry.path().into_owned();
     let path = pkgdir
         .path_of(&change.entry)
         .ok_or_else(|| MoveError::Outside(shown.clone()))?;
     let mut package = Package::open(&path)?;
-    if package.is_signed() {
-        return Err(MoveError::Signed(shown));
-    }
+    let resigning = match (package.is_signed(), resigning) {
+        (false, _) => None,
+        (true, None) => return Err(MoveError::Signed(shown)),
+        (true, Some(resigning)) => {
+            resigning
+                .audit
+                .file(&path)
+                .map_err(|source| MoveError::Untrusted {
+                    path: shown.clone(),
+                    source: Box::new(source),
+                })?;
+            Some(resigning)
+        }
+    };
     let mut metadata = package.metadata()?;
     let name = |source| MoveError::Name {
         path: shown.clone(),
@@ -266,7 +299,8 @@ pub fn apply(
             }
         }
     };
-    with_metadata(&mut package, &metadata, &mut place)?;
+    let signer = resigning.map(|resigning| &resigning.signer);
+    with_metadata(&mut package, &metadata, &mut place, signer)?;
     let written: Written = place.commit()?;
     // It tells of where the package was built.
     metadata.remove("REPO_REVISIONS");

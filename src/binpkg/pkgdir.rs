@@ -8,6 +8,7 @@
 //! file beside them, so those that a killed builder left are recognised by an unlocked one and removed; placeholders
 //! without a partial file are left alone.
 
+use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
@@ -165,6 +166,21 @@ impl Pkgdir {
             }
         }
         files.sort_by(|one, other| one.path().cmp(other.path()));
+        Ok(files)
+    }
+
+    /// The packages of [`Pkgdir::list`] that have no entry in `index`.
+    ///
+    /// # Errors
+    /// A directory cannot be read.
+    pub fn unlisted(&self, index: &Index) -> Result<Vec<PackageFile>, PkgdirError> {
+        let known: HashSet<PathBuf> = index
+            .entries()
+            .iter()
+            .map(|entry| PathBuf::from(entry.path().as_ref()))
+            .collect();
+        let mut files = self.list()?;
+        files.retain(|file| !known.contains(file.path()));
         Ok(files)
     }
 

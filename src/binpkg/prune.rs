@@ -1,5 +1,6 @@
 //! Removing packages that nobody needs any more.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io;
@@ -65,11 +66,7 @@ pub fn choose(
         .filter(|entry| selection.names(entry))
         .collect();
     // The newest first; of the same age in a fixed order.
-    left.sort_by(|one, other| {
-        age(other)
-            .cmp(&age(one))
-            .then(one.path().cmp(&other.path()))
-    });
+    left.sort_by_cached_key(|entry| (Reverse(age(entry)), entry.path()));
     let mut going = Vec::new();
     let mut apply = |rule, keeps: &mut dyn FnMut(&Entry) -> bool| {
         left.retain(|entry| {

@@ -7,6 +7,7 @@ use super::build::BuildError;
 use super::gpkg::copy_gpkg;
 use super::package::Package;
 use super::pkgdir::Reservation;
+use super::signature::Signer;
 use super::xpak::{self, Metadata, XpakError};
 
 /// A package cannot be packed anew.
@@ -33,15 +34,17 @@ pub enum RepackError {
     },
 }
 
-/// Writes a package with `metadata` instead of its own into a place that is reserved. Signatures are lost.
+/// Writes a package with `metadata` instead of its own into a place that is reserved. Its signatures are lost; those of
+/// `signer` take their place, which no xpak has.
 pub(super) fn with_metadata(
     package: &mut Package,
     metadata: &Metadata,
     place: &mut Reservation,
+    signer: Option<&Signer>,
 ) -> Result<(), RepackError> {
     let path = package.path().to_owned();
     match package {
-        Package::Gpkg(package) => Ok(copy_gpkg(package, Some(metadata), place, None)?),
+        Package::Gpkg(package) => Ok(copy_gpkg(package, Some(metadata), place, signer)?),
         Package::Xpak(package) => {
             let damaged = |source| RepackError::Xpak {
                 path: path.clone(),

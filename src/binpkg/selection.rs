@@ -114,20 +114,16 @@ impl Selection {
 
     /// The entries that are meant, by name and version, then by build id and time.
     pub fn of<'a>(&self, index: &'a Index) -> Vec<&'a Entry> {
-        let mut found: Vec<(Option<Cpv>, &Entry)> = index
+        let mut found: Vec<&Entry> = index
             .entries()
             .iter()
             .filter(|entry| self.names(entry))
-            .map(|entry| (Cpv::parse(entry.cpv()).ok(), entry))
             .collect();
-        found.sort_by(|(one_cpv, one), (other_cpv, other)| {
-            one_cpv
-                .cmp(other_cpv)
-                .then_with(|| one.cpv().cmp(other.cpv()))
-                .then_with(|| one.build_id().cmp(&other.build_id()))
-                .then_with(|| age(one).cmp(&age(other)))
+        found.sort_by_cached_key(|entry| {
+            let cpv = entry.cpv();
+            (Cpv::parse(cpv).ok(), cpv, entry.build_id(), age(entry))
         });
-        found.into_iter().map(|(_, entry)| entry).collect()
+        found
     }
 }
 

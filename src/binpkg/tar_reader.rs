@@ -103,9 +103,13 @@ pub struct Member {
 }
 
 impl Member {
-    /// The name for messages.
+    /// The name for messages; of a long one the beginning.
     pub fn shown(&self) -> String {
-        String::from_utf8_lossy(&self.name).into_owned()
+        const LONGEST: usize = 1024;
+        match self.name.get(..LONGEST) {
+            Some(beginning) => format!("{}…", String::from_utf8_lossy(beginning)),
+            None => String::from_utf8_lossy(&self.name).into_owned(),
+        }
     }
 }
 

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
@@ -18,6 +18,9 @@ use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, LinkatFlags, Uid, fchownat, linkat, symlinkat};
 
 use super::tar_reader::{Kind, Member, TarError, TarReader};
+
+/// What no path reaches, in bytes (`PATH_MAX`). Deeper folders could be made, and then hardly removed.
+const LONGEST_PATH: usize = 4096;
 
 /// An image could not be unpacked.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +105,7 @@ pub fn unpack(
         seen: HashMap::new(),
         directories: Vec::new(),
         parent: None,
+        buffer: vec![0; 128 << 10],
         done: Unpacked::default(),
     };
     let mut reader = TarReader::new(archive);
@@ -120,6 +124,8 @@ struct Unpacker {
     directories: Vec<(PathBuf, Member)>,
     /// The directory that something was made in last.
     parent: Option<(PathBuf, OwnedFd)>,
+    /// What is written to a file at a time.
+    buffer: Vec<u8>,
     done: Unpacked,
 }
 
@@ -202,7 +208,7 @@ impl Unpacker {
     }
 
     fn file(
-        &self,
+        &mut self,
         directory: &OwnedFd,
         name: &OsStr,
         member: &Member,
@@ -216,7 +222,15 @@ impl Unpacker {
             flags,
             Mode::S_IRUSR | Mode::S_IWUSR,
         )?);
-        io::copy(content, &mut file)?;
+        loop {
+            let count = match content.read(&mut self.buffer) {
+                Ok(0) => break,
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            file.write_all(self.buffer.get(..count).unwrap_or_default())?;
+        }
         self.own(directory, name, member)?;
         if self.options.preserve {
             use xattr::FileExt;
@@ -339,6 +353,9 @@ fn inside(prefix: &[u8], name: &[u8]) -> Result<PathBuf, &'static str> {
         [b'/', rest @ ..] => rest,
         _ => return Err("is not inside of the image"),
     };
+    if rest.len() >= LONGEST_PATH {
+        return Err("has a longer name than any file");
+    }
     let path = Path::new(OsStr::from_bytes(rest));
     let plain = path
         .components()
@@ -515,6 +532,29 @@ mod tests {
             assert!(error.contains(part), "{entries:?}: {error}");
         }
         assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn deep_nesting_ends_in_a_file_or_an_error() {
+        let deep = format!("image/{}x", "d/".repeat(20_000));
+        let long = format!("image/{}", "n".repeat(300));
+        let many = format!("image/{}x", "d/".repeat(1_000));
+        for (name, fits) in [(&deep, false), (&long, false), (&many, true)] {
+            let mut builder = tar::Builder::new(Vec::new());
+            let mut header = tar::Header::new_gnu();
+            header.set_mode(0o644);
+            header.set_size(0);
+            header.set_uid(0);
+            header.set_gid(0);
+            header.set_mtime(0);
+            builder.append_data(&mut header, name, &[][..]).unwrap();
+            let (_directory, result) = unpacked(&builder.into_inner().unwrap());
+            let message = result
+                .as_ref()
+                .map_or_else(|error| causes(error).join(": "), |done| format!("{done:?}"));
+            assert_eq!(result.is_ok(), fits, "{message}");
+            assert!(message.len() < 2000, "{message}");
+        }
     }
 
     #[test]

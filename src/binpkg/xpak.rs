@@ -365,6 +365,25 @@ mod tests {
     }
 
     #[test]
+    fn a_package_cut_off_anywhere_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("foo-1-1.xpak");
+        let mut bytes = b"the image".to_vec();
+        bytes.extend(write_trailer(&metadata(&[("SLOT", b"0\n"), ("EAPI", b"8\n")])).unwrap());
+        for length in 0..bytes.len() {
+            std::fs::write(&path, &bytes[..length]).unwrap();
+            let opened = XpakFile::open(&path);
+            assert!(matches!(opened, Err(XpakError::NoTrailer)), "{length}");
+        }
+        // Of what is gone at the beginning nobody can know.
+        for start in 10..bytes.len() {
+            std::fs::write(&path, &bytes[start..]).unwrap();
+            let read = XpakFile::open(&path).and_then(|mut file| file.metadata());
+            assert!(read.is_err(), "{start}");
+        }
+    }
+
+    #[test]
     fn refuses_lies() {
         let good = segment_of(&[(b"A", 0, 1), (b"B", 1, 1)], b"ab");
         assert_eq!(

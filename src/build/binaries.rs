@@ -118,6 +118,13 @@ pub struct Binaries {
     libc: BTreeSet<String>,
 }
 
+/// What is asked of the signatures of hosts that say nothing of their own.
+#[must_use]
+pub fn policy_for_hosts(config: &Config) -> Policy {
+    let keyring = config.get("BINPKG_GPG_VERIFY_GPG_HOME").map(Path::new);
+    Policy::from_features(|name| config.features().contains(name)).for_hosts(keyring)
+}
+
 /// The hosts that are configured, those of higher priority first, and what was wrong with their configuration.
 /// What they have is fetched into a folder below `pkgdir`.
 ///
@@ -129,7 +136,7 @@ pub fn hosts(
     pkgdir: &Path,
 ) -> Result<(Vec<Host>, Vec<String>), ConfigError> {
     let found = config.binary_repositories()?;
-    let usual = Policy::from_features(|name| config.features().contains(name));
+    let usual = policy_for_hosts(config);
     let options = FetchOptions {
         distdir: bring::folder(pkgdir),
         group: None,
@@ -177,9 +184,11 @@ pub async fn indexes(
 fn audit(config: &Config, policy: Policy) -> Result<Audit, CommandError> {
     let verifier = match policy {
         Policy::Ignore => None,
-        Policy::IfSigned | Policy::Require => Some(Verifier::from_settings(&|name| {
-            config.get(name).map(str::to_owned)
-        })?),
+        Policy::IfSigned | Policy::Require | Policy::Warn => {
+            Some(Verifier::from_settings(&|name| {
+                config.get(name).map(str::to_owned)
+            })?)
+        }
     };
     Ok(Audit { policy, verifier })
 }
@@ -493,6 +502,15 @@ impl Binaries {
         .await;
         teller.end().await;
         let path = brought.map_err(|error| Unfit::from(&error))?;
+        if let Some(audit) = instance.host.and_then(|number| desk.hosts.get(number)) {
+            let (audit, path) = (audit.clone(), path.clone());
+            let doubt = tokio::task::spawn_blocking(move || audit.doubt(&path)).await;
+            if let Ok(Some(doubt)) = doubt {
+                let causes = causes(&doubt).join(": ");
+                let text = format!("{package} is used, although {causes}");
+                session.events.tell(Event::Notice { text });
+            }
+        }
         session.events.tell(Event::BinaryUsed {
             package,
             path: path.clone(),

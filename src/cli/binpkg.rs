@@ -16,10 +16,13 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use serde_json::json;
+
 use super::arguments::binpkg::{Binpkg, BinpkgCommand, Store};
 use super::arguments::{Display, When};
 use super::build::{Failure, absolute, complain};
 use super::exit::Exit;
+use super::paint::Paint;
 use crate::binpkg::index::{Entry, HeaderSettings, Index};
 use crate::binpkg::pkgdir::Pkgdir;
 use crate::binpkg::selection::{Selection, age};
@@ -77,8 +80,34 @@ impl Opened {
         index_header(&self.config)
     }
 
-    fn index(&self) -> Result<Index, Failure> {
-        Ok(Index::read(&self.pkgdir.index_path())?)
+    /// Reads the index. One without entries where there are packages is told, lest it looks as if there were none.
+    fn index(&self, json: bool) -> Result<Index, Failure> {
+        let index = Index::read(&self.pkgdir.index_path())?;
+        if index.entries().is_empty() {
+            self.tell_unlisted(self.pkgdir.list()?.len(), json);
+        }
+        Ok(index)
+    }
+
+    /// Tells of packages that are not in the index.
+    fn tell_unlisted(&self, count: usize, json: bool) {
+        if count == 0 {
+            return;
+        }
+        let files = match count {
+            1 => "1 package file".to_owned(),
+            _ => format!("{count} package files"),
+        };
+        let what = match (self.pkgdir.index_path().exists(), count) {
+            (false, _) => format!("there is no package index, but there are {files}"),
+            (true, 1) => format!("{files} is not in the index"),
+            (true, _) => format!("{files} are not in the index"),
+        };
+        let text = format!(
+            "{}: {what}; ebd binpkg fix takes them up",
+            self.pkgdir.path().display()
+        );
+        warn(&text, json);
     }
 
     /// A setting, as the functions that make signers want it.
@@ -139,6 +168,16 @@ fn line(json: Option<serde_json::Value>, text: &str) {
 /// Tells of something that went wrong.
 fn tell(error: &dyn std::error::Error, json: bool) {
     tell_error(&causes(error), json);
+}
+
+/// Tells of something that may not be as it was meant.
+fn warn(text: &str, json: bool) {
+    if json {
+        line(Some(json!({ "event": "warning", "message": text })), "");
+        return;
+    }
+    let word = Paint::new(When::Auto).warn("warning:");
+    let _ = writeln!(std::io::stderr(), "{word} {text}");
 }
 
 fn tell_error(causes: &[String], json: bool) {

@@ -1,6 +1,7 @@
 //! Hosts of binary packages: binrepos.conf and `PORTAGE_BINHOST`.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use super::error::ConfigError;
 use super::ini::Ini;
@@ -20,6 +21,10 @@ pub struct BinaryRepository {
     pub frozen: bool,
     /// What is asked of signatures: that all are signed, or that none is looked at; without, what FEATURES say.
     pub verify_signature: Option<bool>,
+    /// What is asked of signatures in words of ebd's own, which count before `verify-signature`.
+    pub signatures: Option<Signatures>,
+    /// Where Portage keeps packages of it, instead of PKGDIR.
+    pub location: Option<PathBuf>,
     /// Packages that are not taken from it.
     pub exclude: Vec<Atom>,
     /// If there are any, the only packages that are taken from it.
@@ -28,6 +33,17 @@ pub struct BinaryRepository {
     pub fetch_command: Option<String>,
     /// The program that goes on with what was fetched before.
     pub resume_command: Option<String>,
+}
+
+/// What `ebd-signatures` in binrepos.conf asks of the packages of a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signatures {
+    /// They must be signed well.
+    Require,
+    /// It is told if they are not.
+    Warn,
+    /// They are not looked at.
+    Ignore,
 }
 
 impl BinaryRepository {
@@ -40,6 +56,8 @@ impl BinaryRepository {
             priority: 0,
             frozen: false,
             verify_signature: None,
+            signatures: None,
+            location: None,
             exclude: Vec::new(),
             include: Vec::new(),
             fetch_command: None,
@@ -91,6 +109,18 @@ impl Config {
             }
         }
         let binhosts = directory("PORTAGE_BINHOST");
+        if binhosts.trim().is_empty() {
+            // As in Portage, which does not say where it is otherwise.
+            let kept = PathBuf::from(directory("EPREFIX") + "/var/cache/binhost");
+            for repository in &mut found.list {
+                let name = repository.name.clone().unwrap_or_default();
+                repository.location.get_or_insert(kept.join(name));
+            }
+        }
+        for repository in &mut found.list {
+            let pkgdir = self.pkgdir();
+            repository.location.take_if(|location| *location == pkgdir);
+        }
         let mut priority = 0;
         for address in binhosts.split_whitespace().rev() {
             let mut repository = BinaryRepository::at(address);
@@ -163,8 +193,37 @@ fn section(
         let keep = |atom: &Atom| !both.contains(&atom.to_string());
         atoms.into_iter().filter(keep).collect()
     };
+    let location = option("location")?.filter(|path| !path.is_empty());
+    if let Some(path) = &location
+        && !Path::new(path).is_absolute()
+    {
+        warnings.push(format!(
+            "binrepos.conf: [{name}] has the location `{path}`, which is not absolute; it is passed over"
+        ));
+    }
+    let signatures = match option("ebd-signatures")?.as_deref() {
+        None => None,
+        Some("require") => Some(Signatures::Require),
+        Some("warn") => Some(Signatures::Warn),
+        Some("ignore") => Some(Signatures::Ignore),
+        Some(other) => {
+            warnings.push(format!(
+                "binrepos.conf: [{name}] has ebd-signatures = `{other}`, which is none of require, warn and ignore; signatures are required"
+            ));
+            Some(Signatures::Require)
+        }
+    };
+    if option("openpgp-key-package")?.is_some() {
+        warnings.push(format!(
+            "binrepos.conf: [{name}] has openpgp-key-package, which ebd does not install; import its keys into the keyring of BINPKG_GPG_VERIFY_GPG_HOME"
+        ));
+    }
     Ok(Some(BinaryRepository {
         name: Some(name.to_owned()),
+        signatures,
+        location: location
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute()),
         priority: option("priority")?
             .and_then(|value| value.trim().parse().ok())
             .unwrap_or(0),
@@ -222,6 +281,56 @@ mod tests {
         assert_eq!(late.exclude.len(), 1, "{:?}", late.exclude);
         assert_eq!(late.include.len(), 1, "{:?}", late.include);
         assert_eq!(found.warnings.len(), 3, "{:?}", found.warnings);
+    }
+
+    #[test]
+    fn hosts_have_a_place_for_packages_that_portage_brought() {
+        let hosts = "[one]\nsync-uri = http://one/\n[two]\nsync-uri = http://two/\nlocation = /two\n\
+             [own]\nsync-uri = http://own/\nlocation = /own\n[odd]\nsync-uri = http://odd\nlocation = odd\n";
+        let root = Root::new()
+            .file("etc/portage/make.conf", "PKGDIR=\"/own\"\n")
+            .file("etc/portage/binrepos.conf", hosts);
+        let places = |root: &Root| {
+            let config = Config::load(&root.options).unwrap();
+            let found = config.binary_repositories().unwrap();
+            let shown = found.list.iter().map(|it| {
+                let place = it.location.as_ref().map(|path| path.display().to_string());
+                (it.name.clone().unwrap_or_default(), place)
+            });
+            (shown.collect::<Vec<_>>(), found.warnings)
+        };
+        let row = |name: &str, place: Option<&str>| (name.to_owned(), place.map(str::to_owned));
+        let (found, warnings) = places(&root);
+        let expected = [
+            row("two", Some("/two")),
+            row("own", None),
+            row("one", Some("/var/cache/binhost/one")),
+            row("odd", Some("/var/cache/binhost/odd")),
+        ];
+        assert_eq!(found, expected);
+        assert!(warnings[0].contains("not absolute"), "{warnings:?}");
+        let root = root.env("PORTAGE_BINHOST", "http://more");
+        let (found, _) = places(&root);
+        assert!(found.contains(&row("one", None)), "{found:?}");
+        assert!(found.contains(&row("two", Some("/two"))), "{found:?}");
+    }
+
+    #[test]
+    fn hosts_have_policies_of_their_own() {
+        let hosts = "[a]\nsync-uri = x\nebd-signatures = warn\nopenpgp-key-package = k\n\
+             [b]\nsync-uri = y\nebd-signatures = maybe\n";
+        let root = Root::new().file("etc/portage/binrepos.conf", hosts);
+        let config = Config::load(&root.options).unwrap();
+        let found = config.binary_repositories().unwrap();
+        let policies: Vec<_> = found.list.iter().map(|it| it.signatures).collect();
+        assert_eq!(
+            policies,
+            [Some(Signatures::Require), Some(Signatures::Warn)]
+        );
+        let parts = ["openpgp-key-package", "none of require, warn and ignore"];
+        for (warning, part) in found.warnings.iter().zip(parts) {
+            assert!(warning.contains(part), "{warning}");
+        }
     }
 
     #[test]

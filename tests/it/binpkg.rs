@@ -317,6 +317,24 @@ fn indexes_that_are_damaged_are_mended() {
 }
 
 #[test]
+fn an_index_of_100_mb_is_mended() {
+    let trial = filled();
+    let path = trial.packages().join("Packages");
+    let clean = entries(&trial);
+    let good = fs::read_to_string(&path).unwrap();
+    let word = "x".repeat(1 << 20);
+    // Lines of a megabyte in an entry, and an entry of nothing but them.
+    let more = format!("UNKNOWN: {word}\n").repeat(50);
+    let text = format!("{good}CPV: a/b-1\nPATH: {word}\n{more}\n{more}");
+    assert!(text.len() > 100_000_000);
+    fs::write(&path, text).unwrap();
+    assert_eq!(trial.run(&["binpkg", "check"]).code(), 1);
+    trial.run(&["binpkg", "fix"]).succeeds();
+    trial.run(&["binpkg", "check"]).succeeds();
+    assert_eq!(entries(&trial), clean);
+}
+
+#[test]
 fn packages_are_held_against_index_and_checksums() {
     let trial = filled();
     let verified = trial.run(&["binpkg", "verify", "--ignore-signature"]);
@@ -510,10 +528,77 @@ fn a_renumbered_package_is_the_same_but_for_its_number() {
 #[test]
 fn a_pkgdir_that_is_not_there_is_told() {
     let trial = Trial::new();
-    for what in ["list", "check", "fix"] {
+    let all: [&[&str]; 10] = [
+        &["list"],
+        &["check"],
+        &["fix"],
+        &["verify"],
+        &["show", "a/b"],
+        &["extract", "a/b", "to"],
+        &["sign", "a/b"],
+        &["prune", "--keep", "1"],
+        &["move"],
+        &["serve", "--listen", "127.0.0.1:0"],
+    ];
+    for what in all {
         trial
-            .run(&["binpkg", what])
+            .run(&[&["binpkg"], what].concat())
             .fails(&["cannot be opened as a PKGDIR"]);
     }
     assert!(!trial.packages().exists());
+}
+
+#[test]
+fn packages_that_are_not_in_the_index_are_told_and_verified() {
+    let trial = filled();
+    let index = trial.packages().join("Packages");
+    let text = fs::read_to_string(&index).unwrap();
+    let verify = ["binpkg", "verify", "--ignore-signature"];
+    let rest = text.split_once("PATH: app-misc/foo/foo-2").unwrap().1;
+    let (before, last) = text.split_at(text.len() - rest.len());
+    let start = before.rfind("\n\n").unwrap();
+    fs::write(&index, &text[..start + 2]).unwrap();
+    assert!(last.contains("SIZE"));
+    let outcome = trial.run(&verify);
+    outcome.ends(
+        0,
+        &[
+            "warning:",
+            "1 package file is not in the index",
+            "binpkg fix",
+        ],
+    );
+    assert!(
+        outcome.stdout.contains("4 of 4 packages are good"),
+        "{outcome}"
+    );
+
+    fs::remove_file(&index).unwrap();
+    let told = ["there is no package index", "4 package files", "binpkg fix"];
+    for what in [
+        &verify[..],
+        &["binpkg", "list"],
+        &["binpkg", "prune", "--keep", "1"],
+        &["binpkg", "prune", "--keep", "1", "--pretend"],
+        &["binpkg", "move"],
+    ] {
+        trial.run(what).ends(0, &told);
+    }
+    for what in ["show", "extract", "sign", "verify", "list"] {
+        let more: &[&str] = if what == "extract" { &["to"] } else { &[] };
+        let arguments = [&["binpkg", what, "app-misc/foo"][..], more].concat();
+        trial.run(&arguments).fails(&told);
+    }
+    let json = trial.run(&["binpkg", "list", "--json"]);
+    let events = json.succeeds().events();
+    assert_eq!(events[0]["event"], "warning");
+
+    fs::write(trial.packages().join(ALL[3]), "damaged").unwrap();
+    let outcome = trial.run(&verify);
+    outcome.fails(&[ALL[3]]);
+    assert!(
+        outcome.stdout.contains("3 of 4 packages are good"),
+        "{outcome}"
+    );
+    assert!(!index.exists());
 }

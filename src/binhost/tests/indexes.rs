@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use super::*;
+use crate::binhost::index::decode;
 
 const INDEX: &str = "\
 PACKAGES: 1
@@ -160,6 +161,9 @@ async fn what_is_kept_and_damaged_is_fetched_again() {
 #[tokio::test]
 async fn bad_hosts_are_one_error() {
     let whole = INDEX.len();
+    // Made before anybody waits for it.
+    let endless = b"PACKAGES: 0\nX: 4\n".repeat(100_000_000 / 17);
+    let packed = gzip(&vec![b'\n'; 100_000_000]);
     type Answers = Box<dyn Fn() -> Reply + Send + Sync>;
     let cases: Vec<(&str, Answers, &str)> = vec![
         (
@@ -184,12 +188,12 @@ async fn bad_hosts_are_one_error() {
         ),
         (
             "has 100 MB and does not say so",
-            Box::new(|| Reply::until_close(&b"PACKAGES: 0\nX: 4\n".repeat(100_000_000 / 17))),
+            Box::new(move || Reply::until_close(&endless)),
             "more than 67108864 bytes",
         ),
         (
             "has 100 MB when it is unpacked",
-            Box::new(|| Reply::ok(&gzip(&vec![b'\n'; 100_000_000]))),
+            Box::new(move || Reply::ok(&packed)),
             "more than 67108864 bytes",
         ),
         (
@@ -248,6 +252,28 @@ async fn bad_hosts_are_one_error() {
         assert!(text.contains(expected), "{what}: {text}");
         assert!(text.starts_with(&server.address), "{what}: {text}");
         assert_eq!(everything(cache.path()), BTreeMap::new(), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn one_that_is_cut_off_at_any_byte_is_not_used() {
+    let packed = gzip(INDEX.as_bytes());
+    for text in [INDEX.as_bytes(), &packed] {
+        for length in 0..text.len() {
+            let part = &text[..length];
+            assert!(decode(part.to_vec()).is_err(), "{length}");
+        }
+        assert!(decode(text.to_vec()).is_ok());
+    }
+    let half = INDEX.len() - 20;
+    for reply in [
+        || Reply::cut(INDEX.len(), &INDEX.as_bytes()[..INDEX.len() - 20]),
+        || Reply::until_close(&INDEX.as_bytes()[..INDEX.len() - 20]),
+    ] {
+        let cache = tempfile::tempdir().unwrap();
+        let server = Server::start(move |_, _, _| reply());
+        ask(&server, cache.path(), 1).await.unwrap_err();
+        assert_eq!(everything(cache.path()), BTreeMap::new(), "{half}");
     }
 }
 

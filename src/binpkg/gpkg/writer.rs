@@ -16,6 +16,9 @@ use crate::binpkg::tar_reader::BLOCK;
 use crate::binpkg::xpak::Metadata;
 use crate::util::digest::MultiDigest;
 
+/// How many bytes are written and hashed at a time: enough for hash functions to have threads.
+const PIECE: usize = 1 << 20;
+
 /// The unit in which archives end, in bytes.
 const RECORD: u64 = 20 * BLOCK;
 
@@ -138,6 +141,7 @@ impl<'a> Container<'a> {
         name: &str,
         write: impl FnOnce(BufWriter<Hashing<'_>>) -> Result<(T, BufWriter<Hashing<'_>>), BuildError>,
     ) -> Result<(u64, T), BuildError> {
+        self.output.hash_at_end();
         let at = self.output.size();
         let header = self.header(name, 0);
         self.put(&header)?;
@@ -151,7 +155,7 @@ impl<'a> Container<'a> {
             output: self.output,
             digest: MultiDigest::new(&WRITTEN),
         };
-        let (given, output) = write(BufWriter::with_capacity(1 << 18, hashing))?;
+        let (given, output) = write(BufWriter::with_capacity(PIECE, hashing))?;
         let hashing = output
             .into_inner()
             .map_err(|error| fail(error.into_error()))?;

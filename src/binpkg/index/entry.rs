@@ -1,8 +1,11 @@
 //! One package in the index.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
 
-use super::{IndexError, default_value, known, one_line};
+use super::lines::Lines;
+use super::{Index, IndexError, Inherited, default_value, known, one_line};
 use crate::binpkg::pkgdir::Written;
 use crate::binpkg::xpak::Metadata;
 use crate::pms::cpv::Cpv;
@@ -35,10 +38,37 @@ const TAKEN: [&str; 21] = [
 ];
 
 /// One package in the index: keys and values under the names that the file has for them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default)]
 pub struct Entry {
-    fields: Vec<(Cow<'static, str>, String)>,
+    /// What the index said.
+    lines: Lines,
+    /// Values that were set since, or removed; they count before what the index said.
+    changed: Vec<(Cow<'static, str>, Option<String>)>,
+    /// What counts where neither says anything.
+    inherited: Arc<Inherited>,
 }
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        let sorted = |entry: &Self| -> Vec<(String, String)> {
+            let pairs = entry.iter();
+            let mut pairs: Vec<_> = pairs
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .collect();
+            pairs.sort_unstable();
+            pairs
+        };
+        sorted(self) == sorted(other)
+    }
+}
+
+impl Eq for Entry {}
 
 /// What an entry says about the file of a package.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +107,15 @@ impl TryFrom<&Written> for FileFacts {
 }
 
 impl Entry {
+    /// An entry that was read.
+    pub(super) fn of_lines(lines: Lines, inherited: Arc<Inherited>) -> Self {
+        Self {
+            lines,
+            changed: Vec::new(),
+            inherited,
+        }
+    }
+
     /// Makes the entry of a package from its metadata, as Portage does: white space becomes single spaces, and USE
     /// conditionals are decided by the flags in `USE`.
     ///
@@ -154,19 +193,38 @@ impl Entry {
 
     /// Removes a key.
     pub fn remove(&mut self, key: &str) {
-        self.fields.retain(|(name, _)| name != key);
+        if let Some((_, value)) = self.changed.iter_mut().find(|(name, _)| name == key) {
+            *value = None;
+        } else if self.stored(key).is_some() {
+            self.changed.push((known(key), None));
+        }
     }
 
     /// The keys and values that are stored.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.fields
-            .iter()
-            .map(|(key, value)| (key.as_ref(), value.as_str()))
+        let mut pairs: Vec<(&str, &str)> = Vec::new();
+        for (key, value) in self.lines.iter().filter(|(key, _)| !self.is_changed(key)) {
+            match pairs.iter_mut().find(|(known, _)| *known == key) {
+                Some((_, old)) => *old = value,
+                None => pairs.push((key, value)),
+            }
+        }
+        let changed = self.changed.iter();
+        pairs.extend(changed.filter_map(|(key, value)| Some((key.as_ref(), value.as_deref()?))));
+        for (key, value) in self.inherited.iter() {
+            if !self.is_changed(key) && pairs.iter().all(|(known, _)| known != key) {
+                pairs.push((key, value));
+            }
+        }
+        pairs.into_iter()
     }
 
     /// `CATEGORY/PF`.
     pub fn cpv(&self) -> &str {
-        self.stored("CPV").unwrap_or_default()
+        match self.changed.is_empty() {
+            true => self.lines.cpv(),
+            false => self.stored("CPV").unwrap_or_default(),
+        }
     }
 
     /// The path below PKGDIR. Entries without one are of the old layout.
@@ -197,18 +255,59 @@ impl Entry {
         self.number("MTIME")
     }
 
-    pub(super) fn put(&mut self, key: Cow<'static, str>, value: String) {
-        match self.fields.iter_mut().find(|(name, _)| *name == key) {
-            Some((_, old)) => *old = value,
-            None => self.fields.push((key, value)),
+    /// Takes over what the header of its index says.
+    pub(super) fn inherit(&mut self, header: &Arc<Inherited>) {
+        if !Arc::ptr_eq(&self.inherited, header) {
+            let before = std::mem::replace(&mut self.inherited, Arc::clone(header));
+            for (key, value) in before.iter() {
+                if !self.is_changed(key) && self.lines.get(key).is_none() {
+                    self.changed
+                        .push((Cow::Borrowed(key), Some(value.to_owned())));
+                }
+            }
         }
     }
 
+    /// The lines that `index` has for the entry, if it was read as they are written; of values only such as are
+    /// `wanted` are written.
+    pub(super) fn as_written(
+        &self,
+        index: &Index,
+        wanted: impl Fn(&str, &str) -> bool,
+    ) -> Option<&str> {
+        let same = Arc::ptr_eq(&self.inherited, &index.inherited);
+        (same && self.changed.is_empty())
+            .then(|| self.lines.as_written(wanted))
+            .flatten()
+    }
+
+    /// About how many bytes it is written with.
+    pub(super) fn length(&self) -> usize {
+        let changed = self.changed.iter();
+        let changed =
+            changed.map(|(key, value)| key.len() + value.as_deref().map_or(0, str::len) + 3);
+        self.lines.length() + changed.sum::<usize>() + 1
+    }
+
+    fn put(&mut self, key: Cow<'static, str>, value: String) {
+        match self.changed.iter_mut().find(|(name, _)| *name == key) {
+            Some((_, old)) => *old = Some(value),
+            None => self.changed.push((key, Some(value))),
+        }
+    }
+
+    fn is_changed(&self, key: &str) -> bool {
+        self.changed.iter().any(|(name, _)| name == key)
+    }
+
     fn stored(&self, key: &str) -> Option<&str> {
-        self.fields
-            .iter()
-            .find(|(name, _)| name == key)
-            .map(|(_, value)| value.as_str())
+        if let Some((_, value)) = self.changed.iter().find(|(name, _)| name == key) {
+            return value.as_deref();
+        }
+        self.lines.get(key).or_else(|| {
+            let inherited = self.inherited.iter().find(|(name, _)| *name == key)?;
+            Some(inherited.1.as_str())
+        })
     }
 
     fn number<T: std::str::FromStr>(&self, key: &str) -> Option<T> {
@@ -278,6 +377,23 @@ mod tests {
                 ("USE", "amd64 on"),
             ]
         );
+    }
+
+    #[test]
+    fn what_is_nested_deeply_or_is_huge_is_an_error() {
+        let cpv = Cpv::parse("a/b-1").unwrap();
+        let deep = format!("{}a/b{}", "( ".repeat(100_000), " )".repeat(100_000));
+        let open = "|| ( ".repeat(200_000);
+        let huge = "x".repeat(1 << 20);
+        for value in [&deep, &open, &huge] {
+            for key in ["RDEPEND", "BDEPEND", "LICENSE", "RESTRICT"] {
+                let result =
+                    Entry::from_metadata(&cpv, &metadata(&[("SLOT", "0"), (key, value)]), &facts());
+                // A licence or a restriction may have any length.
+                let word = value == &huge && matches!(key, "LICENSE" | "RESTRICT");
+                assert_eq!(result.is_ok(), word, "{key}");
+            }
+        }
     }
 
     #[test]

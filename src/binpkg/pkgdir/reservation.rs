@@ -6,12 +6,13 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
-use md5::{Digest, Md5};
-use sha1::Sha1;
-
 use super::{Format, PkgdirError};
 use crate::util::atomic::sync_directory_of;
+use crate::util::digest::{Digests, HashName, MultiDigest};
 use crate::util::lock::Lock;
+
+/// What the index has of a package.
+const CHECKSUMS: [HashName; 2] = [HashName::Md5, HashName::Sha1];
 
 /// A place in PKGDIR that nobody else can take, and the package that is being written for it.
 ///
@@ -26,11 +27,9 @@ pub struct Reservation {
     format: Format,
     /// Device and inode of the empty file that keeps the name.
     placeholder: Option<(u64, u64)>,
-    md5: Md5,
-    sha1: Sha1,
+    /// The checksums of what was written; none if it is hashed at the end.
+    digest: Option<MultiDigest>,
     size: u64,
-    /// Whether something was written over what the checksums were made of.
-    rewritten: bool,
     committed: bool,
 }
 
@@ -69,10 +68,8 @@ impl Reservation {
             build_id,
             format,
             placeholder: placeholder.map(|metadata| (metadata.dev(), metadata.ino())),
-            md5: Md5::new(),
-            sha1: Sha1::new(),
+            digest: Some(MultiDigest::new(&CHECKSUMS)),
             size: 0,
-            rewritten: false,
             committed: false,
         }
     }
@@ -134,8 +131,13 @@ impl Reservation {
         if at.saturating_add(bytes.len() as u64) > self.size {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        self.rewritten = true;
+        self.hash_at_end();
         self.partial.file().write_all_at(bytes, at)
+    }
+
+    /// Says that something will be written over, so that checksums on the way would be in vain.
+    pub fn hash_at_end(&mut self) {
+        self.digest = None;
     }
 
     /// Reads `length` bytes of what was written, from byte `at` on.
@@ -147,24 +149,21 @@ impl Reservation {
         .take(length)
     }
 
-    /// The checksums of what was written over.
-    fn hash_again(&mut self) -> io::Result<()> {
-        (self.md5, self.sha1) = (Md5::new(), Sha1::new());
-        let mut input = ReadAt {
-            file: self.partial.file(),
-            at: 0,
-        };
-        let mut buffer = vec![0; 1 << 18];
-        loop {
-            let count = match input.read(&mut buffer) {
-                Ok(0) => return Ok(()),
-                Ok(count) => count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error),
-            };
-            let read = buffer.get(..count).unwrap_or_default();
-            self.md5.update(read);
-            self.sha1.update(read);
+    /// The checksums of what was written, which is also brought to disk.
+    fn hash_and_sync(&mut self) -> Result<Digests, (&'static str, io::Error)> {
+        let file = self.partial.file();
+        let sync = || file.sync_all().map_err(|error| ("synced", error));
+        match self.digest.take() {
+            Some(digest) => sync().map(|()| digest.finish()),
+            None => std::thread::scope(|scope| {
+                let syncing = scope.spawn(sync);
+                let mut digest = MultiDigest::new(&CHECKSUMS);
+                let hashed = digest.update_reader(ReadAt { file, at: 0 });
+                let failed = || Err(("synced", io::Error::other("the thread was ended")));
+                syncing.join().unwrap_or_else(|_| failed())?;
+                hashed.map_err(|error| ("read", error))?;
+                Ok(digest.finish())
+            }),
         }
     }
 
@@ -193,10 +192,10 @@ impl Reservation {
             let path = place.clone();
             move |source| PkgdirError::Io { path, step, source }
         };
-        if self.rewritten {
-            self.hash_again().map_err(fail("read"))?;
-        }
-        self.partial.file().sync_all().map_err(fail("synced"))?;
+        let digests = self
+            .hash_and_sync()
+            .map_err(|(step, source)| fail(step)(source))?;
+        let checksum = |name| digests.get(name).unwrap_or_default().to_owned();
         let metadata = self.partial.file().metadata().map_err(fail("read"))?;
         fs::rename(self.partial.path(), &self.path).map_err(fail("renamed into place"))?;
         self.committed = true;
@@ -209,8 +208,8 @@ impl Reservation {
             path: self.path.clone(),
             relative_path: self.relative.clone(),
             build_id: self.build_id,
-            md5: hexadecimal(&self.md5.finalize_reset()),
-            sha1: hexadecimal(&self.sha1.finalize_reset()),
+            md5: checksum(HashName::Md5),
+            sha1: checksum(HashName::Sha1),
             size: self.size,
             mtime: metadata.mtime(),
         })
@@ -234,9 +233,8 @@ impl Read for ReadAt<'_> {
 impl Write for Reservation {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         let count = self.partial.file().write(buffer)?;
-        if let Some(written) = buffer.get(..count) {
-            self.md5.update(written);
-            self.sha1.update(written);
+        if let (Some(digest), Some(written)) = (&mut self.digest, buffer.get(..count)) {
+            digest.update(written);
         }
         self.size += count as u64;
         Ok(count)
@@ -258,8 +256,4 @@ impl Drop for Reservation {
             let _ = fs::remove_file(&self.path);
         }
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

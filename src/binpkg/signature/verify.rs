@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use nix::unistd::{Group, User, geteuid};
 
@@ -18,6 +19,8 @@ pub enum Policy {
     Require,
     /// Those that are signed must be signed well.
     IfSigned,
+    /// It is told if they are not signed well.
+    Warn,
     /// Signatures are not looked at (`FEATURES=binpkg-ignore-signature`).
     Ignore,
 }
@@ -33,6 +36,29 @@ impl Policy {
             Self::IfSigned
         }
     }
+
+    /// The policy for what comes from elsewhere: where FEATURES say nothing, signatures are asked for as soon as
+    /// `keyring`, the folder that `BINPKG_GPG_VERIFY_GPG_HOME` names, has a key to verify them with.
+    #[must_use]
+    pub fn for_hosts(self, keyring: Option<&Path>) -> Self {
+        match keyring {
+            Some(keyring) if self == Self::IfSigned && has_keys(keyring) => Self::Require,
+            _ => self,
+        }
+    }
+}
+
+/// Whether a keyring of gpg has any keys. One that cannot be looked into counts as having some.
+fn has_keys(folder: &Path) -> bool {
+    // What gpg makes without being given a key.
+    const EMPTY_KEYBOX: u64 = 32;
+    let larger = |name: &str, size: u64| match std::fs::metadata(folder.join(name)) {
+        Ok(metadata) => metadata.len() > size,
+        Err(error) => error.kind() == std::io::ErrorKind::PermissionDenied,
+    };
+    larger("pubring.kbx", EMPTY_KEYBOX)
+        || larger("pubring.gpg", 0)
+        || larger("public-keys.d/pubring.db", 0)
 }
 
 /// Why a signature is not good enough.
@@ -86,7 +112,9 @@ pub enum VerifyError {
         source: Fault,
     },
     /// The package must be signed.
-    #[error("the package is not signed, and FEATURES=binpkg-request-signature asks for it")]
+    #[error(
+        "the package is not signed, and signatures are asked for (by FEATURES=binpkg-request-signature, verify-signature or ebd-signatures of its host, or because there are keys in BINPKG_GPG_VERIFY_GPG_HOME)"
+    )]
     Unsigned,
     /// What was verified is not what was read.
     #[error("the signed Manifest is not the one that was read")]
@@ -169,8 +197,10 @@ impl Verifier {
         match policy {
             Policy::Ignore => return Ok(false),
             Policy::IfSigned if !package.is_signed() => return Ok(false),
-            Policy::Require if !package.is_signed() => return Err(VerifyError::Unsigned),
-            Policy::IfSigned | Policy::Require => {}
+            Policy::Require | Policy::Warn if !package.is_signed() => {
+                return Err(VerifyError::Unsigned);
+            }
+            Policy::IfSigned | Policy::Require | Policy::Warn => {}
         }
         let fault = |part| move |source| VerifyError::Signature { part, source };
         if !package.manifest().signed {

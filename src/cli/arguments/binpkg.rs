@@ -198,8 +198,8 @@ pub(in crate::cli) struct Store {
 /// Packages of PKGDIR.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Named {
-    /// Packages [default: all]
-    #[arg(value_name = "ATOM")]
+    /// Packages; '*/*' is all of them
+    #[arg(value_name = "ATOM", required = true)]
     pub(in crate::cli) atoms: Vec<String>,
 
     /// Which PKGDIR.

@@ -47,7 +47,7 @@ fn find(arguments: &Extract) -> Result<PathBuf, Failure> {
         return Ok(PathBuf::from(&arguments.package));
     }
     let opened = Opened::new(&arguments.store, false)?;
-    let index = opened.index()?;
+    let index = opened.index(arguments.store.json)?;
     let found = wanted(&index, std::slice::from_ref(&arguments.package))?;
     newest(&found)
         .and_then(|entry| opened.pkgdir.path_of(entry))

@@ -17,7 +17,7 @@ pub(super) fn run(arguments: &List) -> Result<Exit, Failure> {
         return remote::list(arguments);
     }
     let opened = Opened::new(&arguments.store, false)?;
-    let index = opened.index()?;
+    let index = opened.index(arguments.store.json)?;
     show(&wanted(&index, &arguments.atoms)?, arguments.store.json);
     Ok(Exit::Done)
 }

@@ -3,7 +3,9 @@
 use serde_json::json;
 
 use super::{Opened, configuration, line, tell, tell_error};
-use crate::binpkg::moves::{Change, Moves, apply};
+use crate::binpkg::audit::Audit;
+use crate::binpkg::moves::{Change, Moves, Resigning, apply};
+use crate::binpkg::signature::{Policy, Signer, Verifier};
 use crate::cli::arguments::binpkg::Move;
 use crate::cli::build::Failure;
 use crate::cli::exit::Exit;
@@ -29,13 +31,14 @@ pub(super) fn run(arguments: &Move) -> Result<Exit, Failure> {
                 .insert(repository.name().to_owned(), updates.list);
         }
     }
-    let changes = moves.changes(&opened.index()?);
+    let changes = moves.changes(&opened.index(json)?);
     let header = opened.header();
+    let resigning = resigning(&opened)?;
     let mut done = Exit::Done;
     for change in &changes {
         let path = match arguments.pretend {
             true => None,
-            false => match apply(&opened.pkgdir, change, &moves, &header) {
+            false => match apply(&opened.pkgdir, change, &moves, &header, resigning.as_ref()) {
                 Ok(path) => Some(path),
                 Err(error) => {
                     tell(&error, json);
@@ -73,4 +76,21 @@ fn shown(change: &Change) -> String {
         parts.push(format!("has other names in {}", keys.join(", ")));
     }
     format!("{}: {}", change.entry.path(), parts.join(", "))
+}
+
+/// How signed packages are signed anew, if a key is configured.
+fn resigning(opened: &Opened) -> Result<Option<Resigning>, Failure> {
+    let setting = |name: &str| opened.setting(name);
+    let key = setting("BINPKG_GPG_SIGNING_KEY").is_some_and(|key| !key.is_empty());
+    if !key && !opened.config.features().contains("binpkg-signing") {
+        return Ok(None);
+    }
+    let audit = Audit {
+        policy: Policy::Require,
+        verifier: Some(Verifier::from_settings(&setting)?),
+    };
+    Ok(Some(Resigning {
+        signer: Signer::from_settings(&setting)?,
+        audit,
+    }))
 }

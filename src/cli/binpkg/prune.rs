@@ -33,14 +33,15 @@ pub(super) fn run(arguments: &Prune) -> Result<Exit, Failure> {
     let clients = clients(&opened.config, &arguments.profiles)?;
     let by_clients = |entry: &Entry| clients.iter().any(|client| can_use(client, entry));
     let usable = (!clients.is_empty()).then_some(&by_clients as Usable<'_>);
+    let json = arguments.store.json;
+    let index = opened.index(json)?;
     let going = match arguments.pretend {
-        true => choose(&opened.index()?, &selection, rules, usable, now()),
+        true => choose(&index, &selection, rules, usable, now()),
         false => {
             let header = opened.header();
             prune(&opened.pkgdir, &selection, rules, usable, now(), &header)?
         }
     };
-    let json = arguments.store.json;
     for (rule, entry) in &going {
         let value = json!({
             "event": if arguments.pretend { "would remove" } else { "removed" },

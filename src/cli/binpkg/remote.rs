@@ -9,8 +9,7 @@ use crate::binhost::index::HostIndex;
 use crate::binhost::instances::Instances;
 use crate::binpkg::index::Index;
 use crate::binpkg::selection::Selection;
-use crate::binpkg::signature::Policy;
-use crate::build::binaries::{hosts, indexes};
+use crate::build::binaries::{hosts, indexes, policy_for_hosts};
 use crate::build::fetch_options::fetch_options;
 use crate::cli::arguments::binpkg::List;
 use crate::cli::build::{Failure, cache};
@@ -25,7 +24,7 @@ pub(super) fn list(arguments: &List) -> Result<Exit, Failure> {
     let fetch = fetch_options(&config, &cache)?;
     let (hosts, warnings) = match &arguments.host {
         Some(address) => {
-            let policy = Policy::from_features(|name| config.features().contains(name));
+            let policy = policy_for_hosts(&config);
             let host = Host::new(BinaryRepository::at(address), fetch, policy);
             (vec![host], Vec::new())
         }

@@ -13,6 +13,7 @@ use crate::util::causes::causes;
 pub(super) fn run(arguments: &Serve) -> Result<Exit, Failure> {
     let opened = Opened::new(&arguments.store, false)?;
     let json = arguments.store.json;
+    opened.index(json)?;
     let work = async {
         match Server::bind(arguments.listen, opened.pkgdir.clone()).await {
             Ok(server) => {

@@ -28,7 +28,7 @@ pub(super) fn run(arguments: &Show) -> Result<Exit, Failure> {
     }
     if !atoms.is_empty() {
         let opened = Opened::new(&arguments.store, false)?;
-        let index = opened.index()?;
+        let index = opened.index(arguments.store.json)?;
         for entry in wanted(&index, &atoms)? {
             let path = opened.pkgdir.path_of(entry);
             let path = path

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::{Opened, is_file, line, tell_error, wanted};
 use crate::binpkg::audit::{self, Audit};
+use crate::binpkg::index::Index;
 use crate::binpkg::signature::{Policy, Signer, Verifier};
 use crate::cli::arguments::binpkg::{Named, Verify};
 use crate::cli::build::Failure;
@@ -30,6 +31,7 @@ pub(super) fn run(arguments: &Verify) -> Result<Exit, Failure> {
         _ => Some(Verifier::from_settings(&|name| opened.setting(name))?),
     };
     let audit = Audit { policy, verifier };
+    let json = arguments.store.json;
     let mut bad = 0;
     let mut count = 0;
     let mut one = |path: &Path, result: Result<bool, Vec<String>>| {
@@ -60,14 +62,26 @@ pub(super) fn run(arguments: &Verify) -> Result<Exit, Failure> {
         one(&path, audit.file(&path).map_err(|error| causes(&error)));
     }
     if in_pkgdir {
-        let index = opened.index()?;
+        let index = match atoms.is_empty() {
+            true => Index::read(&opened.pkgdir.index_path())?,
+            false => opened.index(json)?,
+        };
         for entry in wanted(&index, &atoms)? {
             let path = PathBuf::from(entry.path().as_ref());
             let result = audit.entry(&opened.pkgdir, entry);
             one(&path, result.map_err(|error| causes(&error)));
         }
+        if atoms.is_empty() {
+            let unlisted = opened.pkgdir.unlisted(&index)?;
+            for file in &unlisted {
+                let path = opened.pkgdir.path().join(file.path());
+                let result = audit.file(&path);
+                one(file.path(), result.map_err(|error| causes(&error)));
+            }
+            opened.tell_unlisted(unlisted.len(), json);
+        }
     }
-    if !arguments.store.json {
+    if !json {
         line(
             None,
             &format!("{} of {count} packages are good", count - bad),
@@ -77,14 +91,9 @@ pub(super) fn run(arguments: &Verify) -> Result<Exit, Failure> {
 }
 
 pub(super) fn sign(arguments: &Named) -> Result<Exit, Failure> {
-    if arguments.atoms.is_empty() {
-        return Err(Failure(vec![
-            "name the packages to sign; '*/*' is all of them".to_owned(),
-        ]));
-    }
     let opened = Opened::new(&arguments.store, false)?;
+    let index = opened.index(arguments.store.json)?;
     let signer = Signer::from_settings(&|name| opened.setting(name))?;
-    let index = opened.index()?;
     for entry in wanted(&index, &arguments.atoms)? {
         let written = audit::sign(&opened.pkgdir, entry, &signer, &opened.header())?;
         let value = json!({ "event": "signed", "path": written.relative_path });

@@ -278,6 +278,83 @@ fn policies_of_hosts_decide_what_is_taken() {
 }
 
 #[test]
+fn a_host_may_be_warned_of_only() {
+    let (_host, serving) = host(&["fast"]);
+    let trial = trial("");
+    trial.put(
+        "conf/etc/portage/binrepos.conf",
+        format!(
+            "[mine]\nsync-uri = http://{}/\nebd-signatures = warn\nverify-signature = yes\n",
+            serving.host
+        ),
+    );
+    let outcome = trial.run(&["build", "-G", "app-misc/foo"]);
+    outcome.ends(0, &["is used, although", "is not signed"]);
+    assert_eq!(trial.index().len(), 1);
+}
+
+#[test]
+fn keys_ask_for_signatures() {
+    let (_host, serving) = host(&["fast"]);
+    let trial = trial("");
+    let keyring = trial.path("keyring");
+    let configure = |more: &str| {
+        trial.put(
+            "conf/etc/portage/make.conf",
+            format!(
+                "GENTOO_MIRRORS=\"\"\nPORTAGE_BINHOST=\"http://{}/\"\n\
+                 BINPKG_GPG_VERIFY_GPG_HOME=\"{}\"\n{more}",
+                serving.host,
+                keyring.display()
+            ),
+        );
+    };
+    configure("");
+    trial.put("keyring/pubring.kbx", "x".repeat(33));
+    trial
+        .run(&["build", "-G", "app-misc/foo"])
+        .fails(&["is not signed", "there are keys in"]);
+    configure("FEATURES=\"binpkg-ignore-signature\"\n");
+    trial.run(&["build", "-G", "app-misc/foo"]).succeeds();
+    // What gpg makes when it is asked for anything.
+    trial.put("keyring/pubring.kbx", "x".repeat(32));
+    configure("");
+    trial.run(&["build", "-G", "app-misc/foo"]).succeeds();
+}
+
+#[test]
+fn what_portage_has_kept_is_not_fetched() {
+    let (host, serving) = host(&["fast"]);
+    let path = "app-misc/foo/foo-1-1.gpkg.tar";
+    let trial = trial("");
+    trial.put(
+        "conf/etc/portage/binrepos.conf",
+        format!(
+            "[mine]\nsync-uri = http://{}/\nlocation = {}\n",
+            serving.host,
+            trial.path("kept").display()
+        ),
+    );
+    let there = host.packages().join(path);
+    let content = fs::read(&there).unwrap();
+    let mut other = content.clone();
+    other.reverse();
+    trial.put(&format!("kept/{path}"), &other);
+    trial.run(&["build", "-G", "app-misc/foo"]).succeeds();
+    let own = trial.packages().join(path);
+    assert!(fs::read(&own).unwrap() == content, "what was fetched");
+
+    fs::remove_dir_all(trial.packages()).unwrap();
+    fs::remove_file(&there).unwrap();
+    trial
+        .run(&["build", "-G", "app-misc/foo"])
+        .fails(&["app-misc/foo"]);
+    trial.put(&format!("kept/{path}"), &content);
+    trial.run(&["build", "-G", "app-misc/foo"]).succeeds();
+    assert!(fs::read(&own).unwrap() == content, "what was kept");
+}
+
+#[test]
 fn what_hosts_have_is_listed() {
     let (_host, serving) = host(&["fast", ""]);
     let trial = Trial::new().gentoo();

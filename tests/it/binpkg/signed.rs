@@ -390,3 +390,41 @@ fn builds_are_signed_where_features_ask_for_it() {
         .run(&["build", "--format", "xpak", "app-misc/foo"])
         .fails(&["an xpak cannot be signed"]);
 }
+
+#[test]
+fn signed_packages_are_moved_by_who_may_sign() {
+    let trial = filled().gentoo().file(
+        "repo/profiles/updates/1Q-2025",
+        "slotmove app-misc/foo 0 5\n",
+    );
+    let (own, other) = (Keyring::new(&trial, "own"), Keyring::new(&trial, "other"));
+    own.key("builder", &[], "never");
+    other.key("stranger", &[], "never");
+    configure(&trial, &own, &own, "");
+    trial.run(&["binpkg", "sign", FIRST]).succeeds();
+    let path = trial.packages().join(ALL[0]);
+    let before = fs::read(&path).unwrap();
+
+    // Nobody may sign, or it was signed by somebody whom nobody knows.
+    for path in &ALL[1..] {
+        fs::remove_file(trial.packages().join(path)).unwrap();
+    }
+    trial.run(&["binpkg", "fix"]).succeeds();
+    trial.run(&["binpkg", "move"]).fails(&[
+        ALL[0],
+        "no key is configured",
+        "BINPKG_GPG_SIGNING_KEY",
+    ]);
+    configure(&trial, &own, &other, "");
+    let trial = trial.variable("BINPKG_GPG_SIGNING_KEY", "builder@example.org");
+    trial
+        .run(&["binpkg", "move"])
+        .fails(&[ALL[0], "is not signed anew", "is not known"]);
+    assert!(fs::read(&path).unwrap() == before);
+    assert_eq!(trial.index()[0].get("SLOT"), Some("0"));
+
+    configure(&trial, &own, &own, "");
+    trial.run(&["binpkg", "move"]).succeeds();
+    assert_eq!(trial.index()[0].get("SLOT"), Some("5"));
+    verify(&trial).succeeds();
+}

@@ -3,17 +3,19 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::process::Child;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{FOO, Made, put};
 use crate::support::Trial;
 use ebd::binpkg::pkgdir::Format;
 
-/// How many processes put packages in, and how many each: EBD_TRIAL_CROWD="16 50" is more.
-fn crowd() -> (u64, u64) {
+/// How many processes put packages in, how many each, and after how many seconds one is always killed:
+/// EBD_TRIAL_CROWD="16 50 1" is more.
+fn crowd() -> (u64, u64, Option<Duration>) {
     let given = std::env::var("EBD_TRIAL_CROWD").unwrap_or_default();
     let mut numbers = given.split_whitespace().map(|text| text.parse().unwrap());
-    (numbers.next().unwrap_or(5), numbers.next().unwrap_or(8))
+    let (importers, each) = (numbers.next().unwrap_or(5), numbers.next().unwrap_or(8));
+    (importers, each, numbers.next().map(Duration::from_secs))
 }
 
 fn alive(child: &mut Child) -> bool {
@@ -35,7 +37,7 @@ fn there(trial: &Trial) -> u64 {
 #[test]
 fn nothing_is_lost_when_many_work_at_once() {
     let trial = Trial::new();
-    let (importers, each) = crowd();
+    let (importers, each, pause) = crowd();
     // Every package has the same name and the same number, and all are different.
     let sources: Vec<String> = (0..importers)
         .map(|importer| {
@@ -66,6 +68,7 @@ fn nothing_is_lost_when_many_work_at_once() {
     // Removes nothing, but writes the index where it can.
     let mut pruner = trial.start(&["binpkg", "prune", "--keep", "100000"]);
     let mut killed = 0;
+    let mut last = Instant::now();
     while !at_work.is_empty() {
         if !alive(&mut fixer) {
             fixer = trial.start(&["binpkg", "fix"]);
@@ -86,7 +89,12 @@ fn nothing_is_lost_when_many_work_at_once() {
         // One is killed whenever so much more is there.
         let step = importers * each / (importers + 2);
         let wanted = killed as u64 * step + 1;
-        if (killed as u64) < importers + 1 && there(&trial) >= wanted {
+        let now = match pause {
+            Some(pause) => last.elapsed() >= pause,
+            None => (killed as u64) < importers + 1 && there(&trial) >= wanted,
+        };
+        if now {
+            last = Instant::now();
             let victim = killed % at_work.len().max(1);
             if let Some((_, child)) = at_work.get_mut(victim) {
                 child.kill().unwrap();
@@ -98,6 +106,7 @@ fn nothing_is_lost_when_many_work_at_once() {
     for mut child in [fixer, pruner] {
         child.wait().unwrap();
     }
+    println!("{killed} were killed");
     assert!(killed > 0, "everything was over before anybody was killed");
 
     // Somebody who was killed between the package and its entry left a package that a repair finds.
