@@ -4,21 +4,20 @@
 //! with postcard and compressed with zstd. Such a file appears whole or not at all and is only replaced by one
 //! that has the same answers.
 
+mod file;
+
 use std::collections::{HashMap, HashSet};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::defines::{Included, Library, Names, defined, read_text, relevant};
-use super::entry::{packed, unpacked};
+use self::file::{Answer, File, Loaded, pack, unpack};
+use super::defines::{Included, Library, Names, read_text, relevant};
 use super::facts::{Broken, Fact, Sum, sum};
 use super::rules::Rules;
 use crate::util::atomic;
 use crate::util::token;
-
-const MAGIC: &[u8] = b"ebd configure answers 2\n";
 
 /// How many answers of one key are kept in a file.
 const VARIANTS: usize = 8;
@@ -106,51 +105,6 @@ pub(super) struct Source {
     facts: u32,
     /// That of those that are texts.
     texts: u32,
-}
-
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct File {
-    facts: Vec<Fact>,
-    /// Sets of facts and texts, by their numbers.
-    sets: Vec<Vec<u32>>,
-    names: Vec<String>,
-    /// Lines of `confdefs.h`.
-    lines: Vec<Vec<u8>>,
-    answers: Vec<Answer>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Answer {
-    key: Sum,
-    variable: String,
-    /// Numbers of names, and the sums of their values.
-    given: Vec<(u32, u32)>,
-    facts: u32,
-    texts: u32,
-    local: Vec<Fact>,
-    /// A set of lines.
-    defines: u32,
-    code: Vec<u8>,
-    made: Vec<Made>,
-    bound: Bound,
-    took: u64,
-}
-
-/// A file that was read, or that is to be written.
-#[derive(Debug, Default)]
-struct Loaded {
-    /// None for what is new.
-    path: Option<PathBuf>,
-    file: File,
-    /// Whether the facts hold, as far as that is known.
-    holds: Vec<Option<Result<(), Broken>>>,
-    /// The same of sets of facts.
-    sets_hold: HashMap<u32, Result<(), Broken>>,
-    /// The names in sets of texts.
-    included: HashMap<u32, Option<Arc<Included>>>,
-    /// Whether stamps of it were renewed.
-    renewed: bool,
-    used: bool,
 }
 
 /// An answer that holds.
@@ -535,90 +489,6 @@ impl Library {
     }
 }
 
-impl File {
-    fn set(&self, number: u32) -> &[u32] {
-        let at = usize::try_from(number).unwrap_or(usize::MAX);
-        self.sets.get(at).map_or(&[], Vec::as_slice)
-    }
-
-    fn facts_of(&self, set: u32) -> impl Iterator<Item = &Fact> {
-        let facts = self.set(set).iter();
-        facts.filter_map(|at| self.facts.get(usize::try_from(*at).ok()?))
-    }
-
-    /// The names whose lines are others now than those of a set; none if all are the same.
-    fn others(&self, set: u32, now: &[&[u8]]) -> Option<Vec<String>> {
-        let lines = self.set(set).iter();
-        let then: Vec<&[u8]> = lines
-            .filter_map(|at| self.lines.get(usize::try_from(*at).ok()?))
-            .map(Vec::as_slice)
-            .collect();
-        if then == now {
-            return None;
-        }
-        let only = |one: &[&[u8]], other: &[&[u8]]| -> Vec<String> {
-            let lines = one.iter().filter(|line| !other.contains(line));
-            lines
-                .map(|line| defined(line).unwrap_or(line))
-                .map(|name| String::from_utf8_lossy(name.get(..80).unwrap_or(name)).into_owned())
-                .collect()
-        };
-        let mut names = only(&then, now);
-        names.extend(only(now, &then));
-        names.sort();
-        names.dedup();
-        if names.is_empty() {
-            names.push("their order".to_owned());
-        }
-        Some(names)
-    }
-}
-
-impl Loaded {
-    /// Whether all facts of a set hold. Each is looked at once.
-    fn hold(&mut self, set: u32, rules: &Rules) -> Result<(), Broken> {
-        if let Some(known) = self.sets_hold.get(&set) {
-            return known.clone();
-        }
-        let holds = self.hold_each(set, rules);
-        self.sets_hold.insert(set, holds.clone());
-        holds
-    }
-
-    fn hold_each(&mut self, set: u32, rules: &Rules) -> Result<(), Broken> {
-        for number in self.file.set(set).to_vec() {
-            let at = usize::try_from(number).unwrap_or(usize::MAX);
-            let (Some(holds), Some(fact)) = (self.holds.get_mut(at), self.file.facts.get_mut(at))
-            else {
-                continue;
-            };
-            if holds.is_none() {
-                let checked = fact.check(rules);
-                if let Ok(Some(stamp)) = checked {
-                    fact.stamp = Some(stamp);
-                    self.renewed = true;
-                }
-                *holds = Some(checked.map(|_| ()));
-            }
-            if let Some(Err(broken)) = holds {
-                return Err(broken.clone());
-            }
-        }
-        Ok(())
-    }
-
-    /// The names in the texts of a set.
-    fn included(&mut self, set: u32, library: &mut Library) -> Option<Arc<Included>> {
-        if let Some(known) = self.included.get(&set) {
-            return known.clone();
-        }
-        let included = library.of(self.file.facts_of(set).map(Fact::path));
-        let included = included.map(Arc::new);
-        self.included.insert(set, included.clone());
-        included
-    }
-}
-
 /// The number of something, which it gets if it is new.
 fn numbered<T: Clone + Eq + std::hash::Hash>(
     known: &mut HashMap<T, u32>,
@@ -656,23 +526,6 @@ pub(super) fn files(folder: &Path) -> Vec<PathBuf> {
 /// Whether the file is whole.
 pub(super) fn is_whole(path: &Path) -> bool {
     std::fs::read(path).is_ok_and(|bytes| unpack(&bytes).is_some())
-}
-
-fn pack(file: &File) -> Option<Vec<u8>> {
-    let rest = packed(file).ok()?;
-    let mut bytes = MAGIC.to_vec();
-    bytes.extend(sum(&rest));
-    bytes.extend(rest);
-    Some(bytes)
-}
-
-fn unpack(bytes: &[u8]) -> Option<File> {
-    let rest = bytes.strip_prefix(MAGIC)?;
-    let (kept, rest) = rest.split_at_checked(32)?;
-    if sum(rest) != *kept {
-        return None;
-    }
-    unpacked(rest).ok()
 }
 
 #[cfg(test)]

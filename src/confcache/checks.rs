@@ -17,14 +17,18 @@
 //!
 //! The script that asks has no more lines than the one it was made from, so that line numbers stay.
 
+mod edits;
+mod told;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 use std::sync::LazyLock;
 
 use regex::bytes::Regex;
 
+use self::edits::{ask, tell};
 use super::facts::{Sum, sum};
-use super::outline::{Assignment, Function, Outline, Strange, is_name};
+use super::outline::{Assignment, Function, Outline, Strange};
 
 /// Variables that only say where in the script it is, or hold what is written to `config.log`.
 const PLACES: [&str; 6] = [
@@ -167,54 +171,6 @@ impl Script {
     }
 }
 
-/// What is put behind the condition of a check.
-fn ask(number: usize, check: &Check, indirect: &[String]) -> String {
-    let mut text = " || ".to_owned();
-    if !indirect.is_empty() {
-        text.push_str("{ ");
-        for (at, name) in indirect.iter().enumerate() {
-            text.push_str(&format!("eval \"__ebd_{at}=\\${{${name}+y}}\\$${name}\"; "));
-        }
-    }
-    text.push_str(&format!("__ebd_ask {number}"));
-    if check.in_function {
-        text.push_str(" $# \"$@\"");
-    } else {
-        text.push_str(" 0");
-    }
-    for at in 0..indirect.len() {
-        text.push_str(&format!(" \"$__ebd_{at}\""));
-    }
-    for name in check.inputs.iter().skip(indirect.len()) {
-        text.push_str(&format!(" \"${{{name}+y}}${name}\""));
-    }
-    if !indirect.is_empty() {
-        text.push_str("; }");
-    }
-    text
-}
-
-/// What is put at the end of a check.
-fn tell(number: usize, check: &Check) -> String {
-    let mut before = String::new();
-    let mut text = format!("__ebd_tell {number}");
-    for (at, output) in check.told.iter().flatten().enumerate() {
-        match output.name.strip_prefix('$') {
-            Some(argument) => {
-                before.push_str(&format!(
-                    "eval \"__ebd_{at}=\\${{${argument}+y}}\\$${argument}\"; "
-                ));
-                text.push_str(&format!(" \"$__ebd_{at}\""));
-            }
-            None => {
-                let name = &output.name;
-                text.push_str(&format!(" \"${{{name}+y}}${name}\""));
-            }
-        }
-    }
-    format!("{before}{text}; ")
-}
-
 /// Where the condition of a check is.
 struct Condition {
     variable: String,
@@ -239,35 +195,6 @@ static CONDITION: LazyLock<Option<Regex>> = LazyLock::new(|| {
 static SAID: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r#"^(?::\s*)?((?:printf %s|\$as_echo_n) "\(cached\) " >&6|echo \$ECHO_N "\(cached\) \$ECHO_C" >&6)\s*$"#)
         .ok()
-});
-static RESTART: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r#"exec "?\$\{?CONFIG_SHELL\}?"? \$as_opts( )"\$as_myself""#).ok());
-static COMPILES: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r#"\((eval "?)\$(ac_compile|ac_link|ac_cpp|gl_absname_cpp)\b"#).ok()
-});
-static COMMAND: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(
-        r#"^['"`]*(?:echo ["']?)?\$\{?(?:(?:CC|CXX|CPP|CXXCPP|OBJC|OBJCPP|OBJCXX|OBJCXXCPP)\b|\w*ac_(?:compile|link|cpp))"#,
-    )
-    .ok()
-});
-/// Ways to set variables other than assignments, `eval` and `unset`.
-static SETS_UNSEEN: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(
-        r"(?m)\b(?:read|source|getopts|let|mapfile|readarray|declare|typeset|local|printf\s+-v|coproc)\b|(?:^|[;&|({`]|\bthen|\belse|\bdo|\be\))\s*\.\s|\$\{\w+:?=|\$\(\(|\(\(",
-    )
-    .ok()
-});
-static UNSETS: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"\bunset((?:[ \t]+\w+)+)").ok());
-static EVALUATES: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?m)(^|.)\beval\b").ok());
-/// What is evaluated and sets nothing but what is never told.
-static SETS_NOTHING: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r#"^(?: ac_try_echo=| \$as_lineno_stack;| "?test )"#).ok());
-static SETS_ARGUMENT: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r#"^ "?\$\{?([2-9])\}?="#).ok());
-static STARTS: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r#"eval "\\\$SHELL( )\\"\\\$ac_sub_configure\\" \$ac_sub_configure_args"#).ok()
 });
 static INDIRECT: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r#"\\\$[{"\\]*\$\{?([A-Za-z_0-9]+)"#).ok());
@@ -321,58 +248,6 @@ impl<'a> Whole<'a> {
         let found = SAID.as_ref()?.captures(text.trim_ascii_start())?.get(1)?;
         let from = range.start + lead;
         Some(from + found.start()..from + found.end())
-    }
-
-    /// Where the script starts itself once more in another shell.
-    fn restarts(&self, start: &str) -> Vec<(usize, String)> {
-        let found = RESTART
-            .iter()
-            .flat_map(|regex| regex.captures_iter(self.text));
-        found
-            .filter_map(|found| found.get(1))
-            .map(|blank| (blank.start(), format!(" -c '. {start}'")))
-            .collect()
-    }
-
-    /// Where the script starts those of folders below.
-    fn starts(&self, within: &str) -> Vec<(usize, String)> {
-        let found = STARTS
-            .iter()
-            .flat_map(|regex| regex.captures_iter(self.text));
-        found
-            .filter_map(|found| found.get(1))
-            .map(|blank| (blank.start(), format!(" -c '. {within}'")))
-            .collect()
-    }
-
-    /// Where compilers are run, and what is put before them. The variables with their commands have to begin with
-    /// the compiler.
-    fn compilers(&self) -> Vec<(usize, String)> {
-        let begins = |name: &[u8]| {
-            let assignments = self.assignments.get(name).into_iter().flatten();
-            assignments.into_iter().all(|each| {
-                let value = self.bytes(each.value.clone());
-                value.is_empty() || COMMAND.as_ref().is_some_and(|regex| regex.is_match(value))
-            })
-        };
-        let found = COMPILES
-            .iter()
-            .flat_map(|regex| regex.captures_iter(self.text));
-        let places = found.filter_map(|found| {
-            let (whole, place, name) = (found.get(0)?, found.get(1)?, found.get(2)?);
-            let at = place.end();
-            let documents = &self.outline.documents;
-            let is_text = |at: usize| {
-                documents
-                    .iter()
-                    .any(|each| each.text.start <= at && at < each.text.end)
-            };
-            // Two at the same time would get each other's answers.
-            let line = line_at(self.text, whole.start());
-            let alone = line.windows(5).filter(|five| five == b"eval ").count() == 1;
-            (alone && !is_text(at) && begins(name.as_bytes())).then_some(at)
-        });
-        places.map(|at| (at, "__ebd_run ".to_owned())).collect()
     }
 
     /// The check, and by what names of names it depends on variables; none if its answer cannot be
@@ -482,74 +357,6 @@ impl<'a> Whole<'a> {
             globs: texts_glob,
         };
         Some((check, indirect))
-    }
-
-    /// All variables that texts can set, `outputs` among them; none if that cannot be seen.
-    fn told(
-        &self,
-        texts: &[Range<usize>],
-        body: &Range<usize>,
-        outputs: &BTreeSet<String>,
-        in_function: bool,
-    ) -> Option<Vec<Output>> {
-        let mut by_argument = BTreeSet::new();
-        let mut unset = BTreeSet::new();
-        for part in texts {
-            let code = self.code(part);
-            if SETS_UNSEEN.as_ref()?.is_match(&code) {
-                return None;
-            }
-            for found in UNSETS.as_ref()?.captures_iter(&code) {
-                let words = found.get(1)?.as_bytes().split(u8::is_ascii_whitespace);
-                for name in words.filter(|word| is_name(word)) {
-                    unset.insert(String::from_utf8_lossy(name).into_owned());
-                }
-            }
-            let is_by_name = BY_NAME.iter().any(|name| {
-                let function = self.functions.get(name.as_bytes());
-                function.is_some_and(|each| each.body == *part)
-            });
-            for found in EVALUATES.as_ref()?.captures_iter(&code) {
-                let rest = code.get(found.get(0)?.end()..).unwrap_or_default();
-                if is_by_name
-                    || found.get(1)?.as_bytes().ends_with(b"(")
-                    || SETS_NOTHING.as_ref()?.is_match(rest)
-                {
-                    continue;
-                }
-                let argument = SETS_ARGUMENT.as_ref()?.captures(rest)?.get(1)?;
-                // In another function the third argument is another.
-                if part != body || !in_function {
-                    return None;
-                }
-                by_argument.insert(format!("${}", String::from_utf8_lossy(argument.as_bytes())));
-            }
-        }
-        unset.retain(|name| !PLACES.contains(&name.as_str()));
-        let names: BTreeSet<&String> = outputs.iter().chain(&unset).chain(&by_argument).collect();
-        let all = names.into_iter().filter(|name| *name != "$1");
-        Some(
-            all.map(|name| Output {
-                name: name.clone(),
-                unset: unset.contains(name),
-            })
-            .collect(),
-        )
-    }
-
-    /// A text without its here-documents.
-    fn code(&self, part: &Range<usize>) -> Vec<u8> {
-        let mut code = Vec::new();
-        let mut done = part.start;
-        for each in &self.outline.documents {
-            if part.start <= each.text.start && each.text.end <= part.end && done <= each.text.start
-            {
-                code.extend_from_slice(self.bytes(done..each.text.start));
-                done = each.text.end;
-            }
-        }
-        code.extend_from_slice(self.bytes(done..part.end));
-        code
     }
 
     /// The texts that run: this one, and those of all functions that it may call, in the order of

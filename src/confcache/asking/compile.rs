@@ -4,6 +4,8 @@
 //! programs that they have compiled are often the same. What counts is the command, the environment, the program
 //! without the definitions that it does not use, and what the compiler found.
 
+mod moved;
+
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -11,14 +13,12 @@ use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
-use std::sync::LazyLock;
 use std::time::Instant;
 
-use object::{Object, ObjectSection};
-use regex::bytes::{Captures, Regex};
 use sandbox::Trace;
 use serde::{Deserialize, Serialize};
 
+use self::moved::{Moved, nameless, names_outside_debug};
 use super::super::answers::{Bound, Hit, Lesson, Made, Question, Source, near_texts};
 use super::super::comments::without_comments;
 use super::super::defines::Names;
@@ -541,150 +541,9 @@ fn command(words: &[Vec<u8>]) -> String {
     words.join(" ")
 }
 
-/// Whether a name stands in a file elsewhere than where debuggers read.
-fn names_outside_debug(content: &[u8], name: &[u8]) -> bool {
-    let mut places = content
-        .windows(name.len())
-        .enumerate()
-        .filter(|(_, window)| *window == name)
-        .map(|(at, _)| at as u64)
-        .peekable();
-    if places.peek().is_none() {
-        return false;
-    }
-    let Ok(object) = object::File::parse(content) else {
-        return true;
-    };
-    let debug: Vec<(u64, u64)> = object
-        .sections()
-        .filter(|section| section.name().is_ok_and(|name| name.starts_with(".debug")))
-        .filter_map(|section| section.file_range())
-        .collect();
-    places.any(|at| {
-        !debug
-            .iter()
-            .any(|(from, length)| *from <= at && at < from.saturating_add(*length))
-    })
-}
-
-/// Something that is said of another place now.
-struct Moved<'a> {
-    then: &'a Bound,
-    folder: &'a [u8],
-    lines: u32,
-}
-
-static PLACE: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"(?m)(conftest\w*\.\w+:)(\d+)|^( *)(\d+)( \|)").ok());
-static TEMPORARY: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"/cc[A-Za-z0-9]{6}\b").ok());
-
-impl Moved<'_> {
-    /// Messages about a program that stands there now.
-    fn text(&self, text: &[u8]) -> Vec<u8> {
-        let mut text = text.to_vec();
-        if self.then.lines != self.lines
-            && let Some(place) = PLACE.as_ref()
-        {
-            let moved = |found: &Captures<'_>| -> Vec<u8> {
-                let whole = found.get(0).map_or(&b""[..], |all| all.as_bytes());
-                let number = found.get(2).or_else(|| found.get(4));
-                let number = number
-                    .and_then(|it| std::str::from_utf8(it.as_bytes()).ok()?.parse::<u32>().ok());
-                let Some(number) = number.filter(|number| *number > self.then.lines) else {
-                    return whole.to_vec();
-                };
-                let number = (number - self.then.lines).saturating_add(self.lines);
-                match (found.get(1), found.get(5)) {
-                    (Some(name), _) => [name.as_bytes(), number.to_string().as_bytes()].concat(),
-                    (None, Some(bar)) => {
-                        let width = whole.len() - bar.len();
-                        [format!("{number:width$}").as_bytes(), bar.as_bytes()].concat()
-                    }
-                    (None, None) => whole.to_vec(),
-                }
-            };
-            text = place.replace_all(&text, moved).into_owned();
-        }
-        if self.then.folder != self.folder && !self.then.folder.is_empty() {
-            text = replaced(&text, &self.then.folder, self.folder);
-        }
-        text
-    }
-}
-
-/// The text with another name wherever one stands.
-fn replaced(text: &[u8], name: &[u8], other: &[u8]) -> Vec<u8> {
-    let mut all = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.windows(name.len()).position(|window| window == name) {
-        all.extend_from_slice(rest.get(..at).unwrap_or_default());
-        all.extend_from_slice(other);
-        rest = rest.get(at + name.len()..).unwrap_or_default();
-    }
-    all.extend_from_slice(rest);
-    all
-}
-
-/// The text without the names of temporary files, which are never the same.
-fn nameless(text: &[u8]) -> Vec<u8> {
-    match TEMPORARY.as_ref() {
-        Some(regex) => regex.replace_all(text, &b"/cc"[..]).into_owned(),
-        None => text.to_vec(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn messages_move_with_their_program() {
-        let then = Bound {
-            folder: b"/a/b".to_vec(),
-            lines: 10,
-            ..Bound::default()
-        };
-        let moved = Moved {
-            then: &then,
-            folder: b"/other",
-            lines: 105,
-        };
-        let text = "conftest.c:12:3: error: x\n   12 | int x\n      | ^\nconftest.c:4:1: y\n\
-                    /usr/x.h:12: z\n/a/b/conftest.c:13: undefined\n";
-        let now = "conftest.c:107:3: error: x\n  107 | int x\n      | ^\nconftest.c:4:1: y\n\
-                   /usr/x.h:12: z\n/other/conftest.c:108: undefined\n";
-        assert_eq!(String::from_utf8(moved.text(text.as_bytes())).unwrap(), now);
-        let same = Moved {
-            then: &then,
-            folder: b"/a/b",
-            lines: 10,
-        };
-        assert_eq!(same.text(text.as_bytes()), text.as_bytes());
-    }
-
-    #[test]
-    fn only_debuggers_may_read_where_it_was() {
-        assert!(!names_outside_debug(b"nothing", b"/some/where"));
-        assert!(names_outside_debug(b"a /some/where b", b"/some/where"));
-        let tmp = tempfile::tempdir().unwrap();
-        let folder = tmp.path().canonicalize().unwrap();
-        let compiled = |text: &str| {
-            fs::write(folder.join("x.c"), text).unwrap();
-            let done = std::process::Command::new("gcc")
-                .args(["-g", "-c", "x.c"])
-                .current_dir(&folder)
-                .status();
-            assert!(done.unwrap().success());
-            fs::read(folder.join("x.o")).unwrap()
-        };
-        let name = folder.as_os_str().as_bytes();
-        let plain = compiled("int x;\n");
-        assert!(plain.windows(name.len()).any(|window| window == name));
-        assert!(!names_outside_debug(&plain, name));
-        let text = format!("const char *x = \"{}\";\n", folder.display());
-        assert!(names_outside_debug(&compiled(&text), name));
-    }
 
     #[test]
     fn what_is_said_is_what_was_printed() {

@@ -1,0 +1,124 @@
+//! What is put into a script so that it asks.
+
+use std::sync::LazyLock;
+
+use regex::bytes::Regex;
+
+use super::{Check, Whole, line_at};
+
+static RESTART: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r#"exec "?\$\{?CONFIG_SHELL\}?"? \$as_opts( )"\$as_myself""#).ok());
+static COMPILES: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r#"\((eval "?)\$(ac_compile|ac_link|ac_cpp|gl_absname_cpp)\b"#).ok()
+});
+static COMMAND: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(
+        r#"^['"`]*(?:echo ["']?)?\$\{?(?:(?:CC|CXX|CPP|CXXCPP|OBJC|OBJCPP|OBJCXX|OBJCXXCPP)\b|\w*ac_(?:compile|link|cpp))"#,
+    )
+    .ok()
+});
+static STARTS: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r#"eval "\\\$SHELL( )\\"\\\$ac_sub_configure\\" \$ac_sub_configure_args"#).ok()
+});
+
+/// What is put behind the condition of a check.
+pub(super) fn ask(number: usize, check: &Check, indirect: &[String]) -> String {
+    let mut text = " || ".to_owned();
+    if !indirect.is_empty() {
+        text.push_str("{ ");
+        for (at, name) in indirect.iter().enumerate() {
+            text.push_str(&format!("eval \"__ebd_{at}=\\${{${name}+y}}\\$${name}\"; "));
+        }
+    }
+    text.push_str(&format!("__ebd_ask {number}"));
+    if check.in_function {
+        text.push_str(" $# \"$@\"");
+    } else {
+        text.push_str(" 0");
+    }
+    for at in 0..indirect.len() {
+        text.push_str(&format!(" \"$__ebd_{at}\""));
+    }
+    for name in check.inputs.iter().skip(indirect.len()) {
+        text.push_str(&format!(" \"${{{name}+y}}${name}\""));
+    }
+    if !indirect.is_empty() {
+        text.push_str("; }");
+    }
+    text
+}
+
+/// What is put at the end of a check.
+pub(super) fn tell(number: usize, check: &Check) -> String {
+    let mut before = String::new();
+    let mut text = format!("__ebd_tell {number}");
+    for (at, output) in check.told.iter().flatten().enumerate() {
+        match output.name.strip_prefix('$') {
+            Some(argument) => {
+                before.push_str(&format!(
+                    "eval \"__ebd_{at}=\\${{${argument}+y}}\\$${argument}\"; "
+                ));
+                text.push_str(&format!(" \"$__ebd_{at}\""));
+            }
+            None => {
+                let name = &output.name;
+                text.push_str(&format!(" \"${{{name}+y}}${name}\""));
+            }
+        }
+    }
+    format!("{before}{text}; ")
+}
+
+impl Whole<'_> {
+    /// Where the script starts itself once more in another shell.
+    pub(super) fn restarts(&self, start: &str) -> Vec<(usize, String)> {
+        let found = RESTART
+            .iter()
+            .flat_map(|regex| regex.captures_iter(self.text));
+        found
+            .filter_map(|found| found.get(1))
+            .map(|blank| (blank.start(), format!(" -c '. {start}'")))
+            .collect()
+    }
+
+    /// Where the script starts those of folders below.
+    pub(super) fn starts(&self, within: &str) -> Vec<(usize, String)> {
+        let found = STARTS
+            .iter()
+            .flat_map(|regex| regex.captures_iter(self.text));
+        found
+            .filter_map(|found| found.get(1))
+            .map(|blank| (blank.start(), format!(" -c '. {within}'")))
+            .collect()
+    }
+
+    /// Where compilers are run, and what is put before them. The variables with their commands have to begin with
+    /// the compiler.
+    pub(super) fn compilers(&self) -> Vec<(usize, String)> {
+        let begins = |name: &[u8]| {
+            let assignments = self.assignments.get(name).into_iter().flatten();
+            assignments.into_iter().all(|each| {
+                let value = self.bytes(each.value.clone());
+                value.is_empty() || COMMAND.as_ref().is_some_and(|regex| regex.is_match(value))
+            })
+        };
+        let found = COMPILES
+            .iter()
+            .flat_map(|regex| regex.captures_iter(self.text));
+        let places = found.filter_map(|found| {
+            let (whole, place, name) = (found.get(0)?, found.get(1)?, found.get(2)?);
+            let at = place.end();
+            let documents = &self.outline.documents;
+            let is_text = |at: usize| {
+                documents
+                    .iter()
+                    .any(|each| each.text.start <= at && at < each.text.end)
+            };
+            // Two at the same time would get each other's answers.
+            let line = line_at(self.text, whole.start());
+            let alone = line.windows(5).filter(|five| five == b"eval ").count() == 1;
+            (alone && !is_text(at) && begins(name.as_bytes())).then_some(at)
+        });
+        places.map(|at| (at, "__ebd_run ".to_owned())).collect()
+    }
+}
