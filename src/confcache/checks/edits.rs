@@ -17,6 +17,9 @@ static COMMAND: LazyLock<Option<Regex>> = LazyLock::new(|| {
     )
     .ok()
 });
+/// As `AX_ENABLE_BUILDDIR` has it.
+static STARTS_ITSELF: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r#"eval \$SHELL( )"'(?:\$srcdir/)?\$0'" "'--srcdir="#).ok());
 static STARTS: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r#"eval "\\\$SHELL( )\\"\\\$ac_sub_configure\\" \$ac_sub_configure_args"#).ok()
 });
@@ -81,15 +84,20 @@ impl Whole<'_> {
             .collect()
     }
 
-    /// Where the script starts those of folders below.
+    /// Where the script starts those of folders below, or itself there.
     pub(super) fn starts(&self, within: &str) -> Vec<(usize, String)> {
-        let found = STARTS
-            .iter()
-            .flat_map(|regex| regex.captures_iter(self.text));
-        found
-            .filter_map(|found| found.get(1))
-            .map(|blank| (blank.start(), format!(" -c '. {within}'")))
-            .collect()
+        let places = |regex: &'static LazyLock<Option<Regex>>, words: String| {
+            let found = regex
+                .iter()
+                .flat_map(|regex| regex.captures_iter(self.text));
+            found
+                .filter_map(|found| found.get(1))
+                .map(|blank| (blank.start(), words.clone()))
+                .collect::<Vec<_>>()
+        };
+        let mut all = places(&STARTS, format!(" -c '. {within}'"));
+        all.extend(places(&STARTS_ITSELF, format!(" -c \"'. {within}'\"")));
+        all
     }
 
     /// Where compilers are run, and what is put before them. The variables with their commands have to begin with
