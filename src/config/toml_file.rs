@@ -467,11 +467,11 @@ variables = { CFLAGS = "${CFLAGS} -g" }
     #[test]
     fn a_file_that_is_named_takes_the_place_of_the_other() {
         let mut root = Root::new()
-            .file("etc/portage/ebd.toml", "[variables]\nA = \"default\"\n")
-            .file("mine.toml", "[variables]\nA = \"named\"\n");
-        assert_eq!(root.load().get("A"), Some("default"));
+            .file("etc/portage/ebd.toml", "[variables]\nOTHER = \"default\"\n")
+            .file("mine.toml", "[variables]\nOTHER = \"named\"\n");
+        assert_eq!(root.load().get("OTHER"), Some("default"));
         root.options.config_file = Some(root.path("mine.toml"));
-        assert_eq!(root.load().get("A"), Some("named"));
+        assert_eq!(root.load().get("OTHER"), Some("named"));
         root.options.config_file = Some(root.path("none.toml"));
         assert!(root.error().contains("none.toml: cannot be read"));
         root.options.config_file = None;
