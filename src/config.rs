@@ -40,9 +40,11 @@ mod stack;
 mod start;
 mod state;
 mod table;
+mod toml_file;
 mod trail;
 mod use_expand;
 mod use_files;
+mod user_files;
 mod word;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -58,6 +60,7 @@ use self::shell_vars::Variables;
 use self::stack::Layers;
 use self::table::Table;
 use self::use_files::UseFiles;
+use self::user_files::UserFiles;
 use self::word::Word;
 use crate::pms::cpv::Cpv;
 use crate::repo::RepoSet;
@@ -72,6 +75,7 @@ pub use self::shell_vars::{Origin, Setting};
 pub use self::start::repositories;
 pub use self::state::{cache_directory, has_own_configuration, own_directory};
 pub use self::trail::{Effect, Step, Steps, Subject};
+pub use self::user_files::UpdateOptions;
 
 /// The bashrc files of one profile directory: its profile.bashrc if there is one, and its
 /// package.bashrc with the directory that the names in it are relative to.
@@ -83,6 +87,8 @@ pub struct Config {
     facts: Vec<RepositoryFacts>,
     config_root: PathBuf,
     user_directory: PathBuf,
+    user_files: UserFiles,
+    updates: BTreeMap<String, UpdateOptions>,
     root: PathBuf,
     eroot: PathBuf,
     esysroot: PathBuf,
@@ -169,6 +175,11 @@ impl Config {
             .into_iter()
             .filter_map(|name| Some((name, self.get(name)?)))
             .collect()
+    }
+
+    /// How a repository takes part in updates.
+    pub fn update_options(&self, repository: &str) -> UpdateOptions {
+        self.updates.get(repository).copied().unwrap_or_default()
     }
 
     /// Whether a variable is one of USE_EXPAND.

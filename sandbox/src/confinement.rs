@@ -15,6 +15,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use landlock::{
@@ -64,6 +65,15 @@ pub enum ConfinementError {
     /// The arguments are not those that [`Confinement::arguments`] gives.
     #[error("__confined: unexpected argument {0:?}")]
     Argument(OsString),
+    /// The program is a script, whose interpreter could start nothing.
+    #[error(
+        "{}: is a script, and once it is confined it may start nothing: name the program that it starts, \
+         or do without confinement (ebd regen --unconfined)", program.display()
+    )]
+    Script {
+        /// The script.
+        program: PathBuf,
+    },
     /// The program cannot be started.
     #[error("{}: cannot be started", program.display())]
     Start {
@@ -194,6 +204,12 @@ pub fn run(arguments: &[OsString]) -> Result<Option<Infallible>, ConfinementErro
         source,
     };
     let file = File::open(program).map_err(failed)?;
+    let mut start = [0; 2];
+    if file.read_at(&mut start, 0).map_err(failed)? == 2 && start == *b"#!" {
+        return Err(ConfinementError::Script {
+            program: program.into(),
+        });
+    }
     // The kernel reads it as anybody does.
     confinement.read.push(program.into());
     let text =

@@ -34,6 +34,9 @@ pub struct Origin {
     pub repos: Vec<PathBuf>,
     /// The folder that has `etc/portage`, if it was named.
     pub config_root: Option<PathBuf>,
+    /// The file that was named instead of ebd.toml.
+    #[serde(default)]
+    pub config: Option<PathBuf>,
     /// ROOT, if it was named.
     pub root: Option<PathBuf>,
     /// PKGDIR, if it was named.

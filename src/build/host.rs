@@ -1,5 +1,6 @@
 //! The installed packages, where packages are for and where they are built.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::build_info::{self, InstalledPackages};
@@ -52,6 +53,19 @@ impl Host {
     #[must_use]
     pub fn knows(&self, place: Place) -> bool {
         self.database(place).is_some()
+    }
+
+    /// The repositories that the installed versions of a package, `category/name`, came from, below ROOT.
+    ///
+    /// # Errors
+    /// An entry of the database cannot be read.
+    pub fn repositories_of(&self, cp: &str) -> Result<BTreeSet<String>, InstalledError> {
+        let Some(database) = &self.target else {
+            return Ok(BTreeSet::new());
+        };
+        let versions = database.versions(cp)?;
+        let repositories = versions.iter().filter_map(|package| package.repository());
+        Ok(repositories.map(str::to_owned).collect())
     }
 
     /// The best package that matches and is installed there, with when it was built.

@@ -1,5 +1,6 @@
 //! From what the user typed to the ebuilds to build.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::candidate::{Candidate, CandidateError};
@@ -11,6 +12,7 @@ use crate::pms::dependency::{DepSpec, DependencyError};
 use crate::pms::required_use;
 use crate::pms::suggest::closest;
 use crate::processor::ProcessorError;
+use crate::repo::installed::InstalledError;
 use crate::repo::{Ebuild, PackageName, RepoError};
 use crate::util::causes::causes;
 
@@ -90,6 +92,9 @@ pub enum PlanError {
     /// A repository cannot be read.
     #[error(transparent)]
     Repository(#[from] RepoError),
+    /// The database of installed packages cannot be read.
+    #[error(transparent)]
+    Installed(#[from] InstalledError),
     /// No processor could be started.
     #[error(transparent)]
     Processor(#[from] ProcessorError),
@@ -162,6 +167,7 @@ async fn choose_for(
         })
         .cloned()
         .collect();
+    let installed_from = session.installed.repositories_of(atom.cp())?;
     let mut reasons = String::new();
     let mut failure = None;
     let mut matched = false;
@@ -194,7 +200,8 @@ async fn choose_for(
                 Err(error) => return Err(error.into()),
             }
         }
-        if candidate.config.masks.is_empty() {
+        let obstacle = update_obstacle(session, &atom, &candidate, &installed_from);
+        if candidate.config.masks.is_empty() && obstacle.is_none() {
             if build {
                 check_required_use(&candidate)?;
             }
@@ -202,6 +209,9 @@ async fn choose_for(
         }
         for reason in &candidate.config.masks {
             let _ = write!(reasons, "\n  {name}: {reason}");
+        }
+        if let Some(obstacle) = &obstacle {
+            let _ = write!(reasons, "\n  {name}: {obstacle}");
         }
         best_masked = best_masked.or(Some(candidate));
     }
@@ -228,6 +238,34 @@ async fn choose_for(
         text: text.to_owned(),
         versions: versions.join(", "),
     })
+}
+
+/// Why the ebuild is no update of what is installed from these repositories, if it is not. Who names the repository
+/// wants it nevertheless.
+fn update_obstacle(
+    session: &Session,
+    atom: &Atom,
+    candidate: &Candidate,
+    installed_from: &BTreeSet<String>,
+) -> Option<String> {
+    let own: &str = &candidate.ebuild.repository;
+    if atom.repository().is_some() || installed_from.is_empty() || installed_from.contains(own) {
+        return None;
+    }
+    let options = |name: &str| session.config.update_options(name);
+    let from: Vec<&str> = installed_from.iter().map(String::as_str).collect();
+    if options(own).exclude_update {
+        return Some(format!(
+            "{own} is excluded from updates (EXCLUDEUPDATE), and the package is installed from {}",
+            from.join(", ")
+        ));
+    }
+    let exclusive = from
+        .into_iter()
+        .find(|name| options(name).exclusive_update)?;
+    Some(format!(
+        "the package is installed from {exclusive}, which alone has its updates (EXCLUSIVEUPDATE)"
+    ))
 }
 
 /// The ebuild to look at for what the user typed: the one to build, or, if the only ones that match

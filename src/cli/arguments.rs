@@ -120,6 +120,10 @@ pub(super) struct Places {
     #[arg(long, value_name = "PATH")]
     pub(super) config_root: Option<PathBuf>,
 
+    /// Read this file instead of etc/portage/ebd.toml
+    #[arg(long, value_name = "FILE", env = "EBD_CONFIG")]
+    pub(super) config: Option<PathBuf>,
+
     /// The root that packages are for (ROOT)
     #[arg(long, value_name = "PATH")]
     pub(super) root: Option<PathBuf>,

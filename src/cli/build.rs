@@ -225,6 +225,7 @@ pub(super) fn origin(places: &Places, stores: &Stores) -> Origin {
     Origin {
         repos: places.repos.iter().map(|path| absolute(path)).collect(),
         config_root: places.config_root.as_deref().map(absolute),
+        config: places.config.as_deref().map(absolute),
         root: places.root.as_deref().map(absolute),
         pkgdir: stores.pkgdir.as_deref().map(absolute),
         distdir: stores.distdir.as_deref().map(absolute),
@@ -259,6 +260,7 @@ pub(super) fn session(
 ) -> Result<Session, Failure> {
     let mut options = Options {
         config_root: places.config_root.clone(),
+        config_file: places.config.clone(),
         root: places.root.clone(),
         extra_repos: places.repos.clone(),
         pkgdir: stores.pkgdir.as_deref().map(absolute),

@@ -84,6 +84,7 @@ fn load(arguments: &arguments::Config) -> Result<Config, Failure> {
     let places = &arguments.places;
     Ok(Config::load(&Options {
         config_root: places.config_root.clone(),
+        config_file: places.config.clone(),
         root: places.root.clone(),
         extra_repos: places.repos.clone(),
         ..Options::from_process()

@@ -1,7 +1,7 @@
 //! `ebd query` and `ebd search`.
 
 use std::io::{BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::arguments::{self, Display, Places};
 use super::build::{self, Failure, complain};
@@ -13,12 +13,11 @@ use crate::build::candidate::Candidate;
 use crate::build::console::Console;
 use crate::build::event::{Event, Events};
 use crate::config::{Config, Options, has_own_configuration, repositories};
-use crate::pms::cpv::Cpv;
 use crate::query::{
     Attribute, Found, Index, IndexError, Pattern, QueryError, Restriction, Subject, Template,
     Unknown, search,
 };
-use crate::repo::RepoSet;
+use crate::repo::{RepoSet, Repository};
 use crate::util::causes::causes;
 
 /// Runs `ebd query`.
@@ -72,6 +71,7 @@ fn parse(arguments: &arguments::Query) -> Result<(Restriction, Option<Template>)
 fn options(places: &Places) -> Options {
     Options {
         config_root: places.config_root.clone(),
+        config_file: places.config.clone(),
         root: places.root.clone(),
         extra_repos: places.repos.clone(),
         ..Options::from_process()
@@ -83,18 +83,16 @@ fn cache(options: &Options) -> Result<PathBuf, Failure> {
     Ok(build::cache_folder(has_own_configuration(options)?))
 }
 
-type Open = fn(
-    &RepoSet,
-    &crate::repo::Repository,
-    Option<&std::path::Path>,
-    Option<&std::path::Path>,
-) -> Result<Index, IndexError>;
+/// Opens an index of a repository; the folders are that of indexes and that of the writable cache.
+trait Open: Fn(&RepoSet, &Repository, &Path, &Path) -> Result<Index, IndexError> {}
+
+impl<F: Fn(&RepoSet, &Repository, &Path, &Path) -> Result<Index, IndexError>> Open for F {}
 
 /// The indexes of all repositories, lowest priority first.
-fn indexes(set: &RepoSet, cache: &std::path::Path, open: Open) -> Result<Vec<Index>, IndexError> {
+fn indexes(set: &RepoSet, cache: &Path, open: &impl Open) -> Result<Vec<Index>, IndexError> {
     let (folder, metadata) = (cache.join("query"), cache.join("metadata"));
     set.repositories()
-        .map(|repository| open(set, repository, Some(&folder), Some(&metadata)))
+        .map(|repository| open(set, repository, &folder, &metadata))
         .collect()
 }
 
@@ -104,17 +102,11 @@ async fn complete(
     set: &RepoSet,
     places: &Places,
     display: &Display,
-    open: Open,
-    wanted: impl Fn(&Cpv) -> bool,
+    open: impl Open,
 ) -> Result<(Vec<Index>, bool), Failure> {
     let cache = cache(&options(places))?;
-    let found = indexes(set, &cache, open)?;
-    let unknown: Vec<Unknown> = found
-        .iter()
-        .flat_map(Index::unknown)
-        .filter(|unknown| wanted(&unknown.ebuild.cpv))
-        .cloned()
-        .collect();
+    let found = indexes(set, &cache, &open)?;
+    let unknown: Vec<Unknown> = found.iter().flat_map(Index::unknown).cloned().collect();
     if unknown.is_empty() {
         return Ok((found, false));
     }
@@ -138,7 +130,7 @@ async fn complete(
         causes.extend(reasons.iter().cloned());
         complain(display, &causes);
     }
-    Ok((indexes(set, &cache, open)?, !failed.is_empty()))
+    Ok((indexes(set, &cache, &open)?, !failed.is_empty()))
 }
 
 /// Sources ebuilds, which leaves their entries in the writable cache. Gives those that could not be, with the reasons.
@@ -195,13 +187,14 @@ async fn list(
     };
     // Where atoms name the packages, only those are looked at.
     let packages = restriction.packages();
-    let wanted = |cpv: &Cpv| packages.as_ref().is_none_or(|all| all.contains(cpv.cp()));
     let (indexes, incomplete) = complete(
         set,
         &arguments.places,
         &arguments.display,
-        Index::entries,
-        wanted,
+        |set: &RepoSet, repository: &Repository, folder: &Path, metadata: &Path| match &packages {
+            Some(all) => Index::of_packages(set, repository, all, Some(metadata)),
+            None => Index::entries(set, repository, Some(folder), Some(metadata)),
+        },
     )
     .await?;
     let rows =
@@ -281,8 +274,9 @@ async fn look_for(arguments: arguments::Search, patterns: Vec<Pattern>) -> Resul
         &set,
         &arguments.places,
         &arguments.display,
-        Index::descriptions,
-        |_| true,
+        |set: &RepoSet, repository: &Repository, folder: &Path, metadata: &Path| {
+            Index::descriptions(set, repository, Some(folder), Some(metadata))
+        },
     )
     .await?;
     let found = search(&indexes, &patterns);

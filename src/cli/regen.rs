@@ -28,6 +28,7 @@ pub(super) fn main(arguments: arguments::Regen) -> Exit {
 async fn execute(arguments: arguments::Regen) -> Result<Exit, Failure> {
     let options = Options {
         config_root: arguments.places.config_root.clone(),
+        config_file: arguments.places.config.clone(),
         root: arguments.places.root.clone(),
         extra_repos: arguments.places.repos.clone(),
         ..Options::from_process()

@@ -78,6 +78,7 @@ async fn execute(
                 let stores = &mut arguments.stores;
                 for (own, then) in [
                     (&mut places.config_root, origin.config_root),
+                    (&mut places.config, origin.config),
                     (&mut places.root, origin.root),
                     (&mut stores.pkgdir, origin.pkgdir),
                     (&mut stores.distdir, origin.distdir),

@@ -157,6 +157,12 @@ impl Ini {
         &mut self.sections[index].1
     }
 
+    /// Sets an option of a section (of DEFAULT with `None`), whatever the files say.
+    pub(super) fn set(&mut self, section: Option<&str>, option: &str, setting: Setting) {
+        let section = self.section_mut(section.unwrap_or("DEFAULT"));
+        section.options.insert(option.to_owned(), setting);
+    }
+
     /// The sections other than DEFAULT.
     pub(super) fn sections(&self) -> impl Iterator<Item = (&str, &Section)> {
         self.sections

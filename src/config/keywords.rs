@@ -1,13 +1,12 @@
 //! Which packages the accepted keywords let through (PMS 7.3.3, package.accept_keywords).
 
-use std::path::Path;
-
 use super::error::ConfigError;
 use super::files::Directories;
 use super::profile::ProfileNode;
 use super::shell_vars::Origin;
 use super::table::{Reading, Table};
 use super::trail::{Effect, Subject, Trail};
+use super::user_files::UserFiles;
 use crate::pms::atom::PackageFacts;
 use crate::pms::keyword::{AcceptKeywords, Keyword, Keywords};
 use crate::pms::names::NameError;
@@ -39,7 +38,7 @@ impl KeywordFiles {
     /// Reads them. `profile_keywords` is the profile's ACCEPT_KEYWORDS.
     pub(super) fn read(
         profiles: &[ProfileNode],
-        user: &Path,
+        user: &UserFiles,
         profile_keywords: &str,
         warnings: &mut Vec<String>,
     ) -> Result<Self, ConfigError> {
@@ -64,14 +63,8 @@ impl KeywordFiles {
         }
         let reading = Reading::user(Directories::Recursive);
         // The same package in both files is one entry, the newer file's words last.
-        let table = Table::read_all(
-            &[
-                user.join("package.keywords"),
-                user.join("package.accept_keywords"),
-            ],
-            reading,
-            warnings,
-        )?;
+        let names = ["package.keywords", "package.accept_keywords"];
+        let table = Table::read_user(user, &names, reading, warnings)?;
         result.user.push(table);
         result.user_default = testing(profile_keywords.split_whitespace());
         Ok(result)

@@ -2,7 +2,6 @@
 //! ACCEPT_RESTRICT, which work alike without groups.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use super::error::ConfigError;
 use super::files::{self, Directories};
@@ -11,6 +10,7 @@ use super::repositories::RepositoryFacts;
 use super::shell_vars::Origin;
 use super::table::{Reading, Table};
 use super::trail::{Effect, Subject, Trail};
+use super::user_files::{UserFiles, UserLine};
 use super::word::Word;
 use crate::pms::atom::PackageFacts;
 use crate::pms::dependency::{DepSpec, Node};
@@ -27,14 +27,14 @@ impl LicenseFiles {
     pub(super) fn read(
         repositories: &[RepositoryFacts],
         profiles: &[ProfileNode],
-        user: &Path,
+        user: &UserFiles,
         warnings: &mut Vec<String>,
     ) -> Result<Self, ConfigError> {
         let mut groups: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         let places = repositories
             .iter()
             .map(|repository| repository.location.join("profiles"));
-        for place in places.chain([user.to_path_buf()]) {
+        for place in places.chain([user.directory().to_owned()]) {
             for line in files::lines(&place.join("license_groups"), Directories::Forbidden)? {
                 if let Some((name, members)) = line.words.split_first() {
                     for member in members {
@@ -54,15 +54,21 @@ impl LicenseFiles {
                 }
             }
         }
-        let mut paths: Vec<_> = profiles
+        let mut lines = Vec::new();
+        for node in profiles
             .iter()
             .filter(|node| node.has_format("profile-license"))
-            .map(|node| node.path.join("package.license"))
-            .collect();
-        paths.push(user.join("package.license"));
+        {
+            let found = files::lines(&node.path.join("package.license"), Directories::Recursive)?;
+            lines.extend(found.into_iter().map(|line| UserLine {
+                line,
+                repository: None,
+            }));
+        }
+        lines.extend(user.lines(&["package.license"])?);
         let mut reading = Reading::user(Directories::Recursive);
         reading.use_deps = true;
-        let packages = Table::read_all(&paths, reading, warnings)?;
+        let packages = Table::of_lines(lines, reading, warnings)?;
         let mut result = LicenseFiles { groups, packages };
         let mut packages = std::mem::take(&mut result.packages);
         for entry in packages.entries_mut() {

@@ -25,6 +25,7 @@ use super::start::{Start, read_make_conf};
 use super::state;
 use super::table::{Reading, Table};
 use super::use_files::UseFiles;
+use super::user_files::UserFiles;
 use super::word::Word;
 
 /// /etc/profile.env of the build host and of ROOT, each for the variables that it decides.
@@ -99,7 +100,10 @@ impl Config {
         known.insert("PORTDIR".to_owned(), portdir.clone());
         known.insert("PORTDIR_OVERLAY".to_owned(), overlays.clone());
 
-        let profile_path = profile::find(&locations.config_root)?;
+        let profile_path = match start.toml.profile() {
+            Some(setting) => Some(profile::named(setting, facts)?),
+            None => profile::find(&locations.config_root)?,
+        };
         let mut nodes = match &profile_path {
             Some(path) => profile::nodes(path, facts)?,
             None => Vec::new(),
@@ -126,6 +130,11 @@ impl Config {
 
         let has_make_conf = start.has_make_conf;
         let mut conf = read_make_conf(&start.conf_paths, &mut known)?.unwrap_or_default();
+        for assignment in start.toml.variables(&mut known)? {
+            let one = Variables::from([(assignment.name, assignment.setting)]);
+            stack::stack_variables(&mut conf, &one);
+        }
+        let user = UserFiles::read(&locations.user, facts, start.toml, &mut warnings)?;
 
         let profile_only: BTreeSet<String> = defaults
             .get("PROFILE_ONLY_VARIABLES")
@@ -197,18 +206,18 @@ impl Config {
             repo_defaults.insert(repository.name.clone(), variables);
         }
 
-        let mut use_files = UseFiles::read(facts, &nodes, &locations.user, &mut warnings)?;
+        let mut use_files = UseFiles::read(facts, &nodes, &user, &mut warnings)?;
         if let Some(words) = use_files.take_global() {
             append(&mut conf, "USE", &words, "package.use");
         }
-        let mut licenses = LicenseFiles::read(facts, &nodes, &locations.user, &mut warnings)?;
+        let mut licenses = LicenseFiles::read(facts, &nodes, &user, &mut warnings)?;
         if let Some(words) = licenses.take_global() {
             append(&mut conf, "ACCEPT_LICENSE", &words, "package.license");
         }
         let mut simple = |name: &str, variable: &str, conf: &mut Variables| {
             let mut reading = Reading::user(Directories::Recursive);
             reading.use_deps = true;
-            let mut table = Table::read(&locations.user.join(name), reading, &mut warnings)?;
+            let mut table = Table::read_user(&user, &[name], reading, &mut warnings)?;
             if let Some(words) = table.take_global() {
                 append(conf, variable, &words, name);
             }
@@ -216,7 +225,9 @@ impl Config {
         };
         let properties = simple("package.properties", "ACCEPT_PROPERTIES", &mut conf)?;
         let restricts = simple("package.accept_restrict", "ACCEPT_RESTRICT", &mut conf)?;
-        let mut package_env = PackageEnv::read(&locations.user, &forbidden, &known, &mut warnings)?;
+        let mut updates = user.toml().updates().clone();
+        let mut package_env =
+            PackageEnv::read(&user, &forbidden, &known, &mut updates, &mut warnings)?;
         for (name, setting) in package_env.take_global(&known) {
             known.insert(name.clone(), setting.value.clone());
             stack::stack_variables(&mut conf, &Variables::from([(name, setting)]));
@@ -231,15 +242,16 @@ impl Config {
         let provided = profile_files::provided(&nodes, &mut warnings)?;
         let keywords = KeywordFiles::read(
             &nodes,
-            &locations.user,
+            &user,
             defaults
                 .get("ACCEPT_KEYWORDS")
                 .map_or("", |setting| setting.value.as_str()),
             &mut warnings,
         )?;
-        let masks = MaskFiles::read(facts, &nodes, &locations.user, &mut warnings)?;
+        let masks = MaskFiles::read(facts, &nodes, &user, &mut warnings)?;
 
-        let gentoo = profile_path.is_some() || has_make_conf || found.configured;
+        let gentoo =
+            profile_path.is_some() || has_make_conf || found.configured || user.toml().exists();
         state::apply(options, gentoo, &mut globals, &mut env, &mut assumptions)?;
 
         let root = PathBuf::from(&locations.root);
@@ -248,6 +260,8 @@ impl Config {
             facts: found.facts,
             config_root: locations.config_root,
             user_directory: locations.user,
+            user_files: user,
+            updates,
             root,
             eroot: PathBuf::from(&locations.eroot),
             esysroot: PathBuf::from(&locations.esysroot),

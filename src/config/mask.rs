@@ -11,6 +11,7 @@ use super::repositories::RepositoryFacts;
 use super::shell_vars::Origin;
 use super::table::{self, Syntax};
 use super::trail::{Effect, Subject, Trail};
+use super::user_files::{UserFiles, UserLine};
 use crate::pms::atom::{Atom, PackageFacts};
 
 /// One line of package.mask or package.unmask.
@@ -43,7 +44,7 @@ impl MaskFiles {
     pub(super) fn read(
         repositories: &[RepositoryFacts],
         profiles: &[ProfileNode],
-        user: &Path,
+        user: &UserFiles,
         warnings: &mut Vec<String>,
     ) -> Result<Self, ConfigError> {
         let mut masks = Stack::new();
@@ -108,12 +109,7 @@ impl MaskFiles {
             ("package.mask", &mut masks),
             ("package.unmask", &mut unmasks),
         ] {
-            let items = read(
-                &user.join(name),
-                Directories::Recursive,
-                Syntax::USER,
-                warnings,
-            )?;
+            let items = items_of(user.lines(&[name])?, Syntax::USER, warnings)?;
             stack(target, &items, true);
         }
         Ok(MaskFiles {
@@ -176,24 +172,43 @@ fn read(
     syntax: Syntax,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<Item>, ConfigError> {
+    let lines = files::lines(path, directories)?.into_iter();
+    let lines = lines.map(|line| UserLine {
+        line,
+        repository: None,
+    });
+    items_of(lines.collect(), syntax, warnings)
+}
+
+fn items_of(
+    lines: Vec<UserLine>,
+    syntax: Syntax,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<Item>, ConfigError> {
     let mut items = Vec::new();
-    for Line {
-        words,
-        origin,
-        comment,
-    } in files::lines(path, directories)?
-    {
-        let text = words.join(" ");
-        let (removal, name) = match text.strip_prefix('-') {
-            Some(name) => (true, name),
-            None => (false, text.as_str()),
-        };
-        let Some(atom) = table::atom(name, &origin, syntax, warnings)? else {
+    for UserLine { line, repository } in lines {
+        let Line {
+            words,
+            origin,
+            comment,
+        } = line;
+        let mut text = words.join(" ");
+        let removal = text.starts_with('-');
+        let name = text.strip_prefix('-').unwrap_or(&text).to_owned();
+        let Some(atom) = table::atom(&name, &origin, syntax, warnings)? else {
             continue;
         };
-        let atom = atom.without_use();
+        let mut atom = atom.without_use();
+        let mut name = name;
+        if let Some(repository) = &repository {
+            atom = table::bound(atom, repository, &origin)?;
+            if !name.contains("::") {
+                name = format!("{name}::{repository}");
+            }
+            text.clone_from(&name);
+        }
         items.push(if removal {
-            Item::Remove(name.to_owned())
+            Item::Remove(name)
         } else {
             Item::Add(Box::new(MaskLine {
                 atom,

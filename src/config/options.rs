@@ -10,6 +10,8 @@ use std::path::PathBuf;
 pub struct Options {
     /// Where `etc/portage` is found; otherwise PORTAGE_CONFIGROOT, otherwise `/`.
     pub config_root: Option<PathBuf>,
+    /// The file that is read instead of `etc/portage/ebd.toml`; otherwise EBD_CONFIG.
+    pub config_file: Option<PathBuf>,
     /// ROOT; otherwise that of the environment or make.conf, otherwise `/`.
     pub root: Option<PathBuf>,
     /// Repositories to add by their path.

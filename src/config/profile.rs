@@ -7,6 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use super::error::ConfigError;
 use super::files::{self, Directories};
 use super::repositories::RepositoryFacts;
+use super::shell_vars::Setting;
 use crate::pms::eapi::Eapi;
 
 /// One directory of the profile.
@@ -69,6 +70,45 @@ pub(super) fn find(config_root: &Path) -> Result<Option<PathBuf>, ConfigError> {
         }
     }
     Ok(None)
+}
+
+/// The profile that ebd.toml names: a path, or `REPOSITORY:PATH` below the repository's `profiles`.
+///
+/// # Errors
+/// There is no such directory or repository.
+pub(super) fn named(
+    setting: &Setting,
+    repositories: &[RepositoryFacts],
+) -> Result<PathBuf, ConfigError> {
+    let origin = &setting.origin;
+    let error = |problem: String, cure: &str| {
+        ConfigError::syntax(origin.file.to_path_buf(), origin.line, problem, cure)
+    };
+    let path = match setting.value.split_once(':') {
+        Some((name, rest)) => {
+            let known = |facts: &&RepositoryFacts| {
+                facts.name == name || facts.aliases.iter().any(|alias| alias == name)
+            };
+            let facts = repositories.iter().find(known).ok_or_else(|| {
+                error(
+                    format!("no repository is called {name}"),
+                    "name one that is configured",
+                )
+            })?;
+            facts.location.join("profiles").join(rest)
+        }
+        None => {
+            let folder = origin.file.parent().unwrap_or(Path::new("/"));
+            folder.join(&setting.value)
+        }
+    };
+    match path.is_dir() {
+        true => Ok(path),
+        false => Err(error(
+            format!("there is no profile {}", path.display()),
+            "write a path, or REPOSITORY:PATH as in \"gentoo:default/linux/amd64/23.0\"",
+        )),
+    }
 }
 
 /// The directories of a profile, the most basic parent first; a parent that is named twice

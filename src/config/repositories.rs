@@ -7,6 +7,7 @@ use super::error::ConfigError;
 use super::files::{self, Directories};
 use super::ini::Ini;
 use super::profile;
+use super::toml_file::RepositoryOption;
 use crate::pms::eapi::Eapi;
 use crate::repo::{RepoSet, RepoSettings, Repository};
 
@@ -112,6 +113,8 @@ pub(super) struct Sources<'a> {
     pub(super) portdir: Option<&'a str>,
     /// PORTDIR_OVERLAY, the older way to add repositories.
     pub(super) overlays: &'a str,
+    /// What ebd.toml says.
+    pub(super) options: &'a [RepositoryOption],
     /// Repositories of the command line.
     pub(super) extra: &'a [PathBuf],
 }
@@ -141,6 +144,14 @@ pub(super) fn load(
             ini.add(&file, &String::from_utf8_lossy(&bytes))?;
             configured = true;
         }
+    }
+    for option in sources.options {
+        ini.set(
+            option.section.as_deref(),
+            option.name,
+            option.setting.clone(),
+        );
+        configured = true;
     }
     let mut list = Vec::new();
     let names: Vec<String> = ini.sections().map(|(name, _)| name.to_owned()).collect();

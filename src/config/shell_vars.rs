@@ -144,6 +144,35 @@ pub struct Assignment {
 }
 
 impl Assignment {
+    /// An assignment that stands elsewhere than in a file of this kind. `known` gives values for expansion and takes the
+    /// new one.
+    ///
+    /// # Errors
+    /// The name or the value is none that can be.
+    pub(super) fn read(
+        name: &str,
+        raw: &str,
+        origin: &Origin,
+        known: &mut HashMap<String, String>,
+    ) -> Result<Self, ConfigError> {
+        let error = |problem: String, cure: &str| {
+            ConfigError::syntax(origin.file.to_path_buf(), origin.line, problem, cure)
+        };
+        if !is_name(name) {
+            let cure = "a name has letters, digits and underscores and begins with no digit";
+            return Err(error(format!("`{name}` is no variable name"), cure));
+        }
+        let value = expand(raw, known).map_err(|ExpansionError { problem, cure }| {
+            error(format!("`{name}`: {problem}"), cure)
+        })?;
+        known.insert(name.to_owned(), value.clone());
+        Ok(Assignment {
+            name: name.to_owned(),
+            setting: Setting::new(value, origin.clone()),
+            raw: raw.to_owned(),
+        })
+    }
+
     /// The value with other variables filled in than those known when the file was read. Takes
     /// note of the new value.
     pub fn expand(&self, known: &mut HashMap<String, String>) -> String {

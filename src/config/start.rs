@@ -8,6 +8,7 @@ use super::locations::{self, Locations};
 use super::options::Options;
 use super::repositories::{self, Repositories, Sources};
 use super::shell_vars::{self, Dialect, Variables};
+use super::toml_file::TomlFile;
 use crate::repo::RepoSet;
 
 /// Everything that does not need a profile.
@@ -18,6 +19,8 @@ pub(super) struct Start {
     pub(super) has_make_conf: bool,
     pub(super) locations: Locations,
     pub(super) repositories: Repositories,
+    /// ebd.toml.
+    pub(super) toml: TomlFile,
 }
 
 impl Start {
@@ -41,6 +44,14 @@ impl Start {
                 .map(str::to_owned)
                 .or_else(|| early_value(name))
         };
+        let named = options
+            .config_file
+            .clone()
+            .or_else(|| options.variable("EBD_CONFIG").map(PathBuf::from));
+        let toml = match &named {
+            Some(path) => TomlFile::read(path, true)?,
+            None => TomlFile::read(&locations.user.join("ebd.toml"), false)?,
+        };
         let repositories = repositories::load(
             &Sources {
                 config_root: &locations.config_root,
@@ -49,6 +60,7 @@ impl Start {
                 portdir: of_user("PORTDIR").as_deref(),
                 overlays: &of_user("PORTDIR_OVERLAY").unwrap_or_default(),
                 extra: &options.extra_repos,
+                options: toml.repository_options(),
             },
             warnings,
         )?;
@@ -57,6 +69,7 @@ impl Start {
             has_make_conf: early.is_some(),
             locations,
             repositories,
+            toml,
         })
     }
 }

@@ -12,6 +12,7 @@ use super::files::{self, Directories, Line};
 use super::profile::ProfileNode;
 use super::repositories::RepositoryFacts;
 use super::shell_vars::Origin;
+use super::user_files::{UserFiles, UserLine};
 use super::word::Word;
 use crate::pms::atom::{Atom, Operator, PackageFacts, SlotDep, VersionDep};
 use crate::pms::cpv::Cpv;
@@ -118,6 +119,22 @@ pub(super) fn atom(
     }
 }
 
+/// The atom of a line that is for one repository.
+///
+/// # Errors
+/// It names another one.
+pub(super) fn bound(atom: Atom, repository: &str, origin: &Origin) -> Result<Atom, ConfigError> {
+    match atom.repository() {
+        Some(other) if other != repository => Err(ConfigError::syntax(
+            origin.file.to_path_buf(),
+            origin.line,
+            format!("`{atom}` names {other}, but the file is for {repository} alone"),
+            "move the line to a file that is for all repositories",
+        )),
+        _ => Ok(atom.in_repository(repository)),
+    }
+}
+
 /// One package and what its lines say.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
@@ -190,16 +207,50 @@ impl Table {
         reading: Reading,
         warnings: &mut Vec<String>,
     ) -> Result<Self, ConfigError> {
-        let mut entries: IndexMap<String, Entry> = IndexMap::new();
         let mut lines = Vec::new();
         for path in paths {
-            lines.append(&mut files::lines(path, reading.directories)?);
+            let more = files::lines(path, reading.directories)?.into_iter();
+            lines.extend(more.map(|line| UserLine {
+                line,
+                repository: None,
+            }));
         }
-        for Line { words, origin, .. } in lines {
+        Self::of_lines(lines, reading, warnings)
+    }
+
+    /// Reads files of the user's configuration as if they were one.
+    ///
+    /// # Errors
+    /// As [`Table::read`].
+    pub(super) fn read_user(
+        user: &UserFiles,
+        names: &[&str],
+        reading: Reading,
+        warnings: &mut Vec<String>,
+    ) -> Result<Self, ConfigError> {
+        Self::of_lines(user.lines(names)?, reading, warnings)
+    }
+
+    /// Makes a table of lines.
+    ///
+    /// # Errors
+    /// As [`Table::read`].
+    pub(super) fn of_lines(
+        lines: Vec<UserLine>,
+        reading: Reading,
+        warnings: &mut Vec<String>,
+    ) -> Result<Self, ConfigError> {
+        let mut entries: IndexMap<String, Entry> = IndexMap::new();
+        for UserLine { line, repository } in lines {
+            let Line { words, origin, .. } = line;
             let mut words = words.into_iter();
-            let Some(head) = words.next() else {
+            let Some(mut head) = words.next() else {
                 continue;
             };
+            let written = head.clone();
+            if let Some(repository) = &repository {
+                head = format!("{head}::{repository}");
+            }
             let mut words: Vec<Word> = words.map(|word| Word::new(word, &origin)).collect();
             if reading.newlines {
                 words.push(Word::new("\n", &origin));
@@ -208,11 +259,15 @@ impl Table {
                 entry.words.append(&mut words);
                 continue;
             }
-            let Some(atom) = atom(&head, &origin, reading.syntax, warnings)? else {
+            let Some(mut atom) = atom(&written, &origin, reading.syntax, warnings)? else {
                 continue;
             };
+            if let Some(repository) = &repository {
+                atom = bound(atom, repository, &origin)?;
+            }
             if !reading.use_deps && !atom.use_deps().is_empty() {
-                let text = format!("`{head}`: no USE flags in brackets are possible in this file");
+                let text =
+                    format!("`{written}`: no USE flags in brackets are possible in this file");
                 if reading.syntax.strict {
                     return Err(ConfigError::syntax(
                         origin.file.to_path_buf(),

@@ -9,6 +9,7 @@ use super::profile::ProfileNode;
 use super::repositories::RepositoryFacts;
 use super::table::{Reading, Syntax, Table};
 use super::trail::{Effect, Subject, Trail};
+use super::user_files::UserFiles;
 use super::word::Word;
 use crate::pms::atom::PackageFacts;
 use crate::pms::eapi::Eapi;
@@ -288,7 +289,7 @@ impl UseFiles {
     pub(super) fn read(
         repositories: &[RepositoryFacts],
         profiles: &[ProfileNode],
-        user: &Path,
+        user: &UserFiles,
         warnings: &mut Vec<String>,
     ) -> Result<Self, ConfigError> {
         let mut result = UseFiles::default();
@@ -320,7 +321,7 @@ impl UseFiles {
             newlines: true,
             use_deps: false,
         };
-        result.user = Table::read(&user.join("package.use"), reading, warnings)?;
+        result.user = Table::read_user(user, &["package.use"], reading, warnings)?;
         for entry in result.user.entries_mut() {
             entry.words = expand_prefixes(&entry.words, true);
         }

@@ -232,6 +232,13 @@ impl Atom {
         self.repository.as_deref()
     }
 
+    /// The same atom for packages of one repository.
+    #[must_use]
+    pub fn in_repository(mut self, repository: &str) -> Self {
+        self.repository = Some(repository.to_owned());
+        self
+    }
+
     /// The flags between the brackets.
     pub fn use_deps(&self) -> &[UseDep] {
         &self.use_deps

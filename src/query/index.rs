@@ -5,7 +5,7 @@
 //! changed within the last second before they were looked at have no stamp, as another change in the same moment could
 //! not be told from it. Deleting an index costs time and nothing else.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -179,6 +179,41 @@ impl Index {
         )
     }
 
+    /// The entries of some packages, category/package, alone, which are looked up one by one.
+    ///
+    /// # Errors
+    /// As for [`entries`](Self::entries).
+    pub fn of_packages(
+        set: &RepoSet,
+        repository: &Repository,
+        packages: &BTreeSet<&str>,
+        writable_cache: Option<&Path>,
+    ) -> Result<Self, IndexError> {
+        let work = Work::new(set, repository, writable_cache, Extent::Entries)?;
+        let categories = set.categories(repository.name())?;
+        let mut parts = Vec::new();
+        for cp in packages {
+            let Some((category, name)) = cp.split_once('/') else {
+                continue;
+            };
+            if categories.iter().any(|known| known == category) {
+                let mut part = Part::new(category, 0);
+                work.package(cp, name.to_owned(), 0, None, "", false, &mut part)?;
+                parts.push(part);
+            }
+        }
+        let whole = assemble(parts, "");
+        Ok(Self {
+            repository: repository.name().into(),
+            head: Head {
+                categories: whole.categories,
+                ..Head::default()
+            },
+            texts: whole.texts,
+            unknown: whole.unknown,
+        })
+    }
+
     fn open(
         set: &RepoSet,
         repository: &Repository,
@@ -192,16 +227,7 @@ impl Index {
             Some((file, head)) if head.location == repository.location() => (Some(file), head),
             _ => (None, Head::default()),
         };
-        let work = Work {
-            set,
-            repository,
-            root: File::open(repository.location()).map_err(read_error(repository.location()))?,
-            writable_cache,
-            extent,
-            now: SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .map_or(0, |now| i64::try_from(now.as_secs()).unwrap_or(0)),
-        };
+        let work = Work::new(set, repository, writable_cache, extent)?;
         let eclasses = work.eclasses()?;
         let known = file.is_some();
         let mut texts = None;
@@ -238,37 +264,15 @@ impl Index {
                 unknown,
             });
         }
-        let mut texts = String::with_capacity(old.len());
+        let mut whole = assemble(updated, &old);
+        unknown.append(&mut whole.unknown);
+        let texts = whole.texts;
         head = Head {
             location: repository.location().to_owned(),
             eclasses,
-            ..Head::default()
+            categories: whole.categories,
+            texts: 0,
         };
-        for part in updated {
-            unknown.extend(part.unknown);
-            let mut category = part.category;
-            let mut fresh = part.fresh.into_iter();
-            for package in &mut category.packages {
-                for record in &mut package.ebuilds {
-                    let start = texts.len();
-                    if record.start == FRESH {
-                        texts.push_str(&fresh.next().unwrap_or_default());
-                    } else {
-                        texts.push_str(record.text(&old));
-                    }
-                    record.start = start as u64;
-                    record.length = (texts.len() - start) as u64;
-                }
-                let best = package
-                    .ebuilds
-                    .iter()
-                    .rev()
-                    .map(|record| record.text(&texts))
-                    .find(|text| !text.is_empty());
-                package.description = best.map(description).unwrap_or_default().to_owned();
-            }
-            head.categories.push(category);
-        }
         head.texts = texts.len() as u64;
         if let Some(path) = path {
             // Who may not write there, or has no room, looks everything up again the next time.
@@ -331,6 +335,45 @@ impl Index {
             })
         })
     }
+}
+
+/// The parts of an index put together.
+struct Whole {
+    categories: Vec<Category>,
+    texts: String,
+    unknown: Vec<Unknown>,
+}
+
+/// Puts parts together, with their texts one behind the other; `old` has those that are kept.
+fn assemble(parts: Vec<Part>, old: &str) -> Whole {
+    let mut whole = Whole {
+        categories: Vec::with_capacity(parts.len()),
+        texts: String::with_capacity(old.len()),
+        unknown: Vec::new(),
+    };
+    for part in parts {
+        whole.unknown.extend(part.unknown);
+        let mut category = part.category;
+        let mut fresh = part.fresh.into_iter();
+        for package in &mut category.packages {
+            for record in &mut package.ebuilds {
+                let start = whole.texts.len();
+                if record.start == FRESH {
+                    whole.texts.push_str(&fresh.next().unwrap_or_default());
+                } else {
+                    whole.texts.push_str(record.text(old));
+                }
+                record.start = start as u64;
+                record.length = (whole.texts.len() - start) as u64;
+            }
+            let best = package.ebuilds.iter().rev();
+            let best = best.map(|record| record.text(&whole.texts));
+            let best = best.into_iter().find(|text| !text.is_empty());
+            package.description = best.map(description).unwrap_or_default().to_owned();
+        }
+        whole.categories.push(category);
+    }
+    whole
 }
 
 /// Where the text of an entry is not in the old texts.
@@ -416,7 +459,40 @@ struct Part {
     changed: bool,
 }
 
-impl Work<'_> {
+impl Part {
+    fn new(category: &str, stamp: u64) -> Self {
+        Part {
+            category: Category {
+                name: category.to_owned(),
+                stamp,
+                packages: Vec::new(),
+            },
+            fresh: Vec::new(),
+            unknown: Vec::new(),
+            changed: false,
+        }
+    }
+}
+
+impl<'a> Work<'a> {
+    fn new(
+        set: &'a RepoSet,
+        repository: &'a Repository,
+        writable_cache: Option<&'a Path>,
+        extent: Extent,
+    ) -> Result<Self, IndexError> {
+        let location = repository.location();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        Ok(Work {
+            set,
+            repository,
+            root: File::open(location).map_err(read_error(location))?,
+            writable_cache,
+            extent,
+            now: now.map_or(0, |now| i64::try_from(now.as_secs()).unwrap_or(0)),
+        })
+    }
+
     /// The state of a file or folder below the repository; none if it is not there.
     fn look(&self, path: &str) -> Result<Option<(FileStat, u64)>, IndexError> {
         let stat = match fstatat(&self.root, path, AtFlags::empty()) {
@@ -548,16 +624,8 @@ impl Work<'_> {
         let none = Category::default();
         let before = known.unwrap_or(&none);
         let stamp = self.stamp(name)?;
-        let mut part = Part {
-            changed: known.is_none() || stamp != before.stamp,
-            category: Category {
-                name: name.to_owned(),
-                stamp,
-                packages: Vec::new(),
-            },
-            fresh: Vec::new(),
-            unknown: Vec::new(),
-        };
+        let mut part = Part::new(name, stamp);
+        part.changed = known.is_none() || stamp != before.stamp;
         let folder = self.repository.location().join(name);
         let names: Vec<String> = match stamp != 0 && stamp == before.stamp {
             true => before

@@ -98,6 +98,12 @@ impl Config {
             }
         }
         result.push(self.user_directory.join("bashrc"));
+        result.extend(
+            query
+                .repository
+                .into_iter()
+                .flat_map(|name| self.user_files.bashrcs(name)),
+        );
         let directory = self.user_directory.join("env").join(query.cpv.category());
         let pn = query.cpv.pn();
         for name in [

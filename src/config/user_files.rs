@@ -1,0 +1,365 @@
+//! The files of /etc/portage that name packages: those that are for everything, those for one repository, and what
+//! ebd.toml says instead of them.
+//!
+//! A folder of /etc/portage that is called like a repository, or like one of its aliases, has files of the same names
+//! that apply to this repository alone, as the multiple-repository draft of 2005 wants it. What such a folder may not
+//! have is an error, and what has no effect yet is told.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::error::ConfigError;
+use super::files::{self, Directories, Line};
+use super::repositories::RepositoryFacts;
+use super::toml_file::TomlFile;
+
+/// The files of a repository's folder that name packages.
+const PACKAGE_FILES: [&str; 9] = [
+    "package.use",
+    "package.mask",
+    "package.unmask",
+    "package.keywords",
+    "package.accept_keywords",
+    "package.license",
+    "package.properties",
+    "package.accept_restrict",
+    "package.env",
+];
+
+/// Everything else that such a folder may have.
+const OTHER_FILES: [&str; 3] = ["repository.conf", "repository.id", "bashrc"];
+
+/// What /etc/portage has of its own; a repository of such a name has no folder there.
+const RESERVED: [&str; 17] = [
+    "binrepos.conf",
+    "bashrc",
+    "env",
+    "gnupg",
+    "hooks",
+    "license_groups",
+    "make.conf",
+    "make.profile",
+    "mirrors",
+    "modules",
+    "patches",
+    "postsync.d",
+    "profile",
+    "repo.postsync.d",
+    "repos.conf",
+    "savedconfig",
+    "sets",
+];
+
+/// How a repository takes part in updates.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct UpdateOptions {
+    /// Its ebuilds are no updates of packages that are installed from other repositories.
+    pub exclude_update: bool,
+    /// Only its own ebuilds are updates of packages that are installed from it.
+    pub exclusive_update: bool,
+}
+
+/// The folder of one repository.
+#[derive(Debug, Clone)]
+struct Folder {
+    path: PathBuf,
+    repository: Arc<str>,
+}
+
+/// A line, and the repository that it is for if it is for one alone.
+#[derive(Debug, Clone)]
+pub(super) struct UserLine {
+    pub(super) line: Line,
+    pub(super) repository: Option<Arc<str>>,
+}
+
+/// Everything that names packages in the user's configuration.
+#[derive(Debug, Clone, Default)]
+pub(super) struct UserFiles {
+    directory: PathBuf,
+    folders: Vec<Folder>,
+    toml: TomlFile,
+}
+
+impl UserFiles {
+    /// Looks for the folders of repositories below `directory`, /etc/portage.
+    ///
+    /// # Errors
+    /// Something there cannot be read, or has no meaning where it is.
+    pub(super) fn read(
+        directory: &Path,
+        repositories: &[RepositoryFacts],
+        toml: TomlFile,
+        warnings: &mut Vec<String>,
+    ) -> Result<Self, ConfigError> {
+        let prefer = directory.join("repositories.prefer");
+        for path in [&prefer, &directory.join("repositories.perfer")] {
+            if path.exists() {
+                warnings.push(format!(
+                    "{}: has no effect: which repository is preferred is said by `priority` in repos.conf",
+                    path.display()
+                ));
+            }
+        }
+        let mut folders = Vec::new();
+        for name in names_in(directory)? {
+            let path = directory.join(&name);
+            let reserved =
+                RESERVED.contains(&name.as_str()) || PACKAGE_FILES.contains(&name.as_str());
+            if reserved || !path.is_dir() {
+                continue;
+            }
+            let id = path.join("repository.id");
+            let ids = files::lines(&id, Directories::Forbidden)?;
+            let wanted = ids.first().map_or(name, Line::text);
+            let known =
+                |facts: &&RepositoryFacts| facts.name == wanted || facts.aliases.contains(&wanted);
+            match repositories.iter().find(known) {
+                Some(facts) => {
+                    check(&path)?;
+                    folders.push(Folder { path, repository: facts.name.as_str().into() });
+                }
+                None if !ids.is_empty() => warnings.push(format!(
+                    "{}: names the repository {wanted}, which is not configured; the folder has no effect",
+                    id.display()
+                )),
+                // Whatever else people keep there.
+                None => {}
+            }
+        }
+        folders.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(UserFiles {
+            directory: directory.to_owned(),
+            folders,
+            toml,
+        })
+    }
+
+    /// The lines of files of these names, in their order: of everything, of each repository, of ebd.toml.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub(super) fn lines(&self, names: &[&str]) -> Result<Vec<UserLine>, ConfigError> {
+        let mut result = Vec::new();
+        let mut add = |lines: Vec<Line>, repository: Option<&Arc<str>>| {
+            let repository = repository.cloned();
+            result.extend(lines.into_iter().map(|line| UserLine {
+                line,
+                repository: repository.clone(),
+            }));
+        };
+        for name in names {
+            add(
+                files::lines(&self.directory.join(name), Directories::Recursive)?,
+                None,
+            );
+        }
+        for folder in &self.folders {
+            for name in names {
+                let lines = files::lines(&folder.path.join(name), Directories::Recursive)?;
+                add(lines, Some(&folder.repository));
+            }
+        }
+        for name in names {
+            add(self.toml.lines(name).to_vec(), None);
+        }
+        Ok(result)
+    }
+
+    /// The files with settings for one repository, and its name.
+    pub(super) fn repository_confs(&self) -> impl Iterator<Item = (PathBuf, &Arc<str>)> {
+        let conf = |folder: &Folder| folder.path.join("repository.conf");
+        self.folders
+            .iter()
+            .map(move |folder| (conf(folder), &folder.repository))
+    }
+
+    /// The bashrc files of one repository.
+    pub(super) fn bashrcs<'a>(&'a self, repository: &'a str) -> impl Iterator<Item = PathBuf> {
+        let of_it = self
+            .folders
+            .iter()
+            .filter(move |folder| &*folder.repository == repository);
+        of_it.map(|folder| folder.path.join("bashrc"))
+    }
+
+    /// /etc/portage.
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// What ebd.toml says.
+    pub(super) fn toml(&self) -> &TomlFile {
+        &self.toml
+    }
+}
+
+/// Whether everything in a repository's folder has a meaning.
+fn check(folder: &Path) -> Result<(), ConfigError> {
+    for name in names_in(folder)? {
+        let hidden = name.starts_with('.') || name.ends_with('~');
+        if !hidden
+            && !PACKAGE_FILES.contains(&name.as_str())
+            && !OTHER_FILES.contains(&name.as_str())
+        {
+            return Err(ConfigError::Profile {
+                path: folder.join(name),
+                problem: "has no meaning in the folder of a repository".to_owned(),
+                cure: format!(
+                    "there may be {}, {}",
+                    PACKAGE_FILES.join(", "),
+                    OTHER_FILES.join(", ")
+                ),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn names_in(directory: &Path) -> Result<Vec<String>, ConfigError> {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error)
+            if matches!(
+                error.kind(),
+                std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
+            ) =>
+        {
+            return Ok(Vec::new());
+        }
+        Err(error) => return Err(ConfigError::read(directory, error)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(|error| ConfigError::read(directory, error))?;
+        names.extend(entry.file_name().into_string().ok());
+    }
+    Ok(names)
+}
+
+/// Reads the words of OPTIONS in a repository.conf. What cannot be done yet is told.
+pub(super) fn update_options(
+    words: &super::shell_vars::Setting,
+    repository: &str,
+    options: &mut BTreeMap<String, UpdateOptions>,
+    warnings: &mut Vec<String>,
+) -> Result<(), ConfigError> {
+    let own = options.entry(repository.to_owned()).or_default();
+    for (word, origin) in words.words() {
+        let plain: String = word
+            .to_lowercase()
+            .chars()
+            .filter(char::is_ascii_alphanumeric)
+            .collect();
+        match plain.as_str() {
+            "excludeupdate" => own.exclude_update = true,
+            "exclusiveupdate" => own.exclusive_update = true,
+            "excludesync" => warnings.push(format!(
+                "{origin}: {word} has no effect yet: ebd syncs no repositories"
+            )),
+            _ => {
+                return Err(ConfigError::syntax(
+                    origin.file.to_path_buf(),
+                    origin.line,
+                    format!("OPTIONS: `{word}` is no option of a repository"),
+                    "there are EXCLUDESYNC, EXCLUDEUPDATE and EXCLUSIVEUPDATE",
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{Ebuild, Root};
+
+    fn two() -> Root {
+        let mut root = Root::new().file("mine/profiles/repo_name", "mine\n").file(
+            "mine/metadata/layout.conf",
+            "masters = gentoo\naliases = my-own\n",
+        );
+        root.options.extra_repos = vec![root.path("mine")];
+        root
+    }
+
+    fn of(repository: &'static str, ebuild: Ebuild) -> Ebuild {
+        let mut ebuild = ebuild;
+        ebuild.repository = repository;
+        ebuild
+    }
+
+    #[test]
+    fn files_of_one_repository_apply_to_it_alone() {
+        let root = two()
+            .file("etc/portage/package.use", "a/b::gentoo g\n")
+            .file("etc/portage/mine/package.use/x", "a/b one\n*/* all\n")
+            .file("etc/portage/my-own/package.mask", ">=a/b-2\n")
+            .file("etc/portage/mine/package.accept_keywords", "a/b\n")
+            .file(
+                "etc/portage/mine/repository.conf",
+                "CFLAGS=\"-O1 -mine\"\nUSE=\"conf\"\n",
+            )
+            .file("etc/portage/mine/bashrc", "");
+        let config = root.load();
+        let one = Ebuild::new("a/b-1")
+            .iuse("g one all conf")
+            .keywords("~amd64");
+        let (own, other) = (of("mine", one.clone()), of("gentoo", one));
+        assert_eq!(own.flags(&config), "all conf one");
+        assert_eq!(other.flags(&config), "g");
+        assert!(own.masks(&config).is_empty());
+        assert_eq!(other.masks(&config).len(), 1);
+        assert_eq!(of("mine", Ebuild::new("a/b-2")).masks(&config).len(), 1);
+        assert!(Ebuild::new("a/b-2").masks(&config).is_empty());
+        assert_eq!(own.ask(&config).variables["CFLAGS"], "-O1 -mine");
+        assert_ne!(other.ask(&config).variables["CFLAGS"], "-O1 -mine");
+        assert!(own.ask(&config).bashrcs[0].ends_with("mine/bashrc"));
+        assert!(other.ask(&config).bashrcs.is_empty());
+    }
+
+    #[test]
+    fn options_are_read_and_what_has_no_effect_is_told() {
+        let root = two()
+            .file("etc/portage/some/repository.id", "mine\n")
+            .file(
+                "etc/portage/some/repository.conf",
+                "OPTIONS=\"EXCLUDEUPDATE exclude-sync\"\n",
+            )
+            .file("etc/portage/repositories.prefer", "mine\n")
+            .file("etc/portage/other/repository.id", "nowhere\n");
+        let config = root.load();
+        assert!(config.update_options("mine").exclude_update);
+        assert!(!config.update_options("gentoo").exclude_update);
+        let warnings = config.warnings().join("\n");
+        for wanted in [
+            "exclude-sync has no effect yet",
+            "repositories.prefer: has no effect",
+            "repository nowhere",
+        ] {
+            assert!(warnings.contains(wanted), "{warnings}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_meaning_is_an_error() {
+        let error = two().file("etc/portage/mine/package.usee", "").error();
+        assert!(
+            error.contains("mine/package.usee: has no meaning in the folder of a repository"),
+            "{error}"
+        );
+        let error = two()
+            .file("etc/portage/mine/repository.conf", "OPTIONS=\"nosuch\"\n")
+            .error();
+        assert!(
+            error.contains("repository.conf:1: OPTIONS: `nosuch`"),
+            "{error}"
+        );
+        let error = two()
+            .file("etc/portage/mine/package.use", "a/b::gentoo x\n")
+            .error();
+        assert!(error.contains("is for mine alone"), "{error}");
+    }
+}

@@ -1,0 +1,259 @@
+//! `ebd config`: values, and the files and lines that set them.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::support::{Outcome, Trial, ebuild};
+
+/// A configuration in which each layer has its say.
+fn trial() -> Trial {
+    Trial::new()
+        .gentoo()
+        .package(
+            "app-misc/foo-1",
+            "IUSE=\"+on off static doc forced masked\"",
+        )
+        .package("app-misc/foo-2", "IUSE=\"x\"\nLICENSE=\"Closed\"")
+        .ebuild("app-misc/bar-1", ebuild("").replace("amd64", "~amd64"))
+        .file("repo/profiles/default/use.mask", "masked\n")
+        .file("repo/profiles/default/use.force", "# nothing\nforced\n")
+        .make_conf("CFLAGS=\"-O2\"\nUSE=\"doc -off\"\nACCEPT_LICENSE=\"-* MIT\"\n")
+        .conf("package.use/mine", "# comment\napp-misc/foo static -on\n")
+        .conf("package.mask", "# It is\n# broken\n=app-misc/foo-1\n")
+        .conf("package.unmask", "app-misc/foo\n")
+        .conf("package.env", "app-misc/foo fast\n")
+        .conf("env/fast", "\nCFLAGS=\"${CFLAGS} -fast\"\n")
+        .conf("bashrc", "")
+}
+
+fn config(trial: &Trial, arguments: &[&str]) -> Outcome {
+    let conf = trial.path("conf");
+    let root = trial.path("root");
+    let mut all = vec![
+        "config",
+        "--config-root",
+        conf.to_str().unwrap(),
+        "--root",
+        root.to_str().unwrap(),
+    ];
+    all.extend(arguments);
+    trial.run(&all)
+}
+
+#[track_caller]
+fn line(outcome: &Outcome, begin: &str) -> String {
+    let found = outcome
+        .stdout
+        .lines()
+        .find(|line| line.trim_start().starts_with(begin));
+    found
+        .unwrap_or_else(|| panic!("{begin:?} is not in:\n{outcome}"))
+        .trim_start()
+        .to_owned()
+}
+
+fn json(trial: &Trial, arguments: &[&str]) -> Value {
+    let mut all = vec!["--json"];
+    all.extend(arguments);
+    serde_json::from_str(&config(trial, &all).succeeds().stdout).unwrap()
+}
+
+#[test]
+fn values_are_shown_alone_and_together() {
+    let trial = trial();
+    assert_eq!(config(&trial, &["CFLAGS"]).succeeds().stdout, "-O2\n");
+    assert_eq!(
+        config(&trial, &["CFLAGS", "app-misc/foo"])
+            .succeeds()
+            .stdout,
+        "-O2 -fast\n"
+    );
+    let all = config(&trial, &[]);
+    assert_eq!(line(all.succeeds(), "CFLAGS="), "CFLAGS=\"-O2\"");
+    config(&trial, &["CFLAG"]).fails(&["CFLAG: nothing sets this variable; did you mean CFLAGS?"]);
+    config(&trial, &["app-misc/fooo"]).fails(&[
+        "app-misc/fooo: no such package",
+        "did you mean app-misc/foo?",
+    ]);
+}
+
+#[test]
+fn each_flag_tells_what_turned_it() {
+    let trial = trial();
+    let outcome = config(&trial, &["--why", "USE", "=app-misc/foo-1"]);
+    outcome.succeeds();
+    let place = |name: &str| trial.path(name).display().to_string();
+    let package_use = place("conf/etc/portage/package.use/mine");
+    let make_conf = place("conf/etc/portage/make.conf");
+    for (flag, told) in [
+        ("static", format!("`static` in {package_use}:2")),
+        (
+            "-on",
+            format!("`-on` in {package_use}:2, over `on` in <IUSE>"),
+        ),
+        ("doc", format!("`doc` in {make_conf}:2")),
+        ("-off", format!("`-off` in {make_conf}:2")),
+        (
+            "forced",
+            format!(
+                "forced: `forced` in {}:2",
+                place("repo/profiles/default/use.force")
+            ),
+        ),
+        (
+            "-masked",
+            format!(
+                "masked: `masked` in {}:1",
+                place("repo/profiles/default/use.mask")
+            ),
+        ),
+    ] {
+        assert_eq!(
+            line(&outcome, &format!("{flag}  ")),
+            format!("{flag}  {told}")
+        );
+    }
+}
+
+#[test]
+fn each_variable_tells_all_places_that_set_it() {
+    let trial = trial().variable("CXXFLAGS", "-O9");
+    let outcome = config(&trial, &["--why", "CFLAGS", "CXXFLAGS", "=app-misc/foo-1"]);
+    let shown = &outcome.succeeds().stdout;
+    let at = |part: &str| {
+        shown
+            .find(part)
+            .unwrap_or_else(|| panic!("{part} is not in:\n{shown}"))
+    };
+    assert!(at("make.conf:1  gave \"-O2\", which does not count") < at("env/fast:2\n"));
+    assert!(at("CXXFLAGS=\"-O9\"") < at("<environment>\n"));
+    let why = json(&trial, &["--why", "CFLAGS", "=app-misc/foo-1"]);
+    let steps = why["why"]["CFLAGS"].as_array().unwrap();
+    let last = steps.last().unwrap();
+    assert_eq!(
+        (&last["text"], &last["origin"]["line"]),
+        (&Value::from("-O2 -fast"), &Value::from(2))
+    );
+}
+
+#[test]
+fn a_package_is_told_about_even_if_it_is_masked() {
+    let trial = trial();
+    // The best that may be built, though there is a newer one.
+    let shown = config(&trial, &["app-misc/foo", "--why"]);
+    assert!(
+        shown
+            .succeeds()
+            .stdout
+            .starts_with("app-misc/foo-1::trial\n"),
+        "{shown}"
+    );
+    assert_eq!(line(&shown, "visible"), "visible     yes");
+    let mask = format!(
+        "`=app-misc/foo-1` in {}:3",
+        trial.path("conf/etc/portage/package.mask").display()
+    );
+    let unmask = format!(
+        "`app-misc/foo` in {}:1",
+        trial.path("conf/etc/portage/package.unmask").display()
+    );
+    assert_eq!(
+        (line(&shown, "`=app"), line(&shown, "`app-misc/foo`")),
+        (mask, unmask)
+    );
+    assert_eq!(line(&shown, "differs"), "differs     CFLAGS=\"-O2 -fast\"");
+    assert!(line(&shown, "bashrc").ends_with("conf/etc/portage/bashrc"));
+    let two = json(&trial, &["=app-misc/foo-2"]);
+    assert_eq!(
+        (&two["visible"], &two["masks"][0]["kind"]),
+        (&Value::from(false), &Value::from("license"))
+    );
+    assert_eq!(two["masks"][0]["missing"], serde_json::json!(["Closed"]));
+    let bar = json(&trial, &["app-misc/bar"]);
+    assert_eq!(bar["masks"][0]["needed"], "~amd64");
+    let foo = json(&trial, &["=app-misc/foo-1"]);
+    assert_eq!(foo["use"], serde_json::json!(["doc", "forced", "static"]));
+}
+
+#[test]
+fn one_toml_file_is_a_whole_configuration() {
+    let trial = Trial::new().package("app-misc/foo-1", "IUSE=\"a b\"").file(
+        "repo/profiles/default/make.defaults",
+        "ARCH=amd64\nACCEPT_KEYWORDS=amd64\n",
+    );
+    let file = format!(
+        "profile = \"trial:default\"\nmain-repository = \"trial\"\n\n[variables]\nUSE = \"a\"\n\n\
+         [repositories.trial]\nlocation = {:?}\n\n[[package]]\nmatch = \"app-misc/*\"\nuse = \"b\"\n",
+        trial.path("repo")
+    );
+    let trial = trial.file("own.toml", file);
+    let path = trial.path("own.toml").display().to_string();
+    let outcome = config(&trial, &["--config", &path, "--why", "USE", "app-misc/foo"]);
+    assert_eq!(
+        line(outcome.succeeds(), "a  "),
+        format!("a  `a` in {path}:5")
+    );
+    assert_eq!(line(&outcome, "b  "), format!("b  `b` in {path}:12"));
+    fs::write(trial.path("own.toml"), "[variable]\nUSE = \"a\"\n").unwrap();
+    config(&trial, &["--config", &path]).fails(&[
+        "own.toml:1: unknown field `variable`",
+        "did you mean variables?",
+    ]);
+}
+
+#[test]
+fn updates_keep_to_their_repositories() {
+    let with = |options: &str, of: &str| {
+        let over = Trial::new()
+            .gentoo()
+            .package("app-misc/foo-1", "")
+            .file("over/profiles/repo_name", "over\n")
+            .file("over/profiles/categories", "app-misc\n")
+            .file(
+                "over/metadata/layout.conf",
+                "masters = trial\nthin-manifests = true\n",
+            )
+            .file("over/app-misc/foo/foo-2.ebuild", ebuild(""))
+            .file("root/var/db/pkg/app-misc/foo-1/repository", "trial\n")
+            .file("root/var/db/pkg/app-misc/foo-1/SLOT", "0\n")
+            .file("root/var/db/pkg/app-misc/foo-1/EAPI", "8\n")
+            .conf(
+                &format!("{of}/repository.conf"),
+                &format!("OPTIONS=\"{options}\"\n"),
+            );
+        let repos = format!(
+            "[DEFAULT]\nmain-repo = trial\n[trial]\nlocation = {}\n[over]\nlocation = {}\n",
+            over.path("repo").display(),
+            over.path("over").display()
+        );
+        over.conf("repos.conf", &repos)
+    };
+    let planned = |trial: &Trial, atom: &str| {
+        let outcome = trial.run(&["build", "--pretend", "--quiet", atom]);
+        outcome
+            .succeeds()
+            .stdout
+            .split_whitespace()
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    assert_eq!(
+        planned(&with("", "over"), "app-misc/foo"),
+        "app-misc/foo-2::over"
+    );
+    for trial in [
+        with("EXCLUDEUPDATE", "over"),
+        with("EXCLUSIVEUPDATE", "trial"),
+    ] {
+        assert_eq!(planned(&trial, "app-misc/foo"), "app-misc/foo-1::trial");
+        assert_eq!(
+            planned(&trial, "app-misc/foo::over"),
+            "app-misc/foo-2::over"
+        );
+    }
+    with("EXCLUDEUPDATE", "over")
+        .run(&["build", "--pretend", "=app-misc/foo-2"])
+        .fails(&["over is excluded from updates"]);
+}
