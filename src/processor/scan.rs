@@ -120,10 +120,16 @@ impl<'a> Scanner<'a> {
     pub(super) fn script(mut self) -> Scan<Script> {
         self.script = Some(Script::default());
         self.list(End::File)?;
-        if let Some(heredoc) = self.heredocs.first() {
-            return self.broken(heredoc.at, "a here-document without its end");
-        }
+        self.no_heredoc_is_open()?;
         Ok(self.script.unwrap_or_default())
+    }
+
+    /// At the end of the text.
+    fn no_heredoc_is_open(&self) -> Scan<()> {
+        match self.heredocs.first() {
+            Some(heredoc) => self.broken(heredoc.at, "a here-document without its end"),
+            None => Ok(()),
+        }
     }
 
     /// At the body of a function whose name was just scanned: scans it and remembers the function
@@ -292,7 +298,7 @@ impl<'a> Scanner<'a> {
                         return self.broken(from, "text after the end of a function");
                     }
                 }
-                None => return Ok(()),
+                None => return self.no_heredoc_is_open(),
                 Some(b'\n') => {
                     if !self.heredocs.is_empty() {
                         self.newline()?;

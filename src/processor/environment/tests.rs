@@ -282,6 +282,9 @@ fn code_is_refused_with_its_line() {
         ("declare -a A=([x[\\$(id)]]=\"1\")\n", 1),
         ("f () \n{ \n    echo\n", 2),
         ("f () \n{ \n    cat <<EOF\n}\n", 3),
+        // Bash takes the end of the file for that of the document, but not what is printed behind it.
+        ("A=1\nf() { cat <<E;}", 2),
+        ("f() { :;} <<E", 1),
         ("f () \n{ \n    :\n} ; id\n", 4),
         ("f () \n{ \n    :\n} && id\n", 4),
         ("declare -- \"A\"=1\n", 1),
