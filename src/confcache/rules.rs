@@ -46,8 +46,11 @@ path /dev/stderr exists
 # Made anew whenever any library is installed: what leads to the libraries that were loaded counts.
 # (All of it, where its contents were listed.)
 path /etc/ld.so.cache loader
-# What ebd tells the helpers of a build.
+# What ebd tells the helpers of a build, and where its cache is.
 variable __EBD_* ignore
+variable EBD_CONFCACHE ignore
+# Where glibc says that a program has crashed.
+variable LIBC_FATAL_STDERR_ ignore
 # What a shell or a session says about itself.
 variable _ ignore
 variable SHLVL ignore

@@ -222,6 +222,16 @@ fn variables_of_the_environment_count() {
 }
 
 #[test]
+fn where_the_cache_is_counts_for_nothing() {
+    let trial = trial(&check("ac_cv_x", "ac_cv_x=1"));
+    assert_eq!(asks(&trial, &["a"]), (0, 1));
+    symlink("cache", trial.path("the-same-cache")).unwrap();
+    let other = trial.path("the-same-cache").display().to_string();
+    let variables = [("EBD_CONFCACHE", other.as_str())];
+    assert_eq!(asks_with(&trial, &["a"], &variables), (1, 1));
+}
+
+#[test]
 fn all_that_a_check_sets_is_set() {
     let body = "saved=$LIBS\nLIBS=\"-lm $LIBS\"\nac_cv_x='a\"b'\\''c\nd'\nother=$LIBS\nLIBS=$saved\nunset gone";
     let show = "printf '%s|' \"$LIBS\" \"$other\" \"$saved\" \"${gone-none}\" >&6\n";
