@@ -13,5 +13,6 @@ pub mod phase;
 pub mod required_use;
 pub mod src_uri;
 pub mod suggest;
+pub(crate) mod syntax;
 pub mod use_flag;
 pub mod version;

@@ -108,6 +108,31 @@ fn degrade_help() -> String {
     text
 }
 
+/// What all commands have that work on packages of builds.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Surroundings {
+    /// Where things are.
+    #[command(flatten)]
+    pub(super) places: Places,
+
+    /// Where the build keeps things.
+    #[command(flatten)]
+    pub(super) stores: Stores,
+
+    /// What is shown.
+    #[command(flatten)]
+    pub(super) display: Display,
+}
+
+/// What may be done without.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Degrade {
+    /// Do without this if it cannot be had here (repeatable), as EBD_DEGRADE in make.conf does;
+    /// --help tells the consequences
+    #[arg(long = "degrade", value_name = "FEATURE", value_parser = features(), long_help = degrade_help())]
+    pub(super) features: Vec<Feature>,
+}
+
 /// Where things are: each option overrides one setting.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Places")]

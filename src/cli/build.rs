@@ -34,7 +34,7 @@ use crate::util::causes::causes;
 
 /// Runs `ebd build`.
 pub(super) fn main(arguments: arguments::Build) -> Exit {
-    let display = arguments.display.clone();
+    let display = arguments.around.display.clone();
     let done = signals::run(&display, work(arguments));
     tell_end(&display, done);
     done
@@ -65,7 +65,7 @@ impl<E: std::error::Error> From<E> for Failure {
 async fn work(arguments: arguments::Build) -> Result<Exit, Failure> {
     let (events, told) = Events::new();
     let (console, requests) = Console::new();
-    let printer = tokio::spawn(show(arguments.display.clone(), told, requests));
+    let printer = tokio::spawn(show(arguments.around.display.clone(), told, requests));
     let result = execute(arguments, events, console).await;
     // All senders are gone with the work, so the printer comes to its end.
     let _ = printer.await;
@@ -82,7 +82,7 @@ async fn execute(
         arguments::Format::Gpkg => Format::Gpkg,
         arguments::Format::Xpak => Format::Xpak,
     });
-    let processors = processors(&arguments.places)?;
+    let processors = processors(&arguments.around.places)?;
     if arguments.shell_on_failure && !terminal::is_there() {
         return Err(Failure(vec![
             "--shell-on-failure: there is no terminal to work at; ebd shell --failed -c takes commands"
@@ -93,11 +93,11 @@ async fn execute(
     let starting = processors.clone();
     let first = tokio::spawn(async move { Processor::start(&starting).await });
     let session = Arc::new(session(
-        &arguments.places,
-        &arguments.stores,
+        &arguments.around.places,
+        &arguments.around.stores,
         processors,
         events,
-        &arguments.degrade,
+        &arguments.degrade.features,
         if arguments.confcache {
             &["confcache"]
         } else {
@@ -142,7 +142,7 @@ async fn execute(
             chosen
                 .iter()
                 .flatten()
-                .for_each(|it| plan::show_binary(it, arguments.display.json));
+                .for_each(|it| plan::show_binary(it, arguments.around.display.json));
         }
         session.pool.end().await;
         return Ok(match chosen.iter().all(Option::is_some) {
@@ -155,13 +155,13 @@ async fn execute(
         let (used, left) = binaries.instead_of(&session, candidates, jobs).await;
         if arguments.pretend {
             used.iter()
-                .for_each(|it| plan::show_binary(it, arguments.display.json));
+                .for_each(|it| plan::show_binary(it, arguments.around.display.json));
         }
         candidates = left;
     }
     let plan = run::plan(&session, candidates, !arguments.nodeps)?;
     if arguments.pretend {
-        plan::show(&plan, &session.config, arguments.display.json);
+        plan::show(&plan, &session.config, arguments.around.display.json);
         session.pool.end().await;
         return Ok(Exit::Done);
     }
@@ -169,10 +169,10 @@ async fn execute(
         resume: arguments.resume,
         until: arguments.stop_after.map_or(Until::Package, Until::After),
         keep: arguments.keep,
-        verbose: arguments.display.verbose,
+        verbose: arguments.around.display.verbose,
         phase_limit: arguments.phase_timeout.map(Duration::from_secs),
         format,
-        origin: origin(&arguments.places, &arguments.stores),
+        origin: origin(&arguments.around.places, &arguments.around.stores),
         on_failure: arguments.shell_on_failure.then(|| Visit {
             wish: Wish::Failed,
             fresh: false,

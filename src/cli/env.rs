@@ -22,12 +22,12 @@ use crate::util::printable::printable;
 
 /// Runs `ebd env`.
 pub(super) fn main(arguments: arguments::Env) -> Exit {
-    let display = arguments.display.clone();
+    let display = arguments.around.display.clone();
     signals::run(&display, work(arguments))
 }
 
 async fn work(arguments: arguments::Env) -> Result<Exit, Failure> {
-    let display = arguments.display.clone();
+    let display = arguments.around.display.clone();
     let (events, told) = Events::new();
     let (_, requests) = Console::new();
     // What is printed is the environment, in JSON too.
@@ -45,13 +45,13 @@ async fn work(arguments: arguments::Env) -> Result<Exit, Failure> {
 }
 
 async fn execute(arguments: &arguments::Env, events: Events) -> Result<String, Failure> {
-    let processors = build::processors(&arguments.places)?;
+    let processors = build::processors(&arguments.around.places)?;
     let session = build::session(
-        &arguments.places,
-        &arguments.stores,
+        &arguments.around.places,
+        &arguments.around.stores,
         processors,
         events,
-        &arguments.degrade,
+        &arguments.degrade.features,
         &[],
     )?;
     let settings = Settings {
@@ -72,13 +72,13 @@ async fn execute(arguments: &arguments::Env, events: Events) -> Result<String, F
     let found = environment(&session, &candidate, &settings, &which).await;
     let (new, history) = found?;
     let text = match &arguments.diff {
-        None if arguments.display.json => as_json(&new, &history).to_string() + "\n",
+        None if arguments.around.display.json => as_json(&new, &history).to_string() + "\n",
         None => as_text(&new, &history),
         Some(other) => {
             let other = named(other).unwrap_or_else(|_| Which::File(other.into()));
             let (old, _) = environment(&session, &candidate, &settings, &other).await?;
             let difference = Difference::between(&old, &new);
-            match arguments.display.json {
+            match arguments.around.display.json {
                 true => difference_as_json(&old, &new, &difference, &history).to_string() + "\n",
                 false => difference_as_text(&old, &new, &difference, &history),
             }

@@ -28,14 +28,14 @@ use crate::util::causes::causes;
 
 /// Runs `ebd fetch`.
 pub(super) fn main(arguments: arguments::Fetch) -> Exit {
-    let display = arguments.display.clone();
+    let display = arguments.around.display.clone();
     signals::run(&display, work(arguments))
 }
 
 async fn work(arguments: arguments::Fetch) -> Result<Exit, Failure> {
     let (events, told) = Events::new();
     let (_, asked) = Console::new();
-    let printer = tokio::spawn(show(arguments.display.clone(), told, asked));
+    let printer = tokio::spawn(show(arguments.around.display.clone(), told, asked));
     let result = execute(&arguments, events).await;
     let _ = printer.await;
     result
@@ -50,9 +50,9 @@ struct Wanted {
 
 async fn execute(arguments: &arguments::Fetch, events: Events) -> Result<Exit, Failure> {
     let session = build::session(
-        &arguments.places,
-        &arguments.stores,
-        build::processors(&arguments.places)?,
+        &arguments.around.places,
+        &arguments.around.stores,
+        build::processors(&arguments.around.places)?,
         events,
         &[],
         &[],
@@ -76,7 +76,7 @@ async fn execute(arguments: &arguments::Fetch, events: Events) -> Result<Exit, F
     }
     if arguments.pretend {
         session.pool.end().await;
-        pretend(&session, &all, arguments.display.json);
+        pretend(&session, &all, arguments.around.display.json);
         return Ok(Exit::Done);
     }
     let mut named = BTreeSet::new();
@@ -85,7 +85,7 @@ async fn execute(arguments: &arguments::Fetch, events: Events) -> Result<Exit, F
         .flat_map(|wanted| wanted.requests.iter().cloned())
         .filter(|request| named.insert(request.plan.file.clone()))
         .collect();
-    let brought = bring(&arguments.display, &session.fetcher, &requests).await?;
+    let brought = bring(&arguments.around.display, &session.fetcher, &requests).await?;
     let wants = |wanted: &Wanted, file: &str| {
         let mut files = wanted.requests.iter().map(|it| it.plan.file.as_str());
         files.any(|it| it == file)
@@ -97,7 +97,7 @@ async fn execute(arguments: &arguments::Fetch, events: Events) -> Result<Exit, F
         }
     }
     session.pool.end().await;
-    Ok(brought.sum_up(&arguments.display, |file| {
+    Ok(brought.sum_up(&arguments.around.display, |file| {
         let wanted = all.iter().filter(|it| wants(it, file));
         wanted.map(|it| it.package.clone()).collect()
     }))
@@ -112,7 +112,7 @@ async fn explain(arguments: &arguments::Fetch, session: &Session, candidate: &Ca
         verbose: false,
         phase_limit: None,
         format: None,
-        origin: build::origin(&arguments.places, &arguments.stores),
+        origin: build::origin(&arguments.around.places, &arguments.around.stores),
         on_failure: None,
     };
     let cpv = candidate.cpv();
@@ -124,7 +124,7 @@ async fn explain(arguments: &arguments::Fetch, session: &Session, candidate: &Ca
             return;
         }
     };
-    if arguments.display.json {
+    if arguments.around.display.json {
         let line = json!({ "event": "nofetch", "package": cpv.to_string(), "text": lines });
         let _ = writeln!(std::io::stdout(), "{line}");
     } else if !lines.is_empty() {

@@ -21,14 +21,14 @@ use crate::util::causes::causes;
 
 /// Runs `ebd manifest`.
 pub(super) fn main(arguments: arguments::Manifest) -> Exit {
-    let display = arguments.display.clone();
+    let display = arguments.around.display.clone();
     signals::run(&display, work(arguments))
 }
 
 async fn work(arguments: arguments::Manifest) -> Result<Exit, Failure> {
     let (events, told) = Events::new();
     let (_, asked) = Console::new();
-    let printer = tokio::spawn(show(arguments.display.clone(), told, asked));
+    let printer = tokio::spawn(show(arguments.around.display.clone(), told, asked));
     let result = execute(arguments, events).await;
     let _ = printer.await;
     result
@@ -133,15 +133,15 @@ async fn execute(mut arguments: arguments::Manifest, events: Events) -> Result<E
         .collect::<Result<_, _>>()?;
     for package in &all {
         if let Named::Folder(repository, _) = package
-            && !arguments.places.repos.contains(repository)
+            && !arguments.around.places.repos.contains(repository)
         {
-            arguments.places.repos.push(repository.clone());
+            arguments.around.places.repos.push(repository.clone());
         }
     }
     let session = build::session(
-        &arguments.places,
-        &arguments.stores,
-        build::processors(&arguments.places)?,
+        &arguments.around.places,
+        &arguments.around.stores,
+        build::processors(&arguments.around.places)?,
         events,
         &[],
         &[],
@@ -193,7 +193,7 @@ async fn make(
             None => requests.push(request.clone()),
         }
     }
-    let display = &arguments.display;
+    let display = &arguments.around.display;
     let mut exit = Exit::Done;
     let mut fetched = Vec::new();
     if !requests.is_empty() {

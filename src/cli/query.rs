@@ -229,24 +229,33 @@ async fn list(
         found = best;
     }
     let paint = Paint::for_output(arguments.display.color);
-    let mut output = BufWriter::new(std::io::stdout().lock());
-    for row in &found {
+    write_lines(found.iter().map(|row| {
         let subject = Subject::new(&row.cpv, row.repository, row.entry, config.as_ref());
-        let line = match &template {
+        match &template {
             Some(template) => template.fill(&subject),
             None if arguments.display.json => json(&subject, needs_configuration),
             None => format!("{}::{}", paint.bold(row.cpv.as_str()), row.repository),
-        };
-        // Whoever reads it may have seen enough.
-        if writeln!(output, "{line}").is_err() {
-            break;
         }
-    }
-    let _ = output.flush();
+    }))?;
     Ok(match found.is_empty() || incomplete {
         true => Exit::Failed,
         false => Exit::Done,
     })
+}
+
+/// Writes lines to standard output, as long as somebody reads them: whoever has seen enough may go.
+fn write_lines(mut lines: impl Iterator<Item = String>) -> Result<(), Failure> {
+    let mut output = BufWriter::new(std::io::stdout().lock());
+    let written = lines
+        .try_for_each(|line| writeln!(output, "{line}"))
+        .and_then(|()| output.flush());
+    match written {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure(vec![
+            "standard output: cannot be written".to_owned(),
+            error.to_string(),
+        ])),
+        _ => Ok(()),
+    }
 }
 
 /// Everything that is known of an ebuild.
@@ -281,9 +290,8 @@ async fn look_for(arguments: arguments::Search, patterns: Vec<Pattern>) -> Resul
     .await?;
     let found = search(&indexes, &patterns);
     let paint = Paint::for_output(arguments.display.color);
-    let mut output = BufWriter::new(std::io::stdout().lock());
-    for one in &found {
-        let line = match arguments.display.json {
+    write_lines(found.iter().map(|one| {
+        match arguments.display.json {
             true => serde_json::json!({
                 "package": one.cp,
                 "version": one.version,
@@ -292,12 +300,8 @@ async fn look_for(arguments: arguments::Search, patterns: Vec<Pattern>) -> Resul
             })
             .to_string(),
             false => shown(one, &patterns, paint),
-        };
-        if writeln!(output, "{line}").is_err() {
-            break;
         }
-    }
-    let _ = output.flush();
+    }))?;
     Ok(match found.is_empty() || incomplete {
         true => Exit::Failed,
         false => Exit::Done,

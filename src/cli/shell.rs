@@ -21,7 +21,7 @@ use crate::util::causes::causes;
 
 /// Runs `ebd shell`.
 pub(super) fn main(arguments: arguments::Shell) -> Exit {
-    let display = arguments.display.clone();
+    let display = arguments.around.display.clone();
     if display.json {
         complain(
             &display,
@@ -37,7 +37,7 @@ pub(super) fn main(arguments: arguments::Shell) -> Exit {
 async fn work(arguments: arguments::Shell) -> Result<Exit, Failure> {
     let (events, told) = Events::new();
     let (console, requests) = Console::new();
-    let printer = tokio::spawn(show(arguments.display.clone(), told, requests));
+    let printer = tokio::spawn(show(arguments.around.display.clone(), told, requests));
     let result = execute(arguments, events, console).await;
     let _ = printer.await;
     result
@@ -71,11 +71,11 @@ async fn execute(
             Some(failure) => {
                 text = Some(format!("={}::{}", failure.package, failure.repository));
                 // As it was called, where that is not said anew.
-                let (origin, places) = (failure.origin, &mut arguments.places);
+                let (origin, places) = (failure.origin, &mut arguments.around.places);
                 if places.repos.is_empty() {
                     places.repos = origin.repos;
                 }
-                let stores = &mut arguments.stores;
+                let stores = &mut arguments.around.stores;
                 for (own, then) in [
                     (&mut places.config_root, origin.config_root),
                     (&mut places.config, origin.config),
@@ -105,11 +105,11 @@ async fn execute(
 /// What builds share.
 fn session_for(arguments: &arguments::Shell, events: Events) -> Result<Session, Failure> {
     build::session(
-        &arguments.places,
-        &arguments.stores,
-        build::processors(&arguments.places)?,
+        &arguments.around.places,
+        &arguments.around.stores,
+        build::processors(&arguments.around.places)?,
         events,
-        &arguments.degrade,
+        &arguments.degrade.features,
         &[],
     )
 }
@@ -120,10 +120,10 @@ fn settings(arguments: &arguments::Shell) -> std::io::Result<Settings> {
         resume: false,
         until: Until::Package,
         keep: arguments.keep,
-        verbose: arguments.display.verbose,
+        verbose: arguments.around.display.verbose,
         phase_limit: None,
         format: None,
-        origin: build::origin(&arguments.places, &arguments.stores),
+        origin: build::origin(&arguments.around.places, &arguments.around.stores),
         on_failure: None,
     })
 }
@@ -254,7 +254,11 @@ async fn nowhere(
         .collect();
     let nowhere = Nowhere::make(&masters)?;
     let mut arguments = arguments.clone();
-    arguments.places.repos.push(nowhere.path().to_owned());
+    arguments
+        .around
+        .places
+        .repos
+        .push(nowhere.path().to_owned());
     let session = session_for(&arguments, events)?;
     let settings = settings(&arguments)?;
     let ebuilds = session.config.repositories().ebuilds(NO_PACKAGE)?;

@@ -7,6 +7,7 @@ use winnow::stream::{LocatingSlice, Location};
 use winnow::token::{any, none_of, one_of, take_while};
 
 use super::QueryError;
+use crate::pms::syntax::fault;
 
 type Input<'a> = LocatingSlice<&'a str>;
 
@@ -51,17 +52,13 @@ pub(super) fn parse(text: &str) -> Result<Raw<'_>, QueryError> {
         (space, eof.context(expected("`&`, `|` or the end"))),
     )
     .parse(LocatingSlice::new(text))
-    .map_err(|error| QueryError::Syntax {
-        text: text.to_owned(),
-        offset: error.offset(),
-        expected: error
-            .inner()
-            .context()
-            .find_map(|context| match context {
-                StrContext::Expected(value) => Some(value.to_string()),
-                _ => None,
-            })
-            .unwrap_or_else(|| "something else".to_owned()),
+    .map_err(|error| {
+        let (offset, expected) = fault(&error);
+        QueryError::Syntax {
+            text: text.to_owned(),
+            offset,
+            expected,
+        }
     })
 }
 

@@ -138,6 +138,27 @@ impl Trial {
         self.last()
     }
 
+    /// Configures a clean folder without the cache and with its answers only; both must succeed. Gives both outcomes,
+    /// and what `look` saw after each.
+    #[track_caller]
+    pub(crate) fn with_and_without<T>(
+        &self,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+        look: impl Fn() -> T,
+    ) -> [(Outcome, T); 2] {
+        let words = ["confcache", "-v", "--no-replay", "--", "./configure"];
+        let cached: Vec<&str> = words.iter().chain(arguments).copied().collect();
+        [("./configure", arguments), (EBD, &cached)].map(|(program, arguments)| {
+            self.clean();
+            let mut command = self.command(program, arguments);
+            command.envs(variables.iter().copied());
+            let outcome = Outcome::of(&mut command);
+            assert!(outcome.status.success(), "{}", outcome.stderr);
+            (outcome, look())
+        })
+    }
+
     /// Why the script would be run in a clean folder.
     #[track_caller]
     pub(crate) fn why(&self, arguments: &[&str]) -> String {

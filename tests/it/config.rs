@@ -28,17 +28,7 @@ fn trial() -> Trial {
 }
 
 fn config(trial: &Trial, arguments: &[&str]) -> Outcome {
-    let conf = trial.path("conf");
-    let root = trial.path("root");
-    let mut all = vec![
-        "config",
-        "--config-root",
-        conf.to_str().unwrap(),
-        "--root",
-        root.to_str().unwrap(),
-    ];
-    all.extend(arguments);
-    trial.run(&all)
+    trial.run_configured("config", arguments)
 }
 
 #[track_caller]

@@ -256,6 +256,22 @@ impl Trial {
         Outcome::of(&mut self.command(arguments))
     }
 
+    /// Runs a command that looks at the configuration and what is installed.
+    pub(crate) fn run_configured(&self, command: &str, arguments: &[&str]) -> Outcome {
+        Outcome::of(&mut self.command_configured(command, arguments))
+    }
+
+    /// The command for that.
+    pub(crate) fn command_configured(&self, command: &str, arguments: &[&str]) -> Command {
+        let mut all = self.command(&[command]);
+        all.arg("--config-root")
+            .arg(self.path("conf"))
+            .arg("--root")
+            .arg(self.path("root"))
+            .args(arguments);
+        all
+    }
+
     /// Starts the program in a process group of its own, what it prints going nowhere.
     pub(crate) fn start(&self, arguments: &[&str]) -> Child {
         self.command(arguments)

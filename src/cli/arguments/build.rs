@@ -3,7 +3,7 @@
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
-use super::{Binaries, Display, Places, Stores, degrade_help, features};
+use super::{Binaries, Degrade, Surroundings};
 use crate::build::package;
 use crate::pms::phase::Phase;
 
@@ -56,10 +56,9 @@ pub(in crate::cli) struct Build {
     #[command(flatten)]
     pub(in crate::cli) binaries: Binaries,
 
-    /// Build without this if it cannot be had here (repeatable), as EBD_DEGRADE in make.conf does;
-    /// --help tells the consequences
-    #[arg(long, value_name = "FEATURE", value_parser = features(), long_help = degrade_help())]
-    pub(in crate::cli) degrade: Vec<sandbox::Feature>,
+    /// What may be done without.
+    #[command(flatten)]
+    pub(in crate::cli) degrade: Degrade,
 
     /// Put back what configure scripts made before, where nothing that they depend on has changed,
     /// as FEATURES=confcache does
@@ -86,17 +85,9 @@ pub(in crate::cli) struct Build {
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub(in crate::cli) phase_timeout: Option<u64>,
 
-    /// Where things are.
+    /// Places, what is kept there, and what is shown.
     #[command(flatten)]
-    pub(in crate::cli) places: Places,
-
-    /// Where the build keeps things.
-    #[command(flatten)]
-    pub(in crate::cli) stores: Stores,
-
-    /// What is shown.
-    #[command(flatten)]
-    pub(in crate::cli) display: Display,
+    pub(in crate::cli) around: Surroundings,
 }
 
 /// Reads the name of a phase of a build.

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Display, Places, Stores, degrade_help, features};
+use super::{Degrade, Surroundings};
 
 const ENV_EXAMPLES: &str = "Examples:
   ebd env app-arch/gzip
@@ -38,20 +38,11 @@ pub(in crate::cli) struct Env {
     #[arg(long, value_name = "OTHER")]
     pub(in crate::cli) diff: Option<String>,
 
-    /// Do without this if it cannot be had here (repeatable), as EBD_DEGRADE in make.conf does;
-    /// --help tells the consequences
-    #[arg(long, value_name = "FEATURE", value_parser = features(), long_help = degrade_help())]
-    pub(in crate::cli) degrade: Vec<sandbox::Feature>,
-
-    /// Where things are.
+    /// What may be done without.
     #[command(flatten)]
-    pub(in crate::cli) places: Places,
+    pub(in crate::cli) degrade: Degrade,
 
-    /// Where the build keeps things.
+    /// Places, what is kept there, and what is shown.
     #[command(flatten)]
-    pub(in crate::cli) stores: Stores,
-
-    /// What is shown.
-    #[command(flatten)]
-    pub(in crate::cli) display: Display,
+    pub(in crate::cli) around: Surroundings,
 }

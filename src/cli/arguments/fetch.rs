@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Display, Places, Stores};
+use super::Surroundings;
 
 const FETCH_EXAMPLES: &str = "Examples:
   ebd fetch app-arch/gzip dev-libs/libyaml
@@ -35,17 +35,9 @@ pub(in crate::cli) struct Fetch {
     #[arg(long)]
     pub(in crate::cli) all_files: bool,
 
-    /// Where things are.
+    /// Places, what is kept there, and what is shown.
     #[command(flatten)]
-    pub(in crate::cli) places: Places,
-
-    /// Where the build keeps things.
-    #[command(flatten)]
-    pub(in crate::cli) stores: Stores,
-
-    /// What is shown.
-    #[command(flatten)]
-    pub(in crate::cli) display: Display,
+    pub(in crate::cli) around: Surroundings,
 }
 
 const MANIFEST_EXAMPLES: &str = "Examples:
@@ -75,15 +67,7 @@ pub(in crate::cli) struct Manifest {
     #[arg(long)]
     pub(in crate::cli) force: bool,
 
-    /// Where things are.
+    /// Places, what is kept there, and what is shown.
     #[command(flatten)]
-    pub(in crate::cli) places: Places,
-
-    /// Where distfiles are kept.
-    #[command(flatten)]
-    pub(in crate::cli) stores: Stores,
-
-    /// What is shown.
-    #[command(flatten)]
-    pub(in crate::cli) display: Display,
+    pub(in crate::cli) around: Surroundings,
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
-use super::{Display, Places, Stores, degrade_help, features};
+use super::{Degrade, Surroundings};
 use crate::build::package;
 use crate::pms::phase::Phase;
 
@@ -76,26 +76,17 @@ pub(in crate::cli) struct Shell {
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) rcfile: Option<PathBuf>,
 
-    /// Do without this if it cannot be had here (repeatable), as EBD_DEGRADE in make.conf does;
-    /// --help tells the consequences
-    #[arg(long, value_name = "FEATURE", value_parser = features(), long_help = degrade_help())]
-    pub(in crate::cli) degrade: Vec<sandbox::Feature>,
+    /// What may be done without.
+    #[command(flatten)]
+    pub(in crate::cli) degrade: Degrade,
 
     /// Keep the build's directory when resume comes to the package
     #[arg(long)]
     pub(in crate::cli) keep: bool,
 
-    /// Where things are.
+    /// Places, what is kept there, and what is shown.
     #[command(flatten)]
-    pub(in crate::cli) places: Places,
-
-    /// Where the build keeps things.
-    #[command(flatten)]
-    pub(in crate::cli) stores: Stores,
-
-    /// What is shown.
-    #[command(flatten)]
-    pub(in crate::cli) display: Display,
+    pub(in crate::cli) around: Surroundings,
 }
 
 /// Reads the name of a phase, or of its function; those of builds are shown.

@@ -18,6 +18,7 @@ use super::super::questions::Looker;
 use super::found::Looked;
 use super::shell::variables;
 use super::{Asked, Server, Take, Told, minds_definitions, names_in};
+use crate::processor::library::quote;
 
 /// Variables of shells that change by themselves, or that only this program has set.
 const OWN: [&str; 17] = [
@@ -198,8 +199,9 @@ impl Server<'_> {
     fn asked(&self, fields: &[Vec<u8>]) -> Option<Request> {
         let number: usize = std::str::from_utf8(fields.get(1)?).ok()?.parse().ok()?;
         let count: usize = std::str::from_utf8(fields.get(2)?).ok()?.parse().ok()?;
-        let arguments = fields.get(3..3 + count)?.to_vec();
-        let values = fields.get(3 + count..)?.to_vec();
+        let end = count.checked_add(3)?;
+        let arguments = fields.get(3..end)?.to_vec();
+        let values = fields.get(end..)?.to_vec();
         let check = self.at.script.checks.get(number)?;
         (values.len() == check.inputs.len()).then_some(Request {
             number,
@@ -510,14 +512,9 @@ fn assigned(check: &Check, names: &[String], values: &[Vec<u8>]) -> Result<Vec<u
         match value.strip_prefix(b"y") {
             Some(value) => {
                 code.extend_from_slice(name.as_bytes());
-                code.extend_from_slice(b"='");
-                for byte in value {
-                    match byte {
-                        b'\'' => code.extend_from_slice(b"'\\''"),
-                        byte => code.push(*byte),
-                    }
-                }
-                code.extend_from_slice(b"'\n");
+                code.push(b'=');
+                code.extend(quote(value));
+                code.push(b'\n');
             }
             None if output.unset => code.extend_from_slice(format!("unset {name}\n").as_bytes()),
             None => {}

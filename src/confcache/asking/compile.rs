@@ -26,6 +26,7 @@ use super::super::facts::{Fact, Sum, sum};
 use super::super::questions::Looker;
 use super::found::Looked;
 use super::{Asked, Server, Take, Told, minds_definitions, names_in};
+use crate::processor::library::quote;
 
 /// The largest file that a compiler may read from or leave in the folder, in bytes.
 const LARGE: u64 = 4 << 20;
@@ -521,14 +522,8 @@ fn say(answer: &mut Vec<u8>, text: &[u8], to: &[u8]) {
     if text.is_empty() {
         return;
     }
-    answer.extend_from_slice(b"printf %s '");
-    for byte in text {
-        match byte {
-            b'\'' => answer.extend_from_slice(b"'\\''"),
-            byte => answer.push(*byte),
-        }
-    }
-    answer.push(b'\'');
+    answer.extend_from_slice(b"printf %s ");
+    answer.extend(quote(text));
     answer.extend_from_slice(to);
 }
 

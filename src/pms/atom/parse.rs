@@ -1,7 +1,6 @@
 //! Reading atoms: what the pieces of the text may be, by EAPI and place.
 
 use winnow::Parser;
-use winnow::error::StrContext;
 use winnow::stream::LocatingSlice;
 
 use super::grammar::{Piece, Raw, RawSlot, RawUse, raw_atom};
@@ -9,6 +8,7 @@ use super::{Atom, AtomError, Blocker, Operator, SlotDep, UseDep, UseRequirement,
 use crate::pms::cpv::split_pf;
 use crate::pms::eapi::Eapi;
 use crate::pms::names::{NameError, NameKind};
+use crate::pms::syntax::fault;
 
 /// Where an atom stands, which decides what it may contain.
 #[derive(Debug, Clone, Copy)]
@@ -23,20 +23,14 @@ pub(super) enum Dialect {
 
 /// Reads a whole text as one atom.
 pub(super) fn parse(text: &str, dialect: Dialect) -> Result<Atom, AtomError> {
-    let raw = raw_atom
-        .parse(LocatingSlice::new(text))
-        .map_err(|error| AtomError::Syntax {
+    let raw = raw_atom.parse(LocatingSlice::new(text)).map_err(|error| {
+        let (offset, expected) = fault(&error);
+        AtomError::Syntax {
             atom: text.to_owned(),
-            offset: error.offset(),
-            expected: error
-                .inner()
-                .context()
-                .find_map(|context| match context {
-                    StrContext::Expected(value) => Some(value.to_string()),
-                    _ => None,
-                })
-                .unwrap_or_else(|| "something else".to_owned()),
-        })?;
+            offset,
+            expected,
+        }
+    })?;
     Checker { text, dialect }.atom(raw)
 }
 

@@ -61,18 +61,7 @@ fn asks(trial: &Trial, arguments: &[&str]) -> (usize, usize) {
 
 #[track_caller]
 fn asks_with(trial: &Trial, arguments: &[&str], variables: &[(&str, &str)]) -> (usize, usize) {
-    trial.clean();
-    let mut plain = trial.command("./configure", arguments);
-    plain.envs(variables.iter().copied());
-    let plain = Outcome::of(&mut plain);
-    assert!(plain.status.success(), "{}", plain.stderr);
-    let words = ["confcache", "-v", "--no-replay", "--", "./configure"];
-    let all: Vec<&str> = words.iter().chain(arguments).copied().collect();
-    trial.clean();
-    let mut cached = trial.command(EBD, &all);
-    cached.envs(variables.iter().copied());
-    let cached = Outcome::of(&mut cached);
-    assert!(cached.status.success(), "{}", cached.stderr);
+    let [(plain, ()), (cached, ())] = trial.with_and_without(arguments, variables, || ());
     assert_eq!(plain.stdout, cached.stdout);
     // Shown if a test fails.
     println!("{arguments:?}: {}", trial.confcache(&["why", "*"]).stdout);

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use super::{Trial, shown};
-use crate::support::{EBD, Outcome};
+use crate::support::Outcome;
 
 /// What autoconf has scripts begin with, as far as compilers need it.
 const BEGIN: &str = r##"exec 5>config.log
@@ -67,21 +67,9 @@ fn compiles_with(trial: &Trial, arguments: &[&str], variables: &[(&str, &str)]) 
         let all = shown(&trial.path("build"));
         all.iter().map(|line| nameless(line)).collect()
     };
-    trial.clean();
-    let mut plain = trial.command("./configure", arguments);
-    plain.envs(variables.iter().copied());
-    let plain = Outcome::of(&mut plain);
-    assert!(plain.status.success(), "{}", plain.stderr);
-    let expected = seen();
-    let words = ["confcache", "-v", "--no-replay", "--", "./configure"];
-    let all: Vec<&str> = words.iter().chain(arguments).copied().collect();
-    trial.clean();
-    let mut cached = trial.command(EBD, &all);
-    cached.envs(variables.iter().copied());
-    let cached = Outcome::of(&mut cached);
-    assert!(cached.status.success(), "{}", cached.stderr);
+    let [(plain, expected), (cached, found)] = trial.with_and_without(arguments, variables, seen);
     assert_eq!(nameless(&plain.stdout), nameless(&cached.stdout));
-    assert_eq!(expected, seen());
+    assert_eq!(expected, found);
     answered(&cached)
 }
 
