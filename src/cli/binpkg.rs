@@ -99,7 +99,7 @@ impl Opened {
             _ => format!("{count} package files"),
         };
         let what = match (self.pkgdir.index_path().exists(), count) {
-            (false, _) => format!("there is no package index, but there are {files}"),
+            (false, _) => format!("there is no package index, but {files}"),
             (true, 1) => format!("{files} is not in the index"),
             (true, _) => format!("{files} are not in the index"),
         };
