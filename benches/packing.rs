@@ -88,7 +88,9 @@ impl Bench {
             ..PackageOptions::default()
         };
         let metadata = [("SLOT".to_owned(), b"0\n".to_vec())].into();
-        write_package(image, metadata, place, &options)?;
+        write_package(image, metadata, place, &options)?
+            .file
+            .commit()?;
         Ok(())
     }
 

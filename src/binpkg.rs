@@ -1,7 +1,7 @@
 //! Binary packages: the formats xpak and gpkg, PKGDIR and its index.
 //!
 //! A builder takes a build id with [`pkgdir::Pkgdir::reserve`], writes the package with [`build::write_package`] and
-//! adds an [`index::Entry`] under [`pkgdir::Pkgdir::lock_index`]. Any number of builders, Portage among them, may do
+//! gives it its place and its entry with [`pkgdir::Pkgdir::publish`]. Any number of builders, Portage among them, may do
 //! so in one PKGDIR at a time.
 
 pub mod adopt;

@@ -79,12 +79,11 @@ fn put(pkgdir: &Pkgdir, cpv: &str, built: u64, format: Format) -> Entry {
     .collect();
     let place = pkgdir.reserve(&cpv, format).unwrap();
     let package = write_package(image.path(), metadata, place, &PackageOptions::default()).unwrap();
-    let facts = FileFacts::try_from(&package.file).unwrap();
-    let entry = Entry::from_metadata(&cpv, &package.metadata, &facts).unwrap();
-    let mut index = pkgdir.lock_index().unwrap();
-    index.insert(entry.clone());
-    index.commit().unwrap();
-    entry
+    let facts = FileFacts::try_from(package.file.written()).unwrap();
+    let header = HeaderSettings::default();
+    let published = pkgdir.publish(package.file, &cpv, &package.metadata, &header);
+    published.unwrap();
+    Entry::from_metadata(&cpv, &package.metadata, &facts).unwrap()
 }
 
 /// All files below a folder with their contents.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use super::audit::{Audit, AuditError};
 use super::index::{Entry, FileFacts, HeaderSettings, Index, IndexError};
 use super::package::{Package, PackageError};
-use super::pkgdir::{Format, Pkgdir, PkgdirError, Written};
+use super::pkgdir::{Format, Pkgdir, PkgdirError};
 use super::xpak::Metadata;
 use crate::pms::cpv::{Cpv, CpvError};
 
@@ -156,18 +156,14 @@ pub fn adopt(
         path: path.to_owned(),
         source,
     })?;
-    place.sync()?;
+    let sealed = place.seal()?;
     let mut locked = pkgdir.lock_index()?;
     // Others may have brought the very same meanwhile.
     if let Some(there) = found_in(pkgdir, locked.index(), said) {
         return Ok(there);
     }
-    let written: Written = place.commit()?;
-    let entry = Entry::from_metadata(&cpv, &metadata, &FileFacts::try_from(&written)?)?;
     locked.update_header(header);
-    locked.insert(entry);
-    locked.commit()?;
-    Ok(written.path)
+    Ok(locked.publish(sealed, &cpv, &metadata)?.path)
 }
 
 /// The very package that a host's entry tells of, in PKGDIR, if it is there.

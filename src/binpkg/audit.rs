@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::build::BuildError;
 use super::gpkg::copy_gpkg;
-use super::index::{Entry, FileFacts, HeaderSettings, IndexError};
+use super::index::{Entry, HeaderSettings, IndexError};
 use super::package::{Package, PackageError};
 use super::pkgdir::{Format, Pkgdir, PkgdirError, Written};
 use super::signature::{Policy, Signer, Verifier, VerifyError};
@@ -196,11 +196,5 @@ pub fn sign(
     let cpv = Cpv::parse(entry.cpv())?;
     let mut place = pkgdir.reserve_over(&path, Format::Gpkg, entry.build_id())?;
     copy_gpkg(&package, None, &mut place, Some(signer))?;
-    let written = place.commit()?;
-    let fresh = Entry::from_metadata(&cpv, &metadata, &FileFacts::try_from(&written)?)?;
-    let mut locked = pkgdir.lock_index()?;
-    locked.update_header(header);
-    locked.insert(fresh);
-    locked.commit()?;
-    Ok(written)
+    Ok(pkgdir.publish(place.seal()?, &cpv, &metadata, header)?)
 }

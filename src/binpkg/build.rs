@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::compression::{Compression, CompressionError};
 use super::gpkg::{self, GpkgError};
 use super::image_tar::{self, Contents, ImageError, Packed};
-use super::pkgdir::{Format, PkgdirError, Reservation, Written};
+use super::pkgdir::{Format, PkgdirError, Reservation, Sealed, Written};
 use super::signature::{SignError, Signer};
 use super::xpak::{self, Metadata, XpakError};
 use crate::util::atomic::{self, AtomicError};
@@ -92,10 +92,10 @@ pub struct PackageOptions {
 }
 
 /// A package that was made.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Package {
-    /// Its file.
-    pub file: Written,
+    /// Its file, which is not in its place yet.
+    pub file: Sealed,
     /// What it contains.
     pub image: Packed,
     /// Its metadata, with `BUILD_ID`.
@@ -174,7 +174,7 @@ fn write_gpkg(
         options.signer.as_ref(),
     )?;
     Ok(Package {
-        file: reservation.commit()?,
+        file: reservation.seal()?,
         image,
         metadata,
     })
@@ -217,7 +217,7 @@ fn write_xpak(
     let reservation = output
         .into_inner()
         .map_err(|error| fail(error.into_error()))?;
-    let file = reservation.commit()?;
+    let file = reservation.seal()?;
     Ok(Package {
         file,
         image: packed,
@@ -314,32 +314,27 @@ mod tests {
                 compression: Compression::with_default_level(algorithm, 2),
                 ..PackageOptions::default()
             };
-            let package = write_package(
+            let made = write_package(
                 &place.path("image"),
                 metadata.clone(),
                 place.reserve(Format::Xpak),
                 &options,
             )
             .unwrap();
-            assert_eq!(
-                (package.file.build_id, package.image.entries),
-                (Some(id), 4)
-            );
-            assert_eq!(
-                package.file.size,
-                fs::metadata(&package.file.path).unwrap().len()
-            );
+            let file = made.file.commit().unwrap();
+            assert_eq!((file.build_id, made.image.entries), (Some(id), 4));
+            assert_eq!(file.size, fs::metadata(&file.path).unwrap().len());
 
-            let mut file = XpakFile::open(&package.file.path).unwrap();
-            let read = file.metadata().unwrap();
-            assert_eq!(read, package.metadata);
+            let mut package = XpakFile::open(&file.path).unwrap();
+            let read = package.metadata().unwrap();
+            assert_eq!(read, made.metadata);
             assert_eq!(
                 read.keys().collect::<Vec<_>>(),
                 ["BUILD_ID", "EAPI", "SLOT"]
             );
             assert_eq!(read["BUILD_ID"], id.to_string().as_bytes());
             let mut image = Vec::new();
-            decompress(file.image().unwrap())
+            decompress(package.image().unwrap())
                 .unwrap()
                 .read_to_end(&mut image)
                 .unwrap();
@@ -354,18 +349,18 @@ mod tests {
         let place = Place::new();
         let info = place.path("build-info");
         let metadata = read_build_info(&info).unwrap();
-        let package = write_package(
+        let made = write_package(
             &place.path("image"),
             metadata,
             place.reserve(Format::Xpak),
             &PackageOptions::default(),
         )
         .unwrap();
-        record_in_build_info(&info, &package.file).unwrap();
+        record_in_build_info(&info, made.file.written()).unwrap();
         assert_eq!(fs::read_to_string(info.join("BUILD_ID")).unwrap(), "1\n");
         assert_eq!(
             fs::read_to_string(info.join("BINPKGMD5")).unwrap(),
-            format!("{}\n", package.file.md5)
+            format!("{}\n", made.file.written().md5)
         );
     }
 
@@ -382,23 +377,24 @@ mod tests {
                 compression: Compression::from_settings(name, "", 2).unwrap(),
                 ..PackageOptions::default()
             };
-            let package = write_package(
+            let made = write_package(
                 &place.path("image"),
                 metadata.clone(),
                 place.reserve(Format::Gpkg),
                 &options,
             )
             .unwrap();
-            let bytes = fs::read(&package.file.path).unwrap();
-            assert_eq!(package.file.size, bytes.len() as u64);
-            assert_eq!(package.file.md5, HashName::Md5.hex(&bytes), "{name}");
-            assert_eq!(package.file.sha1, HashName::Sha1.hex(&bytes), "{name}");
-            let file = GpkgFile::open(&package.file.path).unwrap();
-            assert_eq!(file.folder(), format!("foo-1-{id}"));
-            assert_eq!(file.metadata().unwrap(), package.metadata);
-            assert_eq!(package.metadata["BUILD_ID"], id.to_string().as_bytes());
+            let file = made.file.commit().unwrap();
+            let bytes = fs::read(&file.path).unwrap();
+            assert_eq!(file.size, bytes.len() as u64);
+            assert_eq!(file.md5, HashName::Md5.hex(&bytes), "{name}");
+            assert_eq!(file.sha1, HashName::Sha1.hex(&bytes), "{name}");
+            let package = GpkgFile::open(&file.path).unwrap();
+            assert_eq!(package.folder(), format!("foo-1-{id}"));
+            assert_eq!(package.metadata().unwrap(), made.metadata);
+            assert_eq!(made.metadata["BUILD_ID"], id.to_string().as_bytes());
             let mut image = Vec::new();
-            decompress(file.image().unwrap())
+            decompress(package.image().unwrap())
                 .unwrap()
                 .read_to_end(&mut image)
                 .unwrap();

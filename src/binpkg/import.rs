@@ -8,9 +8,9 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::index::{Entry, FileFacts, HeaderSettings, Index, IndexError};
+use super::index::{Entry, HeaderSettings, Index, IndexError};
 use super::package::{Package, PackageError};
-use super::pkgdir::{Format, Pkgdir, PkgdirError, PkgdirOptions, Reservation, Written};
+use super::pkgdir::{Format, Pkgdir, PkgdirError, PkgdirOptions, Reservation, Sealed, Written};
 use super::repack::{RepackError, with_metadata};
 use super::survey::package_files;
 use super::xpak::Metadata;
@@ -124,10 +124,18 @@ pub fn import(
         entry.cpv() == cpv.as_str()
             && entry.get("SHA1") == Some(sha1)
             && entry.size() == Some(file.size())
-            && pkgdir.path_of(entry).is_some_and(|path| path.is_file())
+            // Opened, since a network file system may remember a file that another builder has removed.
+            && pkgdir
+                .path_of(entry)
+                .is_some_and(|path| path.is_file() && File::open(path).is_ok())
     });
     if let Some(entry) = same {
         return Ok(Imported::There(entry.path().into_owned()));
+    }
+    if let Some(unlisted) = unlisted_twin(pkgdir, &index, &mut package, &metadata)? {
+        let path = unlisted.path().into_owned();
+        add(pkgdir, unlisted, header)?;
+        return Ok(Imported::There(path));
     }
     let own_id = text(&metadata, "BUILD_ID").parse::<u64>().ok();
     let own_place = match own_id {
@@ -136,33 +144,35 @@ pub fn import(
         }
         _ => None,
     };
-    let (written, metadata, kept) = match own_place {
+    let (package, mut metadata, kept) = match own_place {
         Some(reservation) => (copy(path, reservation, file.mtime())?, metadata, true),
         None => {
             if let Some(twin) = twin(pkgdir, &index, &mut package, &metadata)? {
                 return Ok(Imported::There(twin));
             }
             let reservation = pkgdir.reserve(&cpv, package.format())?;
-            let written = renumber(&mut package, &cpv, metadata.clone(), own_id, reservation)?;
+            let sealed = renumber(&mut package, &cpv, metadata.clone(), own_id, reservation)?;
             let mut metadata = metadata;
-            if let Some(build_id) = written.build_id {
+            if let Some(build_id) = sealed.written().build_id {
                 metadata.insert("BUILD_ID".to_owned(), build_id.to_string().into_bytes());
             }
-            (written, metadata, false)
+            (sealed, metadata, false)
         }
     };
-    let mut metadata = metadata;
     // It tells of where the package was built.
     metadata.remove("REPO_REVISIONS");
-    let entry = Entry::from_metadata(&cpv, &metadata, &FileFacts::try_from(&written)?)?;
-    let mut locked = pkgdir.lock_index()?;
-    locked.update_header(header);
-    locked.insert(entry);
-    locked.commit()?;
+    let written = pkgdir.publish(package, &cpv, &metadata, header)?;
     Ok(match kept {
         true => Imported::Taken(written),
         false => Imported::Renumbered(written),
     })
+}
+
+fn add(pkgdir: &Pkgdir, entry: Entry, header: &HeaderSettings) -> Result<(), IndexError> {
+    let mut locked = pkgdir.lock_index()?;
+    locked.update_header(header);
+    locked.insert(entry);
+    locked.commit()
 }
 
 fn text(metadata: &Metadata, key: &str) -> String {
@@ -193,42 +203,94 @@ fn twin(
     package: &mut Package,
     metadata: &Metadata,
 ) -> Result<Option<String>, ImportError> {
-    let plain = |metadata: &Metadata| {
-        let mut plain = metadata.clone();
-        plain.remove("BUILD_ID");
-        plain
-    };
-    let (cpv, built) = (
-        name(package.path(), metadata)?,
-        text(metadata, "BUILD_TIME"),
-    );
-    let mut own_image = None;
+    let cpv = name(package.path(), metadata)?;
+    let built = text(metadata, "BUILD_TIME");
+    let mut own = Likeness::new(package, metadata);
     for entry in index.entries() {
         let alike = entry.cpv() == cpv.as_str()
             && entry.get("BUILD_TIME").unwrap_or_default() == built
-            && Format::of_name(Path::new(entry.path().as_ref())) == Some(package.format());
-        let Some(path) = pkgdir.path_of(entry).filter(|_| alike) else {
-            continue;
-        };
-        // One that is damaged, or gone meanwhile, is no twin.
-        let Ok(mut other) = Package::open(&path) else {
-            continue;
-        };
-        if !other
-            .metadata()
-            .is_ok_and(|other| plain(&other) == plain(metadata))
+            && Format::of_name(Path::new(entry.path().as_ref())) == Some(own.package.format());
+        if let Some(path) = pkgdir.path_of(entry).filter(|_| alike)
+            && own.is_of(&path)?
         {
-            continue;
-        }
-        let own = match &own_image {
-            Some(own) => own,
-            None => own_image.insert(image_digest(package)?),
-        };
-        if image_digest(&mut other).is_ok_and(|other| other == *own) {
             return Ok(Some(entry.path().into_owned()));
         }
     }
     Ok(None)
+}
+
+/// The entry of the same package, if it is there without one, under its build id or another: somebody who took it over
+/// was ended before the index knew it.
+fn unlisted_twin(
+    pkgdir: &Pkgdir,
+    index: &Index,
+    package: &mut Package,
+    metadata: &Metadata,
+) -> Result<Option<Entry>, ImportError> {
+    let cpv = name(package.path(), metadata)?;
+    let mut own = Likeness::new(package, metadata);
+    for file in pkgdir.unlisted_of(&cpv, index)? {
+        let path = pkgdir.path().join(file.path());
+        let found =
+            Format::of_name(file.path()) == Some(own.package.format()) && own.is_of(&path)?;
+        let Some(relative) = file.path().to_str().filter(|_| found) else {
+            continue;
+        };
+        // Whatever becomes of it meanwhile, it is no twin then.
+        let (Ok(stat), Ok(digests)) = (
+            path.metadata(),
+            hash_file(&path, &[HashName::Md5, HashName::Sha1]),
+        ) else {
+            continue;
+        };
+        let Ok(mut entry) = super::survey::read(&path, relative, &stat) else {
+            continue;
+        };
+        for hash in [HashName::Md5, HashName::Sha1] {
+            entry.set(hash.name(), digests.get(hash).unwrap_or_default());
+        }
+        return Ok(Some(entry));
+    }
+    Ok(None)
+}
+
+/// What tells whether another file has the same package, its build id left out of account.
+struct Likeness<'a> {
+    package: &'a mut Package,
+    metadata: Metadata,
+    /// The checksum of the image, once it was needed.
+    image: Option<String>,
+}
+
+impl<'a> Likeness<'a> {
+    fn new(package: &'a mut Package, metadata: &Metadata) -> Self {
+        Self {
+            package,
+            metadata: Self::plain(metadata.clone()),
+            image: None,
+        }
+    }
+
+    fn plain(mut metadata: Metadata) -> Metadata {
+        metadata.remove("BUILD_ID");
+        metadata
+    }
+
+    /// One that is damaged, or gone meanwhile, is another.
+    fn is_of(&mut self, path: &Path) -> Result<bool, ImportError> {
+        let Ok(mut other) = Package::open(path) else {
+            return Ok(false);
+        };
+        let alike = other.metadata().map(Self::plain);
+        if !alike.is_ok_and(|metadata| metadata == self.metadata) {
+            return Ok(false);
+        }
+        let own = match &self.image {
+            Some(own) => own,
+            None => self.image.insert(image_digest(self.package)?),
+        };
+        Ok(image_digest(&mut other).is_ok_and(|other| other == *own))
+    }
 }
 
 /// A checksum of the image.
@@ -243,7 +305,7 @@ fn image_digest(package: &mut Package) -> Result<String, ImportError> {
 }
 
 /// Copies a package as it is, its time too.
-fn copy(path: &Path, mut place: Reservation, mtime: i64) -> Result<Written, ImportError> {
+fn copy(path: &Path, mut place: Reservation, mtime: i64) -> Result<Sealed, ImportError> {
     let copy = |place: &mut Reservation| -> io::Result<()> {
         io::copy(&mut File::open(path)?, place)?;
         place.set_modified(mtime)
@@ -252,7 +314,7 @@ fn copy(path: &Path, mut place: Reservation, mtime: i64) -> Result<Written, Impo
         path: path.to_owned(),
         source,
     })?;
-    Ok(place.commit()?)
+    Ok(place.seal()?)
 }
 
 /// Copies a package with another build id in its metadata.
@@ -262,7 +324,7 @@ fn renumber(
     mut metadata: Metadata,
     own_id: Option<u64>,
     mut place: Reservation,
-) -> Result<Written, ImportError> {
+) -> Result<Sealed, ImportError> {
     let path = package.path().to_owned();
     match place.build_id() {
         Some(build_id) => {
@@ -280,5 +342,5 @@ fn renumber(
         });
     }
     with_metadata(package, &metadata, &mut place, None)?;
-    Ok(place.commit()?)
+    Ok(place.seal()?)
 }

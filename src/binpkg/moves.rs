@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 
 use super::audit::{Audit, AuditError};
-use super::index::{Entry, FileFacts, HeaderSettings, Index, IndexError};
+use super::index::{Entry, HeaderSettings, Index, IndexError};
 use super::package::{Package, PackageError};
-use super::pkgdir::{Pkgdir, PkgdirError, Written};
+use super::pkgdir::{Pkgdir, PkgdirError};
 use super::repack::{RepackError, with_metadata};
 use super::selection::EntryFacts;
 use super::signature::Signer;
@@ -301,14 +301,10 @@ pub fn apply(
     };
     let signer = resigning.map(|resigning| &resigning.signer);
     with_metadata(&mut package, &metadata, &mut place, signer)?;
-    let written: Written = place.commit()?;
+    let package = place.seal()?;
     // It tells of where the package was built.
     metadata.remove("REPO_REVISIONS");
-    let entry = Entry::from_metadata(cpv, &metadata, &FileFacts::try_from(&written)?)?;
-    let mut index = pkgdir.lock_index()?;
-    index.update_header(header);
-    index.insert(entry);
-    index.commit()?;
+    let written = pkgdir.publish(package, cpv, &metadata, header)?;
     Ok(written.relative_path)
 }
 

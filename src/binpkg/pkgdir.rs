@@ -22,10 +22,10 @@ mod files;
 mod names;
 mod reservation;
 
-pub(super) use files::entries as entries_of;
 use files::{directories, regular_files, sweep_directory};
+pub(super) use files::{entries as entries_of, is_gone};
 pub use names::{Format, PackageFile};
-pub use reservation::{Reservation, Written};
+pub use reservation::{Reservation, Sealed, Written};
 
 /// What went wrong in PKGDIR.
 #[derive(Debug, thiserror::Error)]
@@ -181,6 +181,30 @@ impl Pkgdir {
             .collect();
         let mut files = self.list()?;
         files.retain(|file| !known.contains(file.path()));
+        Ok(files)
+    }
+
+    /// The packages of one version in their own directory, CATEGORY/PN, that have no entry in `index`, sorted by path.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn unlisted_of(&self, cpv: &Cpv, index: &Index) -> Result<Vec<PackageFile>, PkgdirError> {
+        let directory = self.path.join(cpv.category()).join(cpv.pn());
+        if !directory.is_dir() {
+            return Ok(Vec::new());
+        }
+        let entries = index.entries().iter();
+        let known: HashSet<PathBuf> = entries
+            .filter(|entry| entry.cpv() == cpv.as_str())
+            .map(|entry| PathBuf::from(entry.path().as_ref()))
+            .collect();
+        let mut files: Vec<PackageFile> = regular_files(&directory)?
+            .into_iter()
+            .filter(|(_, metadata)| metadata.len() > 0)
+            .filter_map(|(file, _)| PackageFile::in_package(cpv.category(), cpv.pn(), &file))
+            .filter(|file| file.cpv() == cpv && !known.contains(file.path()))
+            .collect();
+        files.sort_by(|one, other| one.path().cmp(other.path()));
         Ok(files)
     }
 
@@ -449,7 +473,7 @@ mod tests {
             "a placeholder is no package"
         );
         reservation.write_all(b"abc").unwrap();
-        let written = reservation.commit().unwrap();
+        let written = reservation.seal().unwrap().commit().unwrap();
         assert_eq!(written.md5, "900150983cd24fb0d6963f7d28e17f72");
         assert_eq!(written.sha1, "a9993e364706816aba3e25717850c26c9cd0d89d");
         assert_eq!((written.size, written.build_id), (3, Some(1)));
@@ -548,7 +572,7 @@ mod tests {
                     scope.spawn(move || {
                         let mut reservation = pkgdir.reserve(&cpv(), Format::Xpak).unwrap();
                         write!(reservation, "package {builder}").unwrap();
-                        let written = reservation.commit().unwrap();
+                        let written = reservation.seal().unwrap().commit().unwrap();
                         let metadata = [
                             ("SLOT", "0".to_owned()),
                             ("BUILD_ID", written.build_id.unwrap().to_string()),
@@ -608,7 +632,7 @@ mod tests {
             "{error}"
         );
         reservation.write_all(b"first").unwrap();
-        reservation.commit().unwrap();
+        reservation.seal().unwrap().commit().unwrap();
         drop(pkgdir.reserve(&cpv(), Format::Xpak).unwrap());
         assert_eq!(
             names(&pkgdir, "app-misc"),
@@ -651,7 +675,7 @@ mod tests {
         fs::set_permissions(pkgdir.path(), Permissions::from_mode(0o2775)).unwrap();
         let mut reservation = pkgdir.reserve(&cpv(), Format::Xpak).unwrap();
         reservation.write_all(b"x").unwrap();
-        let written = reservation.commit().unwrap();
+        let written = reservation.seal().unwrap().commit().unwrap();
         assert_eq!(written.path.metadata().unwrap().mode() & 0o7777, 0o664);
         let directory = written.path.parent().unwrap();
         assert_eq!(directory.metadata().unwrap().mode() & 0o2070, 0o2070);

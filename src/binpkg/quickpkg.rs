@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use super::build::{BuildError, PackageOptions, read_build_info, write_package};
 use super::image_tar::{Contents, Listed};
-use super::index::{Entry, FileFacts, HeaderSettings, IndexError};
+use super::index::{HeaderSettings, IndexError};
 use super::pkgdir::{Format, Pkgdir, PkgdirError, Written};
 use crate::pms::cpv::Cpv;
 use crate::util::digest::{HashFileError, HashName, hash_file};
@@ -220,14 +220,9 @@ pub fn quickpkg(
     let mut metadata = package.metadata;
     // It tells of where the package was built.
     metadata.remove("REPO_REVISIONS");
-    let facts = FileFacts::try_from(&package.file)?;
-    let entry = Entry::from_metadata(source.cpv, &metadata, &facts)?;
-    let mut index = pkgdir.lock_index()?;
-    index.update_header(manner.header);
-    index.insert(entry);
-    index.commit()?;
+    let file = pkgdir.publish(package.file, source.cpv, &metadata, manner.header)?;
     Ok(Quick {
-        file: package.file,
+        file,
         excluded: quick.excluded,
         missing: quick.missing,
         changed: quick.changed,

@@ -13,7 +13,7 @@ use super::input;
 use crate::binpkg::build::{self as binary, PackageOptions, read_build_info};
 use crate::binpkg::compression::{Compression, CompressionError};
 use crate::binpkg::image_tar::{self, Owners};
-use crate::binpkg::index::{Entry, FileFacts, HeaderSettings, IndexError};
+use crate::binpkg::index::{HeaderSettings, IndexError};
 use crate::binpkg::pkgdir::{Format, Pkgdir, PkgdirError, PkgdirOptions, Written};
 use crate::binpkg::signature::{CommandError, Signer};
 use crate::pms::cpv::Cpv;
@@ -336,21 +336,13 @@ impl Packaging {
             metadata.insert(input::FILE.to_owned(), input.clone().into_bytes());
         }
         let package = binary::write_package(&tree, metadata, reservation, &options)?;
-        // Before anything else can fail: whoever finds the package must find its id.
-        binary::record_in_build_info(&self.image.build_info, &package.file)?;
-        let entry = Entry::from_metadata(
-            &self.cpv,
-            &package.metadata,
-            &FileFacts::try_from(&package.file)?,
-        )?;
-        let mut index = pkgdir.lock_index()?;
-        index.update_header(&self.header);
-        index.insert(entry);
-        index.commit()?;
+        // Before it has its place: whoever finds the package must find its id.
+        binary::record_in_build_info(&self.image.build_info, package.file.written())?;
+        let written = pkgdir.publish(package.file, &self.cpv, &package.metadata, &self.header)?;
         if tree != self.image.d {
             let _ = std::fs::remove_dir_all(&tree);
         }
-        Ok(package.file)
+        Ok(written)
     }
 }
 

@@ -14,7 +14,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ebd::binpkg::build::{PackageOptions, write_package};
-use ebd::binpkg::index::{Entry, FileFacts, HeaderSettings};
+use ebd::binpkg::index::HeaderSettings;
 use ebd::binpkg::package::Package;
 use ebd::binpkg::pkgdir::{Format, Pkgdir, PkgdirOptions};
 use ebd::pms::cpv::Cpv;
@@ -63,13 +63,9 @@ fn put(pkgdir: &Path, made: Made<'_>) -> PathBuf {
     let place = pkgdir.reserve(&cpv, made.format).unwrap();
     let options = PackageOptions::default();
     let package = write_package(image.path(), metadata, place, &options).unwrap();
-    let facts = FileFacts::try_from(&package.file).unwrap();
-    let entry = Entry::from_metadata(&cpv, &package.metadata, &facts).unwrap();
-    let mut index = pkgdir.lock_index().unwrap();
-    index.update_header(&HeaderSettings::default());
-    index.insert(entry);
-    index.commit().unwrap();
-    package.file.path
+    let header = HeaderSettings::default();
+    let written = pkgdir.publish(package.file, &cpv, &package.metadata, &header);
+    written.unwrap().path
 }
 
 /// Three builds of foo-1, the last as xpak, and one of foo-2.
@@ -499,6 +495,40 @@ fn packages_of_others_are_taken_over_once() {
         .run(&["binpkg", "import", file.to_str().unwrap()])
         .fails(&["foo-1-1.gpkg.tar: the package cannot be read"]);
     assert_eq!(entries(&target), before);
+}
+
+#[test]
+fn what_the_index_did_not_get_to_know_is_not_taken_twice() {
+    let trial = filled();
+    let target = Trial::new();
+    put(&target.packages(), Made { built: 5, ..FOO });
+    let file = trial.packages().join(ALL[0]);
+    let import = || {
+        let taken = target.run(&["binpkg", "import", "--json", file.to_str().unwrap()]);
+        let event = taken.succeeds().events().remove(0);
+        (event["event"].clone(), event["path"].clone())
+    };
+    let renumbered = "app-misc/foo/foo-1-2.gpkg.tar";
+    assert_eq!(import(), ("renumbered".into(), renumbered.into()));
+    let whole = entries(&target);
+    // As somebody leaves it who is killed before the index is written.
+    let forget = || fs::remove_file(target.packages().join("Packages")).unwrap();
+    forget();
+    assert_eq!(import(), ("already there".into(), renumbered.into()));
+    assert_eq!(paths(&target), [renumbered]);
+    target.run(&["binpkg", "fix"]).succeeds();
+    assert_eq!(entries(&target), whole);
+
+    // The same under its own number.
+    let own = target.packages().join(ALL[0]);
+    fs::remove_file(&own).unwrap();
+    fs::remove_file(target.packages().join(renumbered)).unwrap();
+    forget();
+    assert_eq!(import(), ("imported".into(), ALL[0].into()));
+    forget();
+    assert_eq!(import(), ("already there".into(), ALL[0].into()));
+    assert_eq!(paths(&target), ALL[..1]);
+    target.run(&["binpkg", "check"]).succeeds();
 }
 
 #[test]

@@ -6,8 +6,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::{Entry, HeaderSettings, Index, IndexError};
-use crate::binpkg::pkgdir::{Pkgdir, PkgdirError};
+use super::{Entry, FileFacts, HeaderSettings, Index, IndexError};
+use crate::binpkg::pkgdir::{Pkgdir, PkgdirError, Sealed, Written, is_gone};
+use crate::binpkg::xpak::Metadata;
+use crate::pms::cpv::Cpv;
 use crate::util::atomic::{AtomicError, AtomicFile};
 use crate::util::lock::{Lock, portage_lockfile};
 
@@ -68,6 +70,22 @@ impl Pkgdir {
         portage_lockfile(&self.index_path())
     }
 
+    /// Locks the index and does what [`LockedIndex::publish`] does, with `header` for the index.
+    ///
+    /// # Errors
+    /// As there, or the index cannot be locked or read.
+    pub fn publish(
+        &self,
+        package: Sealed,
+        cpv: &Cpv,
+        metadata: &Metadata,
+        header: &HeaderSettings,
+    ) -> Result<Written, IndexError> {
+        let mut index = self.lock_index()?;
+        index.update_header(header);
+        index.publish(package, cpv, metadata)
+    }
+
     fn with_lock(&self, lock: Lock) -> Result<LockedIndex<'_>, IndexError> {
         let lock = lock.remove_on_release();
         Ok(LockedIndex {
@@ -102,10 +120,32 @@ impl LockedIndex<'_> {
         let pkgdir = self.pkgdir.path();
         self.index.retain(|other| {
             let other = other.path();
-            Path::new(other.as_ref()).parent() != directory || pkgdir.join(other.as_ref()).is_file()
+            Path::new(other.as_ref()).parent() != directory
+                || !is_gone(&pkgdir.join(other.as_ref()))
         });
         self.index.forget_revisions();
         self.index.insert(entry);
+    }
+
+    /// Puts a package in its place, adds its entry, writes the index and lets go of the lock.
+    ///
+    /// Both are done under one lock. Otherwise somebody else could find the package meanwhile, remove it, and a third
+    /// one be given its place, whose entry would then be replaced by that of a package that is gone.
+    ///
+    /// # Errors
+    /// `metadata` makes no entry, the package cannot get its place, or the index cannot be written. The package then
+    /// leaves nothing, but in the last case, in which it has no entry yet.
+    pub fn publish(
+        mut self,
+        package: Sealed,
+        cpv: &Cpv,
+        metadata: &Metadata,
+    ) -> Result<Written, IndexError> {
+        let entry = Entry::from_metadata(cpv, metadata, &FileFacts::try_from(package.written())?)?;
+        let written = package.commit()?;
+        self.insert(entry);
+        self.commit()?;
+        Ok(written)
     }
 
     /// Removes all entries whose file is gone, and gives their paths.
@@ -114,11 +154,11 @@ impl LockedIndex<'_> {
         let pkgdir = self.pkgdir.path();
         self.index.retain(|entry| {
             let path = entry.path();
-            let stands = pkgdir.join(path.as_ref()).is_file();
-            if !stands {
+            let gone = is_gone(&pkgdir.join(path.as_ref()));
+            if gone {
                 vanished.push(path.into_owned());
             }
-            stands
+            !gone
         });
         vanished
     }
@@ -209,7 +249,7 @@ mod tests {
     use std::io::Read;
 
     use super::*;
-    use crate::binpkg::pkgdir::PkgdirOptions;
+    use crate::binpkg::pkgdir::{Format, PkgdirOptions};
 
     fn pkgdir(options: PkgdirOptions) -> (tempfile::TempDir, Pkgdir) {
         let directory = tempfile::tempdir().unwrap();
@@ -308,6 +348,60 @@ mod tests {
             .commit()
             .unwrap();
         assert_eq!(paths(&trusted), ["a/b/b-1-2.xpak", "a/b/b-1-3.xpak"]);
+    }
+
+    #[test]
+    fn a_package_gets_its_place_and_its_entry_at_once() {
+        let (_directory, pkgdir) = pkgdir(PkgdirOptions::default());
+        let cpv = Cpv::parse("a/b-1").unwrap();
+        let mut place = pkgdir.reserve(&cpv, Format::Xpak).unwrap();
+        let path = place.path().to_owned();
+        place.write_all(b"package").unwrap();
+        let sealed = place.seal().unwrap();
+        let metadata = [("SLOT".to_owned(), b"0\n".to_vec())].into();
+        let held = pkgdir.lock_index().unwrap();
+        std::thread::scope(|scope| {
+            let publishing =
+                scope.spawn(|| pkgdir.publish(sealed, &cpv, &metadata, &HeaderSettings::default()));
+            std::thread::sleep(Duration::from_millis(200));
+            assert_eq!(fs::read(&path).unwrap(), b"", "only the name is taken");
+            drop(held);
+            publishing.join().unwrap().unwrap();
+        });
+        assert_eq!(fs::read(&path).unwrap(), b"package");
+        assert_eq!(paths(&pkgdir), ["a/b/b-1-1.xpak"]);
+    }
+
+    #[test]
+    fn what_makes_no_entry_leaves_nothing() {
+        let (_directory, pkgdir) = pkgdir(PkgdirOptions::default());
+        let cpv = Cpv::parse("a/b-1").unwrap();
+        let place = pkgdir.reserve(&cpv, Format::Xpak).unwrap();
+        let path = place.path().to_owned();
+        let header = HeaderSettings::default();
+        let published = pkgdir.publish(place.seal().unwrap(), &cpv, &Metadata::default(), &header);
+        assert!(published.unwrap_err().to_string().contains("SLOT"));
+        assert!(!path.exists() && pkgdir.list().unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_looked_at_is_not_gone() {
+        let (_directory, pkgdir) = pkgdir(PkgdirOptions {
+            index_trusted: false,
+            ..PkgdirOptions::default()
+        });
+        fs::create_dir_all(pkgdir.path().join("a/b")).unwrap();
+        // Whoever follows it gets an error that says nothing about the file.
+        let looped = entry(&pkgdir, "a/b-1", "a/b/b-1-1.xpak", false);
+        std::os::unix::fs::symlink("b-1-1.xpak", pkgdir.path().join("a/b/b-1-1.xpak")).unwrap();
+        let dangling = entry(&pkgdir, "a/b-1", "a/b/b-1-2.xpak", false);
+        std::os::unix::fs::symlink("nowhere", pkgdir.path().join("a/b/b-1-2.xpak")).unwrap();
+        let mut index = pkgdir.lock_index().unwrap();
+        index.index_mut().insert(looped);
+        index.index_mut().insert(dangling);
+        index.insert(entry(&pkgdir, "a/b-1", "a/b/b-1-3.xpak", true));
+        index.commit().unwrap();
+        assert_eq!(paths(&pkgdir), ["a/b/b-1-1.xpak", "a/b/b-1-3.xpak"]);
     }
 
     #[test]

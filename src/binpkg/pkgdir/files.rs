@@ -38,6 +38,42 @@ pub(super) fn sweep_directory(directory: &Path) -> Result<Vec<PathBuf>, PkgdirEr
     Ok(swept)
 }
 
+/// Whether the package file that should stand at `path` is certainly not there.
+///
+/// A network file system may still remember that there was nothing, of a file that another builder has put there. So
+/// nothing is gone that a fresh listing of the directory has, or about which there is no answer.
+pub(in crate::binpkg) fn is_gone(path: &Path) -> bool {
+    let absent = |error: &io::Error| {
+        matches!(
+            error.kind(),
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+        )
+    };
+    match path.metadata() {
+        Ok(metadata) => return !metadata.is_file(),
+        Err(error) if !absent(&error) => return false,
+        Err(_) => {}
+    }
+    let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
+        return true;
+    };
+    let listed = match fs::read_dir(directory) {
+        Ok(listed) => listed,
+        Err(error) => return absent(&error),
+    };
+    for entry in listed {
+        match entry {
+            Ok(entry) if entry.file_name() == name => {
+                // A symlink was followed above, to nothing.
+                return entry.file_type().is_ok_and(|kind| !kind.is_file());
+            }
+            Ok(_) => {}
+            Err(_) => return false,
+        }
+    }
+    true
+}
+
 /// The directories below `path` that may be categories or packages, unsorted.
 pub(super) fn directories(path: &Path) -> Result<Vec<String>, PkgdirError> {
     Ok(entries(path)?

@@ -16,8 +16,8 @@ const CHECKSUMS: [HashName; 2] = [HashName::Md5, HashName::Sha1];
 
 /// A place in PKGDIR that nobody else can take, and the package that is being written for it.
 ///
-/// What is written to it goes to a hidden file beside the place; checksums are made on the way. Dropped without
-/// [`Reservation::commit`] it leaves nothing.
+/// What is written to it goes to a hidden file beside the place; checksums are made on the way. [`Reservation::seal`]
+/// ends the writing. Dropped without that it leaves nothing.
 #[derive(Debug)]
 pub struct Reservation {
     partial: Lock,
@@ -33,7 +33,17 @@ pub struct Reservation {
     committed: bool,
 }
 
-/// A package that stands in PKGDIR.
+/// A package that is written, safe on disk, and waits for its place.
+///
+/// Where there is an index, it gets its place by [`LockedIndex::publish`](crate::binpkg::index::LockedIndex::publish).
+/// Dropped without that it leaves nothing.
+#[derive(Debug)]
+pub struct Sealed {
+    reservation: Reservation,
+    written: Written,
+}
+
+/// A package of PKGDIR.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
     /// The file.
@@ -167,52 +177,55 @@ impl Reservation {
         }
     }
 
-    /// Waits until what was written is safe on disk, so that [`Reservation::commit`] need not.
+    /// Ends the writing, and waits until what was written is safe on disk.
     ///
     /// # Errors
-    /// Syncing fails.
-    pub fn sync(&self) -> Result<(), PkgdirError> {
-        self.partial
-            .file()
-            .sync_all()
-            .map_err(|source| PkgdirError::Io {
-                path: self.path.clone(),
-                step: "synced",
-                source,
-            })
-    }
-
-    /// Puts what was written in its place, safe from power failures.
-    ///
-    /// # Errors
-    /// Syncing or renaming fails; then the place is free again.
-    pub fn commit(mut self) -> Result<Written, PkgdirError> {
+    /// Syncing fails, or reading it again; then the place is free again.
+    pub fn seal(mut self) -> Result<Sealed, PkgdirError> {
         let place = self.path.clone();
-        let fail = |step| {
-            let path = place.clone();
-            move |source| PkgdirError::Io { path, step, source }
-        };
+        let fail = |step, source| PkgdirError::io(&place, step, source);
         let digests = self
             .hash_and_sync()
-            .map_err(|(step, source)| fail(step)(source))?;
+            .map_err(|(step, source)| fail(step, source))?;
         let checksum = |name| digests.get(name).unwrap_or_default().to_owned();
-        let metadata = self.partial.file().metadata().map_err(fail("read"))?;
-        fs::rename(self.partial.path(), &self.path).map_err(fail("renamed into place"))?;
-        self.committed = true;
-        sync_directory_of(&self.path).map_err(|error| PkgdirError::Io {
+        let metadata = self.partial.file().metadata();
+        let metadata = metadata.map_err(|source| fail("read", source))?;
+        Ok(Sealed {
+            written: Written {
+                path: self.path.clone(),
+                relative_path: self.relative.clone(),
+                build_id: self.build_id,
+                md5: checksum(HashName::Md5),
+                sha1: checksum(HashName::Sha1),
+                size: self.size,
+                mtime: metadata.mtime(),
+            },
+            reservation: self,
+        })
+    }
+}
+
+impl Sealed {
+    /// What it will be in its place.
+    pub fn written(&self) -> &Written {
+        &self.written
+    }
+
+    /// Puts the package in its place, safe from power failures.
+    ///
+    /// # Errors
+    /// Renaming fails; then the place is free again. Or its directory cannot be synced.
+    pub fn commit(mut self) -> Result<Written, PkgdirError> {
+        let place = &mut self.reservation;
+        fs::rename(place.partial.path(), &place.path)
+            .map_err(|source| PkgdirError::io(&place.path, "renamed into place", source))?;
+        place.committed = true;
+        sync_directory_of(&place.path).map_err(|error| PkgdirError::Io {
             path: error.path,
             step: error.step,
             source: error.source,
         })?;
-        Ok(Written {
-            path: self.path.clone(),
-            relative_path: self.relative.clone(),
-            build_id: self.build_id,
-            md5: checksum(HashName::Md5),
-            sha1: checksum(HashName::Sha1),
-            size: self.size,
-            mtime: metadata.mtime(),
-        })
+        Ok(self.written)
     }
 }
 

@@ -48,6 +48,8 @@ pub(super) fn run(arguments: &Prune) -> Result<Exit, Failure> {
             "rule": rule.name(),
             "path": entry.path(),
             "size": entry.size(),
+            "build_id": entry.build_id(),
+            "build_time": entry.build_time(),
         });
         let text = format!("{:10}  {}", rule.name(), entry.path());
         line(json.then_some(value), &text);

@@ -1,8 +1,9 @@
 //! Many at one PKGDIR: some put packages in, some repair, some prune, some are killed.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::process::Child;
+use std::fs::{self, File, OpenOptions};
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use super::{FOO, Made, put};
@@ -22,16 +23,33 @@ fn alive(child: &mut Child) -> bool {
     child.try_wait().unwrap().is_none()
 }
 
-/// How many packages are in PKGDIR.
-fn there(trial: &Trial) -> u64 {
-    let files = walkdir::WalkDir::new(trial.packages())
-        .into_iter()
-        .flatten();
-    let packages = files.filter(|file| {
-        let name = file.file_name().to_string_lossy();
-        !name.starts_with('.') && (name.ends_with(".xpak") || name.ends_with(".gpkg.tar"))
+/// When the packages that the pruners said they removed were built.
+fn pruned(trial: &Trial) -> BTreeSet<i64> {
+    let said = fs::read_to_string(trial.path("pruned")).unwrap();
+    // The last line may be on its way.
+    let (said, _) = said.rsplit_once('\n').unwrap_or_default();
+    let events = said.lines().map(|line| {
+        let event: serde_json::Value = serde_json::from_str(line).unwrap();
+        event
     });
-    packages.count() as u64
+    let removed = events.filter(|event| event["event"] == "removed");
+    removed
+        .map(|event| event["build_time"].as_i64().unwrap())
+        .collect()
+}
+
+/// When the packages that the index has were built.
+fn built(trial: &Trial) -> BTreeSet<i64> {
+    let index = trial.index();
+    let times = index.iter().map(|entry| entry.build_time().unwrap());
+    times.collect()
+}
+
+/// A file in the folder of the trial, written at its end by all.
+fn log(trial: &Trial, name: &str) -> File {
+    let path = trial.path(name);
+    let opened = OpenOptions::new().create(true).append(true).open(path);
+    opened.unwrap()
 }
 
 #[test]
@@ -39,75 +57,99 @@ fn nothing_is_lost_when_many_work_at_once() {
     let trial = Trial::new();
     let (importers, each, pause) = crowd();
     // Every package has the same name and the same number, and all are different.
-    let sources: Vec<String> = (0..importers)
+    let sources: Vec<Vec<(i64, PathBuf)>> = (0..importers)
         .map(|importer| {
             let source = trial.path(&format!("source-{importer}"));
-            for number in 0..each {
+            let made = (0..each).map(|number| {
                 let format = [Format::Gpkg, Format::Xpak][(number % 2) as usize];
                 let built = FOO.built + importer * 1000 + number;
-                put(
-                    &source,
-                    Made {
-                        format,
-                        built,
-                        ..FOO
-                    },
-                );
-            }
-            source.to_str().unwrap().to_owned()
+                let made = Made {
+                    format,
+                    built,
+                    ..FOO
+                };
+                (built as i64, put(&source, made))
+            });
+            made.collect()
         })
         .collect();
-    let start = |source: &str| trial.start(&["binpkg", "import", source]);
+    let keep = (importers * each / 4).to_string();
+    // What was pruned is not brought again, or somebody who is always killed would never come to an end.
+    let import = |source: &[(i64, PathBuf)]| {
+        let mut seen = pruned(&trial);
+        seen.extend(built(&trial));
+        let new = source.iter().filter(|(time, _)| !seen.contains(time));
+        let mut arguments = vec!["binpkg", "import"];
+        arguments.extend(new.map(|(_, path)| path.to_str().unwrap()));
+        (arguments.len() > 2).then(|| trial.start(&arguments))
+    };
+    let fix = || trial.start(&["binpkg", "fix"]);
+    let prune = || {
+        let mut command = trial.command(&["binpkg", "prune", "--keep", &keep, "--json"]);
+        command
+            .stdout(log(&trial, "pruned"))
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
+    };
     fs::create_dir(trial.packages()).unwrap();
-    let mut at_work: Vec<(usize, Child)> = sources
-        .iter()
-        .map(|source| start(source))
-        .enumerate()
+    let (mut fixer, mut pruner) = (fix(), prune());
+    let mut at_work: Vec<(usize, Child)> = (0..sources.len())
+        .filter_map(|number| Some((number, import(&sources[number])?)))
         .collect();
-    let mut fixer = trial.start(&["binpkg", "fix"]);
-    // Removes nothing, but writes the index where it can.
-    let mut pruner = trial.start(&["binpkg", "prune", "--keep", "100000"]);
+    // How often a repair and a pruning came to their end while packages came in.
+    let (mut repairs, mut prunings) = (0, 0);
     let mut killed = 0;
     let mut last = Instant::now();
     while !at_work.is_empty() {
         if !alive(&mut fixer) {
-            fixer = trial.start(&["binpkg", "fix"]);
+            repairs += u32::from(fixer.wait().unwrap().success());
+            fixer = fix();
         }
         if !alive(&mut pruner) {
-            pruner = trial.start(&["binpkg", "prune", "--keep", "100000"]);
+            assert!(pruner.wait().unwrap().success());
+            prunings += 1;
+            pruner = prune();
         }
         let mut going = Vec::new();
         for (number, mut child) in at_work {
             if alive(&mut child) {
                 going.push((number, child));
             } else if !child.wait().unwrap().success() {
-                // Killed: somebody begins again; what was taken over is not taken twice.
-                going.push((number, start(&sources[number])));
+                // Killed: somebody begins again; with what is not there.
+                going.extend(import(&sources[number]).map(|child| (number, child)));
             }
         }
         at_work = going;
-        // One is killed whenever so much more is there.
+        // One is killed whenever so much more is there, or was.
         let step = importers * each / (importers + 2);
         let wanted = killed as u64 * step + 1;
+        let seen = || built(&trial).union(&pruned(&trial)).count() as u64;
         let now = match pause {
             Some(pause) => last.elapsed() >= pause,
-            None => (killed as u64) < importers + 1 && there(&trial) >= wanted,
+            None => (killed as u64) < importers + 1 && seen() >= wanted,
         };
         if now {
             last = Instant::now();
-            let victim = killed % at_work.len().max(1);
-            if let Some((_, child)) = at_work.get_mut(victim) {
-                child.kill().unwrap();
-                killed += 1;
+            // All but the pruner, which says only at its end what it removed.
+            let victim = killed % (at_work.len() + 1);
+            match at_work.get_mut(victim) {
+                Some((_, child)) => child.kill().unwrap(),
+                None => fixer.kill().unwrap(),
             }
+            killed += 1;
         }
         std::thread::sleep(Duration::from_millis(2));
     }
-    for mut child in [fixer, pruner] {
-        child.wait().unwrap();
-    }
-    println!("{killed} were killed");
+    assert!(pruner.wait().unwrap().success());
+    fixer.wait().unwrap();
+    let gone = pruned(&trial);
+    println!(
+        "{killed} were killed; {repairs} repairs, {prunings} prunings, which removed {}",
+        gone.len()
+    );
     assert!(killed > 0, "everything was over before anybody was killed");
+    assert!(repairs > 0 && !gone.is_empty(), "nobody disturbed");
 
     // Somebody who was killed between the package and its entry left a package that a repair finds.
     trial.run(&["binpkg", "fix"]).succeeds();
@@ -115,47 +157,24 @@ fn nothing_is_lost_when_many_work_at_once() {
     trial
         .run(&["binpkg", "verify", "--ignore-signature"])
         .succeeds();
-    let ids = trial.assert_pkgdir_valid();
-    let unique: BTreeSet<u64> = ids.iter().copied().collect();
-    assert_eq!(unique.len(), ids.len(), "{ids:?}");
-    let built: BTreeSet<i64> = trial
-        .index()
-        .iter()
-        .map(|entry| entry.build_time().unwrap())
+    let unique = |ids: Vec<u64>| {
+        let unique: BTreeSet<u64> = ids.iter().copied().collect();
+        assert_eq!(unique.len(), ids.len(), "{ids:?}");
+        ids.len() as u64
+    };
+    unique(trial.assert_pkgdir_valid());
+    let all: BTreeSet<i64> = (0..importers)
+        .flat_map(|importer| (0..each).map(move |number| importer * 1000 + number))
+        .map(|number| (FOO.built + number) as i64)
         .collect();
-    assert_eq!(
-        built.len() as u64,
-        importers * each,
-        "each package is there"
-    );
+    let seen: BTreeSet<i64> = built(&trial).union(&gone).copied().collect();
+    assert_eq!(seen, all, "each package is there, or was pruned");
 
-    // Now with packages that go meanwhile: what the index says and what is there agree.
-    let more = trial.path("more");
-    for number in 0..each {
-        put(
-            &more,
-            Made {
-                built: FOO.built + 90_000 + number,
-                ..FOO
-            },
-        );
-    }
-    let mut importer = start(more.to_str().unwrap());
-    while alive(&mut importer) {
-        trial.run(&["binpkg", "prune", "--keep", "3"]).succeeds();
-    }
-    assert!(importer.wait().unwrap().success());
-    trial.run(&["binpkg", "prune", "--keep", "3"]).succeeds();
+    // A pruning never removes what is among the newest, so these are the newest of all.
+    assert!(prune().wait().unwrap().success());
     trial.run(&["binpkg", "check"]).succeeds();
-    let ids = trial.assert_pkgdir_valid();
-    assert_eq!(ids.len(), 3, "{ids:?}");
-    let newest: Vec<i64> = trial
-        .index()
-        .iter()
-        .filter_map(|entry| entry.build_time())
-        .collect();
-    assert!(
-        newest.iter().all(|time| *time >= FOO.built as i64 + 90_000),
-        "{newest:?}"
-    );
+    let kept = unique(trial.assert_pkgdir_valid());
+    let newest: BTreeSet<i64> = all.iter().rev().take(kept as usize).copied().collect();
+    assert_eq!(kept.to_string(), keep);
+    assert_eq!(built(&trial), newest);
 }
