@@ -71,7 +71,7 @@ pub(crate) struct Given<'a> {
 impl Object {
     pub(crate) fn new(fd: OwnedFd) -> Result<Self, Errno> {
         let path = match name_of(&fd) {
-            Err(Errno::ENAMETOOLONG) if kind_of(&fd)? == SFlag::S_IFDIR => name_of_folder(&fd),
+            Err(Errno::ENAMETOOLONG) if kind_of(&fd)? == SFlag::S_IFDIR => above_nameless(&fd),
             result => result,
         };
         Ok(Self { path: path?, fd })
@@ -166,18 +166,51 @@ fn name_of(fd: &OwnedFd) -> Result<PathBuf, Errno> {
 /// The kernel's name for a directory. One whose name is longer than the kernel tells is called by what
 /// is above it and a name that nothing has.
 fn name_of_folder(folder: &OwnedFd) -> Result<PathBuf, Errno> {
-    let mut here = match name_of(folder) {
-        Err(Errno::ENAMETOOLONG) => openat(folder, "..", HELD | OFlag::O_DIRECTORY, Mode::empty())?,
-        result => return result,
-    };
-    loop {
-        here = match name_of(&here) {
-            Err(Errno::ENAMETOOLONG) => {
-                openat(&here, "..", HELD | OFlag::O_DIRECTORY, Mode::empty())?
-            }
-            result => return result.map(|path| path.join("\u{2026}")),
-        };
+    match name_of(folder) {
+        Err(Errno::ENAMETOOLONG) => above_nameless(folder),
+        result => result,
     }
+}
+
+/// What a directory is called whose name is longer than the kernel tells: as the nearest directory above it that has
+/// one, and a name that nothing has.
+fn above_nameless(folder: &OwnedFd) -> Result<PathBuf, Errno> {
+    // Each name costs the kernel as much as the path is long, so as few as possible are asked for.
+    let mut nameless = above(folder, 0)?;
+    let mut step = 1;
+    let mut named = loop {
+        let here = above(&nameless, step)?;
+        match name_of(&here) {
+            Err(Errno::ENAMETOOLONG) => {
+                nameless = here;
+                step = (step * 2).min(FURTHEST);
+            }
+            result => break result?,
+        }
+    };
+    let mut low = 0;
+    while step - low > 1 {
+        let middle = low + (step - low) / 2;
+        match name_of(&above(&nameless, middle)?) {
+            Err(Errno::ENAMETOOLONG) => low = middle,
+            result => (named, step) = (result?, middle),
+        }
+    }
+    Ok(named.join("\u{2026}"))
+}
+
+/// How far up one path can lead.
+const FURTHEST: usize = 1024;
+
+/// The directory so many levels above `folder`, at most [`FURTHEST`].
+fn above(folder: &OwnedFd, levels: usize) -> Result<OwnedFd, Errno> {
+    let path = format!(".{}", "/..".repeat(levels.min(FURTHEST)));
+    openat(
+        folder,
+        path.as_str(),
+        HELD | OFlag::O_DIRECTORY,
+        Mode::empty(),
+    )
 }
 
 /// The path without the slashes at its end, and whether there were any.
@@ -471,7 +504,7 @@ pub(crate) fn follows(flags: i32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
+    use std::fs::{self, File};
     use std::os::unix::fs::symlink;
     use std::path::Path;
 
@@ -489,6 +522,43 @@ mod tests {
 
     fn c(path: &Path) -> CString {
         CString::new(path.as_os_str().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_folder_without_a_name_is_told_by_the_nearest_above_it() {
+        use nix::sys::stat::mkdirat;
+        use nix::unistd::{UnlinkatFlags, unlinkat};
+
+        let folder = tempfile::tempdir().unwrap();
+        let top = folder.path().canonicalize().unwrap();
+        for (name, depths) in [
+            ("long".repeat(25), &[41, 42, 43, 60][..]),
+            ("x".to_owned(), &[2000, 2100]),
+        ] {
+            let (mut path, mut here) = (top.clone(), File::open(&top).unwrap().into());
+            let mut nearest = top.clone();
+            for depth in 1..=*depths.last().unwrap() {
+                mkdirat(&here, name.as_str(), Mode::S_IRWXU).unwrap();
+                let flags = HELD | OFlag::O_DIRECTORY;
+                here = openat(&here, name.as_str(), flags, Mode::empty()).unwrap();
+                path.push(&name);
+                // With the zero at its end it fits into a page.
+                if path.as_os_str().len() < 4096 {
+                    nearest.clone_from(&path);
+                }
+                if depths.contains(&depth) {
+                    let told = name_of_folder(&here).unwrap();
+                    match path == nearest {
+                        true => assert_eq!(told, path),
+                        false => assert_eq!(told, nearest.join("\u{2026}"), "{depth}"),
+                    }
+                }
+            }
+            for _ in 1..=*depths.last().unwrap() {
+                here = above(&here, 1).unwrap();
+                unlinkat(&here, name.as_str(), UnlinkatFlags::RemoveDir).unwrap();
+            }
+        }
     }
 
     /// A path under test, whether its last link is followed, and what it must lead to.
