@@ -9,13 +9,15 @@ use regex::bytes::Regex;
 use super::super::outline::is_name;
 use super::{BY_NAME, Output, PLACES, Whole};
 
-/// Ways to set variables other than assignments, `eval` and `unset`.
+/// Ways to set variables other than assignments, `eval` and `unset`. Two parentheses behind a quotation mark or in a
+/// comment, as in `case "(($ac_try" in #(((`, calculate nothing.
 static SETS_UNSEEN: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
-        r"(?m)\b(?:read|source|getopts|let|mapfile|readarray|declare|typeset|local|printf\s+-v|coproc)\b|(?:^|[\s;&|({`!)])\.\s|\$\{\w+:?=|\$\(\(|\(\(",
+        r"(?m)(?:^|[\s;&|({`!\x22'\\])(?:read|source|getopts|let|mapfile|readarray|declare|typeset|local|printf\s+-v|coproc)(?:$|[\s\x22'\\])|(?:^|[\s;&|({`!)])\.\s|\$\{\w+:?=|\$\(\(|(?:^|[^\x22#(])\(\(",
     )
     .ok()
 });
+static COMMENT: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?m)^[ \t]*#.*$").ok());
 static UNSETS: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"\bunset((?:[ \t]+\w+)+)").ok());
 static EVALUATES: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?m)(^|.)\beval\b").ok());
@@ -79,7 +81,7 @@ impl Whole<'_> {
         )
     }
 
-    /// A text without its here-documents.
+    /// A text without its here-documents, and without lines that are comments.
     fn code(&self, part: &Range<usize>) -> Vec<u8> {
         let mut code = Vec::new();
         let mut done = part.start;
@@ -91,7 +93,10 @@ impl Whole<'_> {
             }
         }
         code.extend_from_slice(self.bytes(done..part.end));
-        code
+        match COMMENT.as_ref() {
+            Some(comment) => comment.replace_all(&code, &b""[..]).into_owned(),
+            None => code,
+        }
     }
 }
 
@@ -144,6 +149,11 @@ mod tests {
         let body =
             "(eval \"$ac_link\") 2>&5; eval ac_try_echo=\"\\$x\"; eval \"test \\$3\"; ac_cv_x=1";
         assert_eq!(told("", body), Some(vec![output("ac_cv_x")]));
+        // As it is in all scripts, with quoted parentheses that calculate nothing.
+        let body = "{ ac_try=\"$ac_compile\"\ncase \"(($ac_try\" in #(((\n  *) ac_try_echo=\\$ac_try;;\nesac\n\
+                    # read this: let x=1\neval ac_try_echo=\"\\$x\"\nac_dirs=/usr/local/bin; }; ac_cv_x=1";
+        let outputs = [output("ac_cv_x"), output("ac_dirs"), output("ac_try")];
+        assert_eq!(told("", body), Some(outputs.to_vec()));
         // Nor does a text that is written.
         let body = "cat <<_ACEOF >conftest.c\nread x; y=1\n_ACEOF\nac_cv_x=1";
         assert_eq!(told("", body), Some(vec![output("ac_cv_x")]));
@@ -173,6 +183,11 @@ mod tests {
             "printf -v x 1",
             "getopts a x",
             "let x=1",
+            "((x=1))",
+            "if true;then ((x=1)); fi",
+            "'read' x",
+            "\\read x",
+            "local x=1",
             "declare x=1",
         ] {
             assert_eq!(told("", &format!("{body}\nac_cv_x=1")), None, "{body}");
