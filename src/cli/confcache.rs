@@ -143,12 +143,13 @@ fn run(arguments: &arguments::Confcache) -> Result<Exit, Vec<String>> {
                 error.to_string(),
             ]
         })?),
+        answers: (!arguments.no_answers).then(|| cache.answers()),
+        in_build: false,
         cache,
         learned: None,
         rules,
         verify: arguments.verify,
         replays: !arguments.no_replay,
-        shares: !arguments.no_answers,
     };
     let ran = match session.run(&call, &forward) {
         Ok(ran) => ran,
@@ -206,7 +207,7 @@ fn forward(stream: Stream, bytes: &[u8]) {
 ///
 /// [`ROLE`]: crate::confcache::ROLE
 pub(super) fn in_build(words: &[OsString]) -> Exit {
-    let [trace, cache, learned, command @ ..] = words else {
+    let [trace, cache, answers, learned, command @ ..] = words else {
         return Exit::Usage;
     };
     let rules = Rules::default();
@@ -227,7 +228,8 @@ pub(super) fn in_build(words: &[OsString]) -> Exit {
         rules,
         verify: false,
         replays: true,
-        shares: false,
+        answers: Some(answers.into()),
+        in_build: true,
     };
     let ran = match session.run(&call, &forward) {
         Ok(ran) => ran,
@@ -237,6 +239,9 @@ pub(super) fn in_build(words: &[OsString]) -> Exit {
         say(&format!(" * confcache: {warning}"));
     }
     say(&format!(" * confcache: {}", told(&ran.outcome)));
+    if !ran.asked.is_empty() {
+        say(&format!(" * confcache: {}", told_of_checks(&ran.asked)));
+    }
     for mismatch in &ran.mismatches {
         say(&format!(" *   {mismatch}"));
     }

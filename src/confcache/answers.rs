@@ -152,7 +152,10 @@ fn told(names: &[String]) -> String {
 /// All answers that are known.
 #[derive(Debug)]
 pub(super) struct Answers {
+    /// Where new ones are left.
     folder: PathBuf,
+    /// Whether the files that were read may be written to.
+    ours: bool,
     files: Vec<Loaded>,
     by_key: HashMap<Sum, Vec<(usize, usize)>>,
     by_variable: HashMap<String, Vec<(usize, usize)>>,
@@ -170,19 +173,19 @@ struct Numbers {
 }
 
 impl Answers {
-    /// Reads all answers of a cache. What is damaged is given too.
-    pub(super) fn read(folder: &Path) -> (Self, Vec<PathBuf>) {
-        let folder = folder.join("answers");
+    /// Reads all answers of a folder. New ones are left in `learned`, or there too. What is damaged is given too.
+    pub(super) fn read(folder: &Path, learned: Option<&Path>) -> (Self, Vec<PathBuf>) {
         let mut damaged = Vec::new();
         let mut answers = Self {
-            folder: folder.clone(),
+            folder: learned.unwrap_or(folder).to_owned(),
+            ours: learned.is_none(),
             files: vec![Loaded::default()],
             by_key: HashMap::new(),
             by_variable: HashMap::new(),
             library: Library::default(),
             numbers: Numbers::default(),
         };
-        for path in files(&folder) {
+        for path in files(folder) {
             let Ok(bytes) = std::fs::read(&path) else {
                 continue;
             };
@@ -432,6 +435,9 @@ impl Answers {
         let folder = self.folder.clone();
         for loaded in &mut self.files {
             let is_new = loaded.path.is_none();
+            if !is_new && !self.ours {
+                continue;
+            }
             if (is_new && !loaded.file.answers.is_empty()) || (loaded.renewed && loaded.used) {
                 if is_new && std::fs::create_dir_all(&folder).is_err() {
                     // The write below tells it.
@@ -525,7 +531,12 @@ pub(super) fn files(folder: &Path) -> Vec<PathBuf> {
 
 /// Whether the file is whole.
 pub(super) fn is_whole(path: &Path) -> bool {
-    std::fs::read(path).is_ok_and(|bytes| unpack(&bytes).is_some())
+    std::fs::read(path).is_ok_and(|bytes| is_good(&bytes))
+}
+
+/// Whether these are the bytes of a whole file.
+pub(super) fn is_good(bytes: &[u8]) -> bool {
+    unpack(bytes).is_some()
 }
 
 #[cfg(test)]
@@ -580,7 +591,7 @@ mod tests {
             lines: 0,
         };
         let texts = "#define ONE 1\n#define X 1\n";
-        let (mut answers, _) = Answers::read(tmp.path());
+        let (mut answers, _) = Answers::read(tmp.path(), None);
         for (key, path) in [(1, &one), (2, &two)] {
             let sum = answers
                 .defines(&question(key, texts), std::slice::from_ref(path))
@@ -593,7 +604,7 @@ mod tests {
         );
         answers.keep().unwrap();
         let read = || {
-            let (answers, damaged) = Answers::read(tmp.path());
+            let (answers, damaged) = Answers::read(tmp.path(), None);
             assert_eq!(damaged, Vec::<PathBuf>::new());
             answers
         };
@@ -630,6 +641,6 @@ mod tests {
             assert!(unpack(&bytes[..at]).is_none(), "{at}");
         }
         fs::write(&path, &bytes[1..]).unwrap();
-        assert_eq!(Answers::read(tmp.path()).1, [path]);
+        assert_eq!(Answers::read(tmp.path(), None).1, [path]);
     }
 }

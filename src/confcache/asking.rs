@@ -37,6 +37,7 @@ use super::learn::Answered;
 use super::places::{Place, Places, Temporary};
 use super::printed::Printed;
 use super::questions::{self, Looker};
+use crate::pms::eapi::Eapi;
 
 /// Changes when answers of before must not be taken for ones of now.
 const VERSION: &[u8] = b"1";
@@ -123,6 +124,8 @@ pub(super) struct Server<'a> {
     temporary: &'a Temporary,
     printed: &'a Printed,
     verify: bool,
+    /// Whether variables tell what is built.
+    in_build: bool,
     /// All that was traced up to now.
     trace: Trace,
     /// Whether a trace was lost.
@@ -190,6 +193,15 @@ fn start(folder: &Path, number: usize) -> PathBuf {
     folder.join(format!("start-{number}"))
 }
 
+/// Whether a variable only tells an ebuild what is built and where (PMS 11.1), so that no program that a check runs
+/// looks at it: one that EAPI 9 does not export, and that is no root in which wrappers of compilers look. A check whose
+/// text mentions it depends on it nonetheless.
+fn tells_what_is_built(name: &str) -> bool {
+    const ROOTS: [&str; 5] = ["ROOT", "EROOT", "EPREFIX", "PORTDIR", "ECLASSDIR"];
+    let defined = Eapi::all().find_map(|eapi| eapi.variable(name));
+    !ROOTS.contains(&name) && defined.is_some_and(|one| !one.is_exported(Eapi::LATEST))
+}
+
 /// Whether a path means itself in a shell, however it is quoted.
 fn is_plain(path: &str) -> bool {
     path.bytes().all(|byte| {
@@ -224,6 +236,7 @@ impl<'a> Server<'a> {
         temporary: &'a Temporary,
         printed: &'a Printed,
         verify: bool,
+        in_build: bool,
     ) -> Option<Self> {
         let folder = tempfile::Builder::new()
             .prefix("ebd-asks-")
@@ -266,6 +279,7 @@ impl<'a> Server<'a> {
             temporary,
             printed,
             verify,
+            in_build,
             trace: Trace::default(),
             lost: false,
             answered: Answered::default(),
@@ -426,8 +440,10 @@ impl<'a> Server<'a> {
         let exports = fs::read(self.folder.path().join("exports")).unwrap_or_default();
         let mut exports = exported(&exports)?;
         exports.retain(|name, _| {
-            !matches!(name.as_str(), "PWD" | "OLDPWD")
-                && !looker.rules().ignores_variable(name.as_ref())
+            let ignored = matches!(name.as_str(), "PWD" | "OLDPWD")
+                || looker.rules().ignores_variable(name.as_ref())
+                || (self.in_build && tells_what_is_built(name));
+            !ignored
         });
         Some(exports)
     }

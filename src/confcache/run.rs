@@ -105,8 +105,10 @@ pub struct Session {
     pub verify: bool,
     /// Whether what a run made is put back where all that it depends on is unchanged.
     pub replays: bool,
-    /// Whether runs that are new ask for the answers to their checks.
-    pub shares: bool,
+    /// The folder of the answers that the checks of runs that are new ask for; none if they do not ask.
+    pub answers: Option<PathBuf>,
+    /// Whether this is part of a build, where variables tell what is built.
+    pub in_build: bool,
 }
 
 impl Session {
@@ -155,9 +157,9 @@ impl Session {
         let status = ran.status;
         warnings.extend(ran.warnings);
         let (asked, compiled) = (ran.asked, ran.compiled);
-        if !asked.is_empty() && self.learned.is_none() {
+        if !asked.is_empty() {
             // If nothing can be written, that is said below.
-            let _ = self.cache.keep_asked(call.directory(), &asked);
+            let _ = self.learned().keep_asked(call.directory(), &asked);
         }
         let (outcome, mismatches) = match ran.lesson {
             Err(reason) => {
@@ -260,10 +262,18 @@ impl Session {
         let mut looker = Looker::new(&self.rules, started);
         let mut warnings = Vec::new();
         let mut asks = None;
-        if self.shares {
-            let (answers, damaged) = Answers::read(self.cache.folder());
+        if let Some(folder) = &self.answers {
+            let learned = self.learned.as_ref().map(Cache::answers);
+            let (answers, damaged) = Answers::read(folder, learned.as_deref());
             self.pass_over(&damaged, &mut warnings);
-            asks = Server::new(call, answers, &temporary, &printed, self.verify);
+            asks = Server::new(
+                call,
+                answers,
+                &temporary,
+                &printed,
+                self.verify,
+                self.in_build,
+            );
         }
         let ran = match &self.tracer {
             Tracer::Own(program) => {

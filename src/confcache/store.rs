@@ -1,8 +1,9 @@
 //! The folder with the entries.
 //!
 //! `runs/KK/KEY/NAME.run` are the entries of the key KEY (KK its first two digits): several, where the
-//! same call found different things. `answers/NAME.answers` are answers to checks (`answers`), `asked/NAME.json` tells
-//! what became of the checks of the last run in a directory. `journal` tells what became of calls. Every file appears whole
+//! same call found different things. `answers/NAME.answers` are answers to checks (`answers`), those of builds are apart
+//! for each package: `packages/CATEGORY/PN/NAME.answers`. `asked/NAME.json` tells what became of the checks of the last
+//! run in a directory. `journal` tells what became of calls. Every file appears whole
 //! or not at all, under a name that nobody else uses, so any number of processes may share the folder.
 
 use std::fs;
@@ -32,6 +33,9 @@ const NEAR: usize = 50;
 
 /// How many entries of one key are kept.
 const VARIANTS: usize = 4;
+
+/// How many files with answers are kept of the builds of one package.
+const OF_PACKAGE: usize = 12;
 
 /// The folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -113,6 +117,22 @@ impl Cache {
 
     fn runs(&self) -> PathBuf {
         self.folder.join("runs")
+    }
+
+    /// Where the answers are that any run may use.
+    #[must_use]
+    pub fn answers(&self) -> PathBuf {
+        self.folder.join("answers")
+    }
+
+    /// Where the answers are that only builds of this package use: nobody else believes what a build has left.
+    #[must_use]
+    pub fn answers_of(&self, category: &str, pn: &str) -> PathBuf {
+        self.packages().join(category).join(pn)
+    }
+
+    fn packages(&self) -> PathBuf {
+        self.folder.join("packages")
     }
 
     fn of_key(&self, key: &str) -> PathBuf {
@@ -205,11 +225,11 @@ impl Cache {
     }
 
     /// Takes over what a build has left in a folder of its own, where everything may be a trap: only
-    /// entries of runs in `below` count.
+    /// entries of runs in `below` count, and answers are put into `answers`.
     ///
     /// # Errors
     /// An entry or record cannot be written.
-    pub fn take_over(&self, left: &Path, below: &Path) -> Result<(), StoreError> {
+    pub fn take_over(&self, left: &Path, below: &Path, answers: &Path) -> Result<(), StoreError> {
         let below = below.canonicalize().map_err(|source| StoreError::Io {
             path: below.to_owned(),
             what: "found",
@@ -223,7 +243,28 @@ impl Cache {
             };
             if entry.directory().starts_with(&below) {
                 self.keep(&key(&entry.head.parts), &entry)?;
+                let asked = read_suspiciously(&left.asked(entry.directory()));
+                let asked = asked.and_then(|text| serde_json::from_slice::<Vec<Asked>>(&text).ok());
+                if let Some(asked) = asked {
+                    self.keep_asked(entry.directory(), &asked)?;
+                }
             }
+        }
+        for path in answers::files(&left.answers()).into_iter().take(TAKEN) {
+            let Some(bytes) = read_suspiciously(&path).filter(|bytes| answers::is_good(bytes))
+            else {
+                continue;
+            };
+            fs::create_dir_all(answers).map_err(|source| StoreError::Io {
+                path: answers.to_owned(),
+                what: "made",
+                source,
+            })?;
+            let name = format!("{}.answers", token::fresh());
+            atomic::write_unsynced(&answers.join(name), &bytes, 0o644)?;
+        }
+        for path in answers::files(answers).into_iter().rev().skip(OF_PACKAGE) {
+            let _ = fs::remove_file(path);
         }
         let journal = read_suspiciously(&left.journal()).unwrap_or_default();
         for record in journal::parse(&journal).take(TAKEN) {
@@ -273,15 +314,18 @@ impl Cache {
         keys.flat_map(|key| files_in(&key)).collect()
     }
 
-    fn answers(&self) -> Vec<PathBuf> {
-        answers::files(&self.folder.join("answers"))
+    fn all_answers(&self) -> Vec<PathBuf> {
+        let categories = files_in(&self.packages()).into_iter();
+        let packages = categories.flat_map(|category| files_in(&category));
+        let folders = std::iter::once(self.answers()).chain(packages);
+        folders.flat_map(|folder| answers::files(&folder)).collect()
     }
 
     /// Files with answers that are damaged, and how many are not.
     #[must_use]
     pub fn check_answers(&self) -> (Vec<PathBuf>, usize) {
         let (whole, damaged): (Vec<_>, Vec<_>) = self
-            .answers()
+            .all_answers()
             .into_iter()
             .partition(|path| answers::is_whole(path));
         (damaged, whole.len())
@@ -296,7 +340,7 @@ impl Cache {
             summary.bytes += metadata.len();
         }
         for metadata in self
-            .answers()
+            .all_answers()
             .iter()
             .filter_map(|path| path.metadata().ok())
         {
@@ -313,7 +357,7 @@ impl Cache {
     pub fn prune(&self, limits: Limits, pretend: bool) -> Result<Summary, StoreError> {
         let mut all: Vec<(SystemTime, u64, bool, PathBuf)> = Vec::new();
         let runs = self.files().into_iter().map(|path| (false, path));
-        let answers = self.answers().into_iter().map(|path| (true, path));
+        let answers = self.all_answers().into_iter().map(|path| (true, path));
         for (is_answers, path) in runs.chain(answers) {
             if let Ok(metadata) = path.metadata() {
                 let used = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
@@ -352,7 +396,8 @@ impl Cache {
         let summary = self.summary();
         for folder in [
             self.runs(),
-            self.folder.join("answers"),
+            self.answers(),
+            self.packages(),
             self.folder.join("asked"),
         ] {
             match fs::remove_dir_all(&folder) {

@@ -17,7 +17,7 @@ fn check(variable: &str, body: &str) -> String {
 }
 
 /// What compiles a text behind `confdefs.h`, and keeps the value of `IT` there.
-fn asks_the_compiler(variable: &str, text: &str) -> String {
+pub(super) fn asks_the_compiler(variable: &str, text: &str) -> String {
     check(
         variable,
         &format!(
@@ -27,8 +27,8 @@ fn asks_the_compiler(variable: &str, text: &str) -> String {
     )
 }
 
-const BEGIN: &str = "exec 5>config.log\nas_nop=:\nPACKAGE=$1\nprintf '%s\\n' \"#define PACKAGE_NAME \\\"$1\\\"\" >confdefs.h\n";
-const END: &str = "rm -f confdefs.h\n: >config.status\n";
+pub(super) const BEGIN: &str = "exec 5>config.log\nas_nop=:\nPACKAGE=$1\nprintf '%s\\n' \"#define PACKAGE_NAME \\\"$1\\\"\" >confdefs.h\n";
+pub(super) const END: &str = "rm -f confdefs.h\n: >config.status\n";
 
 fn trial(checks: &str) -> Trial {
     Trial::new(&script(checks))

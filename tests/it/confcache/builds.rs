@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use super::HEAD;
+use super::answers::{BEGIN, END, asks_the_compiler};
 use crate::support::{Outcome, Trial, is_root};
 
 /// An ebuild that configures and installs what came of it.
@@ -115,6 +116,12 @@ fn in_all_namespaces_and_as_another_user() {
         "sandbox usersandbox userpriv network-sandbox ipc-sandbox pid-sandbox mount-sandbox confcache",
         BODY,
     );
+    as_another_user(&trial);
+    learns_and_puts_back(&trial);
+}
+
+/// Has builds run as nobody, if this is root.
+fn as_another_user(trial: &Trial) {
     if is_root() {
         let conf = fs::read_to_string(trial.path("conf/etc/portage/make.conf")).unwrap();
         trial.put(
@@ -125,7 +132,6 @@ fn in_all_namespaces_and_as_another_user() {
             fs::set_permissions(trial.path(folder), fs::Permissions::from_mode(0o777)).unwrap();
         }
     }
-    learns_and_puts_back(&trial);
 }
 
 #[test]
@@ -170,6 +176,80 @@ fn options_are_told_apart_and_failures_kept_out() {
     assert_eq!(last(&trial), "untaught");
 }
 
+/// How many of the checks were answered, as the build tells it.
+fn answered(trial: &Trial) -> Option<usize> {
+    let log = log(trial);
+    let told = log.lines().find(|line| line.contains("were answered"))?;
+    let mut words = told.split_whitespace().skip_while(|word| *word != "checks");
+    words.nth(1)?.parse().ok()
+}
+
+/// Runs that are not to be put back have checks that are.
+fn checks_are_answered(trial: &Trial) {
+    let text = "#include \"$OUTSIDE/header.h\"\n#ifndef IT\n#define IT none\n#endif";
+    let check = asks_the_compiler("ac_cv_it", text);
+    let script = format!("{HEAD}{BEGIN}{check}echo $ac_cv_it >made\n{END}");
+    trial.put("repo/app-misc/foo/files/configure", &script);
+    trial.put("outside/header.h", "#define IT one\n");
+    let with = |option: &str, flags: &str| {
+        let place = "repo/app-misc/foo/foo-1.ebuild";
+        let ebuild = fs::read_to_string(trial.path(place)).unwrap();
+        let (begin, rest) = ebuild.split_once("econf ").unwrap();
+        let (_, end) = rest.split_once(';').unwrap();
+        trial.put(place, format!("{begin}econf {option};{end}"));
+        let mut command = trial.command(&["build", "--keep", "app-misc/foo"]);
+        Outcome::of(command.env("USE", flags)).succeeds();
+        assert_eq!(last(trial), "learned", "{}", log(trial));
+        (image(trial), answered(trial))
+    };
+    let one = "one\nand more\n".to_owned();
+    assert_eq!(with("--a", ""), (one.clone(), Some(0)), "{}", log(trial));
+    assert_eq!(with("--b", ""), (one.clone(), Some(1)), "{}", log(trial));
+    // Flags are variables that compilers do not look at.
+    assert_eq!(
+        with("--b", "fast"),
+        (one.clone(), Some(1)),
+        "{}",
+        log(trial)
+    );
+    trial.put("outside/header.h", "#define IT two\n");
+    let two = "two\nand more\n".to_owned();
+    assert_eq!(with("--c", ""), (two.clone(), Some(0)), "{}", log(trial));
+    assert_eq!(with("--d", ""), (two, Some(1)), "{}", log(trial));
+
+    // Nobody else believes what a build says.
+    let other = trial.path("repo/app-misc/bar/files");
+    fs::create_dir_all(&other).unwrap();
+    fs::write(other.join("configure"), &script).unwrap();
+    let ebuild = fs::read_to_string(trial.path("repo/app-misc/foo/foo-1.ebuild")).unwrap();
+    trial.put("repo/app-misc/bar/bar-1.ebuild", ebuild);
+    trial.run(&["build", "--keep", "app-misc/bar"]).succeeds();
+    let log = trial.builddir("app-misc/bar-1").join("temp/build.log");
+    let log = fs::read_to_string(log).unwrap();
+    assert!(log.contains("of 1 checks 0 were answered"), "{log}");
+    let stats = trial.run(&["confcache", "stats"]);
+    stats.succeeds();
+    assert!(stats.stdout.contains("answers"), "{stats}");
+    trial.run(&["confcache", "clear"]).succeeds();
+    assert_eq!(with("--e", "").1, Some(0));
+}
+
+#[test]
+fn what_is_new_asks() {
+    checks_are_answered(&trial(
+        "sandbox usersandbox confcache",
+        &format!("IUSE=fast\n{BODY}"),
+    ));
+}
+
+#[test]
+fn what_is_new_asks_in_all_namespaces_and_as_another_user() {
+    let features = "sandbox usersandbox userpriv network-sandbox ipc-sandbox pid-sandbox mount-sandbox confcache";
+    let trial = trial(features, &format!("IUSE=fast\n{BODY}"));
+    as_another_user(&trial);
+    checks_are_answered(&trial);
+}
+
 #[test]
 fn what_a_build_lies_about_is_not_taken_over() {
     // An entry as another package's build would leave it, and links in the place of entries.
@@ -183,10 +263,15 @@ fn what_a_build_lies_about_is_not_taken_over() {
          mkdir -p \"${T%/temp}\"/.ebd/confcache/runs/aa/bb\n\
          ln -s /etc/passwd \"${T%/temp}\"/.ebd/confcache/runs/aa/bb/x.run\n\
          mkfifo \"${T%/temp}\"/.ebd/confcache/runs/aa/bb/y.run\n\
+         mkdir -p \"${T%/temp}\"/.ebd/confcache/answers\n\
+         echo x > \"${T%/temp}\"/.ebd/confcache/answers/x.answers\n\
+         ln -s /etc/passwd \"${T%/temp}\"/.ebd/confcache/answers/y.answers\n\
+         mkfifo \"${T%/temp}\"/.ebd/confcache/answers/z.answers\n\
          ln -s /etc/passwd \"${T%/temp}\"/.ebd/confcache/journal; }",
     );
     let mut command = other.command(&["build", "app-misc/foo"]);
     Outcome::of(command.env("MY_RUNS", runs)).succeeds();
     assert!(!other.path("confcache/runs").exists());
     assert!(!other.path("confcache/journal").exists());
+    assert!(!other.path("confcache/packages").exists());
 }
