@@ -13,6 +13,7 @@ __ebd_save_environment() {
 # __ebd_write_environment FILE: the same without telling.
 __ebd_write_environment() {
 	builtin local __ebd_name
+	__ebd_forget_configure
 	# What is dropped here need not be told from the ebuild's own: that would take, for each function
 	# of the shell, more time than bash takes to print it. A readonly one cannot be, and is saved.
 	builtin unset -f "${!__EBD_LIBRARY[@]}" 2>/dev/null

@@ -9,11 +9,13 @@ __ebd_phase() {
 	fi
 	__ebd_enter_directory "$1" "$2"
 	__ebd_call_if_defined "pre_$2"
+	__ebd_know_configure
 	if builtin declare -F "$2" >/dev/null; then
 		"$2"
 	else
 		__ebd_run_default "$2"
 	fi
+	__ebd_forget_configure
 	__ebd_restore_shell
 	if [[ $2 == src_prepare && " ${__EBD_EAPI[functions]} " == *" eapply_user "* && ! -e ${T}/.portage_user_patches_applied ]]; then
 		die "src_prepare: eapply_user (or default) must be called (PMS 12.3.10)"

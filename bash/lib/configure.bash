@@ -175,6 +175,35 @@ econf() {
 	fi
 }
 
+# __ebd_know_configure: has configure scripts that an ebuild calls by their usual paths run as econf runs them, where
+# the confcache is wanted. A function of such a name is what bash calls.
+__ebd_know_configure() {
+	builtin local path plain='^[A-Za-z0-9_./+-]+$'
+	[[ -n ${__EBD_CONFCACHE} ]] || builtin return 0
+	__EBD_CONFIGURES=()
+	for path in ./configure ../configure "${ECONF_SOURCE}/configure" "${S}/configure"; do
+		if [[ ${path} =~ ${plain} ]] && ! builtin declare -F "${path}" >/dev/null; then
+			builtin eval "function ${path} { __ebd_configure '${path}' \"\$@\"; }"
+			__EBD_CONFIGURES+=( "${path}" )
+		fi
+	done
+}
+
+__ebd_forget_configure() {
+	[[ -z ${__EBD_CONFIGURES[*]} ]] || builtin unset -f -- "${__EBD_CONFIGURES[@]}"
+	builtin unset -v __EBD_CONFIGURES
+}
+
+# __ebd_configure SCRIPT [ARGUMENT…]
+__ebd_configure() {
+	builtin local -a __ebd_confcache
+	__ebd_confcache=()
+	if [[ -f $1 && -x $1 ]]; then
+		builtin eval "__ebd_confcache=( ${__EBD_CONFCACHE} )"
+	fi
+	builtin command "${__ebd_confcache[@]}" "$@"
+}
+
 # einstall [ARGUMENT…]
 einstall() {
 	builtin local __EBD_IMAGE __EBD_LIBDIR

@@ -106,6 +106,44 @@ fn a_second_build_does_not_configure() {
 }
 
 #[test]
+fn scripts_that_ebuilds_call_are_known_too() {
+    for call in [
+        "./configure ${MY_OPTION} || die",
+        "cd sub && ../configure ${MY_OPTION} && mv made .. || die",
+        "nonfatal \"${S}\"/configure ${MY_OPTION} || die",
+        "if ! CC=some ./configure; then die no; fi; ./configure || die; [[ -z ${CC} ]] || die",
+    ] {
+        let body = BODY.replace("econf ${MY_OPTION}", call);
+        let body = body.replace("cp -r", "mkdir -p \"${S}\"/sub; cp -r");
+        let trial = trial("sandbox usersandbox confcache", &body);
+        learns_and_puts_back(&trial);
+        let environment = trial.builddir("app-misc/foo-1").join("temp/environment");
+        let environment = fs::read_to_string(environment).unwrap();
+        assert!(environment.contains("src_configure ()"), "{environment}");
+        for line in environment.lines() {
+            assert!(!line.ends_with("/configure ()"), "{call}: {line}");
+            assert!(!line.contains("EBD_CONFIGURES"), "{call}: {line}");
+        }
+    }
+}
+
+#[test]
+fn scripts_that_are_not_there_fail_as_ever() {
+    let fails = BODY.replace(
+        "econf ${MY_OPTION}",
+        "./nothing/configure; rm configure; ./configure || die $?",
+    );
+    let trial = trial("sandbox usersandbox confcache", &fails);
+    let outcome = trial.run(&["build", "app-misc/foo"]);
+    outcome.fails(&["127"]);
+    assert!(
+        log(&trial).contains("./configure: No such file"),
+        "{}",
+        log(&trial)
+    );
+}
+
+#[test]
 fn without_a_sandbox_too() {
     learns_and_puts_back(&trial("confcache", BODY));
 }
