@@ -22,6 +22,9 @@ use crate::util::token;
 /// How many answers of one key are kept in a file.
 const VARIANTS: usize = 8;
 
+/// How many bytes of files are read. In memory they are some ten times as many, and all runs on a machine read them.
+const ROOM: u64 = 48 << 20;
+
 /// A part of what is asked, for people who want to know why there was no answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Given {
@@ -173,8 +176,14 @@ struct Numbers {
 }
 
 impl Answers {
-    /// Reads all answers of a folder. New ones are left in `learned`, or there too. What is damaged is given too.
+    /// Reads the answers of a folder that were of use last, as many as there is room for. New ones are left in
+    /// `learned`, or there too. What is damaged is given too.
     pub(super) fn read(folder: &Path, learned: Option<&Path>) -> (Self, Vec<PathBuf>) {
+        Self::read_within(folder, learned, ROOM)
+    }
+
+    /// As [`Answers::read`], from files of at most so many bytes.
+    fn read_within(folder: &Path, learned: Option<&Path>, limit: u64) -> (Self, Vec<PathBuf>) {
         let mut damaged = Vec::new();
         let mut answers = Self {
             folder: learned.unwrap_or(folder).to_owned(),
@@ -185,7 +194,17 @@ impl Answers {
             library: Library::default(),
             numbers: Numbers::default(),
         };
-        for path in files(folder) {
+        let mut room = limit;
+        let newest = files(folder).into_iter().rev().take_while(|path| {
+            let bytes = path.metadata().map_or(0, |metadata| metadata.len());
+            let fits = room.checked_sub(bytes);
+            room = fits.unwrap_or(0);
+            fits.is_some()
+        });
+        // The newest last, as they are looked for from the end.
+        let mut newest: Vec<PathBuf> = newest.collect();
+        newest.reverse();
+        for path in newest {
             let Ok(bytes) = std::fs::read(&path) else {
                 continue;
             };
@@ -575,6 +594,7 @@ mod tests {
     #[test]
     fn answers_come_back_as_long_as_what_they_depend_on_is_the_same() {
         let tmp = tempfile::tempdir().unwrap();
+        let folder = tmp.path().join("answers");
         let (one, two) = (tmp.path().join("one.h"), tmp.path().join("two.h"));
         fs::write(&one, "ONE\n").unwrap();
         fs::write(&two, "TWO\n").unwrap();
@@ -591,7 +611,7 @@ mod tests {
             lines: 0,
         };
         let texts = "#define ONE 1\n#define X 1\n";
-        let (mut answers, _) = Answers::read(tmp.path(), None);
+        let (mut answers, _) = Answers::read(&folder, None);
         for (key, path) in [(1, &one), (2, &two)] {
             let sum = answers
                 .defines(&question(key, texts), std::slice::from_ref(path))
@@ -604,7 +624,7 @@ mod tests {
         );
         answers.keep().unwrap();
         let read = || {
-            let (answers, damaged) = Answers::read(tmp.path(), None);
+            let (answers, damaged) = Answers::read(&folder, None);
             assert_eq!(damaged, Vec::<PathBuf>::new());
             answers
         };
@@ -632,7 +652,7 @@ mod tests {
             Miss::Different(vec![])
         );
         // Damage is seen.
-        let path = files(&tmp.path().join("answers")).remove(0);
+        let path = files(&folder).remove(0);
         let bytes = fs::read(&path).unwrap();
         for at in 0..bytes.len() {
             let mut damaged = bytes.clone();
@@ -641,6 +661,37 @@ mod tests {
             assert!(unpack(&bytes[..at]).is_none(), "{at}");
         }
         fs::write(&path, &bytes[1..]).unwrap();
-        assert_eq!(Answers::read(tmp.path(), None).1, [path]);
+        assert_eq!(Answers::read(&folder, None).1, [path]);
+    }
+
+    #[test]
+    fn as_many_are_read_as_there_is_room_for() {
+        let (tmp, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        for (key, age) in [(1, 3), (2, 1), (3, 2)] {
+            let (mut answers, _) = Answers::read(tmp.path(), Some(new.path()));
+            answers.learn(lesson(key, Vec::new(), Vec::new()));
+            answers.keep().unwrap();
+            let [path] = &files(new.path())[..] else {
+                panic!("one file is written");
+            };
+            let time = filetime::FileTime::from_unix_time(1_000 - age, 0);
+            let moved = tmp.path().join(path.file_name().unwrap());
+            fs::rename(path, &moved).unwrap();
+            filetime::set_file_mtime(&moved, time).unwrap();
+        }
+        let sizes = files(tmp.path()).into_iter();
+        let most = sizes.map(|path| path.metadata().unwrap().len()).max();
+        let known = |limit: u64| {
+            let (answers, _) = Answers::read_within(tmp.path(), None, limit);
+            let keys: Vec<u8> = (1..=3)
+                .filter(|key| answers.by_key.contains_key(&[*key; 32]))
+                .collect();
+            keys
+        };
+        let most = most.unwrap();
+        assert_eq!(known(most * 3), [1, 2, 3]);
+        assert_eq!(known(most * 2), [2, 3]);
+        assert_eq!(known(most), [2]);
+        assert!(known(1).is_empty());
     }
 }
