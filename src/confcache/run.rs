@@ -1,25 +1,26 @@
 //! Having a call run, or what it made put back.
 
-use std::ffi::OsString;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
+mod mismatch;
+mod watched;
+
+use std::io;
+use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::time::{ClockId, clock_gettime};
-use nix::unistd::Pid;
-use sandbox::launch::{SandboxError, Settings, Starting};
-use sandbox::{Feature, Guard, Policy, Sandbox, Trace, Wall, Watch};
 
+use self::mismatch::{first_difference, mismatches};
+use self::watched::{Watched, seen_from_around, shell_status, watched};
 use super::answers::Answers;
-use super::asking::{self, Asked, Asks, Compiled, Server, Take, Told};
+use super::asking::{Asked, Compiled, Server, Told};
 use super::call::Call;
 use super::entry::{Body, Entry, Head, Stream};
 use super::facts::Broken;
 use super::journal::{self, Outcome};
 use super::learn::{Answered, Lesson, Untaught};
-use super::output::{self, Change};
+use super::output;
 use super::places::Temporary;
 use super::printed::Printed;
 use super::questions::Looker;
@@ -385,13 +386,6 @@ struct Traced {
     compiled: Compiled,
 }
 
-/// A run that was watched.
-struct Watched {
-    status: u8,
-    trace: Trace,
-    asks: Option<Asks>,
-}
-
 /// The time as files get it, at the begin of its next tick: what is changed from here on has none before.
 fn tick() -> (i64, i64) {
     let now = || {
@@ -426,271 +420,4 @@ fn plain(call: &Call, reason: Untaught) -> Result<Traced, RunError> {
         asked: Vec::new(),
         compiled: Compiled::default(),
     })
-}
-
-/// A status as a shell tells it.
-fn shell_status(status: std::process::ExitStatus) -> u8 {
-    u8::try_from(sandbox::warden::shell_status(status) & 0xff).unwrap_or(255)
-}
-
-/// Runs the command in a sandbox that allows everything and writes down what is looked at.
-fn watched(
-    program: &Path,
-    call: &Call,
-    print: &Print,
-    printed: &Printed,
-    asks: &mut Option<Server<'_>>,
-    looker: &mut Looker<'_>,
-) -> Result<Result<Watched, SandboxError>, RunError> {
-    // If the warden is lost, what it watched over comes to this process.
-    let _ = nix::sys::prctl::set_child_subreaper(true);
-    // With a wall that allows everything changes are the kernel's; without they are seen all the same.
-    let settings = Settings {
-        watch: Some(Watch::Everything),
-        wall: Some(Wall {
-            write: vec!["/".into()],
-            read: None,
-        }),
-        attached: true,
-        ..Settings::default()
-    };
-    match watched_in(program, &settings, call, print, printed, asks, looker)? {
-        Err(error) if error.feature() == Some(Feature::Wall) => {
-            let settings = settings.without(Feature::Wall);
-            watched_in(program, &settings, call, print, printed, asks, looker)
-        }
-        result => Ok(result),
-    }
-}
-
-fn watched_in(
-    program: &Path,
-    settings: &Settings,
-    call: &Call,
-    print: &Print,
-    printed: &Printed,
-    asks: &mut Option<Server<'_>>,
-    looker: &mut Looker<'_>,
-) -> Result<Result<Watched, SandboxError>, RunError> {
-    let starting = match Starting::new(settings.clone()) {
-        Ok(starting) => starting,
-        Err(error) => return Ok(Err(error)),
-    };
-    let mut command = Command::new(program);
-    command
-        .arg(sandbox::warden::ARGUMENT)
-        .args(starting.arguments())
-        .args(words(call, asks))
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    starting.prepare(&mut command);
-    let mut child = command.spawn().map_err(|source| RunError::Start {
-        program: printable(program.as_os_str()),
-        source,
-    })?;
-    let pipes = Pipes::of(&mut child, printed);
-    let sandbox: Sandbox = match starting.finish(Policy::free()) {
-        Ok(sandbox) => sandbox,
-        Err(error) => {
-            let _ = child.wait();
-            return Ok(Err(error));
-        }
-    };
-    let warden = Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX));
-    let take = || Some(sandbox.take_trace());
-    let (status, asks) = pipes.carried(print, printed, asks.take(), looker, &take, || {
-        // Signals come to this thread.
-        sandbox::attached::wait(warden)
-    });
-    let (_, trace) = sandbox.finish();
-    Ok(Ok(Watched {
-        status: status.map_err(RunError::Lost)?,
-        trace,
-        asks,
-    }))
-}
-
-/// Runs the command in the sandbox that this runs in, which writes down what is looked at.
-fn seen_from_around(
-    path: &Path,
-    call: &Call,
-    print: &Print,
-    printed: &Printed,
-    asks: &mut Option<Server<'_>>,
-    looker: &mut Looker<'_>,
-) -> Result<Result<Watched, Untaught>, RunError> {
-    let taken = || {
-        let bytes = std::fs::read(path).ok()?;
-        Trace::from_bytes(&bytes)
-    };
-    let unseen = "the sandbox of this build traces nothing";
-    if taken().is_none() {
-        return Ok(Err(Untaught::NotTraced(unseen.to_owned())));
-    }
-    let words = words(call, asks);
-    let program = words.first().cloned().unwrap_or_default();
-    let start = |source| RunError::Start {
-        program: printable(&program),
-        source,
-    };
-    let mut child = Command::new(&program)
-        .args(words.iter().skip(1))
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(start)?;
-    let pipes = Pipes::of(&mut child, printed);
-    let (status, asks) =
-        pipes.carried(print, printed, asks.take(), looker, &taken, || child.wait());
-    let status = status.map_err(start)?;
-    let trace = taken().unwrap_or_else(|| {
-        printed.lose();
-        Trace::default()
-    });
-    Ok(Ok(Watched {
-        status: shell_status(status),
-        trace,
-        asks,
-    }))
-}
-
-/// The words of the command, or those that have its script ask.
-fn words(call: &Call, asks: &Option<Server<'_>>) -> Vec<OsString> {
-    let start = asks.as_ref().and_then(Server::start);
-    let asking = start.and_then(|start| asking::words(call, &start));
-    asking.unwrap_or_else(|| call.words.clone())
-}
-
-/// What comes out of a command.
-struct Pipes {
-    output: Option<ChildStdout>,
-    error: Option<ChildStderr>,
-}
-
-impl Pipes {
-    fn of(child: &mut Child, printed: &Printed) -> Self {
-        let (output, error) = (child.stdout.take(), child.stderr.take());
-        printed.expect(output.as_ref());
-        printed.expect(error.as_ref());
-        Self { output, error }
-    }
-
-    /// Carries on what comes out, and answers what is asked, until `wait` says that the command has ended.
-    fn carried<T>(
-        self,
-        print: &Print,
-        printed: &Printed,
-        asks: Option<Server<'_>>,
-        looker: &mut Looker<'_>,
-        take: Take<'_>,
-        wait: impl FnOnce() -> T,
-    ) -> (T, Option<Asks>) {
-        let end = asks.as_ref().and_then(|asks| asks.end().ok());
-        std::thread::scope(|threads| {
-            threads.spawn(|| printed.carry(self.output, Stream::Output, print));
-            threads.spawn(|| printed.carry(self.error, Stream::Error, print));
-            let server = asks.map(|asks| threads.spawn(move || asks.serve(looker, take)));
-            let waited = wait();
-            if let Some(mut end) = end {
-                let _ = end.write_all(asking::END);
-            }
-            (waited, server.and_then(|server| server.join().ok()))
-        })
-    }
-}
-
-/// Where what is known and what a run made differ. The log of a run has temporary names in it and is
-/// left out.
-fn mismatches(known: &Body, now: &Body) -> Vec<Mismatch> {
-    let mut all = Vec::new();
-    let joined = |body: &Body, stream: Stream| -> Vec<u8> {
-        let chunks = body.printed.iter().filter(|chunk| chunk.stream == stream);
-        chunks.flat_map(|chunk| chunk.bytes.clone()).collect()
-    };
-    for (stream, what) in [
-        (Stream::Output, "what was printed"),
-        (Stream::Error, "what was printed as errors"),
-    ] {
-        if let Some(how) = first_difference(&joined(known, stream), &joined(now, stream)) {
-            all.push(Mismatch {
-                what: what.to_owned(),
-                how,
-            });
-        }
-    }
-    let counts = |change: &&Change| change.name().file_name() != Some("config.log".as_ref());
-    let find = |body: &Body, change: &Change| {
-        let is_removal = matches!(change, Change::Remove { .. });
-        let found = body.changes.iter().find(|other| {
-            other.name() == change.name() && matches!(other, Change::Remove { .. }) == is_removal
-        });
-        found.map(Change::timeless)
-    };
-    let mut tell = |change: &Change, how: &str| {
-        all.push(Mismatch {
-            what: printable(change.name().as_os_str()),
-            how: how.to_owned(),
-        });
-    };
-    for change in known.changes.iter().filter(counts) {
-        match (change.timeless(), find(now, change)) {
-            (_, None) => tell(change, "is known to be changed and was not"),
-            (
-                Change::File {
-                    content: old,
-                    mode: old_mode,
-                    ..
-                },
-                Some(Change::File {
-                    content: new,
-                    mode: new_mode,
-                    ..
-                }),
-            ) => {
-                if let Some(how) = first_difference(&old, &new) {
-                    tell(change, &how);
-                } else if old_mode != new_mode {
-                    tell(
-                        change,
-                        &format!("mode {old_mode:o} is known, {new_mode:o} was made"),
-                    );
-                }
-            }
-            (old, Some(new)) if old != new => tell(change, "is known to be something else"),
-            _ => {}
-        }
-    }
-    for change in now.changes.iter().filter(counts) {
-        if find(known, change).is_none() {
-            tell(change, "was changed and is not known to be");
-        }
-    }
-    all
-}
-
-/// The first line in which two texts differ, none if they are the same.
-fn first_difference(known: &[u8], now: &[u8]) -> Option<String> {
-    if known == now {
-        return None;
-    }
-    let (mut known, mut now) = (known.split(|b| *b == b'\n'), now.split(|b| *b == b'\n'));
-    let mut line = 0;
-    loop {
-        line += 1;
-        let (old, new) = (known.next(), now.next());
-        if old == new && old.is_some() {
-            continue;
-        }
-        let text = |line: Option<&[u8]>| {
-            line.map_or_else(
-                || "nothing".to_owned(),
-                |line| format!("{:?}", String::from_utf8_lossy(line)),
-            )
-        };
-        return Some(format!(
-            "line {line} is known as {}, now {}",
-            text(old),
-            text(new)
-        ));
-    }
 }

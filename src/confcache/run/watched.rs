@@ -1,0 +1,197 @@
+//! A command that runs while it is watched.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
+
+use nix::unistd::Pid;
+use sandbox::launch::{SandboxError, Settings, Starting};
+use sandbox::{Feature, Guard, Policy, Sandbox, Trace, Wall, Watch};
+
+use super::{Print, RunError};
+use crate::confcache::asking::{self, Asks, Server, Take};
+use crate::confcache::call::Call;
+use crate::confcache::entry::Stream;
+use crate::confcache::learn::Untaught;
+use crate::confcache::printed::Printed;
+use crate::confcache::questions::Looker;
+use crate::util::printable::printable;
+
+/// A run that was watched.
+pub(super) struct Watched {
+    pub(super) status: u8,
+    pub(super) trace: Trace,
+    pub(super) asks: Option<Asks>,
+}
+
+/// A status as a shell tells it.
+pub(super) fn shell_status(status: std::process::ExitStatus) -> u8 {
+    u8::try_from(sandbox::warden::shell_status(status) & 0xff).unwrap_or(255)
+}
+
+/// Runs the command in a sandbox that allows everything and writes down what is looked at.
+pub(super) fn watched(
+    program: &Path,
+    call: &Call,
+    print: &Print,
+    printed: &Printed,
+    asks: &mut Option<Server<'_>>,
+    looker: &mut Looker<'_>,
+) -> Result<Result<Watched, SandboxError>, RunError> {
+    // If the warden is lost, what it watched over comes to this process.
+    let _ = nix::sys::prctl::set_child_subreaper(true);
+    // With a wall that allows everything changes are the kernel's; without they are seen all the same.
+    let settings = Settings {
+        watch: Some(Watch::Everything),
+        wall: Some(Wall {
+            write: vec!["/".into()],
+            read: None,
+        }),
+        attached: true,
+        ..Settings::default()
+    };
+    match watched_in(program, &settings, call, print, printed, asks, looker)? {
+        Err(error) if error.feature() == Some(Feature::Wall) => {
+            let settings = settings.without(Feature::Wall);
+            watched_in(program, &settings, call, print, printed, asks, looker)
+        }
+        result => Ok(result),
+    }
+}
+
+fn watched_in(
+    program: &Path,
+    settings: &Settings,
+    call: &Call,
+    print: &Print,
+    printed: &Printed,
+    asks: &mut Option<Server<'_>>,
+    looker: &mut Looker<'_>,
+) -> Result<Result<Watched, SandboxError>, RunError> {
+    let starting = match Starting::new(settings.clone()) {
+        Ok(starting) => starting,
+        Err(error) => return Ok(Err(error)),
+    };
+    let mut command = Command::new(program);
+    command
+        .arg(sandbox::warden::ARGUMENT)
+        .args(starting.arguments())
+        .args(words(call, asks))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    starting.prepare(&mut command);
+    let mut child = command.spawn().map_err(|source| RunError::Start {
+        program: printable(program.as_os_str()),
+        source,
+    })?;
+    let pipes = Pipes::of(&mut child, printed);
+    let sandbox: Sandbox = match starting.finish(Policy::free()) {
+        Ok(sandbox) => sandbox,
+        Err(error) => {
+            let _ = child.wait();
+            return Ok(Err(error));
+        }
+    };
+    let warden = Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX));
+    let take = || Some(sandbox.take_trace());
+    let (status, asks) = pipes.carried(print, printed, asks.take(), looker, &take, || {
+        // Signals come to this thread.
+        sandbox::attached::wait(warden)
+    });
+    let (_, trace) = sandbox.finish();
+    Ok(Ok(Watched {
+        status: status.map_err(RunError::Lost)?,
+        trace,
+        asks,
+    }))
+}
+
+/// Runs the command in the sandbox that this runs in, which writes down what is looked at.
+pub(super) fn seen_from_around(
+    path: &Path,
+    call: &Call,
+    print: &Print,
+    printed: &Printed,
+    asks: &mut Option<Server<'_>>,
+    looker: &mut Looker<'_>,
+) -> Result<Result<Watched, Untaught>, RunError> {
+    let taken = || {
+        let bytes = std::fs::read(path).ok()?;
+        Trace::from_bytes(&bytes)
+    };
+    let unseen = "the sandbox of this build traces nothing";
+    if taken().is_none() {
+        return Ok(Err(Untaught::NotTraced(unseen.to_owned())));
+    }
+    let words = words(call, asks);
+    let program = words.first().cloned().unwrap_or_default();
+    let start = |source| RunError::Start {
+        program: printable(&program),
+        source,
+    };
+    let mut child = Command::new(&program)
+        .args(words.iter().skip(1))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(start)?;
+    let pipes = Pipes::of(&mut child, printed);
+    let (status, asks) =
+        pipes.carried(print, printed, asks.take(), looker, &taken, || child.wait());
+    let status = status.map_err(start)?;
+    let trace = taken().unwrap_or_else(|| {
+        printed.lose();
+        Trace::default()
+    });
+    Ok(Ok(Watched {
+        status: shell_status(status),
+        trace,
+        asks,
+    }))
+}
+
+/// The words of the command, or those that have its script ask.
+fn words(call: &Call, asks: &Option<Server<'_>>) -> Vec<OsString> {
+    let start = asks.as_ref().and_then(Server::start);
+    let asking = start.and_then(|start| asking::words(call, &start));
+    asking.unwrap_or_else(|| call.words.clone())
+}
+
+/// What comes out of a command.
+struct Pipes {
+    output: Option<ChildStdout>,
+    error: Option<ChildStderr>,
+}
+
+impl Pipes {
+    fn of(child: &mut Child, printed: &Printed) -> Self {
+        let (output, error) = (child.stdout.take(), child.stderr.take());
+        printed.expect(output.as_ref());
+        printed.expect(error.as_ref());
+        Self { output, error }
+    }
+
+    /// Carries on what comes out, and answers what is asked, until `wait` says that the command has ended.
+    fn carried<T>(
+        self,
+        print: &Print,
+        printed: &Printed,
+        asks: Option<Server<'_>>,
+        looker: &mut Looker<'_>,
+        take: Take<'_>,
+        wait: impl FnOnce() -> T,
+    ) -> (T, Option<Asks>) {
+        let end = asks.as_ref().and_then(|asks| asks.end().ok());
+        std::thread::scope(|threads| {
+            threads.spawn(|| printed.carry(self.output, Stream::Output, print));
+            threads.spawn(|| printed.carry(self.error, Stream::Error, print));
+            let server = asks.map(|asks| threads.spawn(move || asks.serve(looker, take)));
+            let waited = wait();
+            if let Some(mut end) = end {
+                let _ = end.write_all(asking::END);
+            }
+            (waited, server.and_then(|server| server.join().ok()))
+        })
+    }
+}
