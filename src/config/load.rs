@@ -108,7 +108,7 @@ impl Config {
             Some(path) => profile::nodes(path, facts)?,
             None => Vec::new(),
         };
-        nodes.extend(profile::user_node(&locations.config_root)?);
+        nodes.extend(profile::user_node(&locations.config_root, facts)?);
 
         let (defaults_list, mut defaults) = if profile_path.is_some() {
             read_make_defaults(&nodes, &mut known)?
@@ -215,7 +215,7 @@ impl Config {
             append(&mut conf, "ACCEPT_LICENSE", &words, "package.license");
         }
         let mut simple = |name: &str, variable: &str, conf: &mut Variables| {
-            let mut reading = Reading::user(Directories::Recursive);
+            let mut reading = Reading::user(&user, Directories::Recursive);
             reading.use_deps = true;
             let mut table = Table::read_user(&user, &[name], reading, &mut warnings)?;
             if let Some(words) = table.take_global() {

@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::error::ConfigError;
 use super::files::{self, Directories};
 use super::ini::Ini;
 use super::profile;
+use super::repository_names::RepositoryNames;
 use super::toml_file::RepositoryOption;
 use crate::pms::eapi::Eapi;
 use crate::repo::{RepoSet, RepoSettings, Repository};
@@ -33,10 +35,16 @@ pub(super) struct RepositoryFacts {
     pub(super) profile_eapi: Eapi,
     /// Whether package.mask in `profiles` may be a directory.
     pub(super) directories: Directories,
+    /// What all repositories are called.
+    pub(super) names: Arc<RepositoryNames>,
 }
 
 impl RepositoryFacts {
-    fn new(set: &RepoSet, repository: &Repository) -> Result<Self, ConfigError> {
+    fn new(
+        set: &RepoSet,
+        names: &Arc<RepositoryNames>,
+        repository: &Repository,
+    ) -> Result<Self, ConfigError> {
         let layout = repository.layout();
         let own_eapi = profile::read_eapi(&repository.location().join("profiles"))?;
         let formats = layout.profile_formats.clone().unwrap_or_else(|| {
@@ -69,6 +77,7 @@ impl RepositoryFacts {
             top_eapi: own_eapi.unwrap_or(profile_eapi),
             profile_eapi,
             directories: Directories::Flat,
+            names: Arc::clone(names),
         };
         if !facts.top_eapi.package_mask_directory() && !facts.formats_allow_directories() {
             facts.directories = Directories::Forbidden;
@@ -206,9 +215,10 @@ pub(super) fn load(
         ),
         source: Box::new(source),
     })?;
+    let names = Arc::new(RepositoryNames::new(&set));
     let facts = set
         .repositories()
-        .map(|repository| RepositoryFacts::new(&set, repository))
+        .map(|repository| RepositoryFacts::new(&set, &names, repository))
         .collect::<Result<_, _>>()?;
     Ok(Repositories {
         set,
