@@ -5,6 +5,7 @@
 
 mod case;
 mod packages;
+mod texts;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
