@@ -110,6 +110,40 @@ pub(super) struct Repositories {
     pub(super) configured: bool,
 }
 
+impl Repositories {
+    /// The main repository's path.
+    pub(super) fn main_location(&self) -> String {
+        self.set
+            .main()
+            .map(|main| main.location().to_string_lossy().into_owned())
+            .unwrap_or_default()
+    }
+
+    /// The paths of all repositories but the first if that is the main one, quoted for a shell.
+    pub(super) fn overlay_list(&self) -> String {
+        let main = self.main_location();
+        let skip = self
+            .facts
+            .first()
+            .is_some_and(|first| first.location.to_string_lossy() == main);
+        let quote = |facts: &RepositoryFacts| {
+            let path = facts.location.to_string_lossy();
+            let plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./-_".contains(c);
+            if path.chars().all(plain) {
+                path.into_owned()
+            } else {
+                format!("'{}'", path.replace('\'', "'\"'\"'"))
+            }
+        };
+        self.facts
+            .iter()
+            .skip(usize::from(skip))
+            .map(quote)
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+}
+
 /// What repos.conf is read with.
 pub(super) struct Sources<'a> {
     /// PORTAGE_CONFIGROOT.
