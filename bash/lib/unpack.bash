@@ -127,8 +127,8 @@ unpack() {
 				__ebd_unpack_run "${archive}" "${tar}" -I "${bzip2} -c" -xof "${path}"
 				;;
 			tar.lzma)
-				# That format has no mark at its beginning that tar could be sure of.
-				__ebd_unpack_run "${archive}" "${tar}" -I 'xz -F lzma' -xof "${path}"
+				# That format has no mark at its beginning that tar could be sure of, as xz is.
+				__ebd_unpack_run "${archive}" "${tar}" -I xz -xof "${path}"
 				;;
 			tar|tar.*|tgz|txz)
 				# GNU tar knows the compression by the archive's first bytes.

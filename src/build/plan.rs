@@ -37,6 +37,15 @@ pub enum PlanError {
         /// A blocker, a USE dependency, …
         what: &'static str,
     },
+    /// It names a repository that is not configured.
+    #[error("{text}: names a repository that is not there")]
+    NoRepository {
+        /// What was typed.
+        text: String,
+        /// Which one.
+        #[source]
+        source: RepoError,
+    },
     /// There is no such package.
     #[error("{name}: no such package in {repositories}{}", suggestion(near))]
     Unknown {
@@ -295,7 +304,14 @@ fn read(session: &Session, text: &str) -> Result<Atom, PlanError> {
         };
         return parse(&cp);
     }
-    let atom = session.config.repositories().resolve(parse(text)?)?;
+    let atom = session
+        .config
+        .repositories()
+        .resolve(parse(text)?)
+        .map_err(|source| PlanError::NoRepository {
+            text: text.to_owned(),
+            source,
+        })?;
     let what = if atom.blocker().is_some() {
         "a blocker"
     } else if !atom.use_deps().is_empty() {

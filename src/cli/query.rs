@@ -175,19 +175,19 @@ async fn list(
         true => Some(Config::load(&options)?),
         false => None,
     };
-    let (own, warnings);
-    let set = match &config {
-        Some(config) => config.repositories(),
+    let (own, found);
+    let (set, warnings) = match &config {
+        Some(config) => (config.repositories(), config.warnings()),
         None => {
-            (own, warnings) = repositories(&options)?;
-            if !arguments.display.quiet {
-                for warning in warnings {
-                    let _ = writeln!(std::io::stderr(), "ebd: {warning}");
-                }
-            }
-            &own
+            (own, found) = repositories(&options)?;
+            (&own, found.as_slice())
         }
     };
+    if !arguments.display.quiet {
+        for warning in warnings {
+            let _ = writeln!(std::io::stderr(), "ebd: {warning}");
+        }
+    }
     let restriction = restriction.resolved(set)?;
     // Where atoms name the packages, only those are looked at.
     let packages = restriction.packages();

@@ -299,6 +299,10 @@ fn a_repository_is_known_by_its_aliases_or_told() {
             assert!(outcome.stdout.contains("USE=\"x\""), "{outcome}");
             assert!(outcome.stderr.contains(&warning), "{outcome}");
         }
+        if command[0] == "query" {
+            let outcome = trial.run_configured("query", &["--visible", "app-misc/foo::other"]);
+            assert!(outcome.succeeds().stderr.contains(&warning), "{outcome}");
+        }
         with("app-misc/foo::nowhere")
             .ends(1, &["repository nowhere: not configured (known: trial)"]);
     }
