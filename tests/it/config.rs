@@ -302,6 +302,8 @@ fn a_repository_is_known_by_its_aliases_or_told() {
         if command[0] == "query" {
             let outcome = trial.run_configured("query", &["--visible", "app-misc/foo::other"]);
             assert!(outcome.succeeds().stderr.contains(&warning), "{outcome}");
+            let outcome = trial.run_configured("query", &["repo:other"]);
+            assert_eq!(outcome.succeeds().stdout, "app-misc/foo-1::trial\n");
         }
         with("app-misc/foo::nowhere")
             .ends(1, &["repository nowhere: not configured (known: trial)"]);
