@@ -224,7 +224,7 @@ impl Config {
         };
         let properties = simple("package.properties", "ACCEPT_PROPERTIES", &mut conf)?;
         let restricts = simple("package.accept_restrict", "ACCEPT_RESTRICT", &mut conf)?;
-        let mut updates = user.toml().updates().clone();
+        let mut updates = user.updates();
         let mut package_env =
             PackageEnv::read(&user, &forbidden, &known, &mut updates, &mut warnings)?;
         for (name, setting) in package_env.take_global(&known) {

@@ -80,7 +80,7 @@ impl PackageEnv {
         for (repository, list) in user.toml().repository_variables(known)? {
             warn_of_forbidden(&list, forbidden, warnings);
             repositories
-                .entry(repository.to_owned())
+                .entry(user.name_of(repository).to_owned())
                 .or_default()
                 .extend(list);
         }

@@ -5,6 +5,7 @@
 //! that apply to this repository alone, as the multiple-repository draft of 2005 wants it. What such a folder may not
 //! have is an error, and what has no effect yet is told.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use super::files::{self, Directories, Line};
 use super::repositories::RepositoryFacts;
 use super::repository_names::RepositoryNames;
 use super::toml_file::TomlFile;
+use super::updates::UpdateOptions;
 
 /// The files of a repository's folder that name packages.
 const PACKAGE_FILES: [&str; 9] = [
@@ -188,6 +190,18 @@ impl UserFiles {
         &self.names
     }
 
+    /// What ebd.toml says of updates, by the names of repositories: its tables may have aliases.
+    pub(super) fn updates(&self) -> BTreeMap<String, UpdateOptions> {
+        let own = self.toml.updates().iter();
+        own.map(|(name, options)| (self.name_of(name).to_owned(), *options))
+            .collect()
+    }
+
+    /// The name of the repository with this name or alias; what nobody is called stays.
+    pub(super) fn name_of<'a>(&'a self, alias: &'a str) -> &'a str {
+        self.names.name_of(alias).unwrap_or(alias)
+    }
+
     /// What ebd.toml says.
     pub(super) fn toml(&self) -> &TomlFile {
         &self.toml
@@ -325,6 +339,23 @@ mod tests {
         // Taken away under another name than it was added.
         let root = root.file("etc/portage/package.mask", "a/b::mine\n-a/b::my-own\n");
         assert!(own.masks(&root.load()).is_empty());
+    }
+
+    #[test]
+    fn tables_of_ebd_toml_may_have_aliases() {
+        let root = two();
+        let location = root.path("mine").display().to_string();
+        let mut root = root.file(
+            "etc/portage/ebd.toml",
+            &format!(
+                "[repositories.my-own]\nlocation = \"{location}\"\nexclude-update = true\nvariables = {{ X = \"own\" }}\n"
+            ),
+        );
+        root.options.extra_repos.clear();
+        let config = root.load();
+        assert!(config.updates["mine"].exclude_update);
+        let mine = of("mine", Ebuild::new("a/b-1"));
+        assert_eq!(mine.ask(&config).variables["X"], "own");
     }
 
     #[test]
