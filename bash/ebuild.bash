@@ -122,6 +122,29 @@ __ebd_before_source() {
 		${__EBD_EAPI[metadata_variables]}
 }
 
+# __ebd_reserved_names: puts the names of functions into __ebd_reserved that PMS 12.3.17 keeps for package managers.
+__ebd_reserved_names() {
+	builtin local anything='[Ee][Bb][Uu][Ii][Ll][Dd]*'
+	builtin shopt -s extglob
+	builtin compgen -A function -X "!@(__*|[Aa][Bb][Oo][Rr][Tt]*|[Dd][Yy][Nn]*|[Pp][Rr][Ee][Pp]*|${anything}|*[^A-Za-z]${anything}|*[Hh][Oo][Oo][Kk]*|*[Pp][Aa][Ll][Uu][Dd][Ii][Ss]*|*[Pp][Oo][Rr][Tt][Aa][Gg][Ee]*)" \
+		>|"${__EBD_BUILD}/functions"
+	builtin shopt -u extglob
+	builtin mapfile -t __ebd_reserved <"${__EBD_BUILD}/functions"
+}
+
+# __ebd_tell_reserved_names KNOWN…: tells of functions with such names that were not there before.
+__ebd_tell_reserved_names() {
+	builtin local -a __ebd_reserved
+	builtin local name found='' known=" $* "
+	__ebd_reserved_names
+	for name in "${__ebd_reserved[@]}"; do
+		[[ ${known} == *" ${name} "* ]] || found+=" ${name}"
+	done
+	if [[ -n ${found} ]]; then
+		__ebd_qa_notice "functions have names that are reserved for package managers:${found}"
+	fi
+}
+
 # __ebd_after_source: joins the eclasses' parts to the ebuild's and finds the defined phases.
 __ebd_after_source() {
 	builtin local var
@@ -146,8 +169,15 @@ __ebd_after_source() {
 	done
 	# Through a file: asked for one by one, they would take a good part of the whole time.
 	# shellcheck disable=SC2086 # a list
-	builtin declare -F ${__EBD_EAPI[phases]} >|"${__EBD_BUILD}/phases"
+	{
+		builtin declare -F ${__EBD_EAPI[phases]}
+		builtin declare -pn
+	} >|"${__EBD_BUILD}/phases"
 	builtin mapfile -t phases <"${__EBD_BUILD}/phases"
+	if [[ ${phases[*]} == *'declare '* ]]; then
+		var=${phases[*]#*declare -* }
+		die "${var%%=*}: a reference to another name may be declared in a function only (PMS 6)"
+	fi
 	DEFINED_PHASES=${phases[*]#*_}
 	DEFINED_PHASES=${DEFINED_PHASES:--}
 	# shellcheck disable=SC2034 # read by name

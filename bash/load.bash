@@ -23,6 +23,7 @@ if [[ -n ${__EBD_RESTORE} ]]; then
 	builtin source "${__EBD_BUILD}/phase.env"
 	__ebd_restore_shell
 else
+	__ebd_reserved_names
 	__ebd_before_source
 	[[ -z ${__EBD_EAPI[failglob]} ]] || builtin shopt -s failglob
 	# shellcheck disable=SC2034 # read by the ebuild
@@ -30,4 +31,7 @@ else
 	# shellcheck disable=SC1090
 	builtin source "${__EBD_SOURCE:-${EBUILD}}" || die "the ebuild could not be sourced"
 	__ebd_after_source
+	# shellcheck disable=SC2154 # __ebd_reserved_names has set it
+	__ebd_tell_reserved_names "${__ebd_reserved[@]}"
+	builtin unset -v __ebd_reserved
 fi

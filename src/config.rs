@@ -34,6 +34,7 @@ mod package_env;
 mod profile;
 mod profile_files;
 mod repositories;
+mod repository_names;
 mod sandbox_conf;
 pub mod shell_vars;
 mod stack;
@@ -42,6 +43,7 @@ mod state;
 mod table;
 mod toml_file;
 mod trail;
+mod updates;
 mod use_expand;
 mod use_files;
 mod user_files;
@@ -59,6 +61,7 @@ use self::repositories::RepositoryFacts;
 use self::shell_vars::Variables;
 use self::stack::Layers;
 use self::table::Table;
+use self::updates::UpdateOptions;
 use self::use_files::UseFiles;
 use self::user_files::UserFiles;
 use self::word::Word;
@@ -75,7 +78,6 @@ pub use self::shell_vars::{Origin, Setting};
 pub use self::start::repositories;
 pub use self::state::{cache_directory, has_own_configuration, own_directory};
 pub use self::trail::{Effect, Step, Steps, Subject};
-pub use self::user_files::UpdateOptions;
 
 /// The bashrc files of one profile directory: its profile.bashrc if there is one, and its
 /// package.bashrc with the directory that the names in it are relative to.
@@ -175,11 +177,6 @@ impl Config {
             .into_iter()
             .filter_map(|name| Some((name, self.get(name)?)))
             .collect()
-    }
-
-    /// How a repository takes part in updates.
-    pub fn update_options(&self, repository: &str) -> UpdateOptions {
-        self.updates.get(repository).copied().unwrap_or_default()
     }
 
     /// Whether a variable is one of USE_EXPAND.

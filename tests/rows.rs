@@ -2,11 +2,14 @@
 //! one by name, so that `cargo test` ends with its line.
 //!
 //! A row holds if all tests that claim it have passed with the program as it is built now, but for
-//! those that this host cannot run; if there are none but such, it is skipped. Cases claim rows by
+//! those that this host cannot run; if there are none but such, it is skipped. So is one for which `rows.tsv` has a reason. Cases claim rows by
 //! their head, other tests by calling `rows(&[…])`.
 
 // A test says what it expects by failing.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "it/conformance/texts.rs"]
+mod texts;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -56,10 +59,8 @@ type Claims = BTreeMap<u16, Vec<String>>;
 
 /// Adds the claims of the cases: each is run in several ways.
 fn add_cases(folder: &Path, claims: &mut Claims) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-        let text = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
+    for (_, name, text) in texts::texts(folder) {
+        let text = String::from_utf8_lossy(&text).into_owned();
         let head = |key: &str| {
             let line = text.lines().take_while(|line| line.starts_with("# "));
             let mut found = line.filter_map(|line| line.strip_prefix(&format!("# {key}: ")));
@@ -107,10 +108,14 @@ fn main() -> ExitCode {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let suite = root.join("tests/conformance");
     let rows = fs::read_to_string(suite.join("rows.tsv")).unwrap();
-    let rows: BTreeMap<u16, &str> = rows
+    // Behind the title may stand why there can be no test yet.
+    let rows: BTreeMap<u16, (&str, Option<&str>)> = rows
         .lines()
         .map(|line| line.split_once('\t').unwrap())
-        .map(|(number, title)| (number.parse().unwrap(), title))
+        .map(|(number, text)| match text.split_once('\t') {
+            Some((title, reason)) => (number.parse().unwrap(), (title, Some(reason))),
+            None => (number.parse().unwrap(), (text, None)),
+        })
         .collect();
     let mut claims = Claims::new();
     add_cases(&suite.join("cases"), &mut claims);
@@ -125,7 +130,7 @@ fn main() -> ExitCode {
     let notes = Notes::open();
     let mut passed = 0;
     let mut failed = false;
-    for (row, title) in &rows {
+    for (row, (title, reason)) in &rows {
         let tests = claims.get(row).map(Vec::as_slice).unwrap_or_default();
         let results: Vec<Result> = tests.iter().map(|test| notes.of(test)).collect();
         let those = |wanted: Result| {
@@ -136,7 +141,13 @@ fn main() -> ExitCode {
             let names: Vec<&str> = found.map(|(test, _)| test.as_str()).collect();
             names.join(", ")
         };
-        if results.is_empty() {
+        if let Some(reason) = reason {
+            assert!(
+                tests.is_empty(),
+                "row {row} has tests, and a reason why it has none"
+            );
+            println!("row {row} is skipped, as it {reason}: {title}");
+        } else if results.is_empty() {
             println!("row {row} has no test: {title}");
         } else if results.contains(&Result::Failed) {
             println!(

@@ -126,6 +126,10 @@ unpack() {
 			tar.bz2|tar.bz|tbz2|tbz)
 				__ebd_unpack_run "${archive}" "${tar}" -I "${bzip2} -c" -xof "${path}"
 				;;
+			tar.lzma)
+				# That format has no mark at its beginning that tar could be sure of, as xz is.
+				__ebd_unpack_run "${archive}" "${tar}" -I xz -xof "${path}"
+				;;
 			tar|tar.*|tgz|txz)
 				# GNU tar knows the compression by the archive's first bytes.
 				__ebd_unpack_run "${archive}" "${tar}" --warning=decompress-program -xof "${path}"

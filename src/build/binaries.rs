@@ -308,7 +308,10 @@ impl Binaries {
     ) -> Result<Vec<Option<Chosen>>, BinariesError> {
         let mut atoms = Vec::new();
         for text in texts {
-            atoms.push((text, self.read(text)?));
+            let atom = self.read(text)?;
+            // Hosts have packages of repositories that are not here, too.
+            let known = session.config.repositories().resolve(atom.clone());
+            atoms.push((text, known.unwrap_or(atom)));
         }
         let work = atoms.iter().map(|(text, atom)| async move {
             let matching: Vec<&Instance> = self

@@ -63,9 +63,7 @@ impl Host {
         let Some(database) = &self.target else {
             return Ok(BTreeSet::new());
         };
-        let versions = database.versions(cp)?;
-        let repositories = versions.iter().filter_map(|package| package.repository());
-        Ok(repositories.map(str::to_owned).collect())
+        database.repositories_of(cp)
     }
 
     /// The best package that matches and is installed there, with when it was built.

@@ -1,6 +1,5 @@
 //! From what the user typed to the ebuilds to build.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::candidate::{Candidate, CandidateError};
@@ -37,6 +36,15 @@ pub enum PlanError {
         text: String,
         /// A blocker, a USE dependency, …
         what: &'static str,
+    },
+    /// It names a repository that is not configured.
+    #[error("{text}: names a repository that is not there")]
+    NoRepository {
+        /// What was typed.
+        text: String,
+        /// Which one.
+        #[source]
+        source: RepoError,
     },
     /// There is no such package.
     #[error("{name}: no such package in {repositories}{}", suggestion(near))]
@@ -167,6 +175,7 @@ async fn choose_for(
         })
         .cloned()
         .collect();
+    // Who names the repository wants it, whatever is installed.
     let installed_from = session.installed.repositories_of(atom.cp())?;
     let mut reasons = String::new();
     let mut failure = None;
@@ -174,7 +183,7 @@ async fn choose_for(
     let mut best_masked = None;
     for ebuild in named.into_iter().rev() {
         let name = format!("{}::{}", ebuild.cpv, ebuild.repository);
-        let candidate = match Candidate::load(session, ebuild).await {
+        let mut candidate = match Candidate::load(session, ebuild).await {
             Ok(candidate) => candidate,
             Err(error) => {
                 let mut line = error.to_string();
@@ -200,8 +209,12 @@ async fn choose_for(
                 Err(error) => return Err(error.into()),
             }
         }
-        let obstacle = update_obstacle(session, &atom, &candidate, &installed_from);
-        if candidate.config.masks.is_empty() && obstacle.is_none() {
+        if atom.repository().is_none() {
+            let own = &candidate.ebuild.repository;
+            let obstacle = session.config.update_obstacle(own, &installed_from);
+            candidate.config.masks.extend(obstacle);
+        }
+        if candidate.config.masks.is_empty() {
             if build {
                 check_required_use(&candidate)?;
             }
@@ -209,9 +222,6 @@ async fn choose_for(
         }
         for reason in &candidate.config.masks {
             let _ = write!(reasons, "\n  {name}: {reason}");
-        }
-        if let Some(obstacle) = &obstacle {
-            let _ = write!(reasons, "\n  {name}: {obstacle}");
         }
         best_masked = best_masked.or(Some(candidate));
     }
@@ -238,34 +248,6 @@ async fn choose_for(
         text: text.to_owned(),
         versions: versions.join(", "),
     })
-}
-
-/// Why the ebuild is no update of what is installed from these repositories, if it is not. Who names the repository
-/// wants it nevertheless.
-fn update_obstacle(
-    session: &Session,
-    atom: &Atom,
-    candidate: &Candidate,
-    installed_from: &BTreeSet<String>,
-) -> Option<String> {
-    let own: &str = &candidate.ebuild.repository;
-    if atom.repository().is_some() || installed_from.is_empty() || installed_from.contains(own) {
-        return None;
-    }
-    let options = |name: &str| session.config.update_options(name);
-    let from: Vec<&str> = installed_from.iter().map(String::as_str).collect();
-    if options(own).exclude_update {
-        return Some(format!(
-            "{own} is excluded from updates (EXCLUDEUPDATE), and the package is installed from {}",
-            from.join(", ")
-        ));
-    }
-    let exclusive = from
-        .into_iter()
-        .find(|name| options(name).exclusive_update)?;
-    Some(format!(
-        "the package is installed from {exclusive}, which alone has its updates (EXCLUSIVEUPDATE)"
-    ))
 }
 
 /// The ebuild to look at for what the user typed: the one to build, or, if the only ones that match
@@ -322,7 +304,14 @@ fn read(session: &Session, text: &str) -> Result<Atom, PlanError> {
         };
         return parse(&cp);
     }
-    let atom = parse(text)?;
+    let atom = session
+        .config
+        .repositories()
+        .resolve(parse(text)?)
+        .map_err(|source| PlanError::NoRepository {
+            text: text.to_owned(),
+            source,
+        })?;
     let what = if atom.blocker().is_some() {
         "a blocker"
     } else if !atom.use_deps().is_empty() {

@@ -5,7 +5,8 @@ use crate::config::Config;
 /// FEATURES without which a build is confined less, or otherwise, than the user asked for.
 const CONFINEMENT: &[&str] = &["network-sandbox-proxy", "fakeroot", "suidctl", "selinux"];
 
-/// FEATURES whose absence changes how something is done, but not what comes of it.
+/// FEATURES whose absence changes how something is done, but not what comes of it. What only installing asks for
+/// (binpkg-logs, unmerge-logs, preserve-libs, …) is not among them as long as nothing is installed.
 const WITHOUT_EFFECT: &[&str] = &[
     "ccache",
     "distcc",
@@ -13,7 +14,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "icecream",
     "jobserver-token",
     "cgroup",
-    "binpkg-logs",
     "split-log",
     "split-elog",
     "compress-build-logs",

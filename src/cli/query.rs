@@ -1,5 +1,6 @@
 //! `ebd query` and `ebd search`.
 
+use std::collections::{BTreeSet, HashMap};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -13,10 +14,12 @@ use crate::build::candidate::Candidate;
 use crate::build::console::Console;
 use crate::build::event::{Event, Events};
 use crate::config::{Config, Options, has_own_configuration, repositories};
+use crate::pms::atom::PackageFacts;
 use crate::query::{
-    Attribute, Found, Index, IndexError, Pattern, QueryError, Restriction, Subject, Template,
+    Attribute, Found, Index, IndexError, Pattern, QueryError, Restriction, Row, Subject, Template,
     Unknown, search,
 };
+use crate::repo::installed::{Installed, InstalledError};
 use crate::repo::{RepoSet, Repository};
 use crate::util::causes::causes;
 
@@ -172,19 +175,20 @@ async fn list(
         true => Some(Config::load(&options)?),
         false => None,
     };
-    let (own, warnings);
-    let set = match &config {
-        Some(config) => config.repositories(),
+    let (own, found);
+    let (set, warnings) = match &config {
+        Some(config) => (config.repositories(), config.warnings()),
         None => {
-            (own, warnings) = repositories(&options)?;
-            if !arguments.display.quiet {
-                for warning in warnings {
-                    let _ = writeln!(std::io::stderr(), "ebd: {warning}");
-                }
-            }
-            &own
+            (own, found) = repositories(&options)?;
+            (&own, found.as_slice())
         }
     };
+    if !arguments.display.quiet {
+        for warning in warnings {
+            let _ = writeln!(std::io::stderr(), "ebd: {warning}");
+        }
+    }
+    let restriction = restriction.resolved(set)?;
     // Where atoms name the packages, only those are looked at.
     let packages = restriction.packages();
     let (indexes, incomplete) = complete(
@@ -197,26 +201,25 @@ async fn list(
         },
     )
     .await?;
-    let rows =
-        indexes
-            .iter()
-            .flat_map(|index| -> Box<dyn Iterator<Item = crate::query::Row<'_>>> {
-                match &packages {
-                    None => Box::new(index.rows(None)),
-                    Some(all) => Box::new(all.iter().flat_map(move |cp| index.rows(Some(cp)))),
-                }
-            });
+    let rows = indexes
+        .iter()
+        .flat_map(|index| -> Box<dyn Iterator<Item = Row<'_>>> {
+            match &packages {
+                None => Box::new(index.rows(None)),
+                Some(all) => Box::new(all.iter().flat_map(move |cp| index.rows(Some(cp)))),
+            }
+        });
+    let installed = installed_from(config.as_ref())?;
     // In the order of the repositories, so that of equal versions the better one comes later.
     let mut found = Vec::new();
     for row in rows {
-        let subject = Subject::new(&row.cpv, row.repository, row.entry, config.as_ref());
-        if restriction.matches(&subject) {
+        if restriction.matches(&subject(&row, config.as_ref(), &installed)) {
             found.push(row);
         }
     }
     found.sort_by(|a, b| a.cpv.cmp(&b.cpv));
     if arguments.best {
-        let mut best: Vec<crate::query::Row<'_>> = Vec::new();
+        let mut best: Vec<Row<'_>> = Vec::new();
         for row in found {
             if best
                 .last()
@@ -230,7 +233,7 @@ async fn list(
     }
     let paint = Paint::for_output(arguments.display.color);
     write_lines(found.iter().map(|row| {
-        let subject = Subject::new(&row.cpv, row.repository, row.entry, config.as_ref());
+        let subject = subject(row, config.as_ref(), &installed);
         match &template {
             Some(template) => template.fill(&subject),
             None if arguments.display.json => json(&subject, needs_configuration),
@@ -241,6 +244,35 @@ async fn list(
         true => Exit::Failed,
         false => Exit::Done,
     })
+}
+
+fn subject<'a>(
+    row: &'a Row<'a>,
+    config: Option<&'a Config>,
+    installed: &'a HashMap<String, BTreeSet<String>>,
+) -> Subject<'a> {
+    Subject::new(&row.cpv, row.repository, row.entry, config)
+        .installed_from(installed.get(row.cpv.cp()))
+}
+
+/// The repositories that each package, category/name, is installed from, if the configuration makes that matter.
+fn installed_from(
+    config: Option<&Config>,
+) -> Result<HashMap<String, BTreeSet<String>>, InstalledError> {
+    let mut from: HashMap<String, BTreeSet<String>> = HashMap::new();
+    let Some(config) = config.filter(|config| config.has_update_options()) else {
+        return Ok(from);
+    };
+    let Some(installed) = Installed::open(config.eroot())? else {
+        return Ok(from);
+    };
+    for package in installed.all()? {
+        if let Some(repository) = package.repository() {
+            let all = from.entry(package.cpv().cp().to_owned()).or_default();
+            all.insert(repository.to_owned());
+        }
+    }
+    Ok(from)
 }
 
 /// Writes lines to standard output, as long as somebody reads them: whoever has seen enough may go.

@@ -74,6 +74,7 @@ fn work(arguments: &arguments::Transfer) -> Result<(Summary, Cache), Vec<String>
             extra_repos.push(repository.location().to_owned());
             let options = Options {
                 config_root: arguments.config_root.clone(),
+                config_file: arguments.config.clone(),
                 extra_repos,
                 ..Options::from_process()
             };

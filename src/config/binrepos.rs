@@ -7,6 +7,7 @@ use super::error::ConfigError;
 use super::ini::Ini;
 use super::{Config, files};
 use crate::pms::atom::{Atom, PackageFacts};
+use crate::repo::RepoSet;
 
 /// A host of binary packages, or a folder of them.
 #[derive(Debug, Clone)]
@@ -104,7 +105,9 @@ impl Config {
         let mut found = BinaryRepositories::default();
         let names: Vec<String> = ini.sections().map(|(name, _)| name.to_owned()).collect();
         for name in names {
-            if let Some(repository) = section(&ini, &name, &mut found.warnings)? {
+            if let Some(repository) =
+                section(&ini, &name, self.repositories(), &mut found.warnings)?
+            {
                 found.list.push(repository);
             }
         }
@@ -143,6 +146,7 @@ impl Config {
 fn section(
     ini: &Ini,
     name: &str,
+    repositories: &RepoSet,
     warnings: &mut Vec<String>,
 ) -> Result<Option<BinaryRepository>, ConfigError> {
     let option = |option: &str| -> Result<Option<String>, ConfigError> {
@@ -168,7 +172,8 @@ fn section(
                         && atom.operator().is_none()
                         && atom.use_deps().is_empty() =>
                 {
-                    atoms.push(atom);
+                    // A host may have packages of repositories that are not here.
+                    atoms.push(repositories.resolve(atom.clone()).unwrap_or(atom));
                 }
                 _ => warnings.push(format!(
                     "binrepos.conf: [{name}] has `{word}` in {key}, which may have names and slots only; it is passed over"

@@ -214,3 +214,24 @@ pub(super) fn profile(uname: &str) -> Result<(Variables, String), ConfigError> {
     );
     Ok((variables, notice))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::Root;
+
+    #[test]
+    fn other_machines() {
+        let mut root = Root::empty().env("HOME", "/home/me");
+        root.options.machine = "aarch64".to_owned();
+        assert_eq!(
+            root.load().get("CHOST_arm64"),
+            Some("aarch64-unknown-linux-gnu")
+        );
+        root.options.machine = "vax".to_owned();
+        assert!(
+            root.error().contains("machine type `vax`"),
+            "{}",
+            root.error()
+        );
+    }
+}

@@ -348,6 +348,9 @@ pub fn is_incremental(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::fixture::Root;
     use super::*;
 
     #[test]
@@ -357,5 +360,19 @@ mod tests {
         assert!(is_filtered("FETCHCOMMAND") && !is_filtered("CFLAGS"));
         assert!(is_incremental("USE") && !is_incremental("CFLAGS"));
         assert!(INTERNAL.contains(&"IUSE_EFFECTIVE"));
+    }
+
+    #[test]
+    fn what_ebuilds_must_not_see_is_filtered() {
+        let root = Root::new().file(
+            "etc/portage/make.conf",
+            "FETCHCOMMAND=\"curl\"\nMAKEOPTS=\"-j2\"\n",
+        );
+        let config = root.load();
+        let variables: BTreeMap<&str, &str> = config.variables().collect();
+        assert_eq!(variables.get("MAKEOPTS"), Some(&"-j2"));
+        assert_eq!(variables.get("CBUILD"), Some(&"x86_64-pc-linux-gnu"));
+        assert_eq!(variables.get("FETCHCOMMAND"), None);
+        assert_eq!(config.get("FETCHCOMMAND"), Some("curl"));
     }
 }

@@ -113,10 +113,25 @@ pub(super) fn unknown(value: &str) -> Vec<&str> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fixture::Root;
     use super::*;
 
     #[test]
     fn finds_unknown_words() {
         assert_eq!(unknown("sandbox sandbxo userpriv"), ["sandbxo"]);
+    }
+
+    #[test]
+    fn unknown_features_are_told_or_filtered() {
+        let root = Root::new().file("etc/portage/make.conf", "FEATURES=\"nonsense\"\n");
+        assert_eq!(
+            root.load().warnings(),
+            ["FEATURES: unknown words: nonsense"]
+        );
+        let root = root.file(
+            "etc/portage/make.conf",
+            "FEATURES=\"nonsense unknown-features-filter\"\n",
+        );
+        assert!(!root.load().features().contains("nonsense"));
     }
 }

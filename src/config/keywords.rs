@@ -61,7 +61,7 @@ impl KeywordFiles {
             let path = node.path.join("package.accept_keywords");
             result.profiles.push(Table::read(&path, reading, warnings)?);
         }
-        let reading = Reading::user(Directories::Recursive);
+        let reading = Reading::user(user, Directories::Recursive);
         // The same package in both files is one entry, the newer file's words last.
         let names = ["package.keywords", "package.accept_keywords"];
         let table = Table::read_user(user, &names, reading, warnings)?;

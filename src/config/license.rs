@@ -66,7 +66,7 @@ impl LicenseFiles {
             }));
         }
         lines.extend(user.lines(&["package.license"])?);
-        let mut reading = Reading::user(Directories::Recursive);
+        let mut reading = Reading::user(user, Directories::Recursive);
         reading.use_deps = true;
         let packages = Table::of_lines(lines, reading, warnings)?;
         let mut result = LicenseFiles { groups, packages };

@@ -18,7 +18,6 @@ use super::options::Options;
 use super::package_env::PackageEnv;
 use super::profile::{self, ProfileNode};
 use super::profile_files;
-use super::repositories::{Repositories, RepositoryFacts};
 use super::shell_vars::{self, Dialect, Origin, Setting, Variables};
 use super::stack;
 use super::start::{Start, read_make_conf};
@@ -95,8 +94,8 @@ impl Config {
         let mut globals = make_globals::variables(&mut known);
 
         let facts = &found.facts;
-        let portdir = main_location(&found);
-        let overlays = overlay_list(&found);
+        let portdir = found.main_location();
+        let overlays = found.overlay_list();
         known.insert("PORTDIR".to_owned(), portdir.clone());
         known.insert("PORTDIR_OVERLAY".to_owned(), overlays.clone());
 
@@ -108,10 +107,10 @@ impl Config {
             Some(path) => profile::nodes(path, facts)?,
             None => Vec::new(),
         };
-        nodes.extend(profile::user_node(&locations.config_root)?);
+        nodes.extend(profile::user_node(&locations.config_root, facts)?);
 
         let (defaults_list, mut defaults) = if profile_path.is_some() {
-            read_make_defaults(&nodes, &mut known)?
+            profile_files::make_defaults(&nodes, &mut known)?
         } else {
             let (variables, notice) = builtin::profile(&options.machine)?;
             assumptions.push(notice);
@@ -120,7 +119,7 @@ impl Config {
                     .iter()
                     .map(|(name, setting)| (name.clone(), setting.value.clone())),
             );
-            let (mut list, more) = read_make_defaults(&nodes, &mut known)?;
+            let (mut list, more) = profile_files::make_defaults(&nodes, &mut known)?;
             let mut all = variables.clone();
             stack::stack_variables(&mut all, &more);
             list.insert(0, variables);
@@ -215,7 +214,7 @@ impl Config {
             append(&mut conf, "ACCEPT_LICENSE", &words, "package.license");
         }
         let mut simple = |name: &str, variable: &str, conf: &mut Variables| {
-            let mut reading = Reading::user(Directories::Recursive);
+            let mut reading = Reading::user(&user, Directories::Recursive);
             reading.use_deps = true;
             let mut table = Table::read_user(&user, &[name], reading, &mut warnings)?;
             if let Some(words) = table.take_global() {
@@ -225,7 +224,7 @@ impl Config {
         };
         let properties = simple("package.properties", "ACCEPT_PROPERTIES", &mut conf)?;
         let restricts = simple("package.accept_restrict", "ACCEPT_RESTRICT", &mut conf)?;
-        let mut updates = user.toml().updates().clone();
+        let mut updates = user.updates();
         let mut package_env =
             PackageEnv::read(&user, &forbidden, &known, &mut updates, &mut warnings)?;
         for (name, setting) in package_env.take_global(&known) {
@@ -301,63 +300,9 @@ impl Config {
     }
 }
 
-/// The main repository's path.
-fn main_location(found: &Repositories) -> String {
-    found
-        .set
-        .main()
-        .map(|main| main.location().to_string_lossy().into_owned())
-        .unwrap_or_default()
-}
-
-/// The paths of all repositories but the first if that is the main one, quoted for a shell.
-fn overlay_list(found: &Repositories) -> String {
-    let main = main_location(found);
-    let skip = found
-        .facts
-        .first()
-        .is_some_and(|first| first.location.to_string_lossy() == main);
-    let quote = |facts: &RepositoryFacts| {
-        let path = facts.location.to_string_lossy();
-        let plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./-_".contains(c);
-        if path.chars().all(plain) {
-            path.into_owned()
-        } else {
-            format!("'{}'", path.replace('\'', "'\"'\"'"))
-        }
-    };
-    found
-        .facts
-        .iter()
-        .skip(usize::from(skip))
-        .map(quote)
-        .collect::<Vec<_>>()
-        .join(" ")
-}
-
-/// make.defaults of each profile directory, and all of them stacked.
-fn read_make_defaults(
-    nodes: &[ProfileNode],
-    known: &mut HashMap<String, String>,
-) -> Result<(Vec<Variables>, Variables), ConfigError> {
-    let mut list = Vec::new();
-    let mut all = Variables::new();
-    for node in nodes {
-        // `USE="${USE} …"` in a make.defaults must not repeat the parents' flags.
-        known.remove("USE");
-        let recursive = node.directories != Directories::Forbidden;
-        let path = node.path.join("make.defaults");
-        let variables =
-            shell_vars::read(&path, Dialect::PROFILE, recursive, known)?.unwrap_or_default();
-        stack::stack_variables(&mut all, &variables);
-        list.push(variables);
-    }
-    Ok((list, all))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{Ebuild, Root};
+    use super::super::fixture::Root;
     use super::*;
     use crate::claim::rows;
 
@@ -423,20 +368,6 @@ mod tests {
     }
 
     #[test]
-    fn unknown_features_are_told_or_filtered() {
-        let root = Root::new().file("etc/portage/make.conf", "FEATURES=\"nonsense\"\n");
-        assert_eq!(
-            root.load().warnings(),
-            ["FEATURES: unknown words: nonsense"]
-        );
-        let root = root.file(
-            "etc/portage/make.conf",
-            "FEATURES=\"nonsense unknown-features-filter\"\n",
-        );
-        assert!(!root.load().features().contains("nonsense"));
-    }
-
-    #[test]
     fn profile_env_is_the_lowest_place() {
         let root = Root::new().file(
             "root/etc/profile.env",
@@ -452,219 +383,6 @@ mod tests {
                 .unwrap()
                 .file
                 .ends_with("root/etc/profile.env")
-        );
-    }
-
-    #[test]
-    fn roots_have_their_slashes() {
-        let mut root = Root::new();
-        let path = root.path("image");
-        root.options.root = Some(path.join("./x/.."));
-        let config = root.load();
-        assert_eq!(config.get("ROOT").unwrap(), format!("{}/", path.display()));
-        assert_eq!(
-            (
-                config.get("SYSROOT"),
-                config.get("ESYSROOT"),
-                config.get("EPREFIX")
-            ),
-            (Some("/"), Some("/"), Some(""))
-        );
-        assert_eq!(config.eroot(), config.root());
-        let mut root = root.env("SYSROOT", "/other");
-        assert!(root.try_load().is_ok());
-        root.options.root = Some("/".into());
-        assert_eq!(
-            root.error(),
-            "SYSROOT: is /other/ while ROOT is /; unset SYSROOT or set ROOT"
-        );
-        let mut root = Root::new().file("etc/portage/make.conf", "ROOT=\"/nowhere/at/all\"\n");
-        root.options.root = None;
-        assert_eq!(root.load().root(), Path::new("/nowhere/at/all/"));
-        assert_eq!(
-            root.env("ROOT", "/elsewhere").load().root(),
-            Path::new("/elsewhere/")
-        );
-    }
-
-    #[test]
-    fn what_ebuilds_must_not_see_is_filtered() {
-        let root = Root::new().file(
-            "etc/portage/make.conf",
-            "FETCHCOMMAND=\"curl\"\nMAKEOPTS=\"-j2\"\n",
-        );
-        let config = root.load();
-        let variables: BTreeMap<&str, &str> = config.variables().collect();
-        assert_eq!(variables.get("MAKEOPTS"), Some(&"-j2"));
-        assert_eq!(variables.get("CBUILD"), Some(&"x86_64-pc-linux-gnu"));
-        assert_eq!(variables.get("FETCHCOMMAND"), None);
-        assert_eq!(config.get("FETCHCOMMAND"), Some("curl"));
-    }
-
-    #[test]
-    fn mirrors_and_provided_packages() {
-        let _rows = rows(&[214]);
-        let root = Root::new()
-            .file(
-                "etc/portage/make.conf",
-                "GENTOO_MIRRORS=\"https://one https://two\"\n",
-            )
-            .file(
-                "etc/portage/mirrors",
-                "local file:///a\ngnu https://gnu/x https://gnu/y\n",
-            )
-            .file(
-                "etc/portage/profile/package.provided",
-                "a/b-1.2\n# note\na/c-1\n-a/c-1\nnonsense\n",
-            );
-        let config = root.load();
-        assert_eq!(config.mirrors(), ["https://one", "https://two"]);
-        assert_eq!(
-            config.user_mirrors("gnu"),
-            ["https://gnu/x", "https://gnu/y"]
-        );
-        assert_eq!(config.user_mirrors("other"), [""; 0]);
-        assert_eq!(
-            config
-                .provided()
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>(),
-            ["a/b-1.2"]
-        );
-        assert!(config.warnings()[0].contains("package.provided:5: `nonsense` is left out"));
-        let root = root.file("repo/profiles/default/package.provided", "a/d-1\n");
-        assert!(
-            root.load()
-                .warnings()
-                .iter()
-                .any(|w| w.contains("not allowed in this profile's EAPI"))
-        );
-    }
-
-    #[test]
-    fn both_make_conf_are_read_unless_they_are_one() {
-        let root = Root::new()
-            .file("etc/make.conf", "X=1\nB=1\n")
-            .file("etc/portage/make.conf", "B=2\n");
-        assert_eq!(
-            (root.load().get("X"), root.load().get("B")),
-            (Some("1"), Some("2"))
-        );
-        std::fs::remove_file(root.path("etc/portage/make.conf")).unwrap();
-        let root = root.file("etc/portage/make.conf/10", "C=3\nB=\"${B}3\"\n");
-        assert_eq!(
-            (root.load().get("C"), root.load().get("B")),
-            (Some("3"), Some("13"))
-        );
-    }
-
-    #[test]
-    fn without_any_file_this_machine_is_assumed() {
-        let root = Root::empty().env("HOME", "/home/me");
-        let config = root.load();
-        assert_eq!(
-            (config.arch(), config.chost()),
-            ("amd64", "x86_64-pc-linux-gnu")
-        );
-        assert_eq!(config.accept_keywords(), ["amd64", "~amd64"]);
-        assert_eq!(config.get("LIBDIR_amd64"), Some("lib64"));
-        assert_eq!(config.distdir(), Path::new("/home/me/.cache/ebd/distfiles"));
-        assert_eq!(
-            config.pkgdir(),
-            Path::new("/home/me/.local/share/ebd/binpkgs")
-        );
-        assert!(
-            config.assumptions()[0].contains("ARCH=amd64"),
-            "{:?}",
-            config.assumptions()
-        );
-        assert!(
-            config.assumptions()[1].contains("PKGDIR="),
-            "{:?}",
-            config.assumptions()
-        );
-        let answer = Ebuild::new("a/b-1")
-            .keywords("~amd64")
-            .license("anything")
-            .iuse("acl")
-            .ask(&config);
-        assert_eq!(answer.masks, []);
-        assert!(answer.use_flags.contains("acl") && answer.use_flags.contains("elibc_glibc"));
-        assert!(
-            answer.iuse_effective.contains("abi_x86_64") && answer.iuse_effective.contains("riscv")
-        );
-    }
-
-    #[test]
-    fn other_machines() {
-        let mut root = Root::empty().env("HOME", "/home/me");
-        root.options.machine = "aarch64".to_owned();
-        assert_eq!(
-            root.load().get("CHOST_arm64"),
-            Some("aarch64-unknown-linux-gnu")
-        );
-        root.options.machine = "vax".to_owned();
-        assert!(
-            root.error().contains("machine type `vax`"),
-            "{}",
-            root.error()
-        );
-    }
-
-    #[test]
-    fn parts_of_a_configuration_are_taken_and_the_rest_assumed() {
-        let mut root = Root::empty()
-            .env("HOME", "/home/me")
-            .file(
-                "etc/portage/make.conf",
-                "CFLAGS=\"-O3\"\nDISTDIR=\"/d\"\nUSE=\"mine\"\n",
-            )
-            .file("etc/portage/profile/use.mask", "acl\n");
-        let config = root.load();
-        assert_eq!(
-            (config.get("CFLAGS"), config.get("CXXFLAGS")),
-            (Some("-O3"), Some("-O2 -pipe"))
-        );
-        // Root with a make.conf is on Gentoo: its own places hold.
-        assert_eq!(config.pkgdir(), Path::new("/var/cache/binpkgs"));
-        assert_eq!(config.assumptions().len(), 1);
-        assert_eq!(Ebuild::new("a/b-1").iuse("acl mine").flags(&config), "mine");
-        root.options.uid = 1000;
-        let config = root.load();
-        assert_eq!(config.distdir(), Path::new("/d"));
-        assert_eq!(
-            config.pkgdir(),
-            Path::new("/home/me/.local/share/ebd/binpkgs")
-        );
-        let root = root.env("XDG_DATA_HOME", "/data");
-        assert_eq!(root.load().pkgdir(), Path::new("/data/ebd/binpkgs"));
-    }
-
-    #[test]
-    fn no_home_is_an_error_only_where_it_matters() {
-        let mut root = Root::empty();
-        assert!(
-            root.error()
-                .starts_with("HOME: is not set, so there is no place for PKGDIR"),
-            "{}",
-            root.error()
-        );
-        root.options.pkgdir = Some("/p".into());
-        root.options.distdir = Some("/d".into());
-        root.options.tmpdir = Some("/t".into());
-        assert_eq!(root.load().tmpdir(), Path::new("/t"));
-    }
-
-    #[test]
-    fn a_configuration_root_must_be_there() {
-        let mut root = Root::empty();
-        root.options.config_root = Some(root.path("gone"));
-        assert!(
-            root.error()
-                .starts_with("PORTAGE_CONFIGROOT: /gone is not a directory"),
-            "{}",
-            root.error()
         );
     }
 }

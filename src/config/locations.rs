@@ -117,3 +117,54 @@ fn with_slash(path: &str) -> String {
     let text = normalize(&absolute).to_string_lossy().into_owned();
     format!("{}/", text.trim_end_matches('/'))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::fixture::Root;
+
+    #[test]
+    fn roots_have_their_slashes() {
+        let mut root = Root::new();
+        let path = root.path("image");
+        root.options.root = Some(path.join("./x/.."));
+        let config = root.load();
+        assert_eq!(config.get("ROOT").unwrap(), format!("{}/", path.display()));
+        assert_eq!(
+            (
+                config.get("SYSROOT"),
+                config.get("ESYSROOT"),
+                config.get("EPREFIX")
+            ),
+            (Some("/"), Some("/"), Some(""))
+        );
+        assert_eq!(config.eroot(), config.root());
+        let mut root = root.env("SYSROOT", "/other");
+        assert!(root.try_load().is_ok());
+        root.options.root = Some("/".into());
+        assert_eq!(
+            root.error(),
+            "SYSROOT: is /other/ while ROOT is /; unset SYSROOT or set ROOT"
+        );
+        let mut root = Root::new().file("etc/portage/make.conf", "ROOT=\"/nowhere/at/all\"\n");
+        root.options.root = None;
+        assert_eq!(root.load().root(), Path::new("/nowhere/at/all/"));
+        assert_eq!(
+            root.env("ROOT", "/elsewhere").load().root(),
+            Path::new("/elsewhere/")
+        );
+    }
+
+    #[test]
+    fn a_configuration_root_must_be_there() {
+        let mut root = Root::empty();
+        root.options.config_root = Some(root.path("gone"));
+        assert!(
+            root.error()
+                .starts_with("PORTAGE_CONFIGROOT: /gone is not a directory"),
+            "{}",
+            root.error()
+        );
+    }
+}

@@ -109,7 +109,7 @@ impl MaskFiles {
             ("package.mask", &mut masks),
             ("package.unmask", &mut unmasks),
         ] {
-            let items = items_of(user.lines(&[name])?, Syntax::USER, warnings)?;
+            let items = items_of(user.lines(&[name])?, Syntax::user(user), warnings)?;
             stack(target, &items, true);
         }
         Ok(MaskFiles {
@@ -169,7 +169,7 @@ fn repository_items(
 fn read(
     path: &Path,
     directories: Directories,
-    syntax: Syntax,
+    syntax: Syntax<'_>,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<Item>, ConfigError> {
     let lines = files::lines(path, directories)?.into_iter();
@@ -182,7 +182,7 @@ fn read(
 
 fn items_of(
     lines: Vec<UserLine>,
-    syntax: Syntax,
+    syntax: Syntax<'_>,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<Item>, ConfigError> {
     let mut items = Vec::new();
@@ -194,12 +194,16 @@ fn items_of(
         } = line;
         let mut text = words.join(" ");
         let removal = text.starts_with('-');
-        let name = text.strip_prefix('-').unwrap_or(&text).to_owned();
-        let Some(atom) = table::atom(&name, &origin, syntax, warnings)? else {
+        let written = text.strip_prefix('-').unwrap_or(&text);
+        let Some(atom) = table::atom(written, &origin, syntax, warnings)? else {
             continue;
         };
+        let name = syntax.names.written_out(written).into_owned();
         let mut atom = atom.without_use();
         let mut name = name;
+        if !removal {
+            text.clone_from(&name);
+        }
         if let Some(repository) = &repository {
             atom = table::bound(atom, repository, &origin)?;
             if !name.contains("::") {

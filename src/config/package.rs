@@ -127,6 +127,15 @@ pub enum MaskReason {
         /// What is wrong with it.
         problem: String,
     },
+    /// It is no update of what is installed.
+    NoUpdate {
+        /// Its repository.
+        repository: String,
+        /// The repositories that the package is installed from.
+        installed_from: BTreeSet<String>,
+        /// The one of these that alone has its updates; none if its own one is excluded from updates.
+        only: Option<String>,
+    },
 }
 
 impl fmt::Display for MaskReason {
@@ -175,6 +184,24 @@ impl fmt::Display for MaskReason {
                 )
             }
             MaskReason::Invalid { variable, problem } => write!(f, "invalid {variable}: {problem}"),
+            MaskReason::NoUpdate {
+                only: Some(only), ..
+            } => write!(
+                f,
+                "the package is installed from {only}, which alone has its updates (EXCLUSIVEUPDATE)"
+            ),
+            MaskReason::NoUpdate {
+                repository,
+                installed_from,
+                only: None,
+            } => {
+                let from: Vec<&str> = installed_from.iter().map(String::as_str).collect();
+                write!(
+                    f,
+                    "{repository} is excluded from updates (EXCLUDEUPDATE), and the package is installed from {}",
+                    from.join(", ")
+                )
+            }
         }
     }
 }

@@ -7,7 +7,8 @@ use super::files::Directories;
 use super::shell_vars::{self, Assignment, Dialect, Setting, Variables};
 use super::stack;
 use super::table::{Reading, Table};
-use super::user_files::{UpdateOptions, UserFiles, update_options};
+use super::updates::{UpdateOptions, update_options};
+use super::user_files::UserFiles;
 use super::word::Word;
 use crate::pms::atom::PackageFacts;
 
@@ -35,7 +36,7 @@ impl PackageEnv {
         updates: &mut BTreeMap<String, UpdateOptions>,
         warnings: &mut Vec<String>,
     ) -> Result<Self, ConfigError> {
-        let mut reading = Reading::user(Directories::Recursive);
+        let mut reading = Reading::user(user, Directories::Recursive);
         reading.use_deps = true;
         let mut table = Table::read_user(user, &["package.env"], reading, warnings)?;
         let mut files: HashMap<String, Vec<Assignment>> = HashMap::new();
@@ -79,7 +80,7 @@ impl PackageEnv {
         for (repository, list) in user.toml().repository_variables(known)? {
             warn_of_forbidden(&list, forbidden, warnings);
             repositories
-                .entry(repository.to_owned())
+                .entry(user.name_of(repository).to_owned())
                 .or_default()
                 .extend(list);
         }

@@ -3,10 +3,12 @@
 use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use super::error::ConfigError;
 use super::files::{self, Directories};
 use super::repositories::RepositoryFacts;
+use super::repository_names::RepositoryNames;
 use super::shell_vars::Setting;
 use crate::pms::eapi::Eapi;
 
@@ -24,6 +26,8 @@ pub struct ProfileNode {
     pub user: bool,
     /// The profile-formats of the repository it belongs to.
     pub formats: Vec<String>,
+    /// What the repositories are called.
+    pub(super) names: Arc<RepositoryNames>,
 }
 
 impl ProfileNode {
@@ -35,6 +39,7 @@ impl ProfileNode {
             directories: Directories::Flat,
             user: false,
             formats: Vec::new(),
+            names: Arc::default(),
         }
     }
 
@@ -131,7 +136,10 @@ pub(super) fn nodes(
 ///
 /// # Errors
 /// Its `eapi` file names an EAPI that is not supported.
-pub(super) fn user_node(config_root: &Path) -> Result<Option<ProfileNode>, ConfigError> {
+pub(super) fn user_node(
+    config_root: &Path,
+    repositories: &[RepositoryFacts],
+) -> Result<Option<ProfileNode>, ConfigError> {
     let path = config_root.join("etc/portage/profile");
     if !path.exists() {
         return Ok(None);
@@ -147,6 +155,7 @@ pub(super) fn user_node(config_root: &Path) -> Result<Option<ProfileNode>, Confi
             "profile-set".to_owned(),
             "build-id".to_owned(),
         ],
+        names: RepositoryNames::of(repositories),
     }))
 }
 
@@ -244,6 +253,7 @@ fn add(
         directories,
         user: false,
         formats: repository.map(|r| r.formats.clone()).unwrap_or_default(),
+        names: RepositoryNames::of(repositories),
     });
     Ok(())
 }

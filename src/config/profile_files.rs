@@ -1,6 +1,6 @@
 //! The smaller files of profiles and /etc/portage.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 use indexmap::IndexMap;
@@ -10,8 +10,30 @@ use super::error::ConfigError;
 use super::files::{self, Directories};
 use super::profile::ProfileNode;
 use super::repositories::RepositoryFacts;
+use super::shell_vars::{self, Dialect, Variables};
+use super::stack;
 use super::table::{Reading, Table};
 use crate::pms::cpv::Cpv;
+
+/// make.defaults of each profile directory, and all of them stacked.
+pub(super) fn make_defaults(
+    nodes: &[ProfileNode],
+    known: &mut HashMap<String, String>,
+) -> Result<(Vec<Variables>, Variables), ConfigError> {
+    let mut list = Vec::new();
+    let mut all = Variables::new();
+    for node in nodes {
+        // `USE="${USE} …"` in a make.defaults must not repeat the parents' flags.
+        known.remove("USE");
+        let recursive = node.directories != Directories::Forbidden;
+        let path = node.path.join("make.defaults");
+        let variables =
+            shell_vars::read(&path, Dialect::PROFILE, recursive, known)?.unwrap_or_default();
+        stack::stack_variables(&mut all, &variables);
+        list.push(variables);
+    }
+    Ok((list, all))
+}
 
 /// profile.bashrc and package.bashrc of each profile directory.
 pub(super) fn bashrcs(
@@ -119,4 +141,51 @@ pub(super) fn mirrors(user: &Path) -> Result<BTreeMap<String, Vec<String>>, Conf
         }
     }
     Ok(mirrors)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::Root;
+    use crate::claim::rows;
+
+    #[test]
+    fn mirrors_and_provided_packages() {
+        let _rows = rows(&[214]);
+        let root = Root::new()
+            .file(
+                "etc/portage/make.conf",
+                "GENTOO_MIRRORS=\"https://one https://two\"\n",
+            )
+            .file(
+                "etc/portage/mirrors",
+                "local file:///a\ngnu https://gnu/x https://gnu/y\n",
+            )
+            .file(
+                "etc/portage/profile/package.provided",
+                "a/b-1.2\n# note\na/c-1\n-a/c-1\nnonsense\n",
+            );
+        let config = root.load();
+        assert_eq!(config.mirrors(), ["https://one", "https://two"]);
+        assert_eq!(
+            config.user_mirrors("gnu"),
+            ["https://gnu/x", "https://gnu/y"]
+        );
+        assert_eq!(config.user_mirrors("other"), [""; 0]);
+        assert_eq!(
+            config
+                .provided()
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>(),
+            ["a/b-1.2"]
+        );
+        assert!(config.warnings()[0].contains("package.provided:5: `nonsense` is left out"));
+        let root = root.file("repo/profiles/default/package.provided", "a/d-1\n");
+        assert!(
+            root.load()
+                .warnings()
+                .iter()
+                .any(|w| w.contains("not allowed in this profile's EAPI"))
+        );
+    }
 }

@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::error::ConfigError;
 use super::files::{self, Directories};
 use super::ini::Ini;
 use super::profile;
+use super::repository_names::RepositoryNames;
 use super::toml_file::RepositoryOption;
 use crate::pms::eapi::Eapi;
 use crate::repo::{RepoSet, RepoSettings, Repository};
@@ -33,10 +35,16 @@ pub(super) struct RepositoryFacts {
     pub(super) profile_eapi: Eapi,
     /// Whether package.mask in `profiles` may be a directory.
     pub(super) directories: Directories,
+    /// What all repositories are called.
+    pub(super) names: Arc<RepositoryNames>,
 }
 
 impl RepositoryFacts {
-    fn new(set: &RepoSet, repository: &Repository) -> Result<Self, ConfigError> {
+    fn new(
+        set: &RepoSet,
+        names: &Arc<RepositoryNames>,
+        repository: &Repository,
+    ) -> Result<Self, ConfigError> {
         let layout = repository.layout();
         let own_eapi = profile::read_eapi(&repository.location().join("profiles"))?;
         let formats = layout.profile_formats.clone().unwrap_or_else(|| {
@@ -69,6 +77,7 @@ impl RepositoryFacts {
             top_eapi: own_eapi.unwrap_or(profile_eapi),
             profile_eapi,
             directories: Directories::Flat,
+            names: Arc::clone(names),
         };
         if !facts.top_eapi.package_mask_directory() && !facts.formats_allow_directories() {
             facts.directories = Directories::Forbidden;
@@ -99,6 +108,40 @@ pub(super) struct Repositories {
     pub(super) facts: Vec<RepositoryFacts>,
     /// Whether there is a repos.conf.
     pub(super) configured: bool,
+}
+
+impl Repositories {
+    /// The main repository's path.
+    pub(super) fn main_location(&self) -> String {
+        self.set
+            .main()
+            .map(|main| main.location().to_string_lossy().into_owned())
+            .unwrap_or_default()
+    }
+
+    /// The paths of all repositories but the first if that is the main one, quoted for a shell.
+    pub(super) fn overlay_list(&self) -> String {
+        let main = self.main_location();
+        let skip = self
+            .facts
+            .first()
+            .is_some_and(|first| first.location.to_string_lossy() == main);
+        let quote = |facts: &RepositoryFacts| {
+            let path = facts.location.to_string_lossy();
+            let plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./-_".contains(c);
+            if path.chars().all(plain) {
+                path.into_owned()
+            } else {
+                format!("'{}'", path.replace('\'', "'\"'\"'"))
+            }
+        };
+        self.facts
+            .iter()
+            .skip(usize::from(skip))
+            .map(quote)
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
 }
 
 /// What repos.conf is read with.
@@ -206,9 +249,10 @@ pub(super) fn load(
         ),
         source: Box::new(source),
     })?;
+    let names = Arc::new(RepositoryNames::new(&set));
     let facts = set
         .repositories()
-        .map(|repository| RepositoryFacts::new(&set, repository))
+        .map(|repository| RepositoryFacts::new(&set, &names, repository))
         .collect::<Result<_, _>>()?;
     Ok(Repositories {
         set,

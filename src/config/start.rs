@@ -118,3 +118,25 @@ pub(super) fn read_make_conf(
     }
     Ok(result)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::Root;
+
+    #[test]
+    fn both_make_conf_are_read_unless_they_are_one() {
+        let root = Root::new()
+            .file("etc/make.conf", "X=1\nB=1\n")
+            .file("etc/portage/make.conf", "B=2\n");
+        assert_eq!(
+            (root.load().get("X"), root.load().get("B")),
+            (Some("1"), Some("2"))
+        );
+        std::fs::remove_file(root.path("etc/portage/make.conf")).unwrap();
+        let root = root.file("etc/portage/make.conf/10", "C=3\nB=\"${B}3\"\n");
+        assert_eq!(
+            (root.load().get("C"), root.load().get("B")),
+            (Some("3"), Some("13"))
+        );
+    }
+}

@@ -120,3 +120,90 @@ pub fn cache_directory(options: &Options) -> Result<Option<PathBuf>, ConfigError
     }
     Ok(base(options, "XDG_CACHE_HOME", ".cache").map(|base| base.join("ebd")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{Ebuild, Root};
+    use super::*;
+
+    #[test]
+    fn without_any_file_this_machine_is_assumed() {
+        let root = Root::empty().env("HOME", "/home/me");
+        let config = root.load();
+        assert_eq!(
+            (config.arch(), config.chost()),
+            ("amd64", "x86_64-pc-linux-gnu")
+        );
+        assert_eq!(config.accept_keywords(), ["amd64", "~amd64"]);
+        assert_eq!(config.get("LIBDIR_amd64"), Some("lib64"));
+        assert_eq!(config.distdir(), Path::new("/home/me/.cache/ebd/distfiles"));
+        assert_eq!(
+            config.pkgdir(),
+            Path::new("/home/me/.local/share/ebd/binpkgs")
+        );
+        assert!(
+            config.assumptions()[0].contains("ARCH=amd64"),
+            "{:?}",
+            config.assumptions()
+        );
+        assert!(
+            config.assumptions()[1].contains("PKGDIR="),
+            "{:?}",
+            config.assumptions()
+        );
+        let answer = Ebuild::new("a/b-1")
+            .keywords("~amd64")
+            .license("anything")
+            .iuse("acl")
+            .ask(&config);
+        assert_eq!(answer.masks, []);
+        assert!(answer.use_flags.contains("acl") && answer.use_flags.contains("elibc_glibc"));
+        assert!(
+            answer.iuse_effective.contains("abi_x86_64") && answer.iuse_effective.contains("riscv")
+        );
+    }
+
+    #[test]
+    fn parts_of_a_configuration_are_taken_and_the_rest_assumed() {
+        let mut root = Root::empty()
+            .env("HOME", "/home/me")
+            .file(
+                "etc/portage/make.conf",
+                "CFLAGS=\"-O3\"\nDISTDIR=\"/d\"\nUSE=\"mine\"\n",
+            )
+            .file("etc/portage/profile/use.mask", "acl\n");
+        let config = root.load();
+        assert_eq!(
+            (config.get("CFLAGS"), config.get("CXXFLAGS")),
+            (Some("-O3"), Some("-O2 -pipe"))
+        );
+        // Root with a make.conf is on Gentoo: its own places hold.
+        assert_eq!(config.pkgdir(), Path::new("/var/cache/binpkgs"));
+        assert_eq!(config.assumptions().len(), 1);
+        assert_eq!(Ebuild::new("a/b-1").iuse("acl mine").flags(&config), "mine");
+        root.options.uid = 1000;
+        let config = root.load();
+        assert_eq!(config.distdir(), Path::new("/d"));
+        assert_eq!(
+            config.pkgdir(),
+            Path::new("/home/me/.local/share/ebd/binpkgs")
+        );
+        let root = root.env("XDG_DATA_HOME", "/data");
+        assert_eq!(root.load().pkgdir(), Path::new("/data/ebd/binpkgs"));
+    }
+
+    #[test]
+    fn no_home_is_an_error_only_where_it_matters() {
+        let mut root = Root::empty();
+        assert!(
+            root.error()
+                .starts_with("HOME: is not set, so there is no place for PKGDIR"),
+            "{}",
+            root.error()
+        );
+        root.options.pkgdir = Some("/p".into());
+        root.options.distdir = Some("/d".into());
+        root.options.tmpdir = Some("/t".into());
+        assert_eq!(root.load().tmpdir(), Path::new("/t"));
+    }
+}

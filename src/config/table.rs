@@ -11,6 +11,7 @@ use super::error::ConfigError;
 use super::files::{self, Directories, Line};
 use super::profile::ProfileNode;
 use super::repositories::RepositoryFacts;
+use super::repository_names::RepositoryNames;
 use super::shell_vars::Origin;
 use super::user_files::{UserFiles, UserLine};
 use super::word::Word;
@@ -20,7 +21,7 @@ use crate::pms::eapi::Eapi;
 
 /// Which packages a file's lines may name, and what becomes of a line that does not.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Syntax {
+pub(super) struct Syntax<'a> {
     /// The EAPI whose atoms are understood; `None`: whatever /etc/portage understands.
     pub(super) eapi: Option<Eapi>,
     /// `::repository` is understood.
@@ -30,34 +31,41 @@ pub(super) struct Syntax {
     /// A bad line is an error, since the reader can mend it. In a repository's files it is left
     /// out with a warning.
     pub(super) strict: bool,
+    /// What the repositories are called.
+    pub(super) names: &'a RepositoryNames,
 }
 
-impl Syntax {
+impl<'a> Syntax<'a> {
     /// The files of /etc/portage.
-    pub(super) const USER: Syntax = Syntax {
-        eapi: None,
-        repositories: true,
-        wildcards: true,
-        strict: true,
-    };
+    pub(super) fn user(user: &'a UserFiles) -> Self {
+        Syntax {
+            eapi: None,
+            repositories: true,
+            wildcards: true,
+            strict: true,
+            names: user.names(),
+        }
+    }
 
     /// The files of a profile directory.
-    pub(super) fn profile(node: &ProfileNode) -> Self {
+    pub(super) fn profile(node: &'a ProfileNode) -> Self {
         Syntax {
             eapi: node.eapi,
             repositories: node.eapi.is_none() || node.has_format("profile-repo-deps"),
             wildcards: false,
             strict: node.user,
+            names: &node.names,
         }
     }
 
     /// The files directly in `profiles`.
-    pub(super) fn repository(facts: &RepositoryFacts) -> Self {
+    pub(super) fn repository(facts: &'a RepositoryFacts) -> Self {
         Syntax {
             eapi: Some(facts.top_eapi),
             repositories: facts.has_format("profile-repo-deps"),
             wildcards: false,
             strict: false,
+            names: &facts.names,
         }
     }
 
@@ -93,15 +101,30 @@ impl Syntax {
     }
 }
 
-/// Reads the package at the head of a line. `Ok(None)` means: left out, with a warning.
+/// Reads the package at the head of a line. `Ok(None)` means: left out, with a warning. A repository that the user names
+/// and that is not configured is told; what repositories say of one another may well be about one that is not there.
 pub(super) fn atom(
     text: &str,
     origin: &Origin,
-    syntax: Syntax,
+    syntax: Syntax<'_>,
     warnings: &mut Vec<String>,
 ) -> Result<Option<Atom>, ConfigError> {
     match syntax.parse(text) {
-        Ok(atom) => Ok(Some(atom)),
+        Ok(atom) => {
+            let Some(alias) = atom.repository() else {
+                return Ok(Some(atom));
+            };
+            if let Some(name) = syntax.names.name_of(alias) {
+                return Ok(Some(atom.in_repository(name)));
+            }
+            if syntax.strict {
+                warnings.push(format!(
+                    "{origin}: `{text}` matches nothing: no repository is called {alias}{}",
+                    syntax.names.suggestion(alias)
+                ));
+            }
+            Ok(Some(atom))
+        }
         Err(source) if syntax.strict => Err(ConfigError::Atom {
             path: origin.file.to_path_buf(),
             line: origin.line,
@@ -154,8 +177,8 @@ pub(super) struct Table {
 
 /// How a [`Table`] is read.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Reading {
-    pub(super) syntax: Syntax,
+pub(super) struct Reading<'a> {
+    pub(super) syntax: Syntax<'a>,
     pub(super) directories: Directories,
     /// Put "\n" behind the words of each line.
     pub(super) newlines: bool,
@@ -163,11 +186,11 @@ pub(super) struct Reading {
     pub(super) use_deps: bool,
 }
 
-impl Reading {
+impl<'a> Reading<'a> {
     /// A file of /etc/portage without newlines and USE dependencies.
-    pub(super) fn user(directories: Directories) -> Self {
+    pub(super) fn user(user: &'a UserFiles, directories: Directories) -> Self {
         Reading {
-            syntax: Syntax::USER,
+            syntax: Syntax::user(user),
             directories,
             newlines: false,
             use_deps: false,
@@ -175,7 +198,7 @@ impl Reading {
     }
 
     /// A file of a profile.
-    pub(super) fn profile(node: &ProfileNode) -> Self {
+    pub(super) fn profile(node: &'a ProfileNode) -> Self {
         Reading {
             syntax: Syntax::profile(node),
             directories: node.directories,
@@ -192,7 +215,7 @@ impl Table {
     /// A file cannot be read, or a line of the user's names no package.
     pub(super) fn read(
         path: &Path,
-        reading: Reading,
+        reading: Reading<'_>,
         warnings: &mut Vec<String>,
     ) -> Result<Self, ConfigError> {
         Self::read_all(&[path.to_path_buf()], reading, warnings)
@@ -204,7 +227,7 @@ impl Table {
     /// As [`Table::read`].
     pub(super) fn read_all(
         paths: &[PathBuf],
-        reading: Reading,
+        reading: Reading<'_>,
         warnings: &mut Vec<String>,
     ) -> Result<Self, ConfigError> {
         let mut lines = Vec::new();
@@ -225,7 +248,7 @@ impl Table {
     pub(super) fn read_user(
         user: &UserFiles,
         names: &[&str],
-        reading: Reading,
+        reading: Reading<'_>,
         warnings: &mut Vec<String>,
     ) -> Result<Self, ConfigError> {
         Self::of_lines(user.lines(names)?, reading, warnings)
@@ -237,20 +260,21 @@ impl Table {
     /// As [`Table::read`].
     pub(super) fn of_lines(
         lines: Vec<UserLine>,
-        reading: Reading,
+        reading: Reading<'_>,
         warnings: &mut Vec<String>,
     ) -> Result<Self, ConfigError> {
         let mut entries: IndexMap<String, Entry> = IndexMap::new();
         for UserLine { line, repository } in lines {
             let Line { words, origin, .. } = line;
             let mut words = words.into_iter();
-            let Some(mut head) = words.next() else {
+            let Some(written) = words.next() else {
                 continue;
             };
-            let written = head.clone();
-            if let Some(repository) = &repository {
-                head = format!("{head}::{repository}");
-            }
+            let head = reading.syntax.names.written_out(&written);
+            let head = match &repository {
+                Some(repository) if !head.contains("::") => format!("{head}::{repository}"),
+                _ => head.into_owned(),
+            };
             let mut words: Vec<Word> = words.map(|word| Word::new(word, &origin)).collect();
             if reading.newlines {
                 words.push(Word::new("\n", &origin));
@@ -428,7 +452,7 @@ mod tests {
         fs::write(&file, text).unwrap();
         let table = Table::read(
             &file,
-            Reading::user(Directories::Recursive),
+            Reading::user(&UserFiles::default(), Directories::Recursive),
             &mut Vec::new(),
         )
         .unwrap();
@@ -488,7 +512,7 @@ mod tests {
         fs::write(&file, "# note\na/b x\n>=a/b y\na/b[z] z\n").unwrap();
         let user = Table::read(
             &file,
-            Reading::user(Directories::Recursive),
+            Reading::user(&UserFiles::default(), Directories::Recursive),
             &mut Vec::new(),
         );
         let message = user.unwrap_err().to_string();
@@ -497,12 +521,14 @@ mod tests {
             "{message}"
         );
 
-        let mut reading = Reading::user(Directories::Flat);
+        let files = UserFiles::default();
+        let mut reading = Reading::user(&files, Directories::Flat);
         reading.syntax = Syntax {
             eapi: Some(Eapi::LATEST),
             repositories: false,
             wildcards: false,
             strict: false,
+            names: files.names(),
         };
         let mut warnings = Vec::new();
         Table::read(&file, reading, &mut warnings).unwrap();
@@ -515,12 +541,14 @@ mod tests {
 
     #[test]
     fn profiles_understand_what_their_eapi_and_format_say() {
-        let parse = |syntax: Syntax, text: &str| syntax.parse(text).is_ok();
+        let files = UserFiles::default();
+        let parse = |syntax: Syntax<'_>, text: &str| syntax.parse(text).is_ok();
         let plain = Syntax {
             eapi: Eapi::parse("5").ok(),
             repositories: false,
             wildcards: false,
             strict: false,
+            names: files.names(),
         };
         assert!(parse(plain, "a/b:0/1") && !parse(plain, "a/b::gentoo") && !parse(plain, "*/b"));
         let more = Syntax {
@@ -537,7 +565,7 @@ mod tests {
         assert!(parse(old, "a/b::gentoo") && !parse(old, "a/b:0::gentoo"));
         let user = Syntax {
             wildcards: false,
-            ..Syntax::USER
+            ..Syntax::user(&files)
         };
         assert!(parse(user, "a/b:0/1::gentoo") && !parse(user, "a/*") && !parse(user, "=a/b-*1*"));
     }

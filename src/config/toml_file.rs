@@ -13,7 +13,7 @@ use toml::Spanned;
 use super::error::ConfigError;
 use super::files::Line;
 use super::shell_vars::{Assignment, Origin, Setting};
-use super::user_files::UpdateOptions;
+use super::updates::UpdateOptions;
 use crate::pms::suggest::closest;
 
 /// What is in the file, as it is written.
@@ -456,7 +456,7 @@ variables = { CFLAGS = "${CFLAGS} -g" }
         assert_eq!(answer.variables["MAKEOPTS"], "-j7");
         assert_eq!(Ebuild::new("a/b-2").masks(&config).len(), 1);
         assert_eq!(config.repositories().priority("gentoo"), Some(5));
-        assert!(config.update_options("gentoo").exclude_update);
+        assert!(config.updates["gentoo"].exclude_update);
         let origin = config.origin("CXXFLAGS").unwrap();
         assert!(
             origin.file.ends_with("etc/portage/ebd.toml") && origin.line == 6,

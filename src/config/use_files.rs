@@ -27,7 +27,7 @@ impl Restriction {
     fn read(
         directory: &Path,
         kind: &str,
-        context: Context,
+        context: Context<'_>,
         warnings: &mut Vec<String>,
     ) -> Result<Self, ConfigError> {
         let stable = |eapi: Eapi| eapi.stable_masking();
@@ -98,12 +98,12 @@ fn stack(flags: &mut BTreeSet<String>, words: &[Word], subject: &Subject, trail:
 
 /// What the files of one directory may contain.
 #[derive(Clone, Copy)]
-struct Context {
-    syntax: Syntax,
+struct Context<'a> {
+    syntax: Syntax<'a>,
     directories: Directories,
 }
 
-impl Context {
+impl Context<'_> {
     fn supports(
         self,
         path: &Path,
@@ -222,7 +222,7 @@ struct Defaults {
 impl Defaults {
     fn read(
         directory: &Path,
-        context: Context,
+        context: Context<'_>,
         warnings: &mut Vec<String>,
     ) -> Result<Self, ConfigError> {
         let stable = |eapi: Eapi| eapi.use_stable();
@@ -265,7 +265,7 @@ struct Directory {
 impl Directory {
     fn read(
         path: &Path,
-        context: Context,
+        context: Context<'_>,
         warnings: &mut Vec<String>,
     ) -> Result<Self, ConfigError> {
         Ok(Directory {
@@ -316,7 +316,7 @@ impl UseFiles {
                 .push(Directory::read(&node.path, context, warnings)?);
         }
         let reading = Reading {
-            syntax: Syntax::USER,
+            syntax: Syntax::user(user),
             directories: Directories::Recursive,
             newlines: true,
             use_deps: false,

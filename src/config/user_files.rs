@@ -13,7 +13,9 @@ use std::sync::Arc;
 use super::error::ConfigError;
 use super::files::{self, Directories, Line};
 use super::repositories::RepositoryFacts;
+use super::repository_names::RepositoryNames;
 use super::toml_file::TomlFile;
+use super::updates::UpdateOptions;
 
 /// The files of a repository's folder that name packages.
 const PACKAGE_FILES: [&str; 9] = [
@@ -52,15 +54,6 @@ const RESERVED: [&str; 17] = [
     "sets",
 ];
 
-/// How a repository takes part in updates.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct UpdateOptions {
-    /// Its ebuilds are no updates of packages that are installed from other repositories.
-    pub exclude_update: bool,
-    /// Only its own ebuilds are updates of packages that are installed from it.
-    pub exclusive_update: bool,
-}
-
 /// The folder of one repository.
 #[derive(Debug, Clone)]
 struct Folder {
@@ -81,6 +74,7 @@ pub(super) struct UserFiles {
     directory: PathBuf,
     folders: Vec<Folder>,
     toml: TomlFile,
+    names: Arc<RepositoryNames>,
 }
 
 impl UserFiles {
@@ -134,6 +128,7 @@ impl UserFiles {
             directory: directory.to_owned(),
             folders,
             toml,
+            names: RepositoryNames::of(repositories),
         })
     }
 
@@ -190,6 +185,23 @@ impl UserFiles {
         &self.directory
     }
 
+    /// What the repositories are called.
+    pub(super) fn names(&self) -> &RepositoryNames {
+        &self.names
+    }
+
+    /// What ebd.toml says of updates, by the names of repositories: its tables may have aliases.
+    pub(super) fn updates(&self) -> BTreeMap<String, UpdateOptions> {
+        let own = self.toml.updates().iter();
+        own.map(|(name, options)| (self.name_of(name).to_owned(), *options))
+            .collect()
+    }
+
+    /// The name of the repository with this name or alias; what nobody is called stays.
+    pub(super) fn name_of<'a>(&'a self, alias: &'a str) -> &'a str {
+        self.names.name_of(alias).unwrap_or(alias)
+    }
+
     /// What ebd.toml says.
     pub(super) fn toml(&self) -> &TomlFile {
         &self.toml
@@ -237,39 +249,6 @@ fn names_in(directory: &Path) -> Result<Vec<String>, ConfigError> {
         names.extend(entry.file_name().into_string().ok());
     }
     Ok(names)
-}
-
-/// Reads the words of OPTIONS in a repository.conf. What cannot be done yet is told.
-pub(super) fn update_options(
-    words: &super::shell_vars::Setting,
-    repository: &str,
-    options: &mut BTreeMap<String, UpdateOptions>,
-    warnings: &mut Vec<String>,
-) -> Result<(), ConfigError> {
-    let own = options.entry(repository.to_owned()).or_default();
-    for (word, origin) in words.words() {
-        let plain: String = word
-            .to_lowercase()
-            .chars()
-            .filter(char::is_ascii_alphanumeric)
-            .collect();
-        match plain.as_str() {
-            "excludeupdate" => own.exclude_update = true,
-            "exclusiveupdate" => own.exclusive_update = true,
-            "excludesync" => warnings.push(format!(
-                "{origin}: {word} has no effect yet: ebd syncs no repositories"
-            )),
-            _ => {
-                return Err(ConfigError::syntax(
-                    origin.file.to_path_buf(),
-                    origin.line,
-                    format!("OPTIONS: `{word}` is no option of a repository"),
-                    "there are EXCLUDESYNC, EXCLUDEUPDATE and EXCLUSIVEUPDATE",
-                ));
-            }
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -321,6 +300,96 @@ mod tests {
     }
 
     #[test]
+    fn an_alias_means_its_repository_in_every_file() {
+        let root = two()
+            .file("mine/profiles/package.mask", "a/c::my-own\n")
+            .file(
+                "mine/metadata/layout.conf",
+                "masters = gentoo\naliases = my-own\nprofile-formats = portage-2 profile-repo-deps\n",
+            )
+            .file(
+                "etc/portage/package.use",
+                "a/b::my-own one\na/b::mine two\n=a/b-1:0::my-own three\n",
+            )
+            .file("etc/portage/mine/package.use", "a/b::my-own g\n")
+            .file("etc/portage/package.mask", "a/b::mine\na/d::my-own\n")
+            .file("etc/portage/package.unmask", "a/d::my-own\n")
+            .file("etc/portage/package.accept_keywords", "a/b::my-own ~amd64\n")
+            .file("etc/portage/package.license", "a/b::my-own Closed\n")
+            .file("etc/portage/package.env", "a/b::my-own fast\n")
+            .file("etc/portage/env/fast", "X=fast\n")
+            .file("etc/portage/profile/package.use.force", "a/b::my-own forced\n")
+            .file(
+                "etc/portage/ebd.toml",
+                "[[package]]\nmatch = \"a/b::my-own\"\nuse = [\"toml\"]\n",
+            );
+        let config = root.load();
+        assert_eq!(config.warnings(), [""; 0]);
+        let one = Ebuild::new("a/b-1")
+            .iuse("one two three forced toml g")
+            .keywords("~amd64")
+            .license("Closed");
+        let (own, other) = (of("mine", one.clone()), of("gentoo", one));
+        assert_eq!(own.flags(&config), "forced g one three toml two");
+        assert_eq!(other.flags(&config), "");
+        assert_eq!(own.masks(&config).len(), 1);
+        assert_eq!(own.ask(&config).variables["X"], "fast");
+        assert!(of("mine", Ebuild::new("a/d-1")).masks(&config).is_empty());
+        assert_eq!(of("mine", Ebuild::new("a/c-1")).masks(&config).len(), 1);
+        // Taken away under another name than it was added.
+        let root = root.file("etc/portage/package.mask", "a/b::mine\n-a/b::my-own\n");
+        assert!(own.masks(&root.load()).is_empty());
+    }
+
+    #[test]
+    fn tables_of_ebd_toml_may_have_aliases() {
+        let root = two();
+        let location = root.path("mine").display().to_string();
+        let mut root = root.file(
+            "etc/portage/ebd.toml",
+            &format!(
+                "[repositories.my-own]\nlocation = \"{location}\"\nexclude-update = true\nvariables = {{ X = \"own\" }}\n"
+            ),
+        );
+        root.options.extra_repos.clear();
+        let config = root.load();
+        assert!(config.updates["mine"].exclude_update);
+        let mine = of("mine", Ebuild::new("a/b-1"));
+        assert_eq!(mine.ask(&config).variables["X"], "own");
+    }
+
+    #[test]
+    fn a_repository_that_nobody_knows_is_told() {
+        let root = two()
+            .file(
+                "etc/portage/package.use",
+                "# note\na/b::mine x\na/b::mien x\n",
+            )
+            .file("etc/portage/package.mask", "a/b::elsewhere\n")
+            .file("etc/portage/profile/package.use.mask", "a/b::elsewhere x\n")
+            .file(
+                "etc/portage/ebd.toml",
+                "\n[[package]]\nmatch = \"a/b::elsewhere\"\nuse = [\"toml\"]\n",
+            );
+        let config = root.load();
+        let base = root.path("etc/portage/").display().to_string();
+        let warnings: Vec<String> = config
+            .warnings()
+            .iter()
+            .map(|text| text.replace(&base, ""))
+            .collect();
+        assert_eq!(
+            warnings,
+            [
+                "profile/package.use.mask:1: `a/b::elsewhere` matches nothing: no repository is called elsewhere; there are gentoo, mine",
+                "package.use:3: `a/b::mien` matches nothing: no repository is called mien; did you mean mine?",
+                "ebd.toml:4: `a/b::elsewhere` matches nothing: no repository is called elsewhere; there are gentoo, mine",
+                "package.mask:1: `a/b::elsewhere` matches nothing: no repository is called elsewhere; there are gentoo, mine",
+            ]
+        );
+    }
+
+    #[test]
     fn options_are_read_and_what_has_no_effect_is_told() {
         let root = two()
             .file("etc/portage/some/repository.id", "mine\n")
@@ -331,8 +400,8 @@ mod tests {
             .file("etc/portage/repositories.prefer", "mine\n")
             .file("etc/portage/other/repository.id", "nowhere\n");
         let config = root.load();
-        assert!(config.update_options("mine").exclude_update);
-        assert!(!config.update_options("gentoo").exclude_update);
+        assert!(config.updates["mine"].exclude_update);
+        assert!(!config.updates.contains_key("gentoo"));
         let warnings = config.warnings().join("\n");
         for wanted in [
             "exclude-sync has no effect yet",

@@ -231,7 +231,7 @@ const ATTRIBUTES: &[Attribute] = &[
         "visible",
         Kind::Flag,
         Source::Visible,
-        "whether nothing masks it here",
+        "whether nothing masks it here, and it is an update if the package is installed",
     ),
     row(
         "live",

@@ -11,6 +11,7 @@ use super::grammar::{self, Raw};
 use super::{QueryError, Subject};
 use crate::pms::atom::Atom;
 use crate::pms::version::Version;
+use crate::repo::{RepoError, RepoSet};
 
 /// What a package must be like.
 ///
@@ -113,6 +114,30 @@ impl Restriction {
                 attribute.each(subject, &mut |value| test.holds(value))
             }
         }
+    }
+
+    /// The same restriction, with the name of each repository that it names by an alias.
+    ///
+    /// # Errors
+    /// An atom names a repository that is not there.
+    pub fn resolved(self, repositories: &RepoSet) -> Result<Restriction, RepoError> {
+        let all = |parts: Vec<Restriction>| -> Result<Vec<Restriction>, RepoError> {
+            let parts = parts.into_iter();
+            parts.map(|part| part.resolved(repositories)).collect()
+        };
+        Ok(match self {
+            Restriction::All(parts) => Restriction::All(all(parts)?),
+            Restriction::Any(parts) => Restriction::Any(all(parts)?),
+            Restriction::Not(part) => Restriction::Not(Box::new(part.resolved(repositories)?)),
+            Restriction::Atom(atom) => Restriction::Atom(Box::new(repositories.resolve(*atom)?)),
+            Restriction::Attribute(attribute, Test::Like(text)) if attribute.name == "repo" => {
+                let name = repositories
+                    .repository(&text)
+                    .map(|it| it.name().to_owned());
+                Restriction::Attribute(attribute, Test::Like(name.unwrap_or(text)))
+            }
+            Restriction::Attribute(..) => self,
+        })
     }
 
     /// Whether the configuration has to be known to answer.

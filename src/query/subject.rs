@@ -17,6 +17,7 @@ pub struct Subject<'a> {
     pub repository: &'a str,
     entry: &'a str,
     config: Option<&'a Config>,
+    installed_from: Option<&'a BTreeSet<String>>,
     answer: OnceCell<Option<PackageConfig>>,
 }
 
@@ -33,7 +34,18 @@ impl<'a> Subject<'a> {
             repository,
             entry,
             config,
+            installed_from: None,
             answer: OnceCell::new(),
+        }
+    }
+
+    /// The same, with the repositories that the package is installed from.
+    #[must_use]
+    pub fn installed_from(self, repositories: Option<&'a BTreeSet<String>>) -> Self {
+        Subject {
+            installed_from: repositories,
+            answer: OnceCell::new(),
+            ..self
         }
     }
 
@@ -59,7 +71,8 @@ impl<'a> Subject<'a> {
                 name => name,
             };
             let (slot, subslot) = self.slots();
-            Some(self.config?.package(&PackageQuery {
+            let config = self.config?;
+            let mut found = config.package(&PackageQuery {
                 cpv: self.cpv,
                 slot,
                 subslot,
@@ -70,7 +83,12 @@ impl<'a> Subject<'a> {
                 license: self.value("LICENSE"),
                 restrict: self.value("RESTRICT"),
                 properties: self.value("PROPERTIES"),
-            }))
+            });
+            if let Some(from) = self.installed_from {
+                let obstacle = config.update_obstacle(self.repository, from);
+                found.masks.extend(obstacle);
+            }
+            Some(found)
         };
         self.answer.get_or_init(ask).as_ref()
     }

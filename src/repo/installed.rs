@@ -219,6 +219,16 @@ impl Installed {
         self.select_in(category, &|cpv| cpv.cp() == cp)
     }
 
+    /// The repositories that the installed versions of `category/package` came from.
+    ///
+    /// # Errors
+    /// A file or directory cannot be read.
+    pub fn repositories_of(&self, cp: &str) -> Result<BTreeSet<String>, InstalledError> {
+        let versions = self.versions(cp)?;
+        let repositories = versions.iter().filter_map(|package| package.repository());
+        Ok(repositories.map(str::to_owned).collect())
+    }
+
     /// The installed packages that the atom matches, sorted by name, then version.
     ///
     /// # Errors

@@ -12,7 +12,6 @@ use super::text::is_absent;
 use super::{Ebuild, RepoError, Repository};
 use crate::pms::atom::Atom;
 use crate::pms::names::NameKind;
-use crate::pms::suggest::closest;
 use crate::util::digest::{HashName, hash_file};
 
 /// The priority that a main repository has when none is configured.
@@ -209,6 +208,26 @@ impl RepoSet {
         self.member(name).ok().map(|member| &member.repository)
     }
 
+    /// Every name and alias, with the name of the repository that it stands for.
+    pub fn names(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.names.iter().filter_map(|(alias, at)| {
+            let member = self.members.get(*at)?;
+            Some((alias.as_str(), member.repository.name()))
+        })
+    }
+
+    /// The same atom with the name of the repository that it names by an alias.
+    ///
+    /// # Errors
+    /// It names one that is not configured.
+    pub fn resolve(&self, atom: Atom) -> Result<Atom, RepoError> {
+        let Some(name) = atom.repository() else {
+            return Ok(atom);
+        };
+        let name = self.member(name)?.repository.name();
+        Ok(atom.in_repository(name))
+    }
+
     /// The priority of the repository with this name or alias.
     pub fn priority(&self, name: &str) -> Option<i32> {
         self.member(name).ok().map(|member| member.priority)
@@ -348,58 +367,6 @@ impl RepoSet {
             1 => PackageName::One(found.remove(0)),
             _ => PackageName::Several(found),
         })
-    }
-
-    /// The ebuilds whose name, version and repository the atom asks for, the best one last.
-    /// Slots and flags are in an ebuild's metadata and so not looked at here. The repository may
-    /// be named by an alias.
-    ///
-    /// # Errors
-    /// A directory cannot be read, or the atom names a repository that is not configured.
-    pub fn named_by(&self, atom: &Atom) -> Result<Vec<Ebuild>, RepoError> {
-        let mut found = Vec::new();
-        if atom.is_wildcard() {
-            for cp in self.all_packages()? {
-                found.extend(self.ebuilds(&cp)?);
-            }
-        } else {
-            found = self.ebuilds(atom.cp())?;
-        }
-        found.retain(|ebuild| atom.names(&ebuild.cpv));
-        if let Some(name) = atom.repository() {
-            let wanted = self.member(name)?.repository.name();
-            found.retain(|ebuild| &*ebuild.repository == wanted);
-        }
-        Ok(found)
-    }
-
-    /// Packages, as `category/package`, with names near to `name`, nearest first. The name may
-    /// have a category or not; with one, the same name in other categories comes first.
-    ///
-    /// # Errors
-    /// A list or directory cannot be read.
-    pub fn near_names(&self, name: &str) -> Result<Vec<String>, RepoError> {
-        let all = self.all_packages()?;
-        let bare = |cp: &str| {
-            cp.split_once('/')
-                .map_or_else(String::new, |(_, pn)| pn.to_owned())
-        };
-        let (category, pn) = name.split_once('/').unwrap_or(("", name));
-        let mut near: Vec<String> = all.iter().filter(|cp| bare(cp) == pn).cloned().collect();
-        let names: BTreeSet<String> = all.iter().map(|cp| bare(cp)).collect();
-        let mut alike = Vec::new();
-        for other in closest(pn, names.iter().map(String::as_str)) {
-            alike.extend(all.iter().filter(|cp| bare(cp) == other).cloned());
-        }
-        alike.sort_by_key(|cp| {
-            cp.split_once('/')
-                .is_none_or(|(other, _)| other != category)
-        });
-        near.extend(alike);
-        let mut seen = BTreeSet::new();
-        near.retain(|cp| cp != name && seen.insert(cp.clone()));
-        near.truncate(3);
-        Ok(near)
     }
 
     /// Mirror groups of all repositories; a group that several define has the URIs of all.

@@ -497,6 +497,22 @@ fn a_bash_that_is_none_is_named() {
 }
 
 #[test]
+fn what_has_no_effect_is_told_if_somebody_asked_for_it() {
+    // The usual FEATURES are nobody's wish.
+    let trial = Trial::new().gentoo().package("app-misc/foo-1", "");
+    let outcome = trial.run(&["build", "--pretend", "app-misc/foo"]);
+    assert_eq!(outcome.succeeds().stderr, "", "{outcome}");
+    let trial = trial.make_conf("FEATURES=\"split-log\"\nPORTAGE_NICENESS=\"3\"\n");
+    let outcome = trial.run(&["build", "--pretend", "app-misc/foo"]);
+    for told in [
+        "not supported yet: FEATURES=\"split-log\"",
+        "PORTAGE_NICENESS has no effect yet",
+    ] {
+        assert!(outcome.succeeds().stderr.contains(told), "{outcome}");
+    }
+}
+
+#[test]
 fn wrong_usage_ends_with_2() {
     let trial = Trial::new().package("app-misc/foo-1", "");
     for arguments in [

@@ -202,7 +202,7 @@ fn updates_keep_to_their_repositories() {
             .file("over/profiles/categories", "app-misc\n")
             .file(
                 "over/metadata/layout.conf",
-                "masters = trial\nthin-manifests = true\n",
+                "masters = trial\nthin-manifests = true\naliases = above\n",
             )
             .file("over/app-misc/foo/foo-2.ebuild", ebuild(""))
             .file("root/var/db/pkg/app-misc/foo-1/repository", "trial\n")
@@ -238,12 +238,74 @@ fn updates_keep_to_their_repositories() {
         with("EXCLUSIVEUPDATE", "trial"),
     ] {
         assert_eq!(planned(&trial, "app-misc/foo"), "app-misc/foo-1::trial");
+        for name in ["app-misc/foo::over", "=app-misc/foo-2::above"] {
+            assert_eq!(planned(&trial, name), "app-misc/foo-2::over");
+        }
+        // All that tell of it agree.
+        for (query, expected) in [
+            ("app-misc/foo", "app-misc/foo-1::trial\n"),
+            ("app-misc/foo::above", ""),
+        ] {
+            let outcome = trial.run_configured("query", &["--visible", query]);
+            assert_eq!(outcome.stdout, expected, "{outcome}");
+        }
+        let told = json(&trial, &["=app-misc/foo-2"]);
         assert_eq!(
-            planned(&trial, "app-misc/foo::over"),
-            "app-misc/foo-2::over"
+            (&told["visible"], &told["masks"][0]["kind"]),
+            (&false.into(), &"no update".into())
         );
+        assert_eq!(json(&trial, &["app-misc/foo::above"])["visible"], true);
     }
     with("EXCLUDEUPDATE", "over")
         .run(&["build", "--pretend", "=app-misc/foo-2"])
         .fails(&["over is excluded from updates"]);
+}
+
+#[test]
+fn a_repository_is_known_by_its_aliases_or_told() {
+    let trial = Trial::new()
+        .gentoo()
+        .package("app-misc/foo-1", "IUSE=\"x\"")
+        .file(
+            "repo/metadata/layout.conf",
+            "masters =\nthin-manifests = true\naliases = other\n",
+        )
+        .conf(
+            "package.use",
+            "app-misc/foo::other x\napp-misc/foo::trail y\n",
+        );
+    let warning = format!(
+        "{}:2: `app-misc/foo::trail` matches nothing: no repository is called trail; did you mean trial?",
+        trial.path("conf/etc/portage/package.use").display()
+    );
+    for command in [
+        &["build", "--pretend"][..],
+        &["fetch", "--pretend"],
+        &["config"],
+        &["query"],
+        &["shell", "-c", "true"],
+    ] {
+        let with = |atom: &'static str| {
+            let mut all = command.to_vec();
+            all.insert(1, atom);
+            match command[0] {
+                "config" | "query" => trial.run_configured(all[0], &all[1..]),
+                _ => trial.run(&all),
+            }
+        };
+        let outcome = with("app-misc/foo::other");
+        outcome.succeeds();
+        if command[0] == "build" {
+            assert!(outcome.stdout.contains("USE=\"x\""), "{outcome}");
+            assert!(outcome.stderr.contains(&warning), "{outcome}");
+        }
+        if command[0] == "query" {
+            let outcome = trial.run_configured("query", &["--visible", "app-misc/foo::other"]);
+            assert!(outcome.succeeds().stderr.contains(&warning), "{outcome}");
+            let outcome = trial.run_configured("query", &["repo:other"]);
+            assert_eq!(outcome.succeeds().stdout, "app-misc/foo-1::trial\n");
+        }
+        with("app-misc/foo::nowhere")
+            .ends(1, &["repository nowhere: not configured (known: trial)"]);
+    }
 }

@@ -5,6 +5,7 @@
 
 mod case;
 mod packages;
+mod texts;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -172,8 +173,27 @@ impl World {
             "FEATURES=\"test\"\nMAKEOPTS=\"-j2\"\nACCEPT_LICENSE=\"*\"\nACCEPT_KEYWORDS=\"**\"\n",
         )
         .unwrap();
+        // Gentoo's own defaults for builds, but for /tmp, which the world may be in.
+        fs::write(
+            self.path("config/etc/sandbox.conf"),
+            "SANDBOX_WRITE=\"/dev/null:/dev/zero:/dev/full:/dev/tty:/dev/pts:/dev/shm\"\n",
+        )
+        .unwrap();
         for dir in ["home", "distfiles", "root"] {
             fs::create_dir_all(self.path(dir)).unwrap();
+        }
+        for (version, slot) in [("1.2-r1", "3/4"), ("0.9", "0")] {
+            let installed = self.path("root/var/db/pkg/cat");
+            for (field, value) in [
+                ("SLOT", slot),
+                ("EAPI", "8"),
+                ("USE", "on"),
+                ("IUSE", "on off"),
+                ("repository", "conformance"),
+            ] {
+                let path = installed.join(format!("installed-{version}/{field}"));
+                write(&path, format!("{value}\n").as_bytes());
+            }
         }
     }
 

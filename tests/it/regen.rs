@@ -383,6 +383,7 @@ fn events_are_lines_of_json() {
     );
 }
 
+// Portage takes the master's if both have the same time.
 #[test]
 fn an_overlays_eclass_shadows_its_masters() {
     let _rows = rows(&[31]);

@@ -192,3 +192,33 @@ fn what_the_source_lost_goes() {
     assert!(told.contains("\"removed\":1"), "{told}");
     assert!(!tree.path("to/app-misc/foo-2").exists());
 }
+
+#[test]
+fn masters_are_those_of_the_file_that_is_named() {
+    let tree = Tree::new();
+    tree.put("over/profiles/repo_name", "over\n");
+    tree.put("over/profiles/categories", "app-misc\n");
+    tree.put("over/metadata/layout.conf", "masters = tree\n");
+    tree.put("over/app-misc/foo/foo-1.ebuild", "b");
+    let entry = fs::read(tree.path("repo/metadata/md5-cache/app-misc/foo-1")).unwrap();
+    tree.put(
+        "over/metadata/md5-cache/app-misc/foo-1",
+        std::str::from_utf8(&entry).unwrap(),
+    );
+    let arguments = ["--format", "flat_hash", "over", "to"];
+    let output = tree.transfer(&arguments);
+    assert_eq!(output.status.code(), Some(1));
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(errors.contains("tree"), "{errors}");
+    tree.put(
+        "own.toml",
+        &format!(
+            "[repositories.tree]\nlocation = \"{}\"\n",
+            tree.path("repo").display()
+        ),
+    );
+    let mut all = vec!["--config", "own.toml"];
+    all.extend(arguments);
+    assert!(tree.done(&all).contains(": 1 written"));
+    assert!(tree.path("to/app-misc/foo-1").is_file());
+}

@@ -138,7 +138,7 @@ impl Html<'_> {
     fn argument(&mut self, file: &OsStr) {
         let bytes = file.as_bytes();
         // `dir/` stands for what is in the directory, `dir` for the directory itself.
-        let contents = bytes.ends_with(b"/") || bytes.ends_with(b"/.");
+        let contents = bytes == b"." || bytes.ends_with(b"/") || bytes.ends_with(b"/.");
         let normal = normal(Path::new(file));
         let path = self.env.path(normal.as_os_str());
         let name = if contents {

@@ -56,7 +56,7 @@ enum What {
 }
 
 /// Strips the image. `elf_files` are the ELF files that [`needed::scan`](super::needed::scan)
-/// found. Nothing is done with `RESTRICT=strip` or `FEATURES=nostrip`.
+/// found. With `RESTRICT=strip` these are only what `dostrip` names, with `FEATURES=nostrip` none.
 ///
 /// # Errors
 ///
@@ -69,18 +69,12 @@ pub fn run(
     variables: &Variables,
     notices: &mut Vec<Notice>,
 ) -> Result<(), ImageError> {
-    refuse_unsupported(image)?;
-    if image.restricted("strip") || image.feature("nostrip") {
-        if settings.controllable && settings.include.iter().any(|path| path != "/") {
-            notices.push(Notice::new(
-                Level::Warn,
-                "dostrip has no effect with RESTRICT=strip or FEATURES=nostrip, as in Portage",
-            ));
-        }
+    refuse_unsupported(image, settings)?;
+    if !stripping(image, settings) {
         return Ok(());
     }
     let targets = targets(image, settings, elf_files)?;
-    if !image.restricted("binchecks") {
+    if !image.restricted("binchecks") && !image.restricted("strip") {
         prestripped(image, elf_files, variables, notices)?;
     }
     if targets.is_empty() {
@@ -100,9 +94,16 @@ pub fn run(
     restore(image, saved, notices)
 }
 
+/// Whether anything may be stripped. With `RESTRICT=strip` the list of what is to be stripped begins empty (PMS
+/// 12.3.11), so something is in it only if `dostrip` was called; Portage strips nothing then either.
+fn stripping(image: &Image, settings: &Settings) -> bool {
+    let named = settings.controllable && !settings.include.is_empty();
+    !image.feature("nostrip") && (named || !image.restricted("strip"))
+}
+
 /// FEATURES that change what stripping does and are not implemented.
-fn refuse_unsupported(image: &Image) -> Result<(), ImageError> {
-    let stripping = !image.restricted("strip") && !image.feature("nostrip");
+fn refuse_unsupported(image: &Image, settings: &Settings) -> Result<(), ImageError> {
+    let stripping = stripping(image, settings);
     for (feature, applies) in [
         ("installsources", true),
         ("splitdebug", stripping),
@@ -532,7 +533,17 @@ mod tests {
         let mut test = TestImage::new();
         test.copy(&gcc.program("p", &[]), "usr/bin/p");
         test.image.restrict.insert("strip".into());
-        strip(&test, &settings());
+        let nothing = Settings {
+            include: Vec::new(),
+            ..settings()
+        };
+        strip(&test, &nothing);
+        assert!(has_symtab(&test.path("usr/bin/p")));
+        let old = Settings {
+            controllable: false,
+            ..nothing
+        };
+        strip(&test, &old);
         assert!(has_symtab(&test.path("usr/bin/p")));
         test.image.restrict.clear();
         test.image.features.insert("splitdebug".into());

@@ -64,6 +64,10 @@ pub(in crate::cli) struct Transfer {
     #[arg(long, value_name = "PATH")]
     pub(in crate::cli) config_root: Option<PathBuf>,
 
+    /// Read this file instead of etc/portage/ebd.toml
+    #[arg(long, value_name = "FILE", env = "EBD_CONFIG")]
+    pub(in crate::cli) config: Option<PathBuf>,
+
     /// Print the summary, and errors, as JSON, one object per line
     #[arg(long)]
     pub(in crate::cli) json: bool,

@@ -96,6 +96,13 @@ fn mask(reason: &MaskReason) -> Json {
         MaskReason::Invalid { variable, problem } => {
             json!({ "kind": "invalid", "variable": variable, "problem": problem })
         }
+        MaskReason::NoUpdate {
+            repository,
+            installed_from,
+            only,
+        } => {
+            json!({ "kind": "no update", "repository": repository, "installed_from": installed_from, "only": only })
+        }
     };
     if let Some(map) = object.as_object_mut() {
         map.insert("text".into(), json!(reason.to_string()));

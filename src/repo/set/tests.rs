@@ -185,22 +185,14 @@ fn the_higher_priority_comes_last_at_equal_versions() {
     assert_eq!(set.package_named("none").unwrap(), PackageName::Unknown);
     assert_eq!(set.categories("a-over").unwrap(), ["app-arch", "app-misc"]);
 
-    let named = |atom: &str| set.named_by(&Atom::parse_config(atom).unwrap()).unwrap();
-    assert_eq!(named(">=app-misc/foo-2").len(), 2);
+    let resolved = |atom: &str| set.resolve(Atom::parse_config(atom).unwrap());
+    assert_eq!(resolved("a/b").unwrap().to_string(), "a/b");
     assert_eq!(
-        &*named("app-misc/foo::gentoo").pop().unwrap().repository,
-        "gentoo"
+        resolved("=a/b-1::gentoo").unwrap().to_string(),
+        "=a/b-1::gentoo"
     );
-    assert_eq!(named("*/foo").len(), 4);
-    let unknown = Atom::parse_config("app-misc/foo::none").unwrap();
     assert!(matches!(
-        set.named_by(&unknown),
+        resolved("app-misc/foo::none"),
         Err(RepoError::UnknownRepository { .. })
     ));
-    assert_eq!(set.near_names("app-misc/baz").unwrap(), ["app-misc/bar"]);
-    assert_eq!(
-        set.near_names("sys-apps/foo").unwrap(),
-        ["app-arch/foo", "app-misc/foo"]
-    );
-    assert!(set.near_names("entirely-else").unwrap().is_empty());
 }

@@ -1,7 +1,10 @@
-//! The files of `tests/conformance/cases`: an ebuild, what to put beside it, what to expect.
+//! The files of `tests/conformance/cases`, one for each section of the checklist. A case is an ebuild, what to put beside
+//! it, and what to expect.
 
-use std::fs;
+use std::collections::BTreeSet;
 use std::path::Path;
+
+use super::texts::texts;
 
 /// What a case expects of the command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +20,7 @@ pub(super) enum Expected {
 /// One case.
 #[derive(Debug, Clone)]
 pub(super) struct Case {
-    /// The file's name without its ending, and the package's name.
+    /// Its name, which is the package's.
     pub(super) name: String,
     /// The package's version.
     pub(super) version: String,
@@ -40,7 +43,7 @@ pub(super) struct Case {
 impl Case {
     /// Reads a case.
     ///
-    /// The head of the file is comments `# key: value`; the ebuild begins with the line `EAPI=…`
+    /// Its head is comments `# key: value`; the ebuild begins with the line `EAPI=…`
     /// and ends at the first line `-- NAME --`, which begins a section.
     fn parse(name: &str, text: &[u8]) -> Self {
         let mut case = Self {
@@ -111,19 +114,17 @@ impl Case {
         case
     }
 
-    /// All cases, or only those whose name has `filter` in it, sorted by name.
+    /// All cases, or only those with `filter` in SECTION/NAME, sorted by name.
     pub(super) fn all(folder: &Path, filter: &str) -> Vec<Self> {
-        let mut cases: Vec<Self> = fs::read_dir(folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .filter(|path| path.extension().is_some_and(|e| e == "case"))
-            .map(|path| {
-                let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-                Self::parse(&name, &fs::read(&path).unwrap())
-            })
-            .filter(|case| case.name.contains(filter))
-            .collect();
+        let mut cases = Vec::new();
+        for (section, name, text) in texts(folder) {
+            if format!("{section}/{name}").contains(filter) {
+                cases.push(Self::parse(&name, &text));
+            }
+        }
         cases.sort_by(|a, b| a.name.cmp(&b.name));
+        let names: BTreeSet<&str> = cases.iter().map(|case| case.name.as_str()).collect();
+        assert_eq!(names.len(), cases.len(), "two cases have the same name");
         cases
     }
 

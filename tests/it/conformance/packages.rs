@@ -94,6 +94,67 @@ fn what_equals_in_slots_meant_is_recorded() {
     }
 }
 
+// Portage strips nothing with RESTRICT=strip, whatever dostrip says.
+#[test]
+fn what_is_stripped_is_what_dostrip_left() {
+    let _rows = rows(&[138]);
+    let with = |restrict: &str, lists: &str| {
+        let body = format!(
+            "RESTRICT=\"{restrict}\"\nsrc_compile() {{ echo 'int main(void) {{ return 0; }}' >a.c; gcc -g a.c -o a || die; }}\n\
+             src_install() {{ exeinto /usr/x; doexe a; newexe a ab; newexe a b; exeinto /usr/x/c; doexe a; {lists}; }}"
+        );
+        let trial = Trial::new().package("app-misc/foo-1", &body);
+        unpacked(&trial);
+        let names = ["a", "ab", "b", "c/a"];
+        let stripped = names.into_iter().filter(|name| {
+            let file = fs::read(trial.path("image/usr/x").join(name)).unwrap();
+            !file.windows(8).any(|part| part == b".symtab\0")
+        });
+        stripped.collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(with("", ":"), "a ab b c/a");
+    assert_eq!(with("", "dostrip -x /usr/x/a /usr/x/c"), "ab b");
+    assert_eq!(with("strip", ":"), "");
+    assert_eq!(with("strip", "dostrip /usr/x/a /usr/x/c"), "a c/a");
+    assert_eq!(
+        with("strip", "dostrip /usr/x; dostrip -x /usr/x/b"),
+        "a ab c/a"
+    );
+}
+
+#[test]
+fn esysroot_follows_sysroot() {
+    let _rows = rows(&[47]);
+    let body = "src_compile() { [[ -z ${BROOT} && ${ESYSROOT} == ${WANTED} && ${SYSROOT} == ${WANTED} ]] || die \"${ESYSROOT}, ${SYSROOT}\"; }";
+    for same in [false, true] {
+        let trial = Trial::new().package("app-misc/foo-1", body);
+        let root = trial.path("root").display().to_string();
+        let (sysroot, wanted) = match same {
+            true => (root.clone(), root),
+            false => ("/".to_owned(), String::new()),
+        };
+        let trial = trial
+            .variable("SYSROOT", &sysroot)
+            .variable("WANTED", &wanted);
+        trial.run(&["build", "--nodeps", "app-misc/foo"]).succeeds();
+    }
+}
+
+#[test]
+fn all_versions_in_the_slot_are_replaced() {
+    let _rows = rows(&[55]);
+    let body = "pkg_setup() { [[ ${REPLACING_VERSIONS} == '0.9-r2 1' ]] || die \"'${REPLACING_VERSIONS}'\"; }\n\
+                src_compile() { [[ ! -v REPLACING_VERSIONS ]] || die \"'${REPLACING_VERSIONS}'\"; }";
+    let trial = Trial::new().package("app-misc/foo-2", body);
+    for (version, slot) in [("1", "0"), ("0.9-r2", "0/1"), ("0.8", "1")] {
+        let installed = format!("root/var/db/pkg/app-misc/foo-{version}");
+        for (name, value) in [("SLOT", slot), ("EAPI", "8"), ("repository", "trial")] {
+            trial.put(&format!("{installed}/{name}"), format!("{value}\n"));
+        }
+    }
+    trial.run(&["build", "app-misc/foo"]).succeeds();
+}
+
 #[test]
 fn a_package_may_block_itself() {
     let _rows = rows(&[193]);

@@ -1,6 +1,8 @@
 //! Which files of the image are stripped.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::Settings;
@@ -8,8 +10,8 @@ use crate::build::image::{Image, ImageError, glob};
 
 /// Which files the package wants stripped.
 pub(super) struct Choice {
-    /// Prefixes of installed names; an ELF file is chosen when one matches.
-    elf_prefixes: Vec<String>,
+    /// Installed names, without the first slash: an ELF file is chosen if it is one, or below one.
+    included: Vec<PathBuf>,
     /// Where static archives are looked for.
     pub(super) archive_tops: Vec<PathBuf>,
     /// Files and directories left alone.
@@ -23,7 +25,7 @@ impl Choice {
         let ed = image.ed();
         if !settings.controllable {
             return Ok(Self {
-                elf_prefixes: vec![String::new()],
+                included: vec![PathBuf::new()],
                 archive_tops: vec![ed],
                 excluded: BTreeSet::new(),
                 mask: expand_braces(&settings.mask),
@@ -48,13 +50,10 @@ impl Choice {
         }
         let top = ed.canonicalize().unwrap_or_else(|_| ed.clone());
         Ok(Self {
-            elf_prefixes: included
+            included: included
                 .iter()
                 .filter_map(|path| path.strip_prefix(&ed).ok())
-                .map(|path| match path.to_string_lossy() {
-                    path if path.is_empty() => String::new(),
-                    path => format!("/{path}"),
-                })
+                .map(Path::to_owned)
                 .collect(),
             archive_tops: included,
             excluded: excluded
@@ -75,11 +74,9 @@ impl Choice {
     }
 
     pub(super) fn elf(&self, image: &Image, path: &Path) -> bool {
-        let name = format!("/{}", String::from_utf8_lossy(&image.below_ed(path)));
-        self.elf_prefixes
-            .iter()
-            .any(|prefix| name.starts_with(prefix.as_str()))
-            && !self.masked(image, path)
+        let below = image.below_ed(path);
+        let name = Path::new(OsStr::from_bytes(&below));
+        self.included.iter().any(|top| name.starts_with(top)) && !self.masked(image, path)
     }
 
     pub(super) fn archive(&self, image: &Image, path: &Path) -> bool {
