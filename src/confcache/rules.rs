@@ -15,6 +15,7 @@ const BUILT_IN: &str = r"
 # What the kernel tells a process about itself.
 path /proc/self/** ignore
 path /proc/thread-self/** ignore
+path /proc/[0-9]* ignore
 path /proc/[0-9]*/** ignore
 path /dev/fd/** ignore
 # What changes by itself. What stays the same of it counts.
@@ -252,6 +253,7 @@ mod tests {
         let rule = |path: &str| rules.of(Path::new(path));
         assert!(matches!(rule("/proc/self/maps"), Some(Rule::Ignore)));
         assert!(matches!(rule("/proc/123/fd/3"), Some(Rule::Ignore)));
+        assert!(matches!(rule("/proc/123"), Some(Rule::Ignore)));
         assert!(matches!(rule("/proc/cpuinfo"), Some(Rule::Without(_))));
         assert!(matches!(rule("/etc/ld.so.cache"), Some(Rule::Loader)));
         assert!(rule("/proc/version").is_none());

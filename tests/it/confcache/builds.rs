@@ -242,6 +242,13 @@ fn checks_are_answered(trial: &Trial) {
     };
     let one = "one\nand more\n".to_owned();
     assert_eq!(with("--a", ""), (one.clone(), Some(0)), "{}", log(trial));
+    // That it was asked, and answered, is nothing that the run depends on.
+    assert_eq!(
+        build(trial),
+        (one.clone(), "hit".to_owned()),
+        "{}",
+        log(trial)
+    );
     assert_eq!(with("--b", ""), (one.clone(), Some(1)), "{}", log(trial));
     // Flags are variables that compilers do not look at.
     assert_eq!(

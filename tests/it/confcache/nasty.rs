@@ -83,6 +83,13 @@ fn what_comes_and_goes_does_no_harm() {
 }
 
 #[test]
+fn processes_are_others_each_time() {
+    let trial = Trial::new("test -d /proc/$$ && echo yes >made\ncat /proc/self/comm >>made\n");
+    assert_eq!(trial.same_as_uncached(&[]), "learned");
+    assert_eq!(trial.same_as_uncached(&[]), "hit");
+}
+
+#[test]
 fn what_was_changed_meanwhile_teaches_nothing() {
     let trial =
         Trial::new("cat \"$OUT/pipe\" > got; cat \"$OUT/file\" > read; cat \"$OUT/pipe\" > got");
