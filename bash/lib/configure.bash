@@ -116,7 +116,7 @@ econf() {
 	)
 
 	if [[ -n ${__EBD_EAPI[econf_disable_dependency_tracking]} ]]; then
-		__EBD_HELP=$("${ECONF_SOURCE}/configure" --help 2>/dev/null)
+		__EBD_HELP=$(builtin command "${ECONF_SOURCE}/configure" --help 2>/dev/null)
 		# A switch at the very end has nothing behind it.
 		__EBD_HELP+=$'\n'
 		if [[ -n ${__EBD_EAPI[econf_datarootdir]} ]] && __ebd_econf_help_has --datarootdir; then

@@ -13,7 +13,9 @@ use super::facts::Sum;
 /// The table as it is built in, in the form that users write.
 const BUILT_IN: &str = r"
 # What the kernel tells a process about itself.
+path /proc/self ignore
 path /proc/self/** ignore
+path /proc/thread-self ignore
 path /proc/thread-self/** ignore
 path /proc/[0-9]* ignore
 path /proc/[0-9]*/** ignore
@@ -254,6 +256,7 @@ mod tests {
         assert!(matches!(rule("/proc/self/maps"), Some(Rule::Ignore)));
         assert!(matches!(rule("/proc/123/fd/3"), Some(Rule::Ignore)));
         assert!(matches!(rule("/proc/123"), Some(Rule::Ignore)));
+        assert!(matches!(rule("/proc/self"), Some(Rule::Ignore)));
         assert!(matches!(rule("/proc/cpuinfo"), Some(Rule::Without(_))));
         assert!(matches!(rule("/etc/ld.so.cache"), Some(Rule::Loader)));
         assert!(rule("/proc/version").is_none());
