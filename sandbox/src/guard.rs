@@ -16,7 +16,8 @@ use crate::violation::Violations;
 /// it; [`Recorder`] is the double.
 pub trait Guard: Debug + Send + Sync {
     /// From now on programs, those that run already too, may do what `policy` says. A program that
-    /// knows the word `control` may add to it, by opening a path below [`CONTROL`](crate::CONTROL).
+    /// knows the word `control` may add to it, by opening a path below [`CONTROL`](crate::CONTROL). The
+    /// trace is such programs' to take then.
     fn set_policy(&self, policy: Policy, control: Option<String>);
 
     /// The policy as it is, with what was added.
@@ -25,7 +26,7 @@ pub trait Guard: Debug + Send + Sync {
     /// What was refused since the last call.
     fn take_violations(&self) -> Violations;
 
-    /// What was looked at since the last call, if that is watched.
+    /// What was looked at since the last call, if that is watched and not the programs' to take.
     fn take_trace(&self) -> Trace;
 }
 

@@ -8,6 +8,7 @@ mod change;
 mod decide;
 mod known;
 mod look;
+mod noted;
 mod request;
 
 use std::cell::{Cell, OnceCell};
@@ -25,6 +26,7 @@ pub(crate) use change::descriptor_of;
 use change::{Change, Made};
 use known::{Again, Asked, Known};
 use look::Seen;
+use noted::Noted;
 use request::Request;
 
 use crate::caller::Caller;
@@ -42,8 +44,9 @@ use crate::wall::Wall;
 /// the name of a list, then the path to add.
 pub const CONTROL: &str = "/dev/ebd-sandbox/";
 
-/// Opening this path behind [`CONTROL`] and the word gives a file with the trace since the last time,
-/// as [`Trace::from_bytes`] reads it.
+/// Opening this path behind [`CONTROL`] and the word gives a file with what others have looked at since
+/// this process opened it last, as [`Trace::from_bytes`] reads it: nothing the first time, which begins
+/// it. What the process looks at itself is not in it, nor in what others get.
 pub const TRACE: &str = "TRACE";
 
 /// How many changes may wait for others at once.
@@ -55,11 +58,11 @@ pub(crate) struct Shared {
     policy: Mutex<Policy>,
     /// How often the policy has changed.
     version: AtomicU64,
-    /// How often the trace was taken.
+    /// How often a trace was taken.
     taken: AtomicU64,
     control: Mutex<Option<String>>,
     violations: Mutex<Violations>,
-    trace: Mutex<Trace>,
+    noted: Mutex<Noted>,
 }
 
 /// What holds even if a thread has panicked with the lock held: every change is one assignment.
@@ -75,11 +78,12 @@ impl Shared {
             taken: AtomicU64::new(0),
             control: Mutex::default(),
             violations: Mutex::default(),
-            trace: Mutex::default(),
+            noted: Mutex::default(),
         }
     }
 
     pub(crate) fn set_policy(&self, policy: Policy, control: Option<String>) {
+        lock(&self.noted).is_theirs(control.is_some());
         *lock(&self.control) = control;
         *lock(&self.policy) = policy;
         self.version.fetch_add(1, Ordering::Release);
@@ -96,12 +100,12 @@ impl Shared {
     pub(crate) fn take_trace(&self) -> Trace {
         // What was answered and noted before is to be noted again.
         self.taken.fetch_add(1, Ordering::Release);
-        std::mem::take(&mut lock(&self.trace))
+        lock(&self.noted).take()
     }
 
     /// Notes that the trace is not the whole truth.
-    fn escape(&self, reason: String) {
-        lock(&self.trace).escape(reason);
+    fn escape(&self, reason: &str) {
+        lock(&self.noted).escape(reason);
     }
 }
 
@@ -188,7 +192,9 @@ struct Decider {
     waiting: Arc<AtomicUsize>,
     /// What was looked at before, with the same result for as long as the policy is the same.
     known: Known,
-    /// What the call at hand looks at, to be noted when it is answered.
+    /// Whether what the call at hand looks at is to be noted.
+    notes: bool,
+    /// What it looks at, to be noted when it is answered.
     seen: Seen,
     /// The question that the call at hand asks, if its answer may be remembered.
     asked: Option<Asked>,
@@ -220,6 +226,7 @@ impl Decider {
             named: HashSet::new(),
             waiting: Arc::default(),
             known: Known::default(),
+            notes: false,
             seen: Seen::new(),
             asked: None,
             unsteady: Cell::new(false),
@@ -233,7 +240,7 @@ impl Decider {
                 Ok(Received::Ended) => return,
                 Err(error) => {
                     self.shared
-                        .escape(format!("calls could not be received: {error}"));
+                        .escape(&format!("calls could not be received: {error}"));
                     return;
                 }
             }
@@ -261,7 +268,9 @@ impl Decider {
             first: OnceCell::new(),
         };
         self.asked = None;
-        if self.watch == Watch::Everything {
+        self.notes =
+            self.watch == Watch::Everything && lock(&self.shared.noted).notes(notice.thread);
+        if self.notes {
             match self.known(&request) {
                 Some(Again::Noted) => {
                     self.listener.proceed(notice);
@@ -290,8 +299,7 @@ impl Decider {
         }
         // It had its own before, so it can have them again.
         if self.own.adopt().is_err() {
-            self.shared
-                .escape("the monitor lost its own rights".to_owned());
+            self.shared.escape("the monitor lost its own rights");
         }
     }
 
@@ -345,7 +353,7 @@ impl Decider {
                 Answer::Proceed
             }
             Shape::Open { place, .. } if let Some(word) = self.control(request, place) => {
-                self.obey(&word).unwrap_or_else(Answer::Fail)
+                self.obey(request, &word).unwrap_or_else(Answer::Fail)
             }
             Shape::Open { .. } | Shape::Execute { .. } if self.only_traces(request) => {
                 self.trace_look(request);
@@ -353,9 +361,9 @@ impl Decider {
             }
             _ => {
                 let wish = request.wish();
-                let seen = match self.watch {
-                    Watch::Everything => look::seen(request, wish.as_ref()),
-                    _ => Seen::new(),
+                let seen = match self.notes {
+                    true => look::seen(request, wish.as_ref()),
+                    false => Seen::new(),
                 };
                 let answer = self.decide_wish(request, wish);
                 self.trace_seen(seen, &answer);
@@ -379,10 +387,13 @@ impl Decider {
     }
 
     /// Does what a control says.
-    fn obey(&self, said: &[u8]) -> Result<Answer, Errno> {
+    fn obey(&self, request: &Request, said: &[u8]) -> Result<Answer, Errno> {
         use std::os::unix::ffi::OsStrExt;
         if said == TRACE.as_bytes() {
-            let trace = self.shared.take_trace();
+            let process = request.caller.process(false).ok_or(Errno::ESRCH)?;
+            self.shared.taken.fetch_add(1, Ordering::Release);
+            let waits = || self.listener.is_waiting(&request.notice);
+            let trace = lock(&self.shared.noted).take_for(process, waits)?;
             return Ok(Answer::Give(memory(&trace.to_bytes())?));
         }
         for list in List::ALL {

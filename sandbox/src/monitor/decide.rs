@@ -26,8 +26,7 @@ impl Decider {
             }) => self.decide_read(request, found, flags, opens),
             Err(Errno::EPERM) if request.caller.path(1).is_err_and(|e| e == Errno::EPERM) => {
                 self.violate(request, Access::Write, Path::new("(unreadable)"));
-                self.shared
-                    .escape("a program's memory was closed".to_owned());
+                self.shared.escape("a program's memory was closed");
                 Answer::Fail(Errno::EACCES)
             }
             // Behind the wall the kernel says the same, or meanwhile knows better.

@@ -29,7 +29,7 @@ pub(super) const PERSONAL: [&[u8]; 5] = [
 impl Decider {
     /// Notes a call that only looks.
     pub(super) fn trace_look(&mut self, request: &Request) {
-        if !matches!(self.watch, crate::filter::Watch::Everything) {
+        if !self.notes {
             return;
         }
         let looked = match request.row.shape {
@@ -54,7 +54,7 @@ impl Decider {
             Err(Errno::EBADF | Errno::EFAULT | Errno::ENAMETOOLONG | Errno::ENOTSOCK) => {}
             Err(error) => {
                 if self.listener.is_waiting(&request.notice) {
-                    self.shared.escape(format!(
+                    self.shared.escape(&format!(
                         "{}: what {} asked cannot be seen: {error}",
                         request.caller.program().display(),
                         request.row.name
@@ -82,11 +82,11 @@ impl Decider {
             return answer();
         }
         // Whoever takes the trace when the call has come back must find it there.
-        let mut trace = lock(&self.shared.trace);
+        let mut noted = lock(&self.shared.noted);
         let waited = answer();
         if waited {
             for (path, kind, outcome) in seen {
-                trace.add(path, *kind, *outcome);
+                noted.add(path, *kind, *outcome);
             }
         }
         waited

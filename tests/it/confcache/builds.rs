@@ -324,3 +324,30 @@ fn what_a_build_lies_about_is_not_taken_over() {
     assert!(!other.path("confcache/journal").exists());
     assert!(!other.path("confcache/packages").exists());
 }
+
+/// Two runs in one sandbox at once, of which one begins and ends while the other goes on.
+#[test]
+fn runs_beside_each_other_are_known_apart() {
+    let body = BODY
+        .replace("cp -r", "mkdir -p \"${S}\"/{long,short}; cp -r")
+        .replace(
+            "econf ${MY_OPTION}",
+            "( cd long && ECONF_SOURCE=.. econf --long ) & sleep 0.4; ( cd short && ECONF_SOURCE=.. econf )\n\
+             wait $! || die; cat long/made short/made > made",
+        );
+    let trial = trial("sandbox usersandbox confcache", &body);
+    let script =
+        format!("{HEAD}cat \"$OUTSIDE/header\" > made\ncase $* in *--long*) sleep 2;; esac\n");
+    trial.put("repo/app-misc/foo/files/configure", script);
+    let first = build(&trial).0;
+    assert_eq!(first, "one\none\nand more\n");
+    // What one writes beside the other may be what that read.
+    let told = log(&trial);
+    assert!(
+        told.contains("not kept: it wrote outside of its directory"),
+        "{told}"
+    );
+    assert!(told.contains("run and kept"), "{told}");
+    trial.put("outside/header", "two\n");
+    assert_eq!(build(&trial).0, first.replace("one", "two"));
+}

@@ -6,9 +6,9 @@ use std::process::{Command, Stdio};
 
 use ::sandbox::launch::{Settings, Starting};
 use ::sandbox::warden::ARGUMENT;
-use ::sandbox::{Guard, Kind, Policy, Watch};
+use ::sandbox::{CONTROL, Guard, Kind, Policy, TRACE, Trace, Watch};
 
-use crate::support::EBD;
+use crate::support::{EBD, Trial};
 
 /// What is known to be there and was noted before is noted again in each trace, also when somebody has tried to
 /// change the system meanwhile.
@@ -55,4 +55,77 @@ fn what_is_asked_again_is_in_the_next_trace_too() {
     drop(input);
     assert!(child.wait().unwrap().success());
     let _ = sandbox.finish();
+}
+
+/// A shell behind a filter, which takes the trace itself into the file that is named.
+fn takes(script: &str) -> Trial {
+    let trial = Trial::new();
+    let settings = Settings {
+        watch: Some(Watch::Everything),
+        attached: true,
+        ..Settings::default()
+    };
+    let starting = Starting::new(settings).unwrap();
+    let mut command = Command::new(EBD);
+    let script = format!(
+        "cd {} || exit; read -r go\n\
+         take() {{ exec 3<{CONTROL}word/{TRACE} || exit; cat <&3 >\"$1\"; exec 3<&-; }}\n{script}",
+        trial.path("").display()
+    );
+    command
+        .arg(ARGUMENT)
+        .args(starting.arguments())
+        .args(["bash", "-c", &script])
+        .stdin(Stdio::piped());
+    starting.prepare(&mut command);
+    let mut child = command.spawn().unwrap();
+    let sandbox = starting.finish(Policy::free()).unwrap();
+    sandbox.set_policy(Policy::free(), Some("word".to_owned()));
+    writeln!(child.stdin.take().unwrap(), "go").unwrap();
+    assert!(child.wait().unwrap().success());
+    assert_eq!(sandbox.take_trace(), Trace::default());
+    let (_, trace) = sandbox.finish();
+    assert_eq!(trace, Trace::default(), "it was theirs to take");
+    trial
+}
+
+/// The names below the root that the trace in the file has.
+fn names(trial: &Trial, file: &str) -> Vec<String> {
+    let trace = Trace::from_bytes(&std::fs::read(trial.path(file)).unwrap()).unwrap();
+    assert!(trace.is_complete());
+    let own = trace.accesses().filter_map(|(path, ..)| {
+        let name = path.to_str()?.strip_prefix("/nothing-")?;
+        Some(name.to_owned())
+    });
+    own.collect()
+}
+
+/// Who answers looks at much that is not what the others depend on.
+#[test]
+fn what_a_taker_looks_at_itself_is_not_in_the_trace() {
+    let trial = takes(
+        "test -e /nothing-before; ls /nothing-early 2>/dev/null\n\
+         take begin; test -e /nothing-own; (test -e /nothing-forked)\n\
+         ls /nothing-child 2>/dev/null; take first\n\
+         ls /nothing-child /nothing-later 2>/dev/null; test -e /nothing-own; take second; take third",
+    );
+    assert_eq!(names(&trial, "begin"), [""; 0]);
+    assert_eq!(names(&trial, "first"), ["child", "forked"]);
+    assert_eq!(names(&trial, "second"), ["child", "later"]);
+    assert_eq!(names(&trial, "third"), [""; 0]);
+}
+
+/// Each has all that others look at, whoever takes it meanwhile and ends before.
+#[test]
+fn takers_take_nothing_from_each_other() {
+    let trial = takes(
+        "take begin; ls /nothing-one 2>/dev/null\n\
+         bash -c \"$(declare -f take)\"'\n\
+         take other.begin; test -e /nothing-taker; ls /nothing-two 2>/dev/null; take other'\n\
+         ls /nothing-three 2>/dev/null; take all; ls /nothing-four 2>/dev/null; take rest",
+    );
+    assert_eq!(names(&trial, "other.begin"), [""; 0]);
+    assert_eq!(names(&trial, "other"), ["two"]);
+    assert_eq!(names(&trial, "all"), ["one", "three", "two"]);
+    assert_eq!(names(&trial, "rest"), ["four"]);
 }
