@@ -40,7 +40,7 @@ use super::questions::{self, Looker};
 use crate::pms::eapi::Eapi;
 
 /// Changes when answers of before must not be taken for ones of now.
-const VERSION: &[u8] = b"1";
+const VERSION: &[u8] = b"2";
 
 /// What ends the answering when it is written to [`Server::end`].
 pub(super) const END: &[u8] = b"1\0end\0";
@@ -476,6 +476,11 @@ impl<'a> Server<'a> {
                 }
             }
         }
+    }
+
+    /// Whether the folder that is configured is named in a text.
+    fn names_folder(&self, text: &[u8]) -> bool {
+        memchr::memmem::find(text, self.at.directory.as_os_str().as_bytes()).is_some()
     }
 
     /// Notes what was made in the place of a program.

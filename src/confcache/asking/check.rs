@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsString;
 use std::fs;
+use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 use std::time::Instant;
@@ -74,6 +75,8 @@ pub(super) struct Learning {
     told: Option<Vec<String>>,
     key: Sum,
     given: Vec<Given>,
+    /// Whether the folder is named in what it was given.
+    names_folder: bool,
     own: Option<Names>,
     defines: Vec<u8>,
     path: Vec<u8>,
@@ -131,6 +134,10 @@ impl Server<'_> {
             return b"n\n";
         };
         let (given, key) = self.given(&check, &arguments, &values, exports.iter());
+        let text = |part: &Range<usize>| self.at.text.get(part.clone()).unwrap_or_default();
+        let all = arguments.iter().chain(&values).chain(exports.values());
+        let mut all = all.map(Vec::as_slice).chain(check.texts.iter().map(text));
+        let names_folder = all.any(|text| self.names_folder(text));
         let defines = fs::read(self.at.directory.join("confdefs.h")).unwrap_or_default();
         let own = self.own(number, &check, &arguments, &values);
         let question = Question {
@@ -176,6 +183,7 @@ impl Server<'_> {
                     variable,
                     key,
                     given,
+                    names_folder,
                     own,
                     defines,
                     path,
@@ -346,7 +354,7 @@ impl Server<'_> {
         }
         let why = learning.why.to_string();
         let globs = check.globs;
-        let (found, local) = self.found(globs, &learning, looker)?;
+        let (found, local, by_another_name) = self.found(globs, &learning, looker)?;
         let mut texts: Vec<PathBuf> = Vec::new();
         if learning.own.is_some() {
             texts = self.texts(found.iter().chain(&local))?;
@@ -380,23 +388,28 @@ impl Server<'_> {
             defines,
             code,
             made: Vec::new(),
-            bound: Bound::default(),
+            bound: Bound {
+                folder: self.at.directory.as_os_str().as_bytes().to_vec(),
+                to_folder: learning.names_folder || by_another_name,
+                ..Bound::default()
+            },
             took: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
         });
         Ok(Told::Learned(why))
     }
 
-    /// What the check found: elsewhere, and in the folder and around it.
+    /// What the check found: elsewhere, and in the folder and around it; and whether it had another name for that.
     fn found(
         &mut self,
         globs: bool,
         learning: &Learning,
         looker: &mut Looker<'_>,
-    ) -> Result<(Vec<Fact>, Vec<Fact>), String> {
+    ) -> Result<(Vec<Fact>, Vec<Fact>, bool), String> {
         let Looked {
             mut found,
             mut local,
             inside,
+            by_another_name,
         } = self.looked(&learning.trace, &learning.path, looker)?;
         found.extend(self.at.shell_facts.iter().cloned());
         for (name, (question, changed)) in inside {
@@ -448,7 +461,7 @@ impl Server<'_> {
                 local.push(fact.clone());
             }
         }
-        Ok((found, local))
+        Ok((found, local, by_another_name))
     }
 
     /// What makes another shell have the variables that this one has behind a check.

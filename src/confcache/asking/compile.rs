@@ -46,6 +46,8 @@ pub(super) struct Compiling {
     lines: u32,
     /// Whether it matters where in the text the program stands.
     to_lines: bool,
+    /// Whether the folder is named in what it was given.
+    names_folder: bool,
     /// The files in the folder that are part of the key.
     inputs: HashSet<PathBuf>,
     path: Vec<u8>,
@@ -62,6 +64,7 @@ struct Wanted {
     own: Option<Names>,
     lines: u32,
     to_lines: bool,
+    names_folder: bool,
     inputs: HashSet<PathBuf>,
 }
 
@@ -166,6 +169,7 @@ impl Server<'_> {
             own: wanted.own,
             lines: wanted.lines,
             to_lines: wanted.to_lines,
+            names_folder: wanted.names_folder,
             inputs: wanted.inputs,
             path,
             present: names_in(&self.at.directory),
@@ -236,6 +240,7 @@ impl Server<'_> {
             own: (!minds).then_some(names),
             lines,
             to_lines,
+            names_folder: self.names_folder(&all),
             inputs,
         })
     }
@@ -347,6 +352,7 @@ impl Server<'_> {
             found,
             mut local,
             inside,
+            by_another_name,
         } = self.looked(trace, &compiling.path, looker)?;
         let mut made = Vec::new();
         for (name, (question, changed)) in inside {
@@ -377,11 +383,12 @@ impl Server<'_> {
             }
         }
         let folder = self.at.directory.as_os_str().as_bytes();
-        let names_folder = |text: &[u8]| text.windows(folder.len()).any(|window| window == folder);
         let bound = Bound {
             folder: folder.to_vec(),
             lines: compiling.lines,
-            to_folder: names_folder(&output)
+            to_folder: compiling.names_folder
+                || by_another_name
+                || self.names_folder(&output)
                 || made
                     .iter()
                     .any(|made| names_outside_debug(&made.content, folder)),

@@ -1,6 +1,6 @@
 //! What a check found, from the trace of the time in which it was made.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +20,8 @@ pub(super) struct Looked {
     pub(super) local: Vec<Fact>,
     /// What was asked in the folder, and whether it was changed, by the names there.
     pub(super) inside: BTreeMap<PathBuf, (questions::Question, bool)>,
+    /// Whether something in the folder was named by a path that leads there from elsewhere.
+    pub(super) by_another_name: bool,
 }
 
 impl Server<'_> {
@@ -36,14 +38,20 @@ impl Server<'_> {
         self.at.places.forget();
         let mut outside: BTreeMap<PathBuf, questions::Question> = BTreeMap::new();
         let mut inside: BTreeMap<PathBuf, (questions::Question, bool)> = BTreeMap::new();
+        let mut by_another_name = false;
+        // What was named from the folder, and what from the root: in another folder the one is elsewhere then.
+        let mut from_here: HashSet<PathBuf> = HashSet::new();
+        let mut from_root: HashSet<PathBuf> = HashSet::new();
         for (path, kind, outcome) in trace.accesses() {
             if path.starts_with(self.folder.path()) {
                 continue;
             }
             let question = question(kind, outcome);
             let changed = kind == Kind::Change && outcome.is_none();
+            let is_here = path.starts_with(&self.at.directory);
             match self.at.places.of(path) {
                 Place::Inside(name) => {
+                    by_another_name |= !is_here;
                     let known = inside.entry(name).or_default();
                     known.0.asked = known.0.asked.and(question.asked);
                     known.1 |= changed;
@@ -56,6 +64,10 @@ impl Server<'_> {
                         may_change(&path, looker).map_err(|error| error.to_string())?;
                         continue;
                     }
+                    match is_here {
+                        true => from_here.insert(path.clone()),
+                        false => from_root.insert(path.clone()),
+                    };
                     merge(&mut outside, path, question);
                 }
             }
@@ -83,19 +95,22 @@ impl Server<'_> {
                 .outside(&path, question, about.as_deref())
                 .map_err(|error| error.to_string())?;
             let Some(mut fact) = fact else { continue };
-            match relative(&self.at.directory, &path) {
-                None => found.push(fact),
-                Some(near) => {
-                    fact.path = near.as_os_str().as_bytes().to_vec();
-                    fact.stamp = None;
-                    local.push(fact);
-                }
+            let is_only_from_here = from_here.contains(&path) && !from_root.contains(&path);
+            if !is_only_from_here {
+                found.push(fact.clone());
+            }
+            // Who went up before has named what is near from there.
+            if let Some(near) = relative(&self.at.directory, &path, from_here.contains(&path)) {
+                fact.path = near.as_os_str().as_bytes().to_vec();
+                fact.stamp = None;
+                local.push(fact);
             }
         }
         Ok(Looked {
             found,
             local,
             inside,
+            by_another_name,
         })
     }
 
@@ -132,15 +147,14 @@ fn shadowed(trace: &Trace, path: &[u8]) -> Vec<PathBuf> {
     all
 }
 
-/// The path as it is reached from a folder, if both are below the same one: it may have been reached
-/// that way.
-fn relative(folder: &Path, path: &Path) -> Option<PathBuf> {
+/// The path as it is reached from a folder, if it was, or may have been since both are below the same one.
+fn relative(folder: &Path, path: &Path, was: bool) -> Option<PathBuf> {
     let common = folder
         .components()
         .zip(path.components())
         .take_while(|(one, other)| one == other)
         .count();
-    if common < 2 {
+    if common < 2 && !was {
         return None;
     }
     let up = folder.components().count() - common;
@@ -155,9 +169,11 @@ mod tests {
 
     #[test]
     fn near_paths_are_relative() {
-        let from = |path: &str| relative(Path::new("/src/pkg/b"), Path::new(path));
+        let from = |path: &str| relative(Path::new("/src/pkg/b"), Path::new(path), false);
         assert_eq!(from("/src/pkg/configure"), Some("../configure".into()));
         assert_eq!(from("/src/other/x"), Some("../../other/x".into()));
         assert_eq!(from("/usr/include/x.h"), None);
+        let reached = relative(Path::new("/src/pkg"), Path::new("/usr/x"), true);
+        assert_eq!(reached, Some("../../usr/x".into()));
     }
 }

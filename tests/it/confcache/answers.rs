@@ -82,6 +82,52 @@ fn other_arguments_and_folders_have_the_same_answers() {
     assert_eq!(asks(&trial, &["c"]), (1, 1));
 }
 
+/// What is named from the root is there, wherever the folder is that is configured.
+#[test]
+fn paths_near_another_folder_are_no_others() {
+    let trial = trial(&check(
+        "ac_cv_x",
+        "if test -e \"$OUT/tool\"; then ac_cv_x=yes; else ac_cv_x=no; fi",
+    ));
+    assert_eq!(asks(&trial, &["a"]), (0, 1));
+    fs::create_dir_all(trial.path("further/down")).unwrap();
+    fs::rename(trial.path("build"), trial.path("further/down/build")).unwrap();
+    symlink("further/down/build", trial.path("build")).unwrap();
+    assert_eq!(asks(&trial, &["b"]), (1, 1));
+    trial.put("out/tool", "");
+    assert_eq!(asks(&trial, &["c"]), (0, 1));
+    assert_eq!(asks(&trial, &["d"]), (1, 1));
+}
+
+/// The same path leads into the one folder, and to another from the other.
+#[test]
+fn the_path_of_a_folder_is_elsewhere_for_another() {
+    for path in ["before", "link"] {
+        let checks = check(
+            "ac_cv_x",
+            "if test -e \"$PLACE/near\"; then ac_cv_x=yes; else ac_cv_x=no; fi",
+        );
+        let trial = trial(&checks);
+        fs::rename(trial.path("build"), trial.path("before")).unwrap();
+        symlink("before", trial.path("build")).unwrap();
+        symlink("before", trial.path("link")).unwrap();
+        let place = trial.path(path).canonicalize().unwrap();
+        let place = match path {
+            "link" => place.with_file_name("link"),
+            _ => place,
+        };
+        let variables = [("PLACE", place.to_str().unwrap())];
+        assert_eq!(asks_with(&trial, &["a"], &variables), (0, 1));
+        assert_eq!(asks_with(&trial, &["b"], &variables), (1, 1));
+        fs::create_dir(trial.path("after")).unwrap();
+        fs::remove_file(trial.path("build")).unwrap();
+        symlink("after", trial.path("build")).unwrap();
+        trial.script(&script(&checks));
+        trial.put("before/near", "");
+        assert_eq!(asks_with(&trial, &["c"], &variables), (0, 1));
+    }
+}
+
 #[test]
 fn the_same_name_for_another_test_is_another_check() {
     let trial = trial(&asks_the_compiler("ac_cv_x", "#define IT one"));
