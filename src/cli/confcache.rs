@@ -144,7 +144,7 @@ fn run(arguments: &arguments::Confcache) -> Result<Exit, Vec<String>> {
             ]
         })?),
         answers: (!arguments.no_answers).then(|| cache.answers()),
-        in_build: false,
+        build: None,
         cache,
         learned: None,
         rules,
@@ -207,7 +207,7 @@ fn forward(stream: Stream, bytes: &[u8]) {
 ///
 /// [`ROLE`]: crate::confcache::ROLE
 pub(super) fn in_build(words: &[OsString]) -> Exit {
-    let [trace, cache, answers, learned, command @ ..] = words else {
+    let [trace, cache, answers, learned, build, command @ ..] = words else {
         return Exit::Usage;
     };
     let rules = Rules::default();
@@ -229,7 +229,7 @@ pub(super) fn in_build(words: &[OsString]) -> Exit {
         verify: false,
         replays: true,
         answers: Some(answers.into()),
-        in_build: true,
+        build: Some(build.into()),
     };
     let ran = match session.run(&call, &forward) {
         Ok(ran) => ran,

@@ -90,12 +90,33 @@ pub(super) struct Bound {
     pub(super) to_folder: bool,
     /// Whether the answer holds behind so many lines only.
     pub(super) to_lines: bool,
+    /// The folder of the build that it was part of; empty if it was of none.
+    pub(super) build: Vec<u8>,
+    /// How deep below that the folder was: so far up from it is what was named from there.
+    pub(super) depth: u32,
+    /// Whether the answer holds in that build's folder only.
+    pub(super) to_build: bool,
 }
 
 impl Bound {
+    /// What holds elsewhere too, of what was found out in a folder, of a build if it was part of one.
+    pub(super) fn at(folder: &Path, build: Option<&Path>) -> Self {
+        let below = build.and_then(|build| folder.strip_prefix(build).ok());
+        let depth = below.map_or(0, |below| below.components().count());
+        Self {
+            folder: folder.as_os_str().as_bytes().to_vec(),
+            build: build.map_or_else(Vec::new, |build| build.as_os_str().as_bytes().to_vec()),
+            depth: u32::try_from(depth).unwrap_or(u32::MAX),
+            ..Self::default()
+        }
+    }
+
     fn allows(&self, question: &Question<'_>) -> bool {
-        (!self.to_folder || self.folder == question.directory.as_os_str().as_bytes())
+        let now = Self::at(question.directory, question.build);
+        (!self.to_folder || self.folder == now.folder)
             && (!self.to_lines || self.lines == question.lines)
+            && self.depth == now.depth
+            && (!self.to_build || self.build == now.build)
     }
 }
 
@@ -483,6 +504,8 @@ pub(super) struct Question<'a> {
     pub(super) variable: &'a str,
     pub(super) given: &'a [Given],
     pub(super) directory: &'a Path,
+    /// The folder of the build that it is part of.
+    pub(super) build: Option<&'a Path>,
     /// `confdefs.h`.
     pub(super) defines: &'a [u8],
     /// The names that the check itself mentions, or none if all definitions count.
@@ -606,6 +629,7 @@ mod tests {
             variable: if key == 1 { "ac_cv_1" } else { "ac_cv_2" },
             given: &given,
             directory: Path::new("/"),
+            build: None,
             defines: defines.as_bytes(),
             own: Some(&own),
             lines: 0,

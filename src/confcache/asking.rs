@@ -12,6 +12,7 @@ mod compile;
 mod found;
 mod shell;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -21,6 +22,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use memchr::memmem;
 use nix::libc;
 use sandbox::Trace;
 use serde::{Deserialize, Serialize};
@@ -126,6 +128,8 @@ pub(super) struct Server<'a> {
     verify: bool,
     /// Whether variables tell what is built.
     in_build: bool,
+    /// The folder of the build, if what leads there is there.
+    build: Option<PathBuf>,
     /// All that was traced up to now.
     trace: Trace,
     /// Whether a trace was lost.
@@ -199,7 +203,9 @@ fn start(folder: &Path, number: usize) -> PathBuf {
 fn tells_what_is_built(name: &str) -> bool {
     const ROOTS: [&str; 5] = ["ROOT", "EROOT", "EPREFIX", "PORTDIR", "ECLASSDIR"];
     let defined = Eapi::all().find_map(|eapi| eapi.variable(name));
-    !ROOTS.contains(&name) && defined.is_some_and(|one| !one.is_exported(Eapi::LATEST))
+    let is_ours = defined.is_some_and(|one| !one.is_exported(Eapi::LATEST));
+    // Where the ebuild is, Portage tells too.
+    (is_ours && !ROOTS.contains(&name)) || name == "EBUILD"
 }
 
 /// Whether a path means itself in a shell, however it is quoted.
@@ -236,7 +242,7 @@ impl<'a> Server<'a> {
         temporary: &'a Temporary,
         printed: &'a Printed,
         verify: bool,
-        in_build: bool,
+        build: Option<&Path>,
     ) -> Option<Self> {
         let folder = tempfile::Builder::new()
             .prefix("ebd-asks-")
@@ -279,7 +285,10 @@ impl<'a> Server<'a> {
             temporary,
             printed,
             verify,
-            in_build,
+            in_build: build.is_some(),
+            build: build
+                .filter(|build| build.canonicalize().is_ok_and(|real| real == *build))
+                .map(Path::to_owned),
             trace: Trace::default(),
             lost: false,
             answered: Answered::default(),
@@ -478,9 +487,24 @@ impl<'a> Server<'a> {
         }
     }
 
+    /// The value of an exported variable, with one name for the folders of all builds: what programs find there, and
+    /// whether they tell where it is, counts for itself.
+    fn placeless<'v>(&self, value: &'v [u8]) -> Cow<'v, [u8]> {
+        match &self.build {
+            Some(build) => placeless(value, build.as_os_str().as_bytes()),
+            None => Cow::Borrowed(value),
+        }
+    }
+
+    /// Whether the folder of the build is named in a text.
+    fn names_build(&self, text: &[u8]) -> bool {
+        let build = self.build.as_deref();
+        build.is_some_and(|build| memmem::find(text, build.as_os_str().as_bytes()).is_some())
+    }
+
     /// Whether the folder that is configured is named in a text.
     fn names_folder(&self, text: &[u8]) -> bool {
-        memchr::memmem::find(text, self.at.directory.as_os_str().as_bytes()).is_some()
+        memmem::find(text, self.at.directory.as_os_str().as_bytes()).is_some()
     }
 
     /// Notes what was made in the place of a program.
@@ -514,6 +538,36 @@ impl<'a> Server<'a> {
         texts.sort();
         Ok(texts)
     }
+}
+
+/// The value of a variable without the name of a folder, wherever paths begin with that.
+fn placeless<'v>(value: &'v [u8], folder: &[u8]) -> Cow<'v, [u8]> {
+    if memmem::find(value, folder).is_none() {
+        return Cow::Borrowed(value);
+    }
+    let mut placeless = Vec::new();
+    let mut rest = value;
+    while let Some(at) = memmem::find(rest, folder) {
+        let (before, found) = rest.split_at(at);
+        let behind = found.get(folder.len()..).unwrap_or_default();
+        placeless.extend_from_slice(before);
+        // Within a longer name it is none. No value has a NUL.
+        let begins = matches!(
+            placeless.last(),
+            None | Some(b':' | b'=' | b' ' | b'"' | b'\'')
+        );
+        let ends = matches!(
+            behind.first(),
+            None | Some(b'/' | b':' | b' ' | b'"' | b'\'')
+        );
+        match begins && ends {
+            true => placeless.push(0),
+            false => placeless.extend_from_slice(folder),
+        }
+        rest = behind;
+    }
+    placeless.extend_from_slice(rest);
+    Cow::Owned(placeless)
 }
 
 /// The names in a folder.
@@ -552,6 +606,27 @@ fn minds_definitions(value: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn folders_of_builds_have_one_name() {
+        let told = |value: &str| {
+            let value = placeless(value.as_bytes(), b"/b/foo-1").into_owned();
+            String::from_utf8(value).unwrap().replace('\0', "@")
+        };
+        for (value, placeless) in [
+            ("/usr/bin", "/usr/bin"),
+            ("/b/foo-1", "@"),
+            ("\"/b/foo-1/bin:/b/foo-1:/usr/bin\"", "\"@/bin:@:/usr/bin\""),
+            ("--with=/b/foo-1/x '/b/foo-1'", "--with=@/x '@'"),
+            // Other folders.
+            ("/b/foo-1-r1/bin", "/b/foo-1-r1/bin"),
+            ("/x/b/foo-1/bin:/b/foo-1/bin", "/x/b/foo-1/bin:@/bin"),
+            ("/b/foo-1/b/foo-1", "@/b/foo-1"),
+            ("-I/b/foo-1", "-I/b/foo-1"),
+        ] {
+            assert_eq!(told(value), placeless);
+        }
+    }
 
     #[test]
     fn warnings_about_definitions_are_known() {

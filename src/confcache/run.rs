@@ -108,8 +108,8 @@ pub struct Session {
     pub replays: bool,
     /// The folder of the answers that the checks of runs that are new ask for; none if they do not ask.
     pub answers: Option<PathBuf>,
-    /// Whether this is part of a build, where variables tell what is built.
-    pub in_build: bool,
+    /// The folder of the build that this is part of, whose variables tell what is built.
+    pub build: Option<PathBuf>,
 }
 
 impl Session {
@@ -273,7 +273,7 @@ impl Session {
                 &temporary,
                 &printed,
                 self.verify,
-                self.in_build,
+                self.build.as_deref(),
             );
         }
         let ran = match &self.tracer {

@@ -58,6 +58,7 @@ impl Build<'_> {
             cache.as_os_str(),
             answers.as_os_str(),
             learned.as_os_str(),
+            self.directories.root.as_os_str(),
         ];
         let quoted = words.map(|word| quote(word.as_encoded_bytes()));
         Ok(quoted.join(&b' '))

@@ -1,6 +1,6 @@
 //! Checks: what they ask, and what is learned of them.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ffi::OsString;
 use std::fs;
 use std::ops::Range;
@@ -133,7 +133,7 @@ impl Server<'_> {
         let Some(exports) = self.exports(looker) else {
             return b"n\n";
         };
-        let (given, key) = self.given(&check, &arguments, &values, exports.iter());
+        let (given, key) = self.given(&check, &arguments, &values, &exports);
         let text = |part: &Range<usize>| self.at.text.get(part.clone()).unwrap_or_default();
         let all = arguments.iter().chain(&values).chain(exports.values());
         let mut all = all.map(Vec::as_slice).chain(check.texts.iter().map(text));
@@ -145,6 +145,7 @@ impl Server<'_> {
             variable: &variable,
             given: &given,
             directory: &self.at.directory,
+            build: self.build.as_deref(),
             defines: &defines,
             own: own.as_ref(),
             lines: 0,
@@ -219,12 +220,12 @@ impl Server<'_> {
     }
 
     /// All that the check was given, for people and as a sum.
-    fn given<'e>(
+    fn given(
         &self,
         check: &Check,
         arguments: &[Vec<u8>],
         values: &[Vec<u8>],
-        exports: impl Iterator<Item = (&'e String, &'e Vec<u8>)>,
+        exports: &BTreeMap<String, Vec<u8>>,
     ) -> (Vec<Given>, Sum) {
         let mut given = self.base.clone();
         let mut all = self.base_sum.to_vec();
@@ -248,10 +249,16 @@ impl Server<'_> {
             .zip(values)
             .filter(|(_, value)| !value.is_empty());
         for (name, value) in set {
-            add(name, value);
+            // The first byte says that it is set.
+            match value.split_first() {
+                Some((mark, value)) if exports.contains_key(name) => {
+                    add(name, &[&[*mark], &*self.placeless(value)].concat());
+                }
+                _ => add(name, value),
+            }
         }
         for (name, value) in exports {
-            add(&format!("variable {name}"), value);
+            add(&format!("variable {name}"), &self.placeless(value));
         }
         if check.sees_directory {
             add("the folder", self.at.directory.as_os_str().as_bytes());
@@ -369,6 +376,7 @@ impl Server<'_> {
             variable: &learning.variable,
             given: &learning.given,
             directory: &self.at.directory,
+            build: self.build.as_deref(),
             defines: &learning.defines,
             own: learning.own.as_ref(),
             lines: 0,
@@ -377,6 +385,11 @@ impl Server<'_> {
             .answers
             .defines(&question, &read)
             .ok_or("a file that it read cannot be looked through")?;
+        let bound = Bound {
+            to_folder: learning.names_folder || by_another_name,
+            to_build: self.names_build(&code),
+            ..Bound::at(&self.at.directory, self.build.as_deref())
+        };
         self.answers.learn(Lesson {
             key: learning.key,
             variable: learning.variable.clone(),
@@ -388,11 +401,7 @@ impl Server<'_> {
             defines,
             code,
             made: Vec::new(),
-            bound: Bound {
-                folder: self.at.directory.as_os_str().as_bytes().to_vec(),
-                to_folder: learning.names_folder || by_another_name,
-                ..Bound::default()
-            },
+            bound,
             took: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
         });
         Ok(Told::Learned(why))

@@ -111,7 +111,7 @@ impl Server<'_> {
         let mut all = self.base_sum.to_vec();
         for (name, value) in &exports {
             add(&mut all, name.as_bytes());
-            add(&mut all, value);
+            add(&mut all, &self.placeless(value));
         }
         let Some(wanted) = self.wanted(words, &defines, all) else {
             return b"n\n";
@@ -121,6 +121,7 @@ impl Server<'_> {
             variable: "",
             given: &[],
             directory: &self.at.directory,
+            build: self.build.as_deref(),
             defines: &defines,
             own: wanted.own.as_ref(),
             lines: wanted.lines,
@@ -248,10 +249,13 @@ impl Server<'_> {
     /// Does what a compiler would do; none if that cannot be.
     fn put(&self, hit: &Hit, lines: u32) -> Option<()> {
         let ended: Ended = postcard::from_bytes(&hit.code).ok()?;
+        let now = Bound {
+            lines,
+            ..Bound::at(&self.at.directory, self.build.as_deref())
+        };
         let moved = Moved {
             then: &hit.bound,
-            folder: self.at.directory.as_os_str().as_bytes(),
-            lines,
+            now: &now,
         };
         let mut answer = Vec::new();
         say(&mut answer, &ended.output, b"\n");
@@ -382,17 +386,20 @@ impl Server<'_> {
                 (false, ..) => local.push(self.near(&name, question.asked, looker)),
             }
         }
-        let folder = self.at.directory.as_os_str().as_bytes();
+        let bound = Bound::at(&self.at.directory, self.build.as_deref());
+        let has_inside = |name: &[u8]| {
+            let mut all = made.iter();
+            !name.is_empty() && all.any(|made| names_outside_debug(&made.content, name))
+        };
         let bound = Bound {
-            folder: folder.to_vec(),
             lines: compiling.lines,
             to_folder: compiling.names_folder
                 || by_another_name
                 || self.names_folder(&output)
-                || made
-                    .iter()
-                    .any(|made| names_outside_debug(&made.content, folder)),
+                || has_inside(&bound.folder),
             to_lines: compiling.to_lines || !output.is_empty(),
+            to_build: self.names_build(&output) || has_inside(&bound.build),
+            ..bound
         };
         let ended = Ended {
             status,
@@ -413,6 +420,7 @@ impl Server<'_> {
             variable: "",
             given: &[],
             directory: &self.at.directory,
+            build: self.build.as_deref(),
             defines: &compiling.defines,
             own: compiling.own.as_ref(),
             lines: compiling.lines,
@@ -457,8 +465,7 @@ impl Server<'_> {
         };
         let moved = Moved {
             then: &expected.bound,
-            folder: &bound.folder,
-            lines: bound.lines,
+            now: bound,
         };
         let same_place =
             expected.bound.folder == bound.folder && expected.bound.lines == bound.lines;

@@ -42,14 +42,21 @@ impl Server<'_> {
         // What was named from the folder, and what from the root: in another folder the one is elsewhere then.
         let mut from_here: HashSet<PathBuf> = HashSet::new();
         let mut from_root: HashSet<PathBuf> = HashSet::new();
-        for (path, kind, outcome) in trace.accesses() {
-            if path.starts_with(self.folder.path()) {
+        let mut reached = |path: &Path, is_here: bool| match is_here {
+            true => from_here.insert(path.to_owned()),
+            false => from_root.insert(path.to_owned()),
+        };
+        // The folder of a build is as far away from the next one's.
+        let build = self.build.as_deref();
+        let is_near = |path: &Path| build.is_some_and(|build| path.starts_with(build));
+        for (named, kind, outcome) in trace.accesses() {
+            if named.starts_with(self.folder.path()) {
                 continue;
             }
             let question = question(kind, outcome);
             let changed = kind == Kind::Change && outcome.is_none();
-            let is_here = path.starts_with(&self.at.directory);
-            match self.at.places.of(path) {
+            let is_here = named.starts_with(&self.at.directory);
+            match self.at.places.of(named) {
                 Place::Inside(name) => {
                     by_another_name |= !is_here;
                     let known = inside.entry(name).or_default();
@@ -64,10 +71,7 @@ impl Server<'_> {
                         may_change(&path, looker).map_err(|error| error.to_string())?;
                         continue;
                     }
-                    match is_here {
-                        true => from_here.insert(path.clone()),
-                        false => from_root.insert(path.clone()),
-                    };
+                    reached(&path, is_here || (is_near(named) && is_near(&path)));
                     merge(&mut outside, path, question);
                 }
             }
@@ -80,10 +84,12 @@ impl Server<'_> {
             ..questions::Question::default()
         };
         for path in loaded_by_the_kernel(trace, &self.at.directory) {
+            reached(&path, is_near(&path));
             merge(&mut outside, path, content);
         }
         for path in shadowed(trace, path) {
             if let Place::Outside(path) = self.at.places.of(&path) {
+                reached(&path, is_near(&path));
                 merge(&mut outside, path, questions::Question::default());
             }
         }
@@ -95,8 +101,7 @@ impl Server<'_> {
                 .outside(&path, question, about.as_deref())
                 .map_err(|error| error.to_string())?;
             let Some(mut fact) = fact else { continue };
-            let is_only_from_here = from_here.contains(&path) && !from_root.contains(&path);
-            if !is_only_from_here {
+            if from_root.contains(&path) {
                 found.push(fact.clone());
             }
             // Who went up before has named what is near from there.

@@ -9,7 +9,7 @@ use super::Trial;
 use crate::support::{EBD, Outcome};
 
 /// A check of autoconf's form (2.71), whose answer is printed.
-fn check(variable: &str, body: &str) -> String {
+pub(super) fn check(variable: &str, body: &str) -> String {
     format!(
         "printf %s \"checking {variable}... \" >&6\nif test ${{{variable}+y}}\nthen :\n  printf %s \"(cached) \" >&6\n\
          else $as_nop\n{body}\nfi\nprintf \"%s\\n\" \"${variable}\" >&6\n"

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use super::HEAD;
-use super::answers::{BEGIN, END, asks_the_compiler};
+use super::answers::{BEGIN, END, asks_the_compiler, check};
 use crate::support::{Outcome, Trial, is_root};
 
 /// An ebuild that configures and installs what came of it.
@@ -323,6 +323,59 @@ fn what_a_build_lies_about_is_not_taken_over() {
     assert!(!other.path("confcache/runs").exists());
     assert!(!other.path("confcache/journal").exists());
     assert!(!other.path("confcache/packages").exists());
+}
+
+/// What builds of a package have found out holds for its other versions, whose folders have other names.
+#[test]
+fn other_versions_ask_the_same() {
+    for features in [
+        "sandbox usersandbox confcache",
+        "sandbox usersandbox userpriv network-sandbox ipc-sandbox pid-sandbox mount-sandbox confcache",
+    ] {
+        let trial = trial(features, BODY);
+        if features.contains("userpriv") {
+            as_another_user(&trial);
+        }
+        let text = "#include \"$OUTSIDE/header.h\"\n#ifndef IT\n#define IT none\n#endif";
+        let compiles = asks_the_compiler("ac_cv_it", text);
+        // What leads into the folder of the build is another's answer, and what is found there counts.
+        let place = check("ac_cv_place", "ac_cv_place=`cd \"$T\"; pwd`");
+        let near = check(
+            "ac_cv_near",
+            "if test -e \"$HOME/near\"; then ac_cv_near=y; else ac_cv_near=n; fi",
+        );
+        let script = format!(
+            "{HEAD}{BEGIN}{compiles}{place}{near}echo $ac_cv_it $ac_cv_place $ac_cv_near >made\n{END}"
+        );
+        trial.put("repo/app-misc/foo/files/configure", script);
+        trial.put("outside/header.h", "#define IT one\n");
+        let ebuild = fs::read_to_string(trial.path("repo/app-misc/foo/foo-1.ebuild")).unwrap();
+        for version in ["1", "1-r1", "22.3"] {
+            let ebuild = match version {
+                "22.3" => ebuild.replace("econf", "touch \"$HOME/near\"; econf"),
+                _ => ebuild.clone(),
+            };
+            trial.put(&format!("repo/app-misc/foo/foo-{version}.ebuild"), ebuild);
+            let package = format!("=app-misc/foo-{version}");
+            trial.run(&["build", "--keep", &package]).succeeds();
+            assert_eq!(last(&trial), "learned", "{version}");
+            let root = trial.builddir(&format!("app-misc/foo-{version}"));
+            let made = fs::read_to_string(root.join("image/usr/share/made")).unwrap();
+            let near = if version == "22.3" { "y" } else { "n" };
+            let expected = format!("one {} {near}\nand more\n", root.join("temp").display());
+            assert_eq!(made, expected);
+            let log = fs::read_to_string(root.join("temp/build.log")).unwrap();
+            let known = match version {
+                "1" => 0,
+                "1-r1" => 2,
+                _ => 1,
+            };
+            let mut why = trial.command(&["confcache", "why", "*"]);
+            let why = Outcome::of(why.current_dir(root.join("work/src")));
+            let told = format!("of 3 checks {known} were answered");
+            assert!(log.contains(&told), "{version}: {log}{why}");
+        }
+    }
 }
 
 /// Two runs in one sandbox at once, of which one begins and ends while the other goes on.

@@ -36,8 +36,7 @@ pub(super) fn names_outside_debug(content: &[u8], name: &[u8]) -> bool {
 /// Something that is said of another place now.
 pub(super) struct Moved<'a> {
     pub(super) then: &'a Bound,
-    pub(super) folder: &'a [u8],
-    pub(super) lines: u32,
+    pub(super) now: &'a Bound,
 }
 
 static PLACE: LazyLock<Option<Regex>> =
@@ -49,7 +48,7 @@ impl Moved<'_> {
     /// Messages about a program that stands there now.
     pub(super) fn text(&self, text: &[u8]) -> Vec<u8> {
         let mut text = text.to_vec();
-        if self.then.lines != self.lines
+        if self.then.lines != self.now.lines
             && let Some(place) = PLACE.as_ref()
         {
             let moved = |found: &Captures<'_>| -> Vec<u8> {
@@ -60,7 +59,7 @@ impl Moved<'_> {
                 let Some(number) = number.filter(|number| *number > self.then.lines) else {
                     return whole.to_vec();
                 };
-                let number = (number - self.then.lines).saturating_add(self.lines);
+                let number = (number - self.then.lines).saturating_add(self.now.lines);
                 match (found.get(1), found.get(5)) {
                     (Some(name), _) => [name.as_bytes(), number.to_string().as_bytes()].concat(),
                     (None, Some(bar)) => {
@@ -72,8 +71,13 @@ impl Moved<'_> {
             };
             text = place.replace_all(&text, moved).into_owned();
         }
-        if self.then.folder != self.folder && !self.then.folder.is_empty() {
-            text = replaced(&text, &self.then.folder, self.folder);
+        for (then, now) in [
+            (&self.then.folder, &self.now.folder),
+            (&self.then.build, &self.now.build),
+        ] {
+            if then != now && !then.is_empty() {
+                text = replaced(&text, then, now);
+            }
         }
         text
     }
@@ -104,30 +108,32 @@ pub(super) fn nameless(text: &[u8]) -> Vec<u8> {
 mod tests {
     use std::fs;
     use std::os::unix::ffi::OsStrExt;
+    use std::path::Path;
 
     use super::*;
 
     #[test]
     fn messages_move_with_their_program() {
         let then = Bound {
-            folder: b"/a/b".to_vec(),
             lines: 10,
-            ..Bound::default()
+            ..Bound::at(Path::new("/a/b"), Some(Path::new("/a")))
+        };
+        let now = Bound {
+            lines: 105,
+            ..Bound::at(Path::new("/other/x"), Some(Path::new("/other")))
         };
         let moved = Moved {
             then: &then,
-            folder: b"/other",
-            lines: 105,
+            now: &now,
         };
         let text = "conftest.c:12:3: error: x\n   12 | int x\n      | ^\nconftest.c:4:1: y\n\
-                    /usr/x.h:12: z\n/a/b/conftest.c:13: undefined\n";
+                    /usr/x.h:12: z\n/a/b/conftest.c:13: undefined\n/a/temp\n";
         let now = "conftest.c:107:3: error: x\n  107 | int x\n      | ^\nconftest.c:4:1: y\n\
-                   /usr/x.h:12: z\n/other/conftest.c:108: undefined\n";
+                   /usr/x.h:12: z\n/other/x/conftest.c:108: undefined\n/other/temp\n";
         assert_eq!(String::from_utf8(moved.text(text.as_bytes())).unwrap(), now);
         let same = Moved {
             then: &then,
-            folder: b"/a/b",
-            lines: 10,
+            now: &then,
         };
         assert_eq!(same.text(text.as_bytes()), text.as_bytes());
     }
