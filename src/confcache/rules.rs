@@ -46,6 +46,9 @@ path /dev/pts/** exists
 path /dev/stdin exists
 path /dev/stdout exists
 path /dev/stderr exists
+# Where each Java process has its counters, for others that look at it.
+path /tmp/hsperfdata_* ignore
+path /tmp/hsperfdata_*/** ignore
 # Made anew whenever any library is installed: what leads to the libraries that were loaded counts.
 # (All of it, where its contents were listed.)
 path /etc/ld.so.cache loader

@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::time::{ClockId, clock_gettime};
+use sandbox::Trace;
 
 use self::mismatch::{first_difference, mismatches};
-use self::watched::{Watched, seen_from_around, shell_status, watched};
+use self::watched::{Running, seen_from_around, shell_status, watched};
 use super::answers::Answers;
 use super::asking::{Asked, Compiled, Server, Told};
 use super::call::Call;
@@ -260,7 +261,6 @@ impl Session {
         let temporary = Temporary::now();
         let started = tick();
         let printed = Printed::default();
-        let mut looker = Looker::new(&self.rules, started);
         let mut warnings = Vec::new();
         let mut asks = None;
         if let Some(folder) = &self.answers {
@@ -276,16 +276,19 @@ impl Session {
                 self.build.as_deref(),
             );
         }
-        let ran = match &self.tracer {
-            Tracer::Own(program) => {
-                watched(program, call, print, &printed, &mut asks, &mut looker)?
-                    .map_err(|error| Untaught::NotTraced(causes(&error).join(": ")))
-            }
-            Tracer::Around(path) => {
-                seen_from_around(path, call, print, &printed, &mut asks, &mut looker)?
-            }
+        let mut running = Running {
+            call,
+            print,
+            printed: &printed,
+            asks,
+            looker: Looker::new(&self.rules, started),
         };
-        drop(asks);
+        let ran = match &self.tracer {
+            Tracer::Own(program) => watched(program, &mut running)?
+                .map_err(|error| Untaught::NotTraced(causes(&error).join(": "))),
+            Tracer::Around(path) => seen_from_around(path, &mut running)?,
+        };
+        let mut looker = running.looker;
         let mut ran = match ran {
             Ok(ran) => ran,
             Err(reason) => return plain(call, reason),
@@ -308,62 +311,22 @@ impl Session {
             (asked, compiled, answered) = (asks.outcomes, asks.compiled, asks.answered);
         }
         let status = ran.status;
-        let lesson = self.learn(
+        let lesson = Taught {
             call,
-            ran,
-            printed,
-            &before,
-            &temporary,
-            &answered,
-            &mut looker,
-            begin.elapsed(),
-        );
+            status,
+            trace: &ran.trace,
+            before: &before,
+            temporary: &temporary,
+            answered: &answered,
+            took: begin.elapsed(),
+        };
+        let lesson = lesson.entry(printed, &mut looker);
         Ok(Traced {
             status,
             lesson,
             warnings,
             asked,
             compiled,
-        })
-    }
-
-    #[allow(clippy::too_many_arguments)]
-    fn learn(
-        &self,
-        call: &Call,
-        ran: Watched,
-        printed: Printed,
-        before: &Tree,
-        temporary: &Temporary,
-        answered: &Answered,
-        looker: &mut Looker<'_>,
-        took: Duration,
-    ) -> Result<Entry, Untaught> {
-        if ran.status != 0 {
-            return Err(Untaught::Failed(ran.status));
-        }
-        let printed = printed.all().ok_or(Untaught::TooMuch("printed"))?;
-        let after = Tree::read(call.directory(), false)
-            .map_err(|error| Untaught::Directory(causes(&error).join(": ")))?;
-        let lesson = Lesson {
-            directory: call.directory(),
-            trace: &ran.trace,
-            before,
-            after: &after,
-            temporary,
-            answered,
-        };
-        let (facts, changes) = lesson.learn(looker)?;
-        Ok(Entry {
-            head: Head {
-                parts: call.parts().to_vec(),
-                script: call.script.as_os_str().as_encoded_bytes().to_vec(),
-                directory: call.directory.as_os_str().as_encoded_bytes().to_vec(),
-                facts,
-                at: journal::now(),
-                took: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-            },
-            body: Body { printed, changes },
         })
     }
 }
@@ -384,6 +347,50 @@ struct Traced {
     warnings: Vec<String>,
     asked: Vec<Asked>,
     compiled: Compiled,
+}
+
+/// A run that has ended, and all that may be learned from.
+struct Taught<'r> {
+    call: &'r Call,
+    status: u8,
+    trace: &'r Trace,
+    before: &'r Tree,
+    temporary: &'r Temporary,
+    answered: &'r Answered,
+    took: Duration,
+}
+
+impl Taught<'_> {
+    /// What is to be put back where all that it depends on is unchanged.
+    fn entry(self, printed: Printed, looker: &mut Looker<'_>) -> Result<Entry, Untaught> {
+        if self.status != 0 {
+            return Err(Untaught::Failed(self.status));
+        }
+        let call = self.call;
+        let printed = printed.all().ok_or(Untaught::TooMuch("printed"))?;
+        let after = Tree::read(call.directory(), false)
+            .map_err(|error| Untaught::Directory(causes(&error).join(": ")))?;
+        let lesson = Lesson {
+            directory: call.directory(),
+            trace: self.trace,
+            before: self.before,
+            after: &after,
+            temporary: self.temporary,
+            answered: self.answered,
+        };
+        let (facts, changes) = lesson.learn(looker)?;
+        Ok(Entry {
+            head: Head {
+                parts: call.parts().to_vec(),
+                script: call.script.as_os_str().as_encoded_bytes().to_vec(),
+                directory: call.directory.as_os_str().as_encoded_bytes().to_vec(),
+                facts,
+                at: journal::now(),
+                took: u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX),
+            },
+            body: Body { printed, changes },
+        })
+    }
 }
 
 /// The time as files get it, at the begin of its next tick: what is changed from here on has none before.

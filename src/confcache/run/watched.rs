@@ -18,6 +18,17 @@ use crate::confcache::printed::Printed;
 use crate::confcache::questions::Looker;
 use crate::util::printable::printable;
 
+/// A run that is to be watched.
+pub(super) struct Running<'r, 'l> {
+    pub(super) call: &'r Call,
+    /// Takes what it prints.
+    pub(super) print: &'r Print,
+    pub(super) printed: &'r Printed,
+    /// Who answers, if it asks.
+    pub(super) asks: Option<Server<'r>>,
+    pub(super) looker: Looker<'l>,
+}
+
 /// A run that was watched.
 pub(super) struct Watched {
     pub(super) status: u8,
@@ -30,14 +41,10 @@ pub(super) fn shell_status(status: std::process::ExitStatus) -> u8 {
     u8::try_from(sandbox::warden::shell_status(status) & 0xff).unwrap_or(255)
 }
 
-/// Runs the command in a sandbox that allows everything and writes down what is looked at.
+/// Runs the command in a sandbox that allows everything and writes down what is looked at. `program` is this one.
 pub(super) fn watched(
     program: &Path,
-    call: &Call,
-    print: &Print,
-    printed: &Printed,
-    asks: &mut Option<Server<'_>>,
-    looker: &mut Looker<'_>,
+    running: &mut Running<'_, '_>,
 ) -> Result<Result<Watched, SandboxError>, RunError> {
     // If the warden is lost, what it watched over comes to this process.
     let _ = nix::sys::prctl::set_child_subreaper(true);
@@ -51,10 +58,9 @@ pub(super) fn watched(
         attached: true,
         ..Settings::default()
     };
-    match watched_in(program, &settings, call, print, printed, asks, looker)? {
+    match watched_in(program, &settings, running)? {
         Err(error) if error.feature() == Some(Feature::Wall) => {
-            let settings = settings.without(Feature::Wall);
-            watched_in(program, &settings, call, print, printed, asks, looker)
+            watched_in(program, &settings.without(Feature::Wall), running)
         }
         result => Ok(result),
     }
@@ -63,11 +69,7 @@ pub(super) fn watched(
 fn watched_in(
     program: &Path,
     settings: &Settings,
-    call: &Call,
-    print: &Print,
-    printed: &Printed,
-    asks: &mut Option<Server<'_>>,
-    looker: &mut Looker<'_>,
+    running: &mut Running<'_, '_>,
 ) -> Result<Result<Watched, SandboxError>, RunError> {
     let starting = match Starting::new(settings.clone()) {
         Ok(starting) => starting,
@@ -77,7 +79,7 @@ fn watched_in(
     command
         .arg(sandbox::warden::ARGUMENT)
         .args(starting.arguments())
-        .args(words(call, asks))
+        .args(running.words())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     starting.prepare(&mut command);
@@ -85,7 +87,7 @@ fn watched_in(
         program: printable(program.as_os_str()),
         source,
     })?;
-    let pipes = Pipes::of(&mut child, printed);
+    let pipes = Pipes::of(&mut child, running.printed);
     let sandbox: Sandbox = match starting.finish(Policy::free()) {
         Ok(sandbox) => sandbox,
         Err(error) => {
@@ -95,10 +97,8 @@ fn watched_in(
     };
     let warden = Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX));
     let take = || Some(sandbox.take_trace());
-    let (status, asks) = pipes.carried(print, printed, asks.take(), looker, &take, || {
-        // Signals come to this thread.
-        sandbox::attached::wait(warden)
-    });
+    // Signals come to this thread.
+    let (status, asks) = running.carried(pipes, &take, || sandbox::attached::wait(warden));
     let (_, trace) = sandbox.finish();
     Ok(Ok(Watched {
         status: status.map_err(RunError::Lost)?,
@@ -110,11 +110,7 @@ fn watched_in(
 /// Runs the command in the sandbox that this runs in, which writes down what is looked at.
 pub(super) fn seen_from_around(
     path: &Path,
-    call: &Call,
-    print: &Print,
-    printed: &Printed,
-    asks: &mut Option<Server<'_>>,
-    looker: &mut Looker<'_>,
+    running: &mut Running<'_, '_>,
 ) -> Result<Result<Watched, Untaught>, RunError> {
     let taken = || {
         let bytes = std::fs::read(path).ok()?;
@@ -124,7 +120,7 @@ pub(super) fn seen_from_around(
     if taken().is_none() {
         return Ok(Err(Untaught::NotTraced(unseen.to_owned())));
     }
-    let words = words(call, asks);
+    let words = running.words();
     let program = words.first().cloned().unwrap_or_default();
     let start = |source| RunError::Start {
         program: printable(&program),
@@ -136,12 +132,11 @@ pub(super) fn seen_from_around(
         .stderr(Stdio::piped())
         .spawn()
         .map_err(start)?;
-    let pipes = Pipes::of(&mut child, printed);
-    let (status, asks) =
-        pipes.carried(print, printed, asks.take(), looker, &taken, || child.wait());
+    let pipes = Pipes::of(&mut child, running.printed);
+    let (status, asks) = running.carried(pipes, &taken, || child.wait());
     let status = status.map_err(start)?;
     let trace = taken().unwrap_or_else(|| {
-        printed.lose();
+        running.printed.lose();
         Trace::default()
     });
     Ok(Ok(Watched {
@@ -151,11 +146,35 @@ pub(super) fn seen_from_around(
     }))
 }
 
-/// The words of the command, or those that have its script ask.
-fn words(call: &Call, asks: &Option<Server<'_>>) -> Vec<OsString> {
-    let start = asks.as_ref().and_then(Server::start);
-    let asking = start.and_then(|start| asking::words(call, &start));
-    asking.unwrap_or_else(|| call.words.clone())
+impl Running<'_, '_> {
+    /// The words of the command, or those that have its script ask.
+    fn words(&self) -> Vec<OsString> {
+        let start = self.asks.as_ref().and_then(Server::start);
+        let asking = start.and_then(|start| asking::words(self.call, &start));
+        asking.unwrap_or_else(|| self.call.words.clone())
+    }
+
+    /// Carries on what comes out, and answers what is asked, until `wait` says that the command has ended.
+    fn carried<T>(
+        &mut self,
+        pipes: Pipes,
+        take: Take<'_>,
+        wait: impl FnOnce() -> T,
+    ) -> (T, Option<Asks>) {
+        let (print, printed) = (self.print, self.printed);
+        let (asks, looker) = (self.asks.take(), &mut self.looker);
+        let end = asks.as_ref().and_then(|asks| asks.end().ok());
+        std::thread::scope(|threads| {
+            threads.spawn(|| printed.carry(pipes.output, Stream::Output, print));
+            threads.spawn(|| printed.carry(pipes.error, Stream::Error, print));
+            let server = asks.map(|asks| threads.spawn(move || asks.serve(looker, take)));
+            let waited = wait();
+            if let Some(mut end) = end {
+                let _ = end.write_all(asking::END);
+            }
+            (waited, server.and_then(|server| server.join().ok()))
+        })
+    }
 }
 
 /// What comes out of a command.
@@ -170,28 +189,5 @@ impl Pipes {
         printed.expect(output.as_ref());
         printed.expect(error.as_ref());
         Self { output, error }
-    }
-
-    /// Carries on what comes out, and answers what is asked, until `wait` says that the command has ended.
-    fn carried<T>(
-        self,
-        print: &Print,
-        printed: &Printed,
-        asks: Option<Server<'_>>,
-        looker: &mut Looker<'_>,
-        take: Take<'_>,
-        wait: impl FnOnce() -> T,
-    ) -> (T, Option<Asks>) {
-        let end = asks.as_ref().and_then(|asks| asks.end().ok());
-        std::thread::scope(|threads| {
-            threads.spawn(|| printed.carry(self.output, Stream::Output, print));
-            threads.spawn(|| printed.carry(self.error, Stream::Error, print));
-            let server = asks.map(|asks| threads.spawn(move || asks.serve(looker, take)));
-            let waited = wait();
-            if let Some(mut end) = end {
-                let _ = end.write_all(asking::END);
-            }
-            (waited, server.and_then(|server| server.join().ok()))
-        })
     }
 }

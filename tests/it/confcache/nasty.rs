@@ -34,6 +34,22 @@ fn a_failed_run_teaches_nothing() {
     assert_eq!(trial.last(), "untaught");
 }
 
+/// Java keeps its counters in a folder that is there before and stays.
+#[test]
+fn counters_of_java_count_for_nothing() {
+    let counters = tempfile::Builder::new()
+        .prefix("hsperfdata_trial-")
+        .tempdir_in("/tmp")
+        .unwrap();
+    let folder = counters.path().display();
+    let trial = Trial::new(&format!(
+        "ls {folder} >/dev/null; : > {folder}/$$; rm {folder}/$$; echo done > made"
+    ));
+    assert_eq!(trial.same_as_uncached(&[]), "learned");
+    fs::write(counters.path().join("99"), "").unwrap();
+    assert_eq!(trial.same_as_uncached(&[]), "hit");
+}
+
 /// What some checks of gnulib do.
 #[test]
 fn nameless_files_and_paths_that_are_too_long_do_no_harm() {
