@@ -14,6 +14,8 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Component, Path, PathBuf};
 
+use nix::unistd::{AccessFlags, access};
+
 use crate::binpkg::index::{Entry, Index, IndexError};
 use crate::pms::cpv::Cpv;
 use crate::util::lock::{Lock, LockError};
@@ -104,6 +106,21 @@ impl Pkgdir {
             .canonicalize()
             .map_err(|source| PkgdirError::io(path, "found", source))?;
         Ok(Self { path, options })
+    }
+
+    /// Whether packages can be written to a directory at `path`, which need not be there yet.
+    ///
+    /// # Errors
+    /// Neither it nor, if it is not there, what it would be made in is a directory in which this process may make
+    /// anything.
+    pub fn probe(path: &Path) -> Result<(), PkgdirError> {
+        let is_there = |place: &&Path| place.symlink_metadata().is_ok();
+        let place = path.ancestors().find(is_there).unwrap_or(Path::new("."));
+        let fail = |source| PkgdirError::io(place, "written to", source);
+        if !place.metadata().map_err(fail)?.is_dir() {
+            return Err(fail(io::ErrorKind::NotADirectory.into()));
+        }
+        access(place, AccessFlags::W_OK | AccessFlags::X_OK).map_err(|errno| fail(errno.into()))
     }
 
     /// Opens the directory at `path`, which must be there.

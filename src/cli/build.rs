@@ -14,7 +14,7 @@ use super::paint::Paint;
 use super::plan;
 use super::show::show;
 use super::{shell, signals, terminal};
-use crate::binpkg::pkgdir::Format;
+use crate::binpkg::pkgdir::{Format, Pkgdir};
 use crate::build::ahead::Ahead;
 use crate::build::binaries::{self, Binaries, BinariesError};
 use crate::build::console::Console;
@@ -164,6 +164,9 @@ async fn execute(
         plan::show(&plan, &session.config, arguments.around.display.json);
         session.pool.end().await;
         return Ok(Exit::Done);
+    }
+    if arguments.stop_after.is_none() {
+        Pkgdir::probe(&session.config.pkgdir())?;
     }
     let settings = Settings {
         resume: arguments.resume,

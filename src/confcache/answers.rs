@@ -479,8 +479,13 @@ impl Answers {
                 continue;
             }
             if (is_new && !loaded.file.answers.is_empty()) || (loaded.renewed && loaded.used) {
-                if is_new && std::fs::create_dir_all(&folder).is_err() {
-                    // The write below tells it.
+                if is_new {
+                    let made = std::fs::create_dir_all(&folder);
+                    made.map_err(|source| atomic::AtomicError {
+                        path: folder.clone(),
+                        step: "made",
+                        source,
+                    })?;
                 }
                 let path = loaded
                     .path

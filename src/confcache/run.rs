@@ -158,7 +158,7 @@ impl Session {
         let ran = self.traced(call, print)?;
         let status = ran.status;
         warnings.extend(ran.warnings);
-        let (asked, compiled) = (ran.asked, ran.compiled);
+        let (asked, compiled, unkept) = (ran.asked, ran.compiled, ran.unkept);
         if !asked.is_empty() {
             // If nothing can be written, that is said below.
             let _ = self.learned().keep_asked(call.directory(), &asked);
@@ -183,7 +183,11 @@ impl Session {
                 (outcome, mismatches)
             }
             Ok(entry) => match self.learned().keep(&call.key(), &entry) {
-                Ok(()) => (Outcome::Learned { why }, Vec::new()),
+                Ok(()) => {
+                    // Else one warning is enough.
+                    warnings.extend(unkept);
+                    (Outcome::Learned { why }, Vec::new())
+                }
                 Err(error) => {
                     let reason = causes(&error).join(": ");
                     warnings.push(format!("nothing is kept: {reason}"));
@@ -293,13 +297,13 @@ impl Session {
             Ok(ran) => ran,
             Err(reason) => return plain(call, reason),
         };
-        let mut asked = Vec::new();
+        let (mut asked, mut unkept) = (Vec::new(), None);
         let mut compiled = Compiled::default();
         let mut answered = Answered::default();
         if let Some(mut asks) = ran.asks.take() {
             // A check that was told of before the script failed was made nonetheless.
             if let Err(error) = asks.answers.keep() {
-                warnings.push(format!(
+                unkept = Some(format!(
                     "no answers are kept: {}",
                     causes(&error).join(": ")
                 ));
@@ -325,6 +329,7 @@ impl Session {
             status,
             lesson,
             warnings,
+            unkept,
             asked,
             compiled,
         })
@@ -345,6 +350,8 @@ struct Traced {
     status: u8,
     lesson: Result<Entry, Untaught>,
     warnings: Vec<String>,
+    /// Why what its checks have found out is not kept.
+    unkept: Option<String>,
     asked: Vec<Asked>,
     compiled: Compiled,
 }
@@ -424,6 +431,7 @@ fn plain(call: &Call, reason: Untaught) -> Result<Traced, RunError> {
         status: shell_status(status),
         lesson: Err(reason),
         warnings: Vec::new(),
+        unkept: None,
         asked: Vec::new(),
         compiled: Compiled::default(),
     })

@@ -3,9 +3,11 @@
 
 use crate::claim::rows;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use crate::support::{Outcome, Trial, dist, ebuild, line_of, text};
+use crate::support::{Outcome, Trial, dist, ebuild, is_root, line_of, text};
 
 /// A trial of one package with a distfile `foo.tar` and the given Manifest, whose only source is the
 /// folder `mirror` of the trial.
@@ -379,13 +381,39 @@ fn a_fetch_restricted_file_shows_what_pkg_nofetch_says() {
 #[test]
 fn a_pkgdir_that_cannot_be_made_is_named() {
     let trial = Trial::new().file("plain", "").package("app-misc/foo-1", "");
-    let below = trial.path("plain/packages");
-    let trial = trial.pkgdir(below.clone());
+    let (plain, below) = (trial.path("plain"), trial.path("plain/packages"));
+    let trial = trial.pkgdir(below);
     trial.run(&["build", "app-misc/foo"]).fails(&[
-        "app-misc/foo-1",
-        &text(&below),
-        "Not a directory",
+        &text(&plain),
+        "cannot be written to",
+        "not a directory",
     ]);
+}
+
+/// That nothing can be written at the end is told before anything is built.
+#[test]
+fn a_pkgdir_that_may_not_be_written_to_is_told_at_once() {
+    for name in ["packages", "packages/below/it"] {
+        let trial = Trial::new().file("packages/mine", "").package(
+            "app-misc/foo-1",
+            "pkg_setup() { touch \"${T}\"/../../../../ran; }",
+        );
+        let (place, pkgdir) = (trial.path("packages"), trial.path(name));
+        let trial = trial.pkgdir(pkgdir);
+        fs::set_permissions(trial.path("packages"), fs::Permissions::from_mode(0o555)).unwrap();
+        let mut command = trial.command(&["build", "app-misc/foo"]);
+        if is_root() {
+            // Whom permissions do not stop.
+            let own = Command::new("chown")
+                .args(["-R", "65534"])
+                .arg(trial.path(""))
+                .status();
+            assert!(own.unwrap().success());
+            command.uid(65534);
+        }
+        Outcome::of(&mut command).fails(&[&text(&place), "Permission denied"]);
+        assert!(!trial.builddir("app-misc/foo-1").exists());
+    }
 }
 
 #[test]

@@ -129,6 +129,16 @@ fn the_path_of_a_folder_is_elsewhere_for_another() {
 }
 
 #[test]
+fn what_cannot_be_kept_costs_one_warning() {
+    let trial = trial(&asks_the_compiler("ac_cv_x", "#define IT one"));
+    trial.put("cache", "a file");
+    let outcome = trial.confcache(&["--", "./configure", "a"]);
+    outcome.succeeds();
+    let warnings = outcome.stderr.matches("ebd: confcache:").count();
+    assert_eq!(warnings, 1, "{outcome}");
+}
+
+#[test]
 fn the_same_name_for_another_test_is_another_check() {
     let trial = trial(&asks_the_compiler("ac_cv_x", "#define IT one"));
     assert_eq!(asks(&trial, &["a"]), (0, 1));
