@@ -2,18 +2,16 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use ::sandbox::launch::{Settings, Starting};
 use ::sandbox::warden::ARGUMENT;
-use ::sandbox::{CONTROL, Guard, Kind, Policy, TRACE, Trace, Watch};
+use ::sandbox::{CONTROL, Guard, Kind, Policy, Sandbox, TRACE, Trace, Watch};
 
 use crate::support::{EBD, Trial};
 
-/// What is known to be there and was noted before is noted again in each trace, also when somebody has tried to
-/// change the system meanwhile.
-#[test]
-fn what_is_asked_again_is_in_the_next_trace_too() {
+/// A command that runs a shell behind a filter, which begins to read what to do.
+fn behind_a_filter(shell: &str, script: &str) -> (Child, Sandbox) {
     let settings = Settings {
         watch: Some(Watch::Everything),
         attached: true,
@@ -21,17 +19,24 @@ fn what_is_asked_again_is_in_the_next_trace_too() {
     };
     let starting = Starting::new(settings).unwrap();
     let mut command = Command::new(EBD);
-    let script =
-        "while read -r line; do $line </etc/passwd >/dev/null 2>&1; test -d /etc; echo done; done";
     command
         .arg(ARGUMENT)
         .args(starting.arguments())
-        .args(["sh", "-c", script])
+        .args([shell, "-c", script])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped());
     starting.prepare(&mut command);
-    let mut child = command.spawn().unwrap();
-    let sandbox = starting.finish(Policy::free()).unwrap();
+    let child = command.spawn().unwrap();
+    (child, starting.finish(Policy::free()).unwrap())
+}
+
+/// What is known to be there and was noted before is noted again in each trace, also when somebody has tried to
+/// change the system meanwhile.
+#[test]
+fn what_is_asked_again_is_in_the_next_trace_too() {
+    let script =
+        "while read -r line; do $line </etc/passwd >/dev/null 2>&1; test -d /etc; echo done; done";
+    let (mut child, sandbox) = behind_a_filter("sh", script);
     let mut input = child.stdin.take().unwrap();
     let mut output = BufReader::new(child.stdout.take().unwrap());
     for line in ["cat", "cat", "cat", "mkdir /usr", "cat", "cat"] {
@@ -60,26 +65,12 @@ fn what_is_asked_again_is_in_the_next_trace_too() {
 /// A shell behind a filter, which takes the trace itself into the file that is named.
 fn takes(script: &str) -> Trial {
     let trial = Trial::new();
-    let settings = Settings {
-        watch: Some(Watch::Everything),
-        attached: true,
-        ..Settings::default()
-    };
-    let starting = Starting::new(settings).unwrap();
-    let mut command = Command::new(EBD);
     let script = format!(
         "cd {} || exit; read -r go\n\
          take() {{ exec 3<{CONTROL}word/{TRACE} || exit; cat <&3 >\"$1\"; exec 3<&-; }}\n{script}",
         trial.path("").display()
     );
-    command
-        .arg(ARGUMENT)
-        .args(starting.arguments())
-        .args(["bash", "-c", &script])
-        .stdin(Stdio::piped());
-    starting.prepare(&mut command);
-    let mut child = command.spawn().unwrap();
-    let sandbox = starting.finish(Policy::free()).unwrap();
+    let (mut child, sandbox) = behind_a_filter("bash", &script);
     sandbox.set_policy(Policy::free(), Some("word".to_owned()));
     writeln!(child.stdin.take().unwrap(), "go").unwrap();
     assert!(child.wait().unwrap().success());
