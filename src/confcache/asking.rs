@@ -507,6 +507,15 @@ impl<'a> Server<'a> {
         memmem::find(text, self.at.directory.as_os_str().as_bytes()).is_some()
     }
 
+    /// Whether what was found out tells where the folder that is configured is.
+    fn tells_place(&self, text: &[u8]) -> bool {
+        let folder = &self.at.directory;
+        // Not of all that is in a folder of the system.
+        let parent = folder.parent().filter(|it| it.components().count() > 2);
+        let place = parent.unwrap_or(folder).as_os_str().as_bytes();
+        memmem::find(text, place).is_some()
+    }
+
     /// Notes what was made in the place of a program.
     fn makes(&mut self, name: &Path) {
         if let Place::Inside(name) = self.top.of(&self.at.directory.join(name)) {

@@ -386,7 +386,7 @@ impl Server<'_> {
             .defines(&question, &read)
             .ok_or("a file that it read cannot be looked through")?;
         let bound = Bound {
-            to_folder: learning.names_folder || by_another_name,
+            to_folder: learning.names_folder || by_another_name || self.tells_place(&code),
             to_build: self.names_build(&code),
             ..Bound::at(&self.at.directory, self.build.as_deref())
         };

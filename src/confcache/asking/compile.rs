@@ -395,7 +395,7 @@ impl Server<'_> {
             lines: compiling.lines,
             to_folder: compiling.names_folder
                 || by_another_name
-                || self.names_folder(&output)
+                || self.tells_place(&output)
                 || has_inside(&bound.folder),
             to_lines: compiling.to_lines || !output.is_empty(),
             to_build: self.names_build(&output) || has_inside(&bound.build),

@@ -128,6 +128,24 @@ fn the_path_of_a_folder_is_elsewhere_for_another() {
     }
 }
 
+/// A program that a check runs may tell where it is.
+#[test]
+fn an_answer_with_the_folder_in_it_is_for_that_alone() {
+    for told in ["pwd -P", "dirname \"`pwd -P`\""] {
+        let trial = trial(&check("ac_cv_x", "ac_cv_x=`\"$OUT/tool\"`"));
+        trial.put("out/tool", &format!("#!/bin/sh\n{told}\n"));
+        let tool = trial.path("out/tool");
+        fs::set_permissions(tool, fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(asks(&trial, &["a"]), (0, 1));
+        assert_eq!(asks(&trial, &["b"]), (1, 1));
+        fs::create_dir(trial.path("further")).unwrap();
+        fs::rename(trial.path("build"), trial.path("further/build")).unwrap();
+        symlink("further/build", trial.path("build")).unwrap();
+        assert_eq!(asks(&trial, &["c"]), (0, 1));
+        assert_eq!(asks(&trial, &["d"]), (1, 1));
+    }
+}
+
 #[test]
 fn what_cannot_be_kept_costs_one_warning() {
     let trial = trial(&asks_the_compiler("ac_cv_x", "#define IT one"));
