@@ -1,11 +1,11 @@
 //! A configure script that asks, and who answers it.
 //!
 //! The shell that runs the script evaluates `start`, which defines two functions and then the script that asks
-//! (`checks`). `__ebd_ask NUMBER COUNT ARGUMENT… VALUE…` writes to the pipe `up` and reads a line from `down`: `h` if the
-//! file `answer` is to be evaluated, `m` if the check is to be made and told of with `__ebd_tell NUMBER`, `n` if it is
-//! only to be made. `__ebd_run PROGRAM ARGUMENT…` stands before the compilers that it runs, and does the same. A
-//! message is the number of its fields and the fields, each with a NUL behind it. No descriptor stays open between
-//! two messages, as checks would see it.
+//! (`checks`). `__ebd_ask NUMBER COUNT ARGUMENT… VALUE…` writes that to the pipe `up`, with where and how the shell is,
+//! and reads a line from `down`: `h` if the file `answer` is to be evaluated, `m` if the check is to be made and told of
+//! with `__ebd_tell NUMBER`, `n` if it is only to be made. `__ebd_run PROGRAM ARGUMENT…` stands before the compilers that
+//! it runs, and does the same. A message is the number of its fields and the fields, each with a NUL behind it. No
+//! descriptor stays open between two messages, as checks would see it.
 
 mod check;
 mod compile;
@@ -13,7 +13,7 @@ mod found;
 mod shell;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{self, Write};
@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 
 use self::check::Learning;
 use self::compile::Compiling;
-use self::shell::{Messages, exported, quoted, start_text, within_text};
+use self::shell::{Inherited, Messages, inherited, quoted, start_text, within_text};
 use super::answers::{Answers, Given, Source};
 use super::call::{Call, is_autoconf};
 use super::checks::{Asking, Script};
@@ -42,7 +42,7 @@ use super::questions::{self, Looker};
 use crate::pms::eapi::Eapi;
 
 /// Changes when answers of before must not be taken for ones of now.
-const VERSION: &[u8] = b"2";
+const VERSION: &[u8] = b"3";
 
 /// What ends the answering when it is written to [`Server::end`].
 pub(super) const END: &[u8] = b"1\0end\0";
@@ -444,17 +444,24 @@ impl<'a> Server<'a> {
         taken
     }
 
-    /// What the shell's programs get as their environment, as far as it counts, as the shell quotes it.
-    fn exports(&self, looker: &Looker<'_>) -> Option<BTreeMap<String, Vec<u8>>> {
-        let exports = fs::read(self.folder.path().join("exports")).unwrap_or_default();
-        let mut exports = exported(&exports)?;
-        exports.retain(|name, _| {
+    /// What the shell's programs get from it, as far as it counts.
+    fn inherited(&self, looker: &Looker<'_>) -> Option<Inherited> {
+        let text = fs::read(self.folder.path().join("exports")).unwrap_or_default();
+        let mut inherited = inherited(&text)?;
+        inherited.variables.retain(|name, _| {
             let ignored = matches!(name.as_str(), "PWD" | "OLDPWD")
                 || looker.rules().ignores_variable(name.as_ref())
                 || (self.in_build && tells_what_is_built(name));
             !ignored
         });
-        Some(exports)
+        Some(inherited)
+    }
+
+    /// Whether a shell's working directory is the folder that is configured.
+    fn is_here(&self, place: &[u8]) -> bool {
+        let real = || Path::new(OsStr::from_bytes(place)).canonicalize().ok();
+        place == self.at.directory.as_os_str().as_bytes()
+            || real().as_deref() == Some(&self.at.directory)
     }
 
     /// Notes what an answer that was used depends on: facts, and what it found in the folder and near it.

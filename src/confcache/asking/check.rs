@@ -1,6 +1,6 @@
 //! Checks: what they ask, and what is learned of them.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsString;
 use std::fs;
 use std::ops::Range;
@@ -17,7 +17,7 @@ use super::super::facts::{Fact, Sum, sum};
 use super::super::outline::is_name;
 use super::super::questions::Looker;
 use super::found::Looked;
-use super::shell::variables;
+use super::shell::{Inherited, variables};
 use super::{Asked, Server, Take, Told, minds_definitions, names_in};
 use crate::processor::library::quote;
 
@@ -52,9 +52,11 @@ const KEPT: [&str; 6] = [
     "POSIXLY_CORRECT",
 ];
 
-/// Checks whose answers are about the moment, the folder, or the processor that they happen to run on, not about the
-/// system: what their names begin with.
-const NEVER: [&str; 3] = [
+/// Checks whose answers are about the moment, the folder, the processor that they happen to run on, or the order in which
+/// their threads do, not about the system: what their names begin with.
+const NEVER: [&str; 5] = [
+    "gl_cv_func_pthread_rwlock_good_waitqueue",
+    "gl_cv_pthread_rwlock_rdlock_prefer_writer",
     "am_cv_filesystem_timestamp_resolution",
     "am_cv_build_env_sane",
     "ax_cv_gcc_x86_cpuid_",
@@ -62,6 +64,10 @@ const NEVER: [&str; 3] = [
 
 /// What a script asks.
 struct Request {
+    /// The shell's working directory.
+    place: Vec<u8>,
+    /// The shell's options, and how it splits words, if that is set.
+    manner: [Vec<u8>; 2],
     number: usize,
     arguments: Vec<Vec<u8>>,
     values: Vec<Vec<u8>>,
@@ -106,6 +112,8 @@ impl Server<'_> {
         take: Take<'_>,
     ) -> &'static [u8] {
         let Some(Request {
+            place,
+            manner,
             number,
             arguments,
             values,
@@ -120,20 +128,23 @@ impl Server<'_> {
         if self.at.shell.is_empty() || NEVER.iter().any(|begin| variable.starts_with(begin)) {
             return b"n\n";
         }
-        if let Some(name) = unknown(&check, &values) {
-            self.outcomes.push(Asked {
-                variable,
-                told: Told::Unlearned(
-                    "it was not looked for".to_owned(),
-                    format!("a value names {name}, which the check was not known to use"),
-                ),
-            });
+        let obstacle = match unknown(&check, &values) {
+            _ if !self.is_here(&place) => Some("it was made in another folder".to_owned()),
+            Some(name) => Some(format!(
+                "a value names {name}, which the check was not known to use"
+            )),
+            None => None,
+        };
+        if let Some(obstacle) = obstacle {
+            let told = Told::Unlearned("it was not looked for".to_owned(), obstacle);
+            self.outcomes.push(Asked { variable, told });
             return b"n\n";
         }
-        let Some(exports) = self.exports(looker) else {
+        let Some(inherited) = self.inherited(looker) else {
             return b"n\n";
         };
-        let (given, key) = self.given(&check, &arguments, &values, &exports);
+        let exports = &inherited.variables;
+        let (given, key) = self.given(&check, &manner, &arguments, &values, &inherited);
         let text = |part: &Range<usize>| self.at.text.get(part.clone()).unwrap_or_default();
         let all = arguments.iter().chain(&values).chain(exports.values());
         let mut all = all.map(Vec::as_slice).chain(check.texts.iter().map(text));
@@ -206,6 +217,12 @@ impl Server<'_> {
 
     /// The check that a message is about, its arguments, and the values that it may depend on.
     fn asked(&self, fields: &[Vec<u8>]) -> Option<Request> {
+        let [_, place, options, splits, ..] = fields else {
+            return None;
+        };
+        let place = place.clone();
+        let manner = [options.clone(), splits.clone()];
+        let fields = fields.get(3..)?;
         let number: usize = std::str::from_utf8(fields.get(1)?).ok()?.parse().ok()?;
         let count: usize = std::str::from_utf8(fields.get(2)?).ok()?.parse().ok()?;
         let end = count.checked_add(3)?;
@@ -213,6 +230,8 @@ impl Server<'_> {
         let values = fields.get(end..)?.to_vec();
         let check = self.at.script.checks.get(number)?;
         (values.len() == check.inputs.len()).then_some(Request {
+            place,
+            manner,
             number,
             arguments,
             values,
@@ -223,9 +242,10 @@ impl Server<'_> {
     fn given(
         &self,
         check: &Check,
+        [options, splits]: &[Vec<u8>; 2],
         arguments: &[Vec<u8>],
         values: &[Vec<u8>],
-        exports: &BTreeMap<String, Vec<u8>>,
+        inherited: &Inherited,
     ) -> (Vec<Given>, Sum) {
         let mut given = self.base.clone();
         let mut all = self.base_sum.to_vec();
@@ -238,6 +258,9 @@ impl Server<'_> {
         };
         add("the text of the check", &check.sum);
         add("the shell", &self.at.shell);
+        add("$-", options);
+        add("IFS", splits);
+        add("its umask", &inherited.umask);
         // The first is a line number.
         for (at, argument) in arguments.iter().enumerate().skip(1) {
             add(&format!("argument {}", at + 1), argument);
@@ -251,13 +274,13 @@ impl Server<'_> {
         for (name, value) in set {
             // The first byte says that it is set.
             match value.split_first() {
-                Some((mark, value)) if exports.contains_key(name) => {
+                Some((mark, value)) if inherited.variables.contains_key(name) => {
                     add(name, &[&[*mark], &*self.placeless(value)].concat());
                 }
                 _ => add(name, value),
             }
         }
-        for (name, value) in exports {
+        for (name, value) in &inherited.variables {
             add(&format!("variable {name}"), &self.placeless(value));
         }
         if check.sees_directory {

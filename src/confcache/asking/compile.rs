@@ -98,17 +98,13 @@ impl Server<'_> {
         if self.at.shell.is_empty() || words.is_empty() || self.at.compiling.is_some() {
             return b"n\n";
         }
-        let is_here = place == self.at.directory.as_os_str().as_bytes()
-            || Path::new(OsStr::from_bytes(place))
-                .canonicalize()
-                .ok()
-                .as_deref()
-                == Some(&self.at.directory);
-        let Some(exports) = self.exports(looker).filter(|_| is_here) else {
+        let Some(inherited) = self.inherited(looker).filter(|_| self.is_here(place)) else {
             return b"n\n";
         };
+        let exports = inherited.variables;
         let defines = fs::read(self.at.directory.join("confdefs.h")).unwrap_or_default();
         let mut all = self.base_sum.to_vec();
+        add(&mut all, &inherited.umask);
         for (name, value) in &exports {
             add(&mut all, name.as_bytes());
             add(&mut all, &self.placeless(value));

@@ -48,14 +48,14 @@ pub(super) fn start_text(folder: &Path, number: usize) -> Option<String> {
         r#"__ebd_in=
 __ebd_hit=
 case ${{BASH_VERSION-}} in
-  [4-9]*) __ebd_exports () {{ compgen -e >{names} && mapfile -t __ebd_names <{names} && declare -p "${{__ebd_names[@]}}" >{exports} || export -p >{exports}; }} ;;
-  *) __ebd_exports () {{ export -p >{exports}; }} ;;
+  [4-9]*) __ebd_exports () {{ compgen -e >{names} && mapfile -t __ebd_names <{names} && {{ declare -p "${{__ebd_names[@]}}" && umask; }} >{exports} || {{ export -p; umask; }} >{exports}; }} ;;
+  *) __ebd_exports () {{ {{ export -p; umask; }} >{exports}; }} ;;
 esac
 __ebd_ask () {{
   __ebd_hit=
   case $__ebd_in in ?*) __ebd_in="n $__ebd_in"; return 1 ;; esac
   __ebd_exports
-  printf '%s\000' "$(($#+2))" ask {number} "$@" >{up}
+  printf '%s\000' "$(($#+5))" ask {number} "$PWD" "$-" "${{IFS+y$IFS}}" "$@" >{up}
   IFS= read -r __ebd_answer <{down}
   case $__ebd_answer in
     h) . {answer}; __ebd_hit=y; return 0 ;;
@@ -95,11 +95,26 @@ printf '%s\000' 4 shell {number} "$$" "${{BASH_VERSION-}}${{ZSH_VERSION-}}${{KSH
     ))
 }
 
-/// The variables that `export -p` printed, with their values as the shell quotes them.
-pub(super) fn exported(text: &[u8]) -> Option<BTreeMap<String, Vec<u8>>> {
+/// What a shell's programs get from it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Inherited {
+    /// The variables that are exported, with their values as the shell quotes them.
+    pub(super) variables: BTreeMap<String, Vec<u8>>,
+    /// What `umask` printed.
+    pub(super) umask: Vec<u8>,
+}
+
+/// What `export -p` and `umask` printed.
+pub(super) fn inherited(text: &[u8]) -> Option<Inherited> {
     let mut all = BTreeMap::new();
     let mut rest = text;
     while !rest.is_empty() {
+        if let Some(umask) = rest.strip_suffix(b"\n").filter(|rest| is_mask(rest)) {
+            return Some(Inherited {
+                variables: all,
+                umask: umask.to_vec(),
+            });
+        }
         rest = match rest.strip_prefix(b"export ") {
             Some(rest) => rest,
             None => {
@@ -120,7 +135,12 @@ pub(super) fn exported(text: &[u8]) -> Option<BTreeMap<String, Vec<u8>>> {
         all.insert(name, value);
         rest = more;
     }
-    Some(all)
+    // Something is missing.
+    None
+}
+
+fn is_mask(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().all(u8::is_ascii_digit)
 }
 
 /// The variables that `set` printed, with their values as the shell quotes them.
@@ -265,13 +285,25 @@ mod tests {
 
     #[test]
     fn what_is_exported_is_told_by_all_shells() {
-        let text = b"export A='x y'\ndeclare -x B=\"z\nz\"\nexport C\ndeclare -rx D=\"\"\ndeclare -ix E=\"1\"\n";
-        let all = exported(text).unwrap();
+        let text = b"export A='x y'\ndeclare -x B=\"z\nz\"\nexport C\ndeclare -rx D=\"\"\ndeclare -ix E=\"1\"\n0022\n";
+        let Inherited {
+            variables: all,
+            umask,
+        } = inherited(text).unwrap();
+        assert_eq!(umask, b"0022");
         let names: Vec<&str> = all.keys().map(String::as_str).collect();
         assert_eq!(names, ["A", "B", "C", "D", "E"]);
         assert_eq!(all["B"], b"\"z\nz\"");
-        for text in ["A=1\n", "declare -x", "export ", "declare A=1\n"] {
-            assert_eq!(exported(text.as_bytes()), None, "{text:?}");
+        for text in [
+            "A=1\n0022\n",
+            "declare -x",
+            "export ",
+            "declare A=1\n0022\n",
+            "declare -x A=1\n",
+            "declare -x A=1\n0022\nx",
+            "",
+        ] {
+            assert_eq!(inherited(text.as_bytes()), None, "{text:?}");
         }
     }
 

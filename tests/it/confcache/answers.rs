@@ -146,6 +146,35 @@ fn an_answer_with_the_folder_in_it_is_for_that_alone() {
     }
 }
 
+/// What the shell is like that makes a check, which no text of the check mentions.
+#[test]
+fn where_and_how_the_shell_is_counts() {
+    let all = "ac_cv_x=; for it in $LIST; do ac_cv_x=\"$ac_cv_x<$it>\"; done";
+    let checks = check("ac_cv_x", all);
+    let trial = trial(&format!("LIST='/usr/bi[n] b,c'\neval \"$2\"\n{checks}"));
+    for before in ["", "IFS=,", "set -f", "IFS=", "set -f; IFS=,"] {
+        assert_eq!(asks(&trial, &["a", before]), (0, 1), "{before}");
+        assert_eq!(asks(&trial, &["b", before]), (1, 1), "{before}");
+    }
+    let trial = self::trial(&format!(
+        "mkdir -p sub; : >sub/here\neval \"$2\"\n{}",
+        check(
+            "ac_cv_y",
+            "if test -f here; then ac_cv_y=yes; else ac_cv_y=no; fi; : >conftest.x\n\
+             ac_cv_y=$ac_cv_y`ls -l conftest.x | cut -c1-10`; rm -f conftest.x"
+        )
+    ));
+    assert_eq!(asks(&trial, &["a", ""]), (0, 1));
+    assert_eq!(asks(&trial, &["b", ""]), (1, 1));
+    assert_eq!(asks(&trial, &["b", "umask 077"]), (0, 1));
+    assert_eq!(asks(&trial, &["c", "umask 077"]), (1, 1));
+    assert_eq!(asks(&trial, &["c", ""]), (1, 1));
+    // In another folder none is looked for.
+    for _ in 0..2 {
+        assert_eq!(asks(&trial, &["b", "cd sub"]).0, 0);
+    }
+}
+
 #[test]
 fn what_cannot_be_kept_costs_one_warning() {
     let trial = trial(&asks_the_compiler("ac_cv_x", "#define IT one"));
