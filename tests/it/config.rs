@@ -285,6 +285,7 @@ fn a_repository_is_known_by_its_aliases_or_told() {
         &["query"],
         &["shell", "-c", "true"],
         &["env"],
+        &["manifest"],
     ] {
         let with = |atom: &'static str| {
             let mut all = command.to_vec();
@@ -304,6 +305,13 @@ fn a_repository_is_known_by_its_aliases_or_told() {
             let outcome = trial.run_configured("query", &["--visible", "app-misc/foo::other"]);
             assert!(outcome.succeeds().stderr.contains(&warning), "{outcome}");
             let outcome = trial.run_configured("query", &["repo:other"]);
+            assert_eq!(outcome.succeeds().stdout, "app-misc/foo-1::trial\n");
+            let outcome = trial.run_configured("query", &["!repo:trail"]);
+            outcome.ends(
+                1,
+                &["repository trail: not configured; did you mean trial?"],
+            );
+            let outcome = trial.run_configured("query", &["repo:tri*"]);
             assert_eq!(outcome.succeeds().stdout, "app-misc/foo-1::trial\n");
         }
         with("app-misc/foo::nowhere")
