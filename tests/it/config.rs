@@ -354,6 +354,7 @@ fn repositories_that_share_an_alias_are_told() {
     );
     let outcome = trial.run_configured("query", &["app-misc/foo::extra"]);
     assert_eq!(outcome.succeeds().stdout, "app-misc/foo-1::zoo\n");
+    assert_eq!(outcome.stderr.matches("stands for mine").count(), 1);
     for wanted in [
         format!(
             "{}:3: `mine`, an alias of repository bar, is also the name of repository mine; it stands for mine",
