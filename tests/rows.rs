@@ -19,7 +19,7 @@ use std::time::SystemTime;
 
 /// What became of a test that claims a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Result {
+enum Outcome {
     Passed,
     Skipped,
     Failed,
@@ -42,14 +42,14 @@ impl Notes {
     }
 
     /// What became of the test; a note that is older than the program counts for nothing.
-    fn of(&self, what: &str) -> Result {
+    fn of(&self, what: &str) -> Outcome {
         let path = self.folder.join(what.replace('/', "+"));
         let fresh = fs::metadata(&path).is_ok_and(|found| found.modified().unwrap() > self.built);
         match fs::read_to_string(&path).as_deref() {
-            _ if !fresh => Result::NotRun,
-            Ok("passed") => Result::Passed,
-            Ok("skipped") => Result::Skipped,
-            _ => Result::Failed,
+            _ if !fresh => Outcome::NotRun,
+            Ok("passed") => Outcome::Passed,
+            Ok("skipped") => Outcome::Skipped,
+            _ => Outcome::Failed,
         }
     }
 }
@@ -132,8 +132,8 @@ fn main() -> ExitCode {
     let mut failed = false;
     for (row, (title, reason)) in &rows {
         let tests = claims.get(row).map(Vec::as_slice).unwrap_or_default();
-        let results: Vec<Result> = tests.iter().map(|test| notes.of(test)).collect();
-        let those = |wanted: Result| {
+        let results: Vec<Outcome> = tests.iter().map(|test| notes.of(test)).collect();
+        let those = |wanted: Outcome| {
             let found = tests
                 .iter()
                 .zip(&results)
@@ -149,18 +149,18 @@ fn main() -> ExitCode {
             println!("row {row} is skipped, as it {reason}: {title}");
         } else if results.is_empty() {
             println!("row {row} has no test: {title}");
-        } else if results.contains(&Result::Failed) {
+        } else if results.contains(&Outcome::Failed) {
             println!(
                 "row {row} does not hold: {title} ({})",
-                those(Result::Failed)
+                those(Outcome::Failed)
             );
             failed = true;
-        } else if results.contains(&Result::NotRun) {
+        } else if results.contains(&Outcome::NotRun) {
             println!(
                 "row {row} was not tested: {title} (not run: {})",
-                those(Result::NotRun)
+                those(Outcome::NotRun)
             );
-        } else if results.contains(&Result::Passed) {
+        } else if results.contains(&Outcome::Passed) {
             passed += 1;
         } else {
             println!("row {row} is skipped, as there is no bash 5.3: {title}");

@@ -1,8 +1,12 @@
 //! Packages of the index by what people call them.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use super::index::{Entry, Index};
 use crate::pms::atom::{Atom, AtomError, FlagState, PackageFacts};
 use crate::pms::cpv::Cpv;
+use crate::repo::RepositoryNames;
 
 /// What stands for the category where none was named.
 const ANY: &str = "any";
@@ -16,18 +20,46 @@ pub struct Selection {
 /// Names of packages as people write them.
 #[derive(Debug, Clone, Default)]
 pub struct Names {
-    /// Each atom, and whether it was named without a category.
-    atoms: Vec<(Atom, bool)>,
+    list: Vec<Name>,
+    repositories: Arc<RepositoryNames>,
+}
+
+#[derive(Debug, Clone)]
+struct Name {
+    /// What was written.
+    text: String,
+    atom: Atom,
+    /// Whether it has no category.
+    any_category: bool,
+}
+
+/// What cannot be the name of a package.
+#[derive(Debug, thiserror::Error)]
+pub enum NameError {
+    /// It is no atom.
+    #[error(transparent)]
+    Atom(#[from] AtomError),
+    /// It names a repository that nobody has.
+    #[error("{text}: no repository is called {name}, and no package is of such a one{suggestion}")]
+    Repository {
+        /// What was written.
+        text: String,
+        /// The repository.
+        name: String,
+        /// What may be meant.
+        suggestion: String,
+    },
 }
 
 impl Names {
     /// Reads atoms as the configuration has them: `category/name`, `name` in any category, `=category/name-1.0`,
-    /// `=category/name-1.0-2` for a build id, and patterns.
+    /// `=category/name-1.0-2` for a build id, and patterns. `repositories` are the names and aliases that are configured:
+    /// a package whose repository is called by an alias is one of the repository that has it.
     ///
     /// # Errors
     /// The first text that is no atom.
-    pub fn parse(texts: &[String]) -> Result<Self, AtomError> {
-        let mut atoms = Vec::new();
+    pub fn parse(texts: &[String], repositories: &Arc<RepositoryNames>) -> Result<Self, NameError> {
+        let mut list = Vec::new();
         for text in texts {
             let any_category = !text.contains('/');
             let whole = match text.find(|letter: char| !"<>=~".contains(letter)) {
@@ -37,23 +69,75 @@ impl Names {
                 }
                 _ => text.clone(),
             };
-            atoms.push((Atom::parse_config(&whole)?, any_category));
+            let mut atom = Atom::parse_config(&whole)?;
+            if let Some(name) = atom
+                .repository()
+                .and_then(|name| repositories.name_of(name))
+            {
+                let name = name.to_owned();
+                atom = atom.in_repository(&name);
+            }
+            list.push(Name {
+                text: text.clone(),
+                atom,
+                any_category,
+            });
         }
-        Ok(Self { atoms })
+        Ok(Self {
+            list,
+            repositories: Arc::clone(repositories),
+        })
+    }
+
+    /// Whether each repository that is named is configured, or one of those that packages are of: they may come from
+    /// repositories that are not here.
+    ///
+    /// # Errors
+    /// The first that is neither, with what may be meant.
+    pub fn check<'a>(
+        &'a self,
+        of_packages: impl IntoIterator<Item = &'a str>,
+    ) -> Result<(), NameError> {
+        let unknown = |name: &&str| self.repositories.name_of(name).is_none();
+        let mut named = self.list.iter().filter_map(|it| {
+            let name = it.atom.repository().filter(unknown)?;
+            Some((it, name))
+        });
+        let mut packages = of_packages.into_iter();
+        let mut known: BTreeSet<&str> = BTreeSet::new();
+        let found = named.find(|(_, name)| {
+            // Most ask for no repository, and then nothing is to be looked at.
+            known.extend(packages.by_ref());
+            !known.contains(name)
+        });
+        match found {
+            None => Ok(()),
+            Some((it, name)) => Err(NameError::Repository {
+                text: it.text.clone(),
+                name: name.to_owned(),
+                suggestion: self.repositories.suggestion_with(name, known),
+            }),
+        }
     }
 
     /// Whether a package is meant.
     pub fn names(&self, package: &impl PackageFacts) -> bool {
-        self.atoms.is_empty()
-            || self.atoms.iter().any(|(atom, any_category)| {
-                let cpv = match any_category {
+        self.list.is_empty()
+            || self.list.iter().any(|name| {
+                let cpv = match name.any_category {
                     true => match Cpv::from_parts(ANY, package.cpv().pf()) {
                         Ok(cpv) => cpv,
                         Err(_) => return false,
                     },
                     false => package.cpv().clone(),
                 };
-                atom.matches(&Named { package, cpv })
+                let repository = package.repository();
+                name.atom.matches(&Named {
+                    package,
+                    cpv,
+                    repository: repository
+                        .map(|name| self.repositories.name_of(name).unwrap_or(name)),
+                })
             })
     }
 }
@@ -62,6 +146,7 @@ impl Names {
 struct Named<'a, P> {
     package: &'a P,
     cpv: Cpv,
+    repository: Option<&'a str>,
 }
 
 impl<P: PackageFacts> PackageFacts for Named<'_, P> {
@@ -78,7 +163,7 @@ impl<P: PackageFacts> PackageFacts for Named<'_, P> {
     }
 
     fn repository(&self) -> Option<&str> {
-        self.package.repository()
+        self.repository
     }
 
     fn use_flag(&self, flag: &str) -> FlagState {
@@ -95,15 +180,28 @@ impl Selection {
     ///
     /// # Errors
     /// The first text that is no atom.
-    pub fn parse(texts: &[String]) -> Result<Self, AtomError> {
+    pub fn parse(texts: &[String], repositories: &Arc<RepositoryNames>) -> Result<Self, NameError> {
         Ok(Self {
-            names: Names::parse(texts)?,
+            names: Names::parse(texts, repositories)?,
         })
+    }
+
+    /// See [`Names::check`].
+    ///
+    /// # Errors
+    /// The first repository that is neither configured nor in one of the indexes.
+    pub fn check<'a>(
+        &'a self,
+        indexes: impl IntoIterator<Item = &'a Index>,
+    ) -> Result<(), NameError> {
+        let entries = indexes.into_iter().flat_map(Index::entries);
+        self.names
+            .check(entries.filter_map(|entry| entry.get("REPO")))
     }
 
     /// Whether an entry is meant.
     pub fn names(&self, entry: &Entry) -> bool {
-        if self.names.atoms.is_empty() {
+        if self.names.list.is_empty() {
             return true;
         }
         let Ok(cpv) = Cpv::parse(entry.cpv()) else {
@@ -235,7 +333,7 @@ mod tests {
     fn selected(texts: &[&str]) -> Vec<String> {
         let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
         let index = index();
-        let selection = Selection::parse(&texts).unwrap();
+        let selection = Selection::parse(&texts, &Arc::default()).unwrap();
         let found = selection.of(&index);
         found
             .iter()
@@ -255,7 +353,7 @@ mod tests {
         assert_eq!(selected(&["foo:2"]), ["b/foo-1-1"]);
         assert_eq!(selected(&["a/foo[x]"]), ["a/foo-9-1", "a/foo-10-1"]);
         assert!(selected(&["c/foo"]).is_empty());
-        assert!(Selection::parse(&["a/".to_owned()]).is_err());
+        assert!(Selection::parse(&["a/".to_owned()], &Arc::default()).is_err());
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Binary packages in the place of builds: the best one of PKGDIR and all hosts is brought into PKGDIR.
 
+mod error;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,15 +22,17 @@ use crate::binhost::choice::{Ebuild, Unfit, Wish};
 use crate::binhost::instances::{Instance, Instances};
 use crate::binhost::{Host, index};
 use crate::binpkg::audit::Audit;
-use crate::binpkg::index::{Index, IndexError};
+use crate::binpkg::index::Index;
 use crate::binpkg::package::Package;
-use crate::binpkg::pkgdir::{Pkgdir, PkgdirError};
-use crate::binpkg::selection::EntryFacts;
+use crate::binpkg::pkgdir::Pkgdir;
+use crate::binpkg::selection::{EntryFacts, Names};
 use crate::binpkg::signature::{CommandError, Policy, Verifier};
 use crate::config::{Config, ConfigError};
 use crate::fetch::FetchOptions;
-use crate::pms::atom::{Atom, AtomError, PackageFacts};
+use crate::pms::atom::{Atom, PackageFacts};
 use crate::util::causes::causes;
+
+pub use self::error::BinariesError;
 
 /// Which binary packages are used, and when.
 #[derive(Debug, Clone, Copy)]
@@ -56,44 +60,6 @@ pub enum Compared {
     Sources,
     /// All of it, with the flags for compilers and the builds of its dependencies; and the package must say so.
     All,
-}
-
-/// Binary packages cannot be looked at.
-#[derive(Debug, thiserror::Error)]
-pub enum BinariesError {
-    /// binrepos.conf cannot be read.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// PKGDIR cannot be used.
-    #[error(transparent)]
-    Pkgdir(#[from] PkgdirError),
-    /// Its index cannot be read.
-    #[error(transparent)]
-    Index(#[from] IndexError),
-    /// Signatures cannot be verified as the configuration asks.
-    #[error("the signatures of binary packages cannot be verified")]
-    Signatures(#[from] CommandError),
-    /// Hosts are to be asked, but there is none.
-    #[error(
-        "no host of binary packages is configured; set PORTAGE_BINHOST, or write binrepos.conf"
-    )]
-    NoHost,
-    /// It is no atom and no name.
-    #[error("{text}: is no package name and no atom")]
-    NotAnAtom {
-        /// What was typed.
-        text: String,
-        /// Why.
-        source: AtomError,
-    },
-    /// Several categories have a package of that name.
-    #[error("{name}: is in several categories; name one of {}", choices.join(", "))]
-    Ambiguous {
-        /// The name.
-        name: String,
-        /// The packages.
-        choices: Vec<String>,
-    },
 }
 
 /// A binary package that is used.
@@ -306,9 +272,16 @@ impl Binaries {
         texts: &[String],
         jobs: usize,
     ) -> Result<Vec<Option<Chosen>>, BinariesError> {
+        let all = self.instances.all().into_iter();
+        let of_packages: BTreeSet<&str> = all.filter_map(|it| it.entry.get("REPO")).collect();
         let mut atoms = Vec::new();
         for text in texts {
             let atom = self.read(text)?;
+            Names::parse(
+                std::slice::from_ref(text),
+                session.config.repositories().names(),
+            )?
+            .check(of_packages.iter().copied())?;
             // Hosts have packages of repositories that are not here, too.
             let known = session.config.repositories().resolve(atom.clone());
             atoms.push((text, known.unwrap_or(atom)));

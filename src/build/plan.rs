@@ -175,7 +175,6 @@ async fn choose_for(
         })
         .cloned()
         .collect();
-    // Who names the repository wants it, whatever is installed.
     let installed_from = session.installed.repositories_of(atom.cp())?;
     let mut reasons = String::new();
     let mut failure = None;
@@ -209,6 +208,7 @@ async fn choose_for(
                 Err(error) => return Err(error.into()),
             }
         }
+        // Who names the repository wants it, whatever is installed.
         if atom.repository().is_none() {
             let own = &candidate.ebuild.repository;
             let obstacle = session.config.update_obstacle(own, &installed_from);

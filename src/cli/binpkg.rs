@@ -116,15 +116,20 @@ impl Opened {
     }
 }
 
-/// The configuration that was named, for what is installed below `root`, with more repositories.
+/// The configuration that was named, for what is installed below `root`, with more repositories. What may not be meant so
+/// in it is told.
 fn configuration(store: &Store, root: Option<&Path>, repos: &[PathBuf]) -> Result<Config, Failure> {
-    Ok(Config::load(&Options {
+    let config = Config::load(&Options {
         extra_repos: repos.to_vec(),
         root: root.map(Path::to_owned),
         config_root: store.config_root.clone(),
         pkgdir: store.pkgdir.as_deref().map(absolute),
         ..Options::from_process()
-    })?)
+    })?;
+    for text in config.warnings() {
+        warn(text, store.json);
+    }
+    Ok(config)
 }
 
 /// Whether a text names a file and no package.
@@ -133,8 +138,14 @@ fn is_file(text: &str) -> bool {
 }
 
 /// The packages that were named, which must be there.
-fn wanted<'a>(index: &'a Index, atoms: &[String]) -> Result<Vec<&'a Entry>, Failure> {
-    let found = Selection::parse(atoms)?.of(index);
+fn wanted<'a>(
+    config: &Config,
+    index: &'a Index,
+    atoms: &[String],
+) -> Result<Vec<&'a Entry>, Failure> {
+    let selection = Selection::parse(atoms, config.repositories().names())?;
+    selection.check([index])?;
+    let found = selection.of(index);
     if found.is_empty() && !atoms.is_empty() {
         return Err(Failure(vec![format!(
             "{}: no package in the index is called so",

@@ -84,7 +84,7 @@ fn look_up<'a>(session: &'a Session, text: &str) -> Result<(&'a Repository, Stri
     let fail = |why: String| Failure(vec![format!("{text}: {why}")]);
     let repositories = session.config.repositories();
     let (name, wanted) = match text.split_once("::") {
-        Some((name, repository)) => (name, Some(repository)),
+        Some((name, repository)) => (name, Some(repositories.named(repository)?)),
         None => (text, None),
     };
     let cp = if name.contains('/') {
@@ -101,7 +101,7 @@ fn look_up<'a>(session: &'a Session, text: &str) -> Result<(&'a Repository, Stri
     };
     let mut found = Vec::new();
     for repository in repositories.repositories() {
-        let meant = wanted.is_none_or(|name| name == repository.name());
+        let meant = wanted.is_none_or(|wanted| wanted.name() == repository.name());
         if meant && !repository.ebuilds(&cp)?.ebuilds.is_empty() {
             found.push(repository);
         }

@@ -152,7 +152,9 @@ async fn source(
             ),
         });
     }
-    let session = build::session(places, &stores, processors, events, &[], &[])?;
+    // What the configuration gives rise to is told once, and nothing is built here.
+    let (unheard, _) = Events::new();
+    let session = build::session(places, &stores, processors, unheard, &[], &[])?;
     let mut failed = Vec::new();
     for unknown in unknown {
         if let Err(error) = Candidate::load(&session, unknown.ebuild.clone()).await {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::error::ConfigError;
 use super::files::{self, Directories};
 use super::profile::ProfileNode;
-use super::repositories::RepositoryFacts;
+use super::repository_facts::RepositoryFacts;
 use super::shell_vars::Origin;
 use super::table::{Reading, Table};
 use super::trail::{Effect, Subject, Trail};

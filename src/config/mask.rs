@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use super::error::ConfigError;
 use super::files::{self, Directories, Line};
 use super::profile::ProfileNode;
-use super::repositories::RepositoryFacts;
+use super::repository_facts::RepositoryFacts;
 use super::shell_vars::Origin;
 use super::table::{self, Syntax};
 use super::trail::{Effect, Subject, Trail};
@@ -198,9 +198,8 @@ fn items_of(
         let Some(atom) = table::atom(written, &origin, syntax, warnings)? else {
             continue;
         };
-        let name = syntax.names.written_out(written).into_owned();
+        let mut name = syntax.names.written_out(written).into_owned();
         let mut atom = atom.without_use();
-        let mut name = name;
         if !removal {
             text.clone_from(&name);
         }

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use super::error::ConfigError;
 use super::files::{self, Directories};
-use super::repositories::RepositoryFacts;
-use super::repository_names::RepositoryNames;
+use super::repository_facts::RepositoryFacts;
 use super::shell_vars::Setting;
 use crate::pms::eapi::Eapi;
+use crate::repo::RepositoryNames;
 
 /// One directory of the profile.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,15 +91,8 @@ pub(super) fn named(
     };
     let path = match setting.value.split_once(':') {
         Some((name, rest)) => {
-            let known = |facts: &&RepositoryFacts| {
-                facts.name == name || facts.aliases.iter().any(|alias| alias == name)
-            };
-            let facts = repositories.iter().find(known).ok_or_else(|| {
-                error(
-                    format!("no repository is called {name}"),
-                    "name one that is configured",
-                )
-            })?;
+            let facts = RepositoryFacts::named(repositories, name)
+                .map_err(|problem| error(problem, "name one that is configured"))?;
             facts.location.join("profiles").join(rest)
         }
         None => {
@@ -155,7 +148,7 @@ pub(super) fn user_node(
             "profile-set".to_owned(),
             "build-id".to_owned(),
         ],
-        names: RepositoryNames::of(repositories),
+        names: RepositoryFacts::names(repositories),
     }))
 }
 
@@ -253,7 +246,7 @@ fn add(
         directories,
         user: false,
         formats: repository.map(|r| r.formats.clone()).unwrap_or_default(),
-        names: RepositoryNames::of(repositories),
+        names: RepositoryFacts::names(repositories),
     });
     Ok(())
 }
@@ -274,14 +267,8 @@ fn resolve(
                     format!("parent `{text}` speaks of this repository, but it is in none")
                 })?
             } else {
-                repositories
-                    .iter()
-                    .find(|r| r.name == name || r.aliases.iter().any(|alias| alias == name))
-                    .ok_or_else(|| {
-                        format!(
-                            "parent `{text}` names the repository {name}, which is not configured"
-                        )
-                    })?
+                RepositoryFacts::named(repositories, name)
+                    .map_err(|problem| format!("parent `{text}`: {problem}"))?
             };
             other.location.join("profiles").join(rest)
         }
@@ -383,7 +370,7 @@ mod tests {
         let root = Root::new().file("repo/profiles/default/parent", "other:base\n");
         assert!(
             root.error()
-                .contains("repository other, which is not configured"),
+                .contains("parent:1: parent `other:base`: no repository is called other"),
             "{}",
             root.error()
         );

@@ -9,7 +9,7 @@ use super::ProfileBashrcs;
 use super::error::ConfigError;
 use super::files::{self, Directories};
 use super::profile::ProfileNode;
-use super::repositories::RepositoryFacts;
+use super::repository_facts::RepositoryFacts;
 use super::shell_vars::{self, Dialect, Variables};
 use super::stack;
 use super::table::{Reading, Table};

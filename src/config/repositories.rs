@@ -2,104 +2,19 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use super::error::ConfigError;
-use super::files::{self, Directories};
+use super::files;
 use super::ini::Ini;
-use super::profile;
-use super::repository_names::RepositoryNames;
+use super::repository_facts::RepositoryFacts;
 use super::toml_file::RepositoryOption;
-use crate::pms::eapi::Eapi;
-use crate::repo::{RepoSet, RepoSettings, Repository};
+use crate::repo::{RepoSet, RepoSettings, Repository, TakenAlias};
 
 /// What holds before any repos.conf is read.
 const BUILT_IN: &str = "[DEFAULT]\nmain-repo = gentoo\n[gentoo]\nlocation = /var/db/repos/gentoo\n";
 
 /// The place of what [`BUILT_IN`] says.
 const BUILT_IN_PLACE: &str = "<built in>";
-
-/// What profiles and configuration files need to know of a repository.
-#[derive(Debug, Clone)]
-pub(super) struct RepositoryFacts {
-    pub(super) name: String,
-    pub(super) aliases: Vec<String>,
-    /// The directory, without symbolic links.
-    pub(super) location: PathBuf,
-    pub(super) masters: Vec<String>,
-    /// profile-formats of layout.conf.
-    pub(super) formats: Vec<String>,
-    /// The EAPI of the files in `profiles` itself.
-    pub(super) top_eapi: Eapi,
-    /// The EAPI of profile directories without an `eapi` file.
-    pub(super) profile_eapi: Eapi,
-    /// Whether package.mask in `profiles` may be a directory.
-    pub(super) directories: Directories,
-    /// What all repositories are called.
-    pub(super) names: Arc<RepositoryNames>,
-}
-
-impl RepositoryFacts {
-    fn new(
-        set: &RepoSet,
-        names: &Arc<RepositoryNames>,
-        repository: &Repository,
-    ) -> Result<Self, ConfigError> {
-        let layout = repository.layout();
-        let own_eapi = profile::read_eapi(&repository.location().join("profiles"))?;
-        let formats = layout.profile_formats.clone().unwrap_or_else(|| {
-            let new = own_eapi.is_some_and(Eapi::profile_file_directories);
-            vec![if new { "portage-1" } else { "portage-1-compat" }.to_owned()]
-        });
-        let profile_eapi = match own_eapi {
-            Some(eapi) if eapi.profile_eapi_from_top_level() => eapi,
-            _ => layout
-                .profile_eapi_when_unspecified
-                .as_ref()
-                .filter(|_| {
-                    formats
-                        .iter()
-                        .any(|format| format == "profile-default-eapi")
-                })
-                .and_then(|name| Eapi::parse(name).ok())
-                .unwrap_or(Eapi::DEFAULT),
-        };
-        let name = repository.name();
-        let masters = set
-            .masters(name)
-            .map(|list| list.iter().map(|r| r.name().to_owned()).collect());
-        let mut facts = RepositoryFacts {
-            name: name.to_owned(),
-            aliases: set.aliases(name).to_vec(),
-            location: repository.location().to_path_buf(),
-            masters: masters.unwrap_or_default(),
-            formats,
-            top_eapi: own_eapi.unwrap_or(profile_eapi),
-            profile_eapi,
-            directories: Directories::Flat,
-            names: Arc::clone(names),
-        };
-        if !facts.top_eapi.package_mask_directory() && !facts.formats_allow_directories() {
-            facts.directories = Directories::Forbidden;
-        }
-        Ok(facts)
-    }
-
-    /// Whether layout.conf announces an extension of the profile format.
-    pub(super) fn has_format(&self, format: &str) -> bool {
-        self.formats.iter().any(|known| known == format)
-    }
-
-    /// Whether the profile format lets package.mask and its kin be directories in every EAPI.
-    pub(super) fn formats_allow_directories(&self) -> bool {
-        self.formats.iter().any(|format| {
-            matches!(
-                format.as_str(),
-                "portage-1" | "portage-1-compat" | "portage-2"
-            )
-        })
-    }
-}
 
 /// The repositories, lowest priority first.
 #[derive(Debug)]
@@ -249,16 +164,58 @@ pub(super) fn load(
         ),
         source: Box::new(source),
     })?;
-    let names = Arc::new(RepositoryNames::new(&set));
+    for taken in set.taken_aliases() {
+        warnings.push(taken_alias(taken, &set, &list, &ini)?);
+    }
     let facts = set
         .repositories()
-        .map(|repository| RepositoryFacts::new(&set, &names, repository))
+        .map(|repository| RepositoryFacts::new(&set, repository))
         .collect::<Result<_, _>>()?;
     Ok(Repositories {
         set,
         facts,
         configured,
     })
+}
+
+/// Tells that an alias of a repository stands for another one.
+fn taken_alias(
+    taken: &TakenAlias,
+    set: &RepoSet,
+    list: &[RepoSettings],
+    ini: &Ini,
+) -> Result<String, ConfigError> {
+    let TakenAlias {
+        alias,
+        repository,
+        holder,
+    } = taken;
+    let place = |name: &str| -> Result<String, ConfigError> {
+        let section = list.iter().find(|section| {
+            section.aliases.contains(alias) && set.names().name_of(&section.name) == Some(name)
+        });
+        if let Some(section) = section
+            && let Some(setting) = ini.get(Some(&section.name), "aliases")?
+        {
+            return Ok(setting.origin.to_string());
+        }
+        let found = set.repository(name);
+        Ok(found.map_or_else(String::new, |found| {
+            let layout = found.location().join("metadata/layout.conf");
+            format!("{}:{}", layout.display(), found.layout().aliases_line)
+        }))
+    };
+    let what = match alias == holder {
+        true => format!("is also the name of repository {holder}"),
+        false => format!(
+            "is also an alias of repository {holder} ({})",
+            place(holder)?
+        ),
+    };
+    Ok(format!(
+        "{}: `{alias}`, an alias of repository {repository}, {what}; it stands for {holder}; take it away from one of them",
+        place(repository)?
+    ))
 }
 
 /// What a section of repos.conf says; `None` if its repository is left out.

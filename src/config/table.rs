@@ -10,14 +10,14 @@ use indexmap::IndexMap;
 use super::error::ConfigError;
 use super::files::{self, Directories, Line};
 use super::profile::ProfileNode;
-use super::repositories::RepositoryFacts;
-use super::repository_names::RepositoryNames;
+use super::repository_facts::RepositoryFacts;
 use super::shell_vars::Origin;
 use super::user_files::{UserFiles, UserLine};
 use super::word::Word;
 use crate::pms::atom::{Atom, Operator, PackageFacts, SlotDep, VersionDep};
 use crate::pms::cpv::Cpv;
 use crate::pms::eapi::Eapi;
+use crate::repo::RepositoryNames;
 
 /// Which packages a file's lines may name, and what becomes of a line that does not.
 #[derive(Debug, Clone, Copy)]

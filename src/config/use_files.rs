@@ -6,7 +6,7 @@ use std::path::Path;
 use super::error::ConfigError;
 use super::files::{self, Directories};
 use super::profile::ProfileNode;
-use super::repositories::RepositoryFacts;
+use super::repository_facts::RepositoryFacts;
 use super::table::{Reading, Syntax, Table};
 use super::trail::{Effect, Subject, Trail};
 use super::user_files::UserFiles;

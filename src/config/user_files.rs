@@ -12,10 +12,10 @@ use std::sync::Arc;
 
 use super::error::ConfigError;
 use super::files::{self, Directories, Line};
-use super::repositories::RepositoryFacts;
-use super::repository_names::RepositoryNames;
+use super::repository_facts::RepositoryFacts;
 use super::toml_file::TomlFile;
 use super::updates::UpdateOptions;
+use crate::repo::RepositoryNames;
 
 /// The files of a repository's folder that name packages.
 const PACKAGE_FILES: [&str; 9] = [
@@ -108,19 +108,20 @@ impl UserFiles {
             let id = path.join("repository.id");
             let ids = files::lines(&id, Directories::Forbidden)?;
             let wanted = ids.first().map_or(name, Line::text);
-            let known =
-                |facts: &&RepositoryFacts| facts.name == wanted || facts.aliases.contains(&wanted);
-            match repositories.iter().find(known) {
-                Some(facts) => {
+            match RepositoryFacts::named(repositories, &wanted) {
+                Ok(facts) => {
                     check(&path)?;
-                    folders.push(Folder { path, repository: facts.name.as_str().into() });
+                    folders.push(Folder {
+                        path,
+                        repository: facts.name.as_str().into(),
+                    });
                 }
-                None if !ids.is_empty() => warnings.push(format!(
-                    "{}: names the repository {wanted}, which is not configured; the folder has no effect",
+                Err(problem) if !ids.is_empty() => warnings.push(format!(
+                    "{}: the folder has no effect: {problem}",
                     id.display()
                 )),
                 // Whatever else people keep there.
-                None => {}
+                Err(_) => {}
             }
         }
         folders.sort_by(|a, b| a.path.cmp(&b.path));
@@ -128,7 +129,7 @@ impl UserFiles {
             directory: directory.to_owned(),
             folders,
             toml,
-            names: RepositoryNames::of(repositories),
+            names: RepositoryFacts::names(repositories),
         })
     }
 
@@ -406,7 +407,7 @@ mod tests {
         for wanted in [
             "exclude-sync has no effect yet",
             "repositories.prefer: has no effect",
-            "repository nowhere",
+            "other/repository.id: the folder has no effect: no repository is called nowhere; there are gentoo, mine",
         ] {
             assert!(warnings.contains(wanted), "{warnings}");
         }

@@ -176,13 +176,7 @@ fn fresh(
 }
 
 fn ebuild_path(tree: Tree<'_>, cpv: &Cpv) -> Result<PathBuf, MetadataError> {
-    let repository = tree.repositories.repository(tree.name).ok_or_else(|| {
-        let known = tree.repositories.repositories();
-        RepoError::UnknownRepository {
-            name: tree.name.to_owned(),
-            known: known.map(|r| r.name().to_owned()).collect(),
-        }
-    })?;
+    let repository = tree.repositories.named(tree.name)?;
     Ok(repository
         .location()
         .join(cpv.cp())

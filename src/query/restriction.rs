@@ -119,7 +119,7 @@ impl Restriction {
     /// The same restriction, with the name of each repository that it names by an alias.
     ///
     /// # Errors
-    /// An atom names a repository that is not there.
+    /// An atom, or a test without an asterisk, names a repository that is not there.
     pub fn resolved(self, repositories: &RepoSet) -> Result<Restriction, RepoError> {
         let all = |parts: Vec<Restriction>| -> Result<Vec<Restriction>, RepoError> {
             let parts = parts.into_iter();
@@ -131,10 +131,11 @@ impl Restriction {
             Restriction::Not(part) => Restriction::Not(Box::new(part.resolved(repositories)?)),
             Restriction::Atom(atom) => Restriction::Atom(Box::new(repositories.resolve(*atom)?)),
             Restriction::Attribute(attribute, Test::Like(text)) if attribute.name == "repo" => {
-                let name = repositories
-                    .repository(&text)
-                    .map(|it| it.name().to_owned());
-                Restriction::Attribute(attribute, Test::Like(name.unwrap_or(text)))
+                let name = match text.contains('*') {
+                    true => text,
+                    false => repositories.named(&text)?.name().to_owned(),
+                };
+                Restriction::Attribute(attribute, Test::Like(name))
             }
             Restriction::Attribute(..) => self,
         })

@@ -186,7 +186,7 @@ pub async fn regen(
 ) -> Result<Summary, RegenError> {
     let begin = Instant::now();
     let repositories = set.as_ref();
-    let repository = find(repositories, name)?;
+    let repository = repositories.named(name)?;
     let eclass_dirs = repositories
         .eclass_order(name)?
         .into_iter()
@@ -231,21 +231,6 @@ pub async fn regen(
         stale: survey.stale.len(),
     });
     apply(shared, survey, &copies, begin).await
-}
-
-/// The repository of that name or alias.
-fn find<'a>(repositories: &'a RepoSet, name: &str) -> Result<&'a Repository, RepoError> {
-    // Asking for its masters gives the error that names it.
-    repositories.masters(name)?;
-    repositories
-        .repository(name)
-        .ok_or_else(|| RepoError::UnknownRepository {
-            name: name.to_owned(),
-            known: repositories
-                .repositories()
-                .map(|repository| repository.name().to_owned())
-                .collect(),
-        })
 }
 
 /// Does what the survey says is to be done.

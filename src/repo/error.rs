@@ -100,15 +100,12 @@ pub enum RepoError {
         other: String,
     },
     /// No repository has this name or alias.
-    #[error(
-        "repository {name}: not configured (known: {})",
-        if known.is_empty() { "none".to_owned() } else { known.join(", ") }
-    )]
+    #[error("repository {name}: not configured{suggestion}")]
     UnknownRepository {
         /// The name looked for.
         name: String,
-        /// The names of all repositories.
-        known: Vec<String>,
+        /// What may be meant, see [`RepositoryNames::suggestion`](super::RepositoryNames::suggestion).
+        suggestion: String,
     },
     /// An eclass's name could not be a file's name.
     #[error("repository {repository}: `{name}` is not the name of an eclass")]

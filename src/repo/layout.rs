@@ -28,6 +28,8 @@ pub struct Layout {
     pub masters: Option<Vec<String>>,
     /// `aliases`: further names of the repository.
     pub aliases: Vec<String>,
+    /// The line that has them, counted from 1; 0 without any.
+    pub aliases_line: usize,
     /// `thin-manifests`: Manifests list distfiles only.
     pub thin_manifests: bool,
     /// `use-manifests`.
@@ -77,6 +79,7 @@ impl Layout {
     /// A line has no `=`, or a value means nothing.
     pub fn parse(text: &str, path: &Path) -> Result<Self, RepoError> {
         let mut values = HashMap::new();
+        let mut aliases_line = 0;
         for (at, line) in text.lines().enumerate() {
             let line = line.trim();
             if line.is_empty() || line.starts_with('#') {
@@ -88,6 +91,9 @@ impl Layout {
             {
                 Some((key, value)) if !key.is_empty() => {
                     values.insert(key, value);
+                    if key == "aliases" {
+                        aliases_line = at + 1;
+                    }
                 }
                 _ => {
                     return Err(RepoError::Layout {
@@ -146,6 +152,7 @@ impl Layout {
                 .and_then(|name| super::repository::tidy_name(name)),
             masters: list("masters"),
             aliases: list("aliases").unwrap_or_default(),
+            aliases_line,
             thin_manifests: flag("thin-manifests", false)?,
             use_manifests,
             sign_commits: flag("sign-commits", false)?,

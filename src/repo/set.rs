@@ -1,5 +1,7 @@
 //! Several repositories and how they refer to one another.
 
+mod opening;
+
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -8,14 +10,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use indexmap::IndexMap;
 
+use super::names::{RepositoryNames, TakenAlias};
 use super::text::is_absent;
 use super::{Ebuild, RepoError, Repository};
 use crate::pms::atom::Atom;
 use crate::pms::names::NameKind;
 use crate::util::digest::{HashName, hash_file};
-
-/// The priority that a main repository has when none is configured.
-const MAIN_PRIORITY: i32 = -1000;
 
 /// One section of repos.conf, as far as repositories themselves are concerned.
 #[derive(Debug, Clone, Default)]
@@ -71,126 +71,14 @@ type Stamp = (u64, u64, u64, i64, i64, i64, i64);
 #[derive(Debug)]
 pub struct RepoSet {
     members: Vec<Member>,
-    names: HashMap<String, usize>,
+    positions: HashMap<String, usize>,
+    names: Arc<RepositoryNames>,
+    taken: Vec<TakenAlias>,
     main: Option<usize>,
     checksums: Mutex<HashMap<PathBuf, (Stamp, String)>>,
 }
 
 impl RepoSet {
-    /// Opens the repositories and resolves their masters by name or alias. A repository that
-    /// names no masters has the main repository, called `main`, as its only one.
-    ///
-    /// # Errors
-    /// A repository cannot be opened or is called otherwise than configured, two have one name,
-    /// or a master or `main` is not among them.
-    pub fn new(settings: &[RepoSettings], main: Option<&str>) -> Result<Self, RepoError> {
-        let mut opened = Vec::with_capacity(settings.len());
-        for setting in settings {
-            let mut repository = Repository::open(&setting.location)?;
-            let aliases = stack_aliases(&repository.layout().aliases, &setting.aliases);
-            if !repository.is_named() {
-                repository.rename(&setting.name);
-            }
-            if repository.name() != setting.name && !aliases.contains(&setting.name) {
-                return Err(RepoError::OtherName {
-                    configured: setting.name.clone(),
-                    own: repository.name().to_owned(),
-                    path: setting.location.clone(),
-                });
-            }
-            let is_main = main.is_some_and(|m| m == setting.name || m == repository.name());
-            let default = if is_main { MAIN_PRIORITY } else { 0 };
-            let priority = setting.priority.unwrap_or(default);
-            opened.push((repository, priority, aliases, setting));
-        }
-        opened.sort_by(|a, b| (a.1, a.0.name()).cmp(&(b.1, b.0.name())));
-
-        let mut names: HashMap<String, usize> = HashMap::new();
-        for (at, (repository, ..)) in opened.iter().enumerate() {
-            if let Some(first) = names.insert(repository.name().to_owned(), at) {
-                let first = opened.get(first).map(|o| o.0.location().to_owned());
-                return Err(RepoError::SameName {
-                    name: repository.name().to_owned(),
-                    first: first.unwrap_or_default(),
-                    second: repository.location().to_owned(),
-                });
-            }
-        }
-        // A real name goes before an alias, and the first alias before a second.
-        for (at, (_, _, aliases, _)) in opened.iter().enumerate() {
-            for alias in aliases {
-                names.entry(alias.clone()).or_insert(at);
-            }
-        }
-        let main = match main {
-            Some(name) => match names.get(name) {
-                Some(at) => Some(*at),
-                None => {
-                    let known = opened.iter().map(|o| o.0.name().to_owned()).collect();
-                    return Err(RepoError::UnknownRepository {
-                        name: name.to_owned(),
-                        known,
-                    });
-                }
-            },
-            None => None,
-        };
-
-        let mut members = Vec::with_capacity(opened.len());
-        for (at, (repository, priority, aliases, setting)) in opened.into_iter().enumerate() {
-            let named = setting
-                .masters
-                .as_ref()
-                .or(repository.layout().masters.as_ref());
-            let mut masters = Vec::new();
-            match named {
-                Some(list) => {
-                    for master in list {
-                        masters.push(*names.get(master).ok_or_else(|| {
-                            RepoError::MissingMaster {
-                                repository: repository.name().to_owned(),
-                                master: master.clone(),
-                            }
-                        })?);
-                    }
-                }
-                None => masters.extend(main.filter(|main| *main != at)),
-            }
-            // The last one wins: a repository goes before its masters, unless it lists itself
-            // among them, and of two masters the later one.
-            let mut order = masters.clone();
-            if !order.contains(&at) {
-                order.push(at);
-            }
-            for other in &setting.eclass_overrides {
-                order.push(*names.get(other).ok_or_else(|| RepoError::MissingOverride {
-                    repository: repository.name().to_owned(),
-                    other: other.clone(),
-                })?);
-            }
-            let mut eclass_order = Vec::new();
-            for member in order.into_iter().rev() {
-                if !eclass_order.contains(&member) {
-                    eclass_order.push(member);
-                }
-            }
-            masters.retain(|master| *master != at);
-            members.push(Member {
-                repository,
-                priority,
-                aliases,
-                masters,
-                eclass_order,
-            });
-        }
-        Ok(Self {
-            members,
-            names,
-            main,
-            checksums: Mutex::default(),
-        })
-    }
-
     /// The repositories, in ascending order of priority.
     pub fn repositories(&self) -> impl DoubleEndedIterator<Item = &Repository> {
         self.members.iter().map(|member| &member.repository)
@@ -205,15 +93,25 @@ impl RepoSet {
 
     /// The repository with this name or alias.
     pub fn repository(&self, name: &str) -> Option<&Repository> {
-        self.member(name).ok().map(|member| &member.repository)
+        self.named(name).ok()
+    }
+
+    /// The repository with this name or alias.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn named(&self, name: &str) -> Result<&Repository, RepoError> {
+        self.member(name).map(|member| &member.repository)
     }
 
     /// Every name and alias, with the name of the repository that it stands for.
-    pub fn names(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.names.iter().filter_map(|(alias, at)| {
-            let member = self.members.get(*at)?;
-            Some((alias.as_str(), member.repository.name()))
-        })
+    pub fn names(&self) -> &Arc<RepositoryNames> {
+        &self.names
+    }
+
+    /// The aliases that stand for another repository than one that has them in its list, too.
+    pub fn taken_aliases(&self) -> &[TakenAlias] {
+        &self.taken
     }
 
     /// The same atom with the name of the repository that it names by an alias.
@@ -224,7 +122,7 @@ impl RepoSet {
         let Some(name) = atom.repository() else {
             return Ok(atom);
         };
-        let name = self.member(name)?.repository.name();
+        let name = self.named(name)?.name();
         Ok(atom.in_repository(name))
     }
 
@@ -389,13 +287,10 @@ impl RepoSet {
     }
 
     fn member(&self, name: &str) -> Result<&Member, RepoError> {
-        self.names
+        self.positions
             .get(name)
             .and_then(|at| self.members.get(*at))
-            .ok_or_else(|| RepoError::UnknownRepository {
-                name: name.to_owned(),
-                known: self.repositories().map(|r| r.name().to_owned()).collect(),
-            })
+            .ok_or_else(|| unknown(&self.names, name))
     }
 
     fn pick(&self, which: &[usize]) -> Vec<&Repository> {
@@ -440,17 +335,11 @@ fn stamp(metadata: &fs::Metadata) -> Stamp {
     )
 }
 
-fn stack_aliases(own: &[String], configured: &[String]) -> Vec<String> {
-    let mut aliases: Vec<String> = Vec::new();
-    for alias in own.iter().chain(configured) {
-        match alias.strip_prefix('-') {
-            Some("*") => aliases.clear(),
-            Some(gone) => aliases.retain(|known| known != gone),
-            None if aliases.contains(alias) => {}
-            None => aliases.push(alias.clone()),
-        }
+fn unknown(names: &RepositoryNames, name: &str) -> RepoError {
+    RepoError::UnknownRepository {
+        name: name.to_owned(),
+        suggestion: names.suggestion(name),
     }
-    aliases
 }
 
 impl Ebuild {
@@ -462,9 +351,7 @@ impl Ebuild {
         &self,
         repositories: &'a RepoSet,
     ) -> Result<&'a Repository, RepoError> {
-        repositories
-            .member(&self.repository)
-            .map(|member| &member.repository)
+        repositories.named(&self.repository)
     }
 
     /// The name of the ebuild's repository, cheap to keep.

@@ -5,6 +5,7 @@ mod hosts;
 mod input;
 mod moves;
 mod quickpkg;
+mod repositories;
 mod serve;
 mod signed;
 mod together;

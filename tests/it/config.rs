@@ -284,6 +284,8 @@ fn a_repository_is_known_by_its_aliases_or_told() {
         &["config"],
         &["query"],
         &["shell", "-c", "true"],
+        &["env"],
+        &["manifest"],
     ] {
         let with = |atom: &'static str| {
             let mut all = command.to_vec();
@@ -304,8 +306,77 @@ fn a_repository_is_known_by_its_aliases_or_told() {
             assert!(outcome.succeeds().stderr.contains(&warning), "{outcome}");
             let outcome = trial.run_configured("query", &["repo:other"]);
             assert_eq!(outcome.succeeds().stdout, "app-misc/foo-1::trial\n");
+            let outcome = trial.run_configured("query", &["!repo:trail"]);
+            outcome.ends(
+                1,
+                &["repository trail: not configured; did you mean trial?"],
+            );
+            let outcome = trial.run_configured("query", &["repo:tri*"]);
+            assert_eq!(outcome.succeeds().stdout, "app-misc/foo-1::trial\n");
         }
         with("app-misc/foo::nowhere")
-            .ends(1, &["repository nowhere: not configured (known: trial)"]);
+            .ends(1, &["repository nowhere: not configured; there is trial"]);
+        with("app-misc/foo::othre").ends(
+            1,
+            &["repository othre: not configured; did you mean other?"],
+        );
     }
+}
+
+#[test]
+fn repositories_that_share_an_alias_are_told() {
+    let trial = Trial::new().package("app-misc/foo-1", "");
+    let over = |trial: Trial, name: &str, more: &str| {
+        let layout = format!("masters = trial\nthin-manifests = true\n{more}");
+        trial
+            .file(&format!("{name}/profiles/repo_name"), format!("{name}\n"))
+            .file(&format!("{name}/profiles/categories"), "app-misc\n")
+            .file(&format!("{name}/metadata/layout.conf"), layout)
+            .file(&format!("{name}/app-misc/foo/foo-1.ebuild"), ebuild(""))
+    };
+    let trial = over(trial.gentoo(), "zoo", "aliases = extra\n");
+    let trial = over(trial, "bar", "aliases = mine extra\n");
+    let trial = over(trial, "mine", "");
+    let section = |name: &str| format!("[{name}]\nlocation = {}\n", trial.path(name).display());
+    let repos = format!(
+        "[DEFAULT]\nmain-repo = trial\n[trial]\nlocation = {}\n{}aliases = own\n{}{}aliases = trial\n",
+        trial.path("repo").display(),
+        section("zoo"),
+        section("bar"),
+        section("mine"),
+    );
+    let trial = trial.conf("repos.conf", &repos);
+    let conf = trial.path("conf/etc/portage/repos.conf");
+    let (conf, zoo, bar) = (
+        conf.display(),
+        trial.path("zoo/metadata/layout.conf"),
+        trial.path("bar/metadata/layout.conf"),
+    );
+    let outcome = trial.run_configured("query", &["app-misc/foo::extra"]);
+    assert_eq!(outcome.succeeds().stdout, "app-misc/foo-1::zoo\n");
+    assert_eq!(outcome.stderr.matches("stands for mine").count(), 1);
+    for wanted in [
+        format!(
+            "{}:3: `mine`, an alias of repository bar, is also the name of repository mine; it stands for mine",
+            bar.display()
+        ),
+        // The one whose section comes first has it, as in Portage.
+        format!(
+            "{}:3: `extra`, an alias of repository bar, is also an alias of repository zoo ({}:3); it stands for zoo",
+            bar.display(),
+            zoo.display()
+        ),
+        format!(
+            "{conf}:12: `trial`, an alias of repository mine, is also the name of repository trial; it stands for trial"
+        ),
+    ] {
+        assert!(outcome.stderr.contains(&wanted), "{wanted}\n{outcome}");
+    }
+    let outcome = trial.run(&["binpkg", "serve", "--listen", "192.0.2.1:1"]);
+    assert!(outcome.stderr.contains("it stands for zoo"), "{outcome}");
+    let outcome = trial.run_configured("query", &["app-misc/foo::mine | app-misc/foo::own"]);
+    assert_eq!(
+        outcome.succeeds().stdout,
+        "app-misc/foo-1::mine\napp-misc/foo-1::zoo\n"
+    );
 }

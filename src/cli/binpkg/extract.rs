@@ -48,7 +48,11 @@ fn find(arguments: &Extract) -> Result<PathBuf, Failure> {
     }
     let opened = Opened::new(&arguments.store, false)?;
     let index = opened.index(arguments.store.json)?;
-    let found = wanted(&index, std::slice::from_ref(&arguments.package))?;
+    let found = wanted(
+        &opened.config,
+        &index,
+        std::slice::from_ref(&arguments.package),
+    )?;
     newest(&found)
         .and_then(|entry| opened.pkgdir.path_of(entry))
         .ok_or_else(|| Failure(vec![format!("{}: there is no file", arguments.package)]))

@@ -18,7 +18,10 @@ pub(super) fn run(arguments: &List) -> Result<Exit, Failure> {
     }
     let opened = Opened::new(&arguments.store, false)?;
     let index = opened.index(arguments.store.json)?;
-    show(&wanted(&index, &arguments.atoms)?, arguments.store.json);
+    show(
+        &wanted(&opened.config, &index, &arguments.atoms)?,
+        arguments.store.json,
+    );
     Ok(Exit::Done)
 }
 

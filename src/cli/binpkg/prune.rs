@@ -23,7 +23,7 @@ use crate::pms::cpv::Cpv;
 
 pub(super) fn run(arguments: &Prune) -> Result<Exit, Failure> {
     let opened = Opened::new(&arguments.store, false)?;
-    let selection = Selection::parse(&arguments.atoms)?;
+    let selection = Selection::parse(&arguments.atoms, opened.config.repositories().names())?;
     let rules = Rules {
         keep: arguments.keep,
         per_use: arguments.per_use,
@@ -35,6 +35,7 @@ pub(super) fn run(arguments: &Prune) -> Result<Exit, Failure> {
     let usable = (!clients.is_empty()).then_some(&by_clients as Usable<'_>);
     let json = arguments.store.json;
     let index = opened.index(json)?;
+    selection.check([&index])?;
     let going = match arguments.pretend {
         true => choose(&index, &selection, rules, usable, now()),
         false => {

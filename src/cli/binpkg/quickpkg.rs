@@ -1,7 +1,5 @@
 //! `ebd binpkg quickpkg`.
 
-use std::path::Path;
-
 use serde_json::json;
 
 use super::{Opened, configuration, line, tell, tell_error};
@@ -15,6 +13,7 @@ use crate::cli::arguments;
 use crate::cli::arguments::binpkg::Quickpkg;
 use crate::cli::build::Failure;
 use crate::cli::exit::Exit;
+use crate::config::Config;
 use crate::pms::atom::PackageFacts;
 use crate::repo::installed::{Installed, InstalledPackage};
 use crate::util::lock::{Lock, portage_lockfile};
@@ -58,7 +57,7 @@ pub(super) fn run(arguments: &Quickpkg) -> Result<Exit, Failure> {
         protection: &protection,
         header: &header,
     };
-    let packages = wanted(arguments, config.eroot())?;
+    let packages = wanted(arguments, config)?;
     // Nothing is installed or removed meanwhile. Whoever may not lock that may not change it either.
     let database = config.eroot().join("var/db/pkg");
     let _lock = Lock::acquire(&portage_lockfile(&database))
@@ -86,8 +85,9 @@ pub(super) fn run(arguments: &Quickpkg) -> Result<Exit, Failure> {
 /// The installed packages that were named.
 fn wanted(
     arguments: &Quickpkg,
-    eroot: &Path,
+    config: &Config,
 ) -> Result<Vec<std::sync::Arc<InstalledPackage>>, Failure> {
+    let eroot = config.eroot();
     let Some(installed) = Installed::open(eroot)? else {
         let database = eroot.join("var/db/pkg");
         return Err(Failure(vec![format!(
@@ -98,7 +98,8 @@ fn wanted(
     let all = installed.all()?;
     let mut wanted: Vec<std::sync::Arc<InstalledPackage>> = Vec::new();
     for text in &arguments.atoms {
-        let names = Names::parse(std::slice::from_ref(text))?;
+        let names = Names::parse(std::slice::from_ref(text), config.repositories().names())?;
+        names.check(all.iter().filter_map(|package| package.repository()))?;
         let before = wanted.len();
         for package in &all {
             if names.names(package.as_ref()) && !wanted.iter().any(|it| it.cpv() == package.cpv()) {

@@ -36,7 +36,7 @@ pub(super) fn list(arguments: &List) -> Result<Exit, Failure> {
                 .to_owned(),
         ]));
     }
-    let selection = Selection::parse(&arguments.atoms)?;
+    let selection = Selection::parse(&arguments.atoms, config.repositories().names())?;
     let work = async {
         let (good, bad) = indexes(hosts, &cache.join("binhosts"), false).await;
         for text in warnings {
@@ -45,8 +45,16 @@ pub(super) fn list(arguments: &List) -> Result<Exit, Failure> {
         for error in &bad {
             tell(error, json);
         }
-        for (host, found) in good {
-            one(host, found, &selection, json);
+        let all: Vec<Listed> = good
+            .into_iter()
+            .map(|(host, found)| Listed::new(host, found, json))
+            .collect();
+        if let Err(error) = selection.check(all.iter().map(|listed| &listed.index)) {
+            tell(&error, json);
+            return Exit::Failed;
+        }
+        for listed in &all {
+            listed.show(&selection, json);
         }
         match bad.is_empty() {
             true => Exit::Done,
@@ -56,26 +64,39 @@ pub(super) fn list(arguments: &List) -> Result<Exit, Failure> {
     Ok(signals::guard(work)?)
 }
 
-/// Shows what one host has. What cannot be used of its index is told.
-fn one(host: Host, found: HostIndex, selection: &Selection, json: bool) {
-    let name = host.name();
-    let base = found.base.clone();
-    let instances = Instances::new(None, vec![(host, found)]);
-    for text in &instances.notices {
-        tell_error(std::slice::from_ref(text), json);
-    }
-    let mut index = Index::default();
-    index.replace_entries(instances.all().iter().map(|it| it.entry.clone()).collect());
-    let entries = selection.of(&index);
-    if json {
-        for entry in entries {
-            let mut value = as_json(entry);
-            value["host"] = json!(name);
-            value["address"] = json!(format!("{base}/{}", entry.path()));
-            line(Some(value), "");
+/// What one host has.
+struct Listed {
+    name: String,
+    base: String,
+    index: Index,
+}
+
+impl Listed {
+    /// Takes what can be used of a host's index; what cannot is told.
+    fn new(host: Host, found: HostIndex, json: bool) -> Self {
+        let name = host.name();
+        let base = found.base.clone();
+        let instances = Instances::new(None, vec![(host, found)]);
+        for text in &instances.notices {
+            tell_error(std::slice::from_ref(text), json);
         }
-        return;
+        let mut index = Index::default();
+        index.replace_entries(instances.all().iter().map(|it| it.entry.clone()).collect());
+        Self { name, base, index }
     }
-    line(None, &format!("# {name}"));
-    show(&entries, false);
+
+    fn show(&self, selection: &Selection, json: bool) {
+        let entries = selection.of(&self.index);
+        if json {
+            for entry in entries {
+                let mut value = as_json(entry);
+                value["host"] = json!(self.name);
+                value["address"] = json!(format!("{}/{}", self.base, entry.path()));
+                line(Some(value), "");
+            }
+            return;
+        }
+        line(None, &format!("# {}", self.name));
+        show(&entries, false);
+    }
 }

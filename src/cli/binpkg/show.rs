@@ -29,7 +29,7 @@ pub(super) fn run(arguments: &Show) -> Result<Exit, Failure> {
     if !atoms.is_empty() {
         let opened = Opened::new(&arguments.store, false)?;
         let index = opened.index(arguments.store.json)?;
-        for entry in wanted(&index, &atoms)? {
+        for entry in wanted(&opened.config, &index, &atoms)? {
             let path = opened.pkgdir.path_of(entry);
             let path = path
                 .ok_or_else(|| Failure(vec![format!("{}: leads out of PKGDIR", entry.path())]))?;

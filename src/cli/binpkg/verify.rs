@@ -66,7 +66,7 @@ pub(super) fn run(arguments: &Verify) -> Result<Exit, Failure> {
             true => Index::read(&opened.pkgdir.index_path())?,
             false => opened.index(json)?,
         };
-        for entry in wanted(&index, &atoms)? {
+        for entry in wanted(&opened.config, &index, &atoms)? {
             let path = PathBuf::from(entry.path().as_ref());
             let result = audit.entry(&opened.pkgdir, entry);
             one(&path, result.map_err(|error| causes(&error)));
@@ -94,7 +94,7 @@ pub(super) fn sign(arguments: &Named) -> Result<Exit, Failure> {
     let opened = Opened::new(&arguments.store, false)?;
     let index = opened.index(arguments.store.json)?;
     let signer = Signer::from_settings(&|name| opened.setting(name))?;
-    for entry in wanted(&index, &arguments.atoms)? {
+    for entry in wanted(&opened.config, &index, &arguments.atoms)? {
         let written = audit::sign(&opened.pkgdir, entry, &signer, &opened.header())?;
         let value = json!({ "event": "signed", "path": written.relative_path });
         line(

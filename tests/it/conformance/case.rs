@@ -57,7 +57,7 @@ impl Case {
             files: Vec::new(),
             image: None,
         };
-        let mut rows = false;
+        let mut rows: Vec<&str> = Vec::new();
         let mut head = true;
         let mut section: Option<(String, Vec<u8>)> = None;
         let end = |case: &mut Self, section: &mut Option<(String, Vec<u8>)>| {
@@ -78,10 +78,14 @@ impl Case {
                     .unwrap_or_else(|| panic!("{name}: no '# key: value' in the head: {readable}"));
                 match key {
                     "about" => {}
-                    "rows" => rows = true,
+                    "rows" => rows = value.split(' ').collect(),
                     "eapi" => case.eapis = value.split(' ').map(str::to_owned).collect(),
                     "version" => value.clone_into(&mut case.version),
-                    "says" => case.says.push(value.to_owned()),
+                    "says" => {
+                        // Every message has the package's name.
+                        assert!(!name.contains(value), "{name}: says no more than its name");
+                        case.says.push(value.to_owned());
+                    }
                     "silent" => case.silent.push(value.to_owned()),
                     "result" => {
                         case.expected = match value {
@@ -109,7 +113,17 @@ impl Case {
             }
         }
         end(&mut case, &mut section);
-        assert!(rows, "{name}: names no rows");
+        assert!(!rows.is_empty(), "{name}: names no rows");
+        let mut checks = vec![&case.ebuild];
+        checks.extend(case.files.iter().map(|(_, text)| text));
+        for text in checks {
+            for row in checked(&String::from_utf8_lossy(text)) {
+                assert!(
+                    rows.contains(&row.as_str()),
+                    "{name}: checks row {row}, but does not name it"
+                );
+            }
+        }
         assert!(!case.eapis.is_empty(), "{name}: names no EAPI");
         case
     }
@@ -128,6 +142,13 @@ impl Case {
         cases
     }
 
+    /// What errors and log must have in one EAPI.
+    pub(super) fn says_in(&self, eapi: &str) -> impl Iterator<Item = String> {
+        self.says
+            .iter()
+            .map(move |text| text.replace("@EAPI@", eapi))
+    }
+
     /// The ebuild for one EAPI.
     pub(super) fn ebuild_for(&self, eapi: &str) -> Vec<u8> {
         const MARK: &[u8] = b"@EAPI@";
@@ -141,4 +162,20 @@ impl Case {
         text.extend_from_slice(rest);
         text
     }
+}
+
+/// The rows that checks are about: what stands behind the functions of `check.eclass`, and behind `row` in messages.
+fn checked(text: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for word in ["check ", "check_not ", "equal ", "row "] {
+        for (at, _) in text.match_indices(word) {
+            let before = text[..at].chars().next_back();
+            let row = text[at + word.len()..].chars();
+            let row: String = row.take_while(char::is_ascii_digit).collect();
+            if !row.is_empty() && !before.is_some_and(|c| c.is_alphanumeric() || c == '_') {
+                found.insert(row);
+            }
+        }
+    }
+    found
 }

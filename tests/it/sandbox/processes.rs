@@ -309,7 +309,8 @@ fn an_interrupt_at_the_terminal_ends_the_command() {
     let text = "touch there; trap 'echo caught >caught; exit 5' INT; sleep 300 & wait";
     let child = command
         .current_dir(place.inside())
-        .args(["sh", "-c", text])
+        // Whoever runs the tests behind his shell has the signal ignored, which no `sh` can undo.
+        .args(["env", "--default-signal=INT", "sh", "-c", text])
         .stdin(Stdio::null())
         .process_group(0)
         .spawn()
