@@ -197,6 +197,17 @@ pub(super) struct Display {
     pub(super) color: When,
 }
 
+impl Display {
+    /// As it is for what happens beside what is printed, which is the result itself, in JSON too.
+    pub(super) fn aside(&self) -> Self {
+        Self {
+            json: false,
+            quiet: self.quiet || self.json,
+            ..self.clone()
+        }
+    }
+}
+
 /// When to do something that depends on the terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum When {

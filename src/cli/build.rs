@@ -12,7 +12,7 @@ use super::arguments::{self, Compared, Display, Places, Stores};
 use super::exit::Exit;
 use super::paint::Paint;
 use super::plan;
-use super::show::show;
+use super::show::telling;
 use super::{shell, signals, terminal};
 use crate::binpkg::pkgdir::{Format, Pkgdir};
 use crate::build::ahead::Ahead;
@@ -63,13 +63,11 @@ impl<E: std::error::Error> From<E> for Failure {
 }
 
 async fn work(arguments: arguments::Build) -> Result<Exit, Failure> {
-    let (events, told) = Events::new();
-    let (console, requests) = Console::new();
-    let printer = tokio::spawn(show(arguments.around.display.clone(), told, requests));
-    let result = execute(arguments, events, console).await;
-    // All senders are gone with the work, so the printer comes to its end.
-    let _ = printer.await;
-    result
+    let display = arguments.around.display.clone();
+    telling(display, |events, console| {
+        execute(arguments, events, console)
+    })
+    .await
 }
 
 /// Plans and builds.

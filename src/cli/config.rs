@@ -9,10 +9,9 @@ use super::arguments;
 use super::build::{self, Failure};
 use super::exit::Exit;
 use super::paint::Paint;
-use super::show::show;
+use super::show::telling;
 use super::signals;
 use crate::build::candidate::Candidate;
-use crate::build::console::Console;
 use crate::build::event::Events;
 use crate::build::plan;
 use crate::config::{Config, Options, Steps};
@@ -122,19 +121,9 @@ async fn packages(
     arguments: &arguments::Config,
     atoms: &[&str],
 ) -> Result<(Config, Vec<Package>), Failure> {
-    let (events, told) = Events::new();
-    let (_, requests) = Console::new();
     // What is printed is the configuration, in JSON too.
-    let display = &arguments.display;
-    let shown = arguments::Display {
-        json: false,
-        quiet: display.quiet || display.json,
-        ..display.clone()
-    };
-    let printer = tokio::spawn(show(shown, told, requests));
-    let result = chosen(arguments, atoms, events).await;
-    let _ = printer.await;
-    result
+    let display = arguments.display.aside();
+    telling(display, |events, _| chosen(arguments, atoms, events)).await
 }
 
 async fn chosen(

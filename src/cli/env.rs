@@ -8,9 +8,8 @@ use similar::TextDiff;
 use super::arguments;
 use super::build::{self, Failure};
 use super::exit::Exit;
-use super::show::show;
+use super::show::telling;
 use super::signals;
-use crate::build::console::Console;
 use crate::build::event::Events;
 use crate::build::failure::Origin as Call;
 use crate::build::origins::History;
@@ -28,17 +27,8 @@ pub(super) fn main(arguments: arguments::Env) -> Exit {
 
 async fn work(arguments: arguments::Env) -> Result<Exit, Failure> {
     let display = arguments.around.display.clone();
-    let (events, told) = Events::new();
-    let (_, requests) = Console::new();
     // What is printed is the environment, in JSON too.
-    let shown = arguments::Display {
-        json: false,
-        quiet: display.quiet || display.json,
-        ..display.clone()
-    };
-    let printer = tokio::spawn(show(shown, told, requests));
-    let result = execute(&arguments, events).await;
-    let _ = printer.await;
+    let result = telling(display.aside(), |events, _| execute(&arguments, events)).await;
     // Whoever reads it may have seen enough.
     let _ = std::io::stdout().write_all(result?.as_bytes());
     Ok(Exit::Done)

@@ -12,10 +12,9 @@ use super::arguments;
 use super::build::{self, Failure, complain};
 use super::exit::Exit;
 use super::paint::Paint;
-use super::show::show;
+use super::show::telling;
 use super::signals;
 use crate::build::candidate::Candidate;
-use crate::build::console::Console;
 use crate::build::event::{self as build_event, Events};
 use crate::build::fetching::{Distfiles, requests};
 use crate::build::package::{self, Settings, Until};
@@ -33,12 +32,8 @@ pub(super) fn main(arguments: arguments::Fetch) -> Exit {
 }
 
 async fn work(arguments: arguments::Fetch) -> Result<Exit, Failure> {
-    let (events, told) = Events::new();
-    let (_, asked) = Console::new();
-    let printer = tokio::spawn(show(arguments.around.display.clone(), told, asked));
-    let result = execute(&arguments, events).await;
-    let _ = printer.await;
-    result
+    let display = arguments.around.display.clone();
+    telling(display, |events, _| execute(&arguments, events)).await
 }
 
 /// What one package wants.

@@ -9,9 +9,8 @@ use super::arguments;
 use super::build::{self, Failure};
 use super::exit::Exit;
 use super::fetch::bring;
-use super::show::show;
+use super::show::telling;
 use super::signals;
-use crate::build::console::Console;
 use crate::build::event::Events;
 use crate::build::manifest::{self, Made, Making};
 use crate::build::session::Session;
@@ -26,12 +25,8 @@ pub(super) fn main(arguments: arguments::Manifest) -> Exit {
 }
 
 async fn work(arguments: arguments::Manifest) -> Result<Exit, Failure> {
-    let (events, told) = Events::new();
-    let (_, asked) = Console::new();
-    let printer = tokio::spawn(show(arguments.around.display.clone(), told, asked));
-    let result = execute(arguments, events).await;
-    let _ = printer.await;
-    result
+    let display = arguments.around.display.clone();
+    telling(display, |events, _| execute(arguments, events)).await
 }
 
 /// A package that was named.

@@ -8,10 +8,9 @@ use super::arguments::{self, Display, Places};
 use super::build::{self, Failure, complain};
 use super::exit::Exit;
 use super::paint::Paint;
-use super::show::show;
+use super::show::telling;
 use super::signals;
 use crate::build::candidate::Candidate;
-use crate::build::console::Console;
 use crate::build::event::{Event, Events};
 use crate::config::{Config, Options, has_own_configuration, repositories};
 use crate::pms::atom::PackageFacts;
@@ -113,17 +112,7 @@ async fn complete(
     if unknown.is_empty() {
         return Ok((found, false));
     }
-    let (events, told) = Events::new();
-    let (_, requests) = Console::new();
-    let shown = Display {
-        json: false,
-        quiet: display.quiet || display.json,
-        ..display.clone()
-    };
-    let printer = tokio::spawn(show(shown, told, requests));
-    let failed = source(places, unknown, events).await;
-    let _ = printer.await;
-    let failed = failed?;
+    let failed = telling(display.aside(), |events, _| source(places, unknown, events)).await?;
     for (unknown, reasons) in &failed {
         let ebuild = &unknown.ebuild;
         let mut causes = vec![format!(

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::arguments;
 use super::build::{self, Failure, absolute, complain};
 use super::exit::Exit;
-use super::show::show;
+use super::show::telling;
 use super::{signals, terminal};
 use crate::build::candidate::Candidate;
 use crate::build::console::Console;
@@ -35,12 +35,11 @@ pub(super) fn main(arguments: arguments::Shell) -> Exit {
 }
 
 async fn work(arguments: arguments::Shell) -> Result<Exit, Failure> {
-    let (events, told) = Events::new();
-    let (console, requests) = Console::new();
-    let printer = tokio::spawn(show(arguments.around.display.clone(), told, requests));
-    let result = execute(arguments, events, console).await;
-    let _ = printer.await;
-    result
+    let display = arguments.around.display.clone();
+    telling(display, |events, console| {
+        execute(arguments, events, console)
+    })
+    .await
 }
 
 async fn execute(

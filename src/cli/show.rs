@@ -8,11 +8,25 @@ use super::arguments::Display;
 use super::paint::Paint;
 use super::progress::{Progress, Verbosity};
 use super::terminal;
-use crate::build::console::{Greeting, Request, Standing};
-use crate::build::event::Event;
+use crate::build::console::{Console, Greeting, Request, Standing};
+use crate::build::event::{Event, Events};
+
+/// Does some work, and shows what happens meanwhile.
+pub(super) async fn telling<W: Future>(
+    display: Display,
+    work: impl FnOnce(Events, Console) -> W,
+) -> W::Output {
+    let (events, told) = Events::new();
+    let (console, requests) = Console::new();
+    let printer = tokio::spawn(show(display, told, requests));
+    let done = work(events, console).await;
+    // All senders are gone with the work, so the printer comes to its end.
+    let _ = printer.await;
+    done
+}
 
 /// Shows events until all who could tell one are gone. While a shell has the terminal they wait.
-pub(super) async fn show(
+async fn show(
     display: Display,
     mut events: UnboundedReceiver<Event>,
     mut requests: UnboundedReceiver<Request>,
