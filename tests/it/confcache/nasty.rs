@@ -67,7 +67,10 @@ fn nameless_files_and_paths_that_are_too_long_do_no_harm() {
     let run = || {
         trial.clean();
         fs::write(trial.path("build/try.c"), &source).unwrap();
-        trial.confcache(&["--", "./configure"]).succeeds();
+        let outcome = trial.confcache(&["--", "./configure"]);
+        outcome.succeeds();
+        // Shown if a test fails.
+        println!("{outcome}");
         trial.last()
     };
     assert_eq!(run(), "learned");
