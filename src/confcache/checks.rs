@@ -387,7 +387,7 @@ impl<'a> Whole<'a> {
         let text = self.bytes(part.clone());
         let base = self.base(part);
         let mut used = Used::default();
-        let mut decided: HashSet<&[u8]> = HashSet::new();
+        let mut settled: HashSet<&[u8]> = HashSet::new();
         let documents: Vec<&super::outline::Document> = self
             .outline
             .documents
@@ -413,20 +413,23 @@ impl<'a> Whole<'a> {
             if assignment.is_some() {
                 used.outputs.insert(string());
             }
-            if !decided.insert(name) {
+            if settled.contains(name) {
                 continue;
             }
-            if assignment.is_some_and(|each| each.within == base)
-                && !self.mentions(assignment, name)
-            {
+            let is_set_anew = assignment.is_some() && !self.mentions(assignment, name);
+            let is_certain = |each: &&&Assignment| each.within == base && self.is_set_by(each);
+            if is_set_anew && assignment.as_ref().is_some_and(is_certain) {
                 // Whoever comes here has set it, so what it was before does not matter.
+                settled.insert(name);
                 continue;
             }
             let may_be_set = self.assignments.contains_key(name)
                 || name.windows(4).any(|part| part == b"_cv_")
                 || self.environment.iter().any(|each| each.as_bytes() == name);
             let may_be_set = may_be_set && self.names_matter(line_at(text, offset));
-            if replaced || may_be_set {
+            // Who does not come to an assignment leaves what it was before.
+            if replaced || may_be_set || assignment.is_some() {
+                settled.insert(name);
                 used.inputs.insert(string());
             }
         }
@@ -446,6 +449,18 @@ impl<'a> Whole<'a> {
                     b"eval" | b"let" | b"read" | b"unset" | b"local" | b"declare" | b"typeset"
                 ) || (self.functions.contains_key(word) && !SAYING.contains(&word))
             })
+    }
+
+    /// Whether an assignment that is come to sets its name: a `for` with an empty list does not.
+    fn is_set_by(&self, assignment: &Assignment) -> bool {
+        let behind = self.text.get(assignment.name.end..).unwrap_or_default();
+        if behind.first() == Some(&b'=') {
+            return true;
+        }
+        let list = behind.trim_ascii_start().strip_prefix(b"in");
+        let first = list.and_then(|list| list.trim_ascii_start().first());
+        // A word that is there whatever variables hold.
+        first.is_some_and(|byte| byte.is_ascii_alphanumeric() || b"/.-+_".contains(byte))
     }
 
     /// Whether what is assigned to a name has the name in it.

@@ -175,6 +175,23 @@ fn where_and_how_the_shell_is_counts() {
     }
 }
 
+/// What a check may set, and does not, is what it was before.
+#[test]
+fn what_is_only_set_at_times_counts() {
+    for body in [
+        "if test -e \"$OUT/none\"; then v=1; fi; ac_cv_x=$v",
+        "for v in `ls \"$OUT\"`; do :; done; ac_cv_x=1",
+        "test -e \"$OUT/none\" && v=1; ac_cv_x=1",
+        ": v is named; ac_cv_x=$v",
+    ] {
+        let trial = trial(&format!("v=$2\n{}echo \"v=$v\"\n", check("ac_cv_x", body)));
+        assert_eq!(asks(&trial, &["a", "7"]), (0, 1), "{body}");
+        assert_eq!(asks(&trial, &["b", "7"]), (1, 1), "{body}");
+        asks(&trial, &["a", "8"]);
+        assert_eq!(asks(&trial, &["b", "8"]), (1, 1), "{body}");
+    }
+}
+
 #[test]
 fn what_cannot_be_kept_costs_one_warning() {
     let trial = trial(&asks_the_compiler("ac_cv_x", "#define IT one"));
