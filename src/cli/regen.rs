@@ -246,6 +246,14 @@ impl View {
                     self.print(&format!("{}: {what}", path.display()));
                 }
             }
+            Event::Changed { path } => {
+                self.complain(&format!(
+                    "{} {}: changed meanwhile; entries that inherit it are stale, call ebd regen \
+                     again",
+                    self.paint.warn("warning:"),
+                    path.display()
+                ));
+            }
             Event::Notice { text } => {
                 self.complain(&format!("{} {text}", self.paint.warn("note:")));
             }

@@ -16,6 +16,7 @@ use super::support::{Outcome, Trial, ebuild};
 
 mod bad_input;
 mod eclasses;
+mod meanwhile;
 mod memory;
 mod mirror;
 mod nasty;
