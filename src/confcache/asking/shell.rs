@@ -31,11 +31,21 @@ esac
     ))
 }
 
-/// The text that defines the functions of the script of this number, and runs it.
-pub(super) fn start_text(folder: &Path, number: usize) -> Option<String> {
+/// The text that defines the functions of the script of this number, and runs it. `sources_unseen` says whether the
+/// script may source files without telling.
+pub(super) fn start_text(folder: &Path, number: usize, sources_unseen: bool) -> Option<String> {
     let at = |name: &str| quoted(&folder.join(name));
     let (up, down, answer) = (at("up")?, at("down")?, at("answer")?);
-    let (exports, names) = (at("exports")?, at("names")?);
+    let (exports, names, functions) = (at("exports")?, at("names")?, at("functions")?);
+    // Where that cannot be seen it is told before each check.
+    let forget = match sources_unseen {
+        true => ":",
+        false => "unset __ebd_sourced",
+    };
+    let sourced = match sources_unseen {
+        true => "__ebd_sourced=",
+        false => "unset __ebd_sourced",
+    };
     let (before, after, script) = (
         at("before")?,
         at("after")?,
@@ -47,6 +57,7 @@ pub(super) fn start_text(folder: &Path, number: usize) -> Option<String> {
     Some(format!(
         r#"__ebd_in=
 __ebd_hit=
+{sourced}
 case ${{BASH_VERSION-}} in
   [4-9]*) __ebd_exports () {{ compgen -e >{names} && mapfile -t __ebd_names <{names} && {{ declare -p "${{__ebd_names[@]}}" && umask; }} >{exports} || {{ export -p; umask; }} >{exports}; }} ;;
   *) __ebd_exports () {{ {{ export -p; umask; }} >{exports}; }} ;;
@@ -54,6 +65,7 @@ esac
 __ebd_ask () {{
   __ebd_hit=
   case $__ebd_in in ?*) __ebd_in="n $__ebd_in"; return 1 ;; esac
+  case ${{__ebd_sourced+y}} in y) __ebd_functions || return 1 ;; esac
   __ebd_exports
   printf '%s\000' "$(($#+5))" ask {number} "$PWD" "$-" "${{IFS+y$IFS}}" "$@" >{up}
   IFS= read -r __ebd_answer <{down}
@@ -71,6 +83,12 @@ __ebd_tell () {{
        case $# in 1) set >{after} ;; esac
        printf '%s\000' "$(($#+2))" tell {number} "$@" >{up}
        IFS= read -r __ebd_answer <{down} ;;
+  esac
+}}
+__ebd_functions () {{
+  case ${{BASH_VERSION-}} in
+    [4-9]*) {{ declare -F; declare -f; }} >{functions} && {forget} ;;
+    *) false ;;
   esac
 }}
 __ebd_run () {{

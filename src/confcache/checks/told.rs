@@ -50,8 +50,8 @@ impl Whole<'_> {
                 }
             }
             let is_by_name = BY_NAME.iter().any(|name| {
-                let function = self.functions.get(name.as_bytes());
-                function.is_some_and(|each| each.body == *part)
+                self.functions_called(name.as_bytes())
+                    .any(|each| each.body == *part)
             });
             for found in EVALUATES.as_ref()?.captures_iter(&code) {
                 let rest = code.get(found.get(0)?.end()..).unwrap_or_default();
@@ -82,7 +82,7 @@ impl Whole<'_> {
     }
 
     /// A text without its here-documents, and without lines that are comments.
-    fn code(&self, part: &Range<usize>) -> Vec<u8> {
+    pub(super) fn code(&self, part: &Range<usize>) -> Vec<u8> {
         let mut code = Vec::new();
         let mut done = part.start;
         for each in &self.outline.documents {
