@@ -127,6 +127,7 @@ impl RepoSet {
             names,
             taken,
             main,
+            user_categories: Vec::new(),
             checksums: Mutex::default(),
         })
     }
