@@ -79,8 +79,26 @@ impl Value {
     }
 
     fn words(&self) -> Vec<String> {
-        self.text().split_whitespace().map(str::to_owned).collect()
+        words(&self.text())
     }
+
+    /// The words of each line: a list has a line in each of its elements. There is one at least.
+    fn lines(&self) -> Vec<Vec<String>> {
+        let texts = match self {
+            Value::Text(text) => std::slice::from_ref(text),
+            Value::Words(texts) => texts.as_slice(),
+        };
+        let lines = texts.iter().flat_map(|text| text.lines());
+        let mut lines: Vec<_> = lines.map(words).filter(|line| !line.is_empty()).collect();
+        if lines.is_empty() {
+            lines.push(Vec::new());
+        }
+        lines
+    }
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split_whitespace().map(str::to_owned).collect()
 }
 
 /// A variable as it is written.
@@ -265,7 +283,9 @@ impl TomlFile {
             ("package.accept_restrict", &package.restrict),
         ] {
             if let Some(value) = value {
-                self.add(file, &atoms, &value.get_ref().words(), &places.of(value));
+                for words in value.get_ref().lines() {
+                    self.add(file, &atoms, &words, &places.of(value));
+                }
                 says_something = true;
             }
         }

@@ -71,6 +71,26 @@ fn the_more_specific_match_counts_as_in_the_files() {
 }
 
 #[test]
+fn a_group_of_flags_ends_with_its_element() {
+    let root = Root::new().file(
+        "etc/portage/ebd.toml",
+        "[[package]]\nmatch = \"a/b\"\nuse = [\"L10N: -* de\", \"x -y\"]\n\n\
+         [[package]]\nmatch = \"a/c\"\nuse = \"\"\"\nL10N: de\nx\n\"\"\"\n\n\
+         [[package]]\nmatch = \"a/d\"\nuse = \"L10N: de x\"\nkeywords = []\n",
+    );
+    let config = root.load();
+    let flags = |cpv: &str| {
+        let package = Ebuild::new(cpv).iuse("l10n_de l10n_x x +y");
+        package.flags(&config)
+    };
+    assert_eq!(flags("a/b-1"), "l10n_de x");
+    assert_eq!(flags("a/c-1"), "l10n_de x y");
+    assert_eq!(flags("a/d-1"), "l10n_de l10n_x y");
+    let testing = Ebuild::new("a/d-1").keywords("~amd64");
+    assert_eq!(testing.masks(&config), [""; 0]);
+}
+
+#[test]
 fn a_file_that_is_named_takes_the_place_of_the_other() {
     let mut root = Root::new()
         .file("etc/portage/ebd.toml", "[variables]\nOTHER = \"default\"\n")
