@@ -158,6 +158,34 @@ fn names_must_agree() {
 }
 
 #[test]
+fn the_main_repository_comes_first_whatever_it_is_called() {
+    let trees = Trees::new();
+    trees
+        .repository("zoo", "masters =\naliases = animals\n")
+        .repository("ape", "masters = zoo\n")
+        .repository("bee", "masters = zoo\naliases = zoo\n");
+    let order = |main: &str, change: fn(&mut RepoSettings)| {
+        let mut all = ["ape", "bee", "zoo"].map(|name| trees.settings(name));
+        change(&mut all[2]);
+        let set = RepoSet::new(&all, Some(main)).unwrap();
+        assert_eq!(set.main().unwrap().name(), "zoo");
+        let order: Vec<_> = set.repositories().map(Repository::name).collect();
+        (order.join(" "), set.priority("zoo").unwrap())
+    };
+    let first = ("zoo ape bee".to_owned(), -1000);
+    assert_eq!(order("zoo", |_| {}), first);
+    assert_eq!(order("animals", |_| {}), first);
+    assert_eq!(
+        order("mine", |zoo| zoo.aliases = vec!["mine".to_owned()]),
+        first
+    );
+    assert_eq!(
+        order("animals", |zoo| zoo.priority = Some(3)),
+        ("ape bee zoo".to_owned(), 3)
+    );
+}
+
+#[test]
 fn categories_are_those_of_all_and_of_the_user() {
     let trees = Trees::new();
     trees
