@@ -14,12 +14,15 @@ use super::user_files::{UserFiles, UserLine};
 use super::word::Word;
 use crate::pms::atom::PackageFacts;
 use crate::pms::dependency::{DepSpec, Node};
+use crate::pms::suggest::closest;
 
 /// The license groups and the per-package files.
 #[derive(Debug, Clone, Default)]
 pub(super) struct LicenseFiles {
     groups: BTreeMap<String, BTreeSet<String>>,
     packages: Table,
+    /// Groups that do not exist and of which that was told.
+    undefined: BTreeSet<String>,
 }
 
 impl LicenseFiles {
@@ -68,10 +71,13 @@ impl LicenseFiles {
         lines.extend(user.lines(&["package.license"])?);
         let mut reading = Reading::user(user, Directories::Recursive);
         reading.use_deps = true;
-        let packages = Table::of_lines(lines, reading, warnings)?;
-        let mut result = LicenseFiles { groups, packages };
-        let mut packages = std::mem::take(&mut result.packages);
+        let mut packages = Table::of_lines(lines, reading, warnings)?;
+        let mut result = LicenseFiles {
+            groups,
+            ..LicenseFiles::default()
+        };
         for entry in packages.entries_mut() {
+            result.tell_undefined(&entry.words, warnings);
             entry.words = result.expand(entry.words.iter().map(|word| (&**word, &word.origin)));
         }
         result.packages = packages;
@@ -105,6 +111,37 @@ impl LicenseFiles {
             }
         }
         result
+    }
+
+    /// Tells which words stand for groups, or for groups with groups in them, that do not exist; each once. Where there
+    /// are no groups at all, as without a repository, nobody has misspelt one, and what is built in nobody has written.
+    pub(super) fn tell_undefined(&mut self, words: &[Word], warnings: &mut Vec<String>) {
+        if self.groups.is_empty() {
+            return;
+        }
+        let built_in = Origin::named("<built in>");
+        for word in words.iter().filter(|word| word.origin != built_in) {
+            for member in self.expand([(&**word, &word.origin)]) {
+                let name = member.strip_prefix('-').unwrap_or(&member);
+                let Some(group) = name.strip_prefix('@') else {
+                    continue;
+                };
+                if !self.undefined.insert(group.to_owned()) {
+                    continue;
+                }
+                let near = closest(group, self.groups.keys().map(String::as_str));
+                let near: Vec<String> = near.iter().map(|name| format!("@{name}")).collect();
+                let near = match near.is_empty() {
+                    true => String::new(),
+                    false => format!("; did you mean {}?", near.join(" or ")),
+                };
+                let (origin, text) = (&word.origin, &word.text);
+                warnings.push(match member.text == word.text {
+                    true => format!("{origin}: `{text}` means nothing: there is no such license group{near}"),
+                    false => format!("{origin}: `{text}` contains @{group}, but there is no such license group{near}"),
+                });
+            }
+        }
     }
 
     fn collect<'a>(
@@ -294,6 +331,34 @@ mod tests {
         assert_eq!(missing(&line("*/* @EULA\n"), "closed"), "");
         assert!(missing(&line("a/b -MIT\n"), "MIT").contains("MIT"));
         assert!(missing(&line("a/c closed\n"), "closed").contains("closed"));
+    }
+
+    #[test]
+    fn groups_that_do_not_exist_are_told() {
+        let root = root("-* @FREE @FREEE -@FREEE")
+            .file("etc/portage/license_groups", "MINE @FREE @NOWHERE\n")
+            .file("etc/portage/package.license", "*/* @EULAS\na/b @MINE\n");
+        let place = root.path("etc/portage");
+        let place = place.display();
+        assert_eq!(
+            root.load().warnings(),
+            [
+                format!(
+                    "{place}/package.license:2: `@MINE` contains @NOWHERE, but there is no such license group"
+                ),
+                format!(
+                    "{place}/package.license:1: `@EULAS` means nothing: there is no such license group; did you mean @EULA?"
+                ),
+                format!(
+                    "{place}/make.conf:1: `@FREEE` means nothing: there is no such license group; did you mean @FREE?"
+                ),
+            ]
+        );
+        // Without any group none is misspelt, nor is what nobody has written.
+        let none = Root::new().file("etc/portage/make.conf", "ACCEPT_LICENSE=\"@FREE\"\n");
+        assert_eq!(none.load().warnings(), [""; 0]);
+        let own = Root::new().file("etc/portage/license_groups", "MINE MIT\n");
+        assert_eq!(own.load().warnings(), [""; 0]);
     }
 
     #[test]
