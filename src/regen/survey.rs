@@ -188,7 +188,7 @@ pub fn survey(scope: &Scope<'_>) -> Result<Survey, SurveyError> {
         .stale
         .sort_by(|a, b| a.ebuild.cpv.as_str().cmp(b.ebuild.cpv.as_str()));
     if scope.packages.is_empty() {
-        survey.orphans = orphans(scope.cache, &names)?;
+        survey.orphans = orphans(scope, &names)?;
         survey.names = Some(names);
     }
     Ok(survey)
@@ -200,7 +200,7 @@ fn packages(scope: &Scope<'_>) -> Result<Vec<String>, RepoError> {
         return Ok(scope.packages.to_vec());
     }
     let mut all = Vec::new();
-    for category in scope.repositories.categories(scope.repository.name())? {
+    for category in scope.repositories.categories()? {
         for name in scope.repository.packages(&category)? {
             all.push(format!("{category}/{name}"));
         }
@@ -267,8 +267,9 @@ fn judge_entry(
     })
 }
 
-/// The entries of the cache that are not of `names`.
-fn orphans(cache: &Path, names: &HashSet<String>) -> Result<Vec<PathBuf>, SurveyError> {
+/// The entries of the cache that are neither of `names` nor of any other ebuild of the repository: one whose category
+/// nobody lists is not looked at, but it is there.
+fn orphans(scope: &Scope<'_>, names: &HashSet<String>) -> Result<Vec<PathBuf>, SurveyError> {
     let read = |path: &Path| -> Result<Vec<fs::DirEntry>, SurveyError> {
         let failed = |source| SurveyError::Cache {
             path: path.to_owned(),
@@ -281,7 +282,7 @@ fn orphans(cache: &Path, names: &HashSet<String>) -> Result<Vec<PathBuf>, Survey
         }
     };
     let mut orphans = Vec::new();
-    for category in read(cache)? {
+    for category in read(scope.cache)? {
         if !category.path().is_dir() {
             continue;
         }
@@ -291,8 +292,14 @@ fn orphans(cache: &Path, names: &HashSet<String>) -> Result<Vec<PathBuf>, Survey
                 continue;
             };
             // What has no package's name is not ours: a Manifest, say.
-            let is_entry = Cpv::from_parts(category, pf).is_ok() && entry.path().is_file();
-            if is_entry && !names.contains(&format!("{category}/{pf}")) {
+            let Ok(cpv) = Cpv::from_parts(category, pf) else {
+                continue;
+            };
+            if names.contains(cpv.as_str()) || !entry.path().is_file() {
+                continue;
+            }
+            let ebuild = scope.repository.location().join(cpv.cp());
+            if !ebuild.join(format!("{pf}.ebuild")).exists() {
                 orphans.push(entry.path());
             }
         }
