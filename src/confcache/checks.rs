@@ -298,6 +298,10 @@ impl<'a> Whole<'a> {
         let mut hashed = Vec::new();
         let (mut sees_directory, mut reads_defines) = (false, false);
         for part in &texts {
+            // What it may define is seen by none.
+            if self.outline.sources.iter().any(|at| part.contains(at)) {
+                return None;
+            }
             let own = *part == body;
             hashed.extend_from_slice(self.bytes(part.clone()));
             hashed.push(0);

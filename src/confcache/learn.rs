@@ -104,7 +104,8 @@ impl Lesson<'_> {
                 was_absent: false,
                 ..question
             };
-            let ways = links.ways(path, kind).into_iter().map(|way| (way, always));
+            let ways = links.ways(path, kind).into_iter();
+            let ways = ways.map(|way| (way.path, always));
             for (way, question) in std::iter::once((path.to_owned(), question)).chain(ways) {
                 match places.of(&way) {
                     Place::Inside(name) => {

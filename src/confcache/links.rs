@@ -47,7 +47,7 @@ impl Links {
 
     /// Where a path may have led that something of this kind was done with, if there was a link on its
     /// way: paths without the links that are known here.
-    pub(super) fn ways(&self, path: &Path, kind: Kind) -> Vec<PathBuf> {
+    pub(super) fn ways(&self, path: &Path, kind: Kind) -> Vec<Way> {
         let mut ways = Vec::new();
         if !self.0.is_empty() {
             // What is changed is told by its real name besides.
@@ -56,13 +56,14 @@ impl Links {
                 at: PathBuf::from("/"),
                 left: backwards(path),
                 followed: 0,
+                rooted: false,
             };
             self.walk(walk, follows, &mut ways);
         }
         ways
     }
 
-    fn walk(&self, mut walk: Walk, follows: bool, ways: &mut Vec<PathBuf>) {
+    fn walk(&self, mut walk: Walk, follows: bool, ways: &mut Vec<Way>) {
         while let Some(name) = walk.left.pop() {
             if name == ".." {
                 walk.at.pop();
@@ -80,15 +81,31 @@ impl Links {
                     true => PathBuf::from("/"),
                     false => walk.at.clone(),
                 };
-                let followed = walk.followed + 1;
-                self.walk(Walk { at, left, followed }, follows, ways);
+                let next = Walk {
+                    at,
+                    left,
+                    followed: walk.followed + 1,
+                    rooted: walk.rooted || target.is_absolute(),
+                };
+                self.walk(next, follows, ways);
             }
             walk.at = next;
         }
         if walk.followed > 0 {
-            ways.push(walk.at);
+            ways.push(Way {
+                path: walk.at,
+                rooted: walk.rooted,
+            });
         }
     }
+}
+
+/// Where a path may have led.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Way {
+    pub(super) path: PathBuf,
+    /// Whether a link names it from the root.
+    pub(super) rooted: bool,
 }
 
 /// A path that is gone a part of the way.
@@ -97,6 +114,7 @@ struct Walk {
     /// What is left of it, the last name first.
     left: Vec<OsString>,
     followed: usize,
+    rooted: bool,
 }
 
 /// The names of a path, the last first.
@@ -147,19 +165,29 @@ mod tests {
         ]);
         let ways = |path: &str, kind| -> Vec<String> {
             let ways = links.ways(Path::new(path), kind);
-            ways.iter().map(|way| way.display().to_string()).collect()
+            let told = |way: &Way| {
+                format!(
+                    "{}{}",
+                    way.path.display(),
+                    if way.rooted { "" } else { " here" }
+                )
+            };
+            ways.iter().map(told).collect()
         };
         assert_eq!(ways("/b/plain", Kind::Open), [""; 0]);
-        assert_eq!(ways("/b/sdk/x", Kind::Open), ["/opt/sdk/x", "/other/x"]);
-        assert_eq!(ways("/b/sdk/../x", Kind::Open), ["/opt/x", "/x"]);
+        assert_eq!(
+            ways("/b/sdk/x", Kind::Open),
+            ["/opt/sdk/x", "/other/x here"]
+        );
+        assert_eq!(ways("/b/sdk/../x", Kind::Open), ["/opt/x", "/x here"]);
         assert_eq!(
             ways("/b/twice/x", Kind::Stat),
-            ["/opt/sdk/in/x", "/other/in/x", "/b/sdk/in/x"]
+            ["/opt/sdk/in/x", "/other/in/x here", "/b/sdk/in/x here"]
         );
-        assert_eq!(ways("/b/file", Kind::Open), ["/b/real"]);
+        assert_eq!(ways("/b/file", Kind::Open), ["/b/real here"]);
         for kind in [Kind::Readlink, Kind::Change] {
             assert_eq!(ways("/b/file", kind), [""; 0]);
-            assert_eq!(ways("/b/sdk/x", kind), ["/opt/sdk/x", "/other/x"]);
+            assert_eq!(ways("/b/sdk/x", kind), ["/opt/sdk/x", "/other/x here"]);
         }
         assert!(ways("/b/round/x", Kind::Open).len() <= FOLLOWED);
     }

@@ -219,12 +219,21 @@ impl Server<'_> {
 
     /// Takes what the shell has told of its functions, if it has sourced another file since it did last.
     fn learns_functions(&mut self) {
-        let path = self.folder.path().join("functions");
-        let Ok(text) = fs::read(&path) else {
+        let told = |name: &str| {
+            let path = self.folder.path().join(name);
+            let text = fs::read(&path).ok()?;
+            let _ = fs::remove_file(path);
+            Some(Functions::parse(&text))
+        };
+        let Some(now) = told("functions") else {
             return;
         };
-        let _ = fs::remove_file(path);
-        self.at.functions = Functions::parse(&text);
+        let before = told("functions-before").flatten();
+        let known = self.at.functions.take();
+        self.at.functions = match (now, before) {
+            (Some(now), Some(before)) => Some(now.since(&before, known.as_ref())),
+            (now, _) => now,
+        };
         if self.at.functions.is_none() {
             // Whatever it has been told is no ground to stand on.
             self.at.shell.clear();

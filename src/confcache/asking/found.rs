@@ -59,11 +59,18 @@ impl Server<'_> {
             let question = question(kind, outcome);
             let changed = kind == Kind::Change && outcome.is_none();
             let is_here = named.starts_with(&self.at.directory);
-            let ways = links.ways(named, kind).into_iter().map(|way| (way, true));
-            for (way, is_led) in std::iter::once((named.to_owned(), false)).chain(ways) {
+            let itself = (named.to_owned(), is_here, question);
+            // Whether it was there then is not known.
+            let led = questions::Question {
+                asked: question.asked,
+                ..questions::Question::default()
+            };
+            let ways = links.ways(named, kind).into_iter();
+            let ways = ways.map(|way| (way.path, is_here && !way.rooted, led));
+            for (way, is_here, question) in std::iter::once(itself).chain(ways) {
                 match self.at.places.of(&way) {
                     Place::Inside(name) => {
-                        by_another_name |= !is_here;
+                        by_another_name |= !is_here && !named.starts_with(&self.at.directory);
                         let known = inside.entry(name).or_default();
                         known.0.asked = known.0.asked.and(question.asked);
                         known.1 |= changed;
@@ -76,18 +83,7 @@ impl Server<'_> {
                             may_change(&path, looker).map_err(|error| error.to_string())?;
                             continue;
                         }
-                        reached(&path, is_here || (is_near(named) && is_near(&path)));
-                        let question = match is_led {
-                            // The link may name it from the root.
-                            true => {
-                                reached(&path, false);
-                                questions::Question {
-                                    asked: question.asked,
-                                    ..questions::Question::default()
-                                }
-                            }
-                            false => question,
-                        };
+                        reached(&path, is_here || (is_near(&way) && is_near(&path)));
                         merge(&mut outside, path, question);
                     }
                 }

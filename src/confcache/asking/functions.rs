@@ -5,11 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::checks::names;
 
 /// Functions by their names, as bash prints them.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Functions(BTreeMap<Vec<u8>, Vec<u8>>);
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Functions {
+    all: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Those that are not the script's own.
+    foreign: BTreeSet<Vec<u8>>,
+}
 
 impl Functions {
-    /// From what `declare -F` and then `declare -f` printed; none if it is something else.
+    /// From what `declare -F` and then `declare -f` printed; none if it is something else. All are foreign.
     pub(super) fn parse(text: &[u8]) -> Option<Self> {
         let mut all: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
         let mut lines = text.split_inclusive(|byte| *byte == b'\n').peekable();
@@ -26,10 +30,22 @@ impl Functions {
             all.get_mut(last?)?.extend_from_slice(line);
         }
         let is_whole = all.values().all(|text| !text.is_empty());
-        is_whole.then_some(Self(all))
+        is_whole.then(|| Self {
+            foreign: all.keys().cloned().collect(),
+            all,
+        })
     }
 
-    /// Those that texts may call, by themselves or by others, with their texts; none of this program's.
+    /// Where files were sourced between these and `before`: what has not changed then, and was the script's own in
+    /// `known`, is that still.
+    pub(super) fn since(mut self, before: &Self, known: Option<&Self>) -> Self {
+        let was_foreign = |name: &Vec<u8>| known.is_some_and(|known| known.foreign.contains(name));
+        self.foreign
+            .retain(|name| before.all.get(name) != self.all.get(name) || was_foreign(name));
+        self
+    }
+
+    /// The foreign ones that texts may call, by themselves or by others, with their texts; none of this program's.
     pub(super) fn called<'t>(
         &self,
         texts: impl Iterator<Item = &'t [u8]>,
@@ -39,21 +55,22 @@ impl Functions {
         while let Some(name) = left.pop() {
             if !name.starts_with(b"__ebd_") && called.insert(name) {
                 left.extend(
-                    self.0
+                    self.all
                         .get(name)
                         .into_iter()
                         .flat_map(|text| self.named_in(text)),
                 );
             }
         }
-        called.into_iter().filter_map(|name| {
-            let text = self.0.get(name)?;
+        let is_foreign = |name: &&[u8]| self.foreign.contains(*name);
+        called.into_iter().filter(is_foreign).filter_map(|name| {
+            let text = self.all.get(name)?;
             Some((name, text.as_slice()))
         })
     }
 
     fn named_in(&self, text: &[u8]) -> Vec<&[u8]> {
-        let known = |(name, _): (&[u8], usize)| self.0.get_key_value(name);
+        let known = |(name, _): (&[u8], usize)| self.all.get_key_value(name);
         let known = names(text).filter_map(known);
         known.map(|(name, _)| name.as_slice()).collect()
     }
@@ -69,6 +86,36 @@ fn declared(line: &[u8]) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_those_of_other_files_count() {
+        let functions = |all: &[(&str, &str)]| {
+            let mut text = String::new();
+            for (name, _) in all {
+                text.push_str(&format!("declare -f {name}\n"));
+            }
+            for (name, body) in all {
+                text.push_str(&format!("{name} () \n{{ \n    {body}\n}}\n"));
+            }
+            Functions::parse(text.as_bytes()).unwrap()
+        };
+        let called = |functions: &Functions, text: &str| -> Vec<String> {
+            let called = functions.called(std::iter::once(text.as_bytes()));
+            called
+                .map(|(name, _)| String::from_utf8_lossy(name).into_owned())
+                .collect()
+        };
+        let before = functions(&[("a", "b"), ("b", "echo own")]);
+        let after = functions(&[("a", "b"), ("b", "echo other"), ("c", ":")]);
+        let first = after.since(&before, None);
+        assert_eq!(called(&first, "a"), ["b"]);
+        assert_eq!(called(&first, "c a"), ["b", "c"]);
+        // Another file, which brings one more.
+        let before = functions(&[("a", "b"), ("b", "echo other"), ("c", ":")]);
+        let after = functions(&[("a", "b"), ("b", "echo other"), ("c", ":"), ("d", "a")]);
+        let second = after.since(&before, Some(&first));
+        assert_eq!(called(&second, "d"), ["b", "d"]);
+    }
 
     #[test]
     fn functions_are_told_apart() {
@@ -88,7 +135,7 @@ mod tests {
             .map(|(_, text)| text)
             .collect();
         assert!(texts[0].ends_with(b"E\n\n}\n"));
-        assert_eq!(Functions::parse(b""), Some(Functions(BTreeMap::new())));
+        assert_eq!(Functions::parse(b""), Some(Functions::default()));
         for text in [
             &b"declare -f a\n"[..],
             b"a () \n{ \n}\n",

@@ -36,7 +36,8 @@ esac
 pub(super) fn start_text(folder: &Path, number: usize, sources_unseen: bool) -> Option<String> {
     let at = |name: &str| quoted(&folder.join(name));
     let (up, down, answer) = (at("up")?, at("down")?, at("answer")?);
-    let (exports, names, functions) = (at("exports")?, at("names")?, at("functions")?);
+    let (exports, names) = (at("exports")?, at("names")?);
+    let (functions, functions_before) = (at("functions")?, at("functions-before")?);
     // Where that cannot be seen it is told before each check.
     let forget = match sources_unseen {
         true => ":",
@@ -85,12 +86,14 @@ __ebd_tell () {{
        IFS= read -r __ebd_answer <{down} ;;
   esac
 }}
-__ebd_functions () {{
-  case ${{BASH_VERSION-}} in
-    [4-9]*) {{ declare -F; declare -f; }} >{functions} && {forget} ;;
-    *) false ;;
-  esac
-}}
+case ${{BASH_VERSION-}} in
+  [4-9]*)
+    __ebd_functions_before () {{ {{ declare -F; declare -f; }} >{functions_before}; }}
+    __ebd_functions () {{ {{ declare -F; declare -f; }} >{functions} && {forget}; }} ;;
+  *)
+    __ebd_functions_before () {{ :; }}
+    __ebd_functions () {{ return 1; }} ;;
+esac
 __ebd_run () {{
   __ebd_exports
   printf '%s\000' "$(($#+3))" run {number} "$PWD" "$@" >{up}

@@ -286,3 +286,18 @@ fn a_header_that_was_tested_for_counts_with_its_content() {
         assert!(cached.stderr.contains(&told), "{abi}: {}", cached.stderr);
     }
 }
+
+/// What it might define is seen by nobody, and what it does at one time must not look like another's doing.
+#[test]
+fn a_check_that_sources_a_file_is_not_asked() {
+    let trial = trial(&format!(
+        "probe () {{\n  echo own\n}}\n{}{}",
+        check("ac_cv_x", ". \"$OUT/helpers\"; ac_cv_x=yes"),
+        check("ac_cv_y", "ac_cv_y=`probe`")
+    ));
+    by_bash(&trial);
+    trial.put("out/helpers", "probe () { echo other; }\n");
+    for (argument, known) in [("a", 0), ("b", 1)] {
+        assert_eq!(asks(&trial, &[argument]), (known, 1), "{argument}");
+    }
+}
