@@ -147,7 +147,7 @@ impl Build<'_> {
         let token = token::fresh();
         let restore = last_environment(&self.directories.private(), &progress);
         let input = progress.input.clone();
-        let wanted = self.wanted(prepared, &progress);
+        let wanted = self.wanted(&progress);
         let first = self.deciding(prepared, &wanted);
         let shell = self
             .start(prepared, &sources, &token, first, restore.as_deref())
@@ -184,7 +184,7 @@ impl Build<'_> {
     }
 
     /// The phases that are to be run, in order.
-    pub(super) fn wanted(&self, prepared: &Prepared, progress: &Progress) -> Vec<Phase> {
+    pub(super) fn wanted(&self, progress: &Progress) -> Vec<Phase> {
         let eapi = self.candidate.eapi;
         let until = self.settings.until;
         let pretend = Some(Phase::Pretend).filter(|phase| {
@@ -195,7 +195,7 @@ impl Build<'_> {
             .copied()
             .filter(|phase| until.includes(*phase) && eapi.has_phase(*phase))
             .filter(|phase| !progress.has(phase.name()))
-            .filter(|phase| *phase != Phase::Test || self.tests(prepared));
+            .filter(|phase| *phase != Phase::Test || self.tests());
         pretend.into_iter().chain(others).collect()
     }
 
@@ -346,13 +346,9 @@ impl Build<'_> {
     }
 
     /// Whether `src_test` is run (PMS 9.1.8, 7.3.3).
-    pub(super) fn tests(&self, prepared: &Prepared) -> bool {
-        let allowed = prepared
-            .properties
-            .iter()
-            .any(|word| word == "test_network" || word == "test_privileged");
-        self.candidate.config.features.contains("test")
-            && (allowed || !prepared.restrict.iter().any(|word| word == "test"))
+    pub(super) fn tests(&self) -> bool {
+        let config = &self.candidate.config;
+        config.features.contains("test") && !config.tests_restricted
     }
 
     /// Gives the build's directories to whom the phase runs as.
