@@ -16,6 +16,7 @@ mod crash;
 mod env;
 mod environment_exchange;
 mod fetch;
+mod hooks;
 mod instances;
 mod isolation;
 mod manifest;

@@ -1,0 +1,42 @@
+//! What users and eclasses hook onto builds.
+
+use std::fs;
+
+use crate::support::Trial;
+
+/// What a build has written to a file in T.
+fn noted(trial: &Trial, name: &str) -> String {
+    let path = trial.builddir("app-misc/foo-1").join("temp").join(name);
+    fs::read_to_string(path).unwrap_or_default()
+}
+
+#[test]
+fn hooks_behind_a_phase_begin_where_it_ended() {
+    let trial = Trial::new()
+        .package(
+            "app-misc/foo-1",
+            "pkg_setup() { cd / || die; }\n\
+             src_unpack() { mkdir -p a/b gone || die; }\n\
+             src_prepare() { default; cd a || die; }\n\
+             src_configure() { cd a/b || die; }\n\
+             src_compile() { cd gone || die; rmdir ../gone || die; }\n\
+             src_install() {\n\
+             \t[[ ${PWD} == \"${WORKDIR}\" && $(umask) == 0022 ]] || die \"${PWD} $(umask)\"\n\
+             \t! shopt -q nullglob || die nullglob\n}",
+        )
+        .conf(
+            "bashrc",
+            "note() { echo \"${EBUILD_PHASE} ${PWD#\"${PORTAGE_BUILDDIR}/\"}\" >>\"${T}/hooks\"; }\n\
+             post_pkg_setup() { note; }\n\
+             post_src_unpack() { note; cd /; }\n\
+             post_src_prepare() { note; }\n\
+             post_src_configure() { note; }\n\
+             post_src_compile() { note; umask 077; shopt -s nullglob; cd /; }\n\
+             post_src_install() { note; }\n",
+        );
+    trial.run(&["build", "--keep", "app-misc/foo"]).succeeds();
+    assert_eq!(
+        noted(&trial, "hooks"),
+        "setup /\nunpack work\nprepare work/a\nconfigure work/a/b\ncompile empty\ninstall work\n"
+    );
+}
