@@ -1,6 +1,10 @@
 //! Settings that Portage knows and this program does not follow yet: none is passed over in silence.
 
+use super::candidate::{Candidate, CandidateError};
+use super::image::strip;
 use crate::config::Config;
+use crate::pms::atom::PackageFacts;
+use crate::pms::dependency::DepSpec;
 
 /// FEATURES without which a build is confined less, or otherwise, than the user asked for.
 const CONFINEMENT: &[&str] = &["network-sandbox-proxy", "fakeroot", "suidctl", "selinux"];
@@ -55,6 +59,43 @@ pub enum UnsupportedError {
         /// What would happen instead.
         instead: &'static str,
     },
+    /// A FEATURE of a package that must not be ignored.
+    #[error(
+        "{package}: FEATURES={feature}: is not supported yet; remove it from FEATURES, or say FEATURES=\"-{feature}\" for \
+         the package in package.env"
+    )]
+    Package {
+        /// The package.
+        package: String,
+        /// The word.
+        feature: &'static str,
+    },
+    /// RESTRICT of a package is not valid.
+    #[error(transparent)]
+    Candidate(#[from] CandidateError),
+}
+
+/// Whether what FEATURES and RESTRICT of these packages themselves ask for can be done, so that it does not fail when all
+/// else is done. package.env may have set them.
+///
+/// # Errors
+/// A package whose own FEATURES would make it another than it can be made.
+pub fn check(candidates: &[Candidate]) -> Result<(), UnsupportedError> {
+    for candidate in candidates {
+        let restrict = candidate.evaluated("RESTRICT", DepSpec::parse_restrict)?;
+        let restricted = |name: &str| restrict.leaves().any(|word| word == name);
+        let feature = |name: &str| candidate.config.features.contains(name);
+        let refused = REFUSED.iter().map(|(name, _)| *name);
+        let found = refused
+            .filter(|name| feature(name))
+            .chain(strip::unsupported(feature, restricted, false))
+            .next();
+        if let Some(feature) = found {
+            let package = candidate.cpv().to_string();
+            return Err(UnsupportedError::Package { package, feature });
+        }
+    }
+    Ok(())
 }
 
 /// What the user should know of settings that are not followed: sentences, none if all are.

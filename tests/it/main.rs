@@ -25,6 +25,7 @@ mod query;
 mod regen;
 mod resume;
 mod sandbox;
+mod settings;
 mod shell;
 mod stopping;
 mod support;
