@@ -20,6 +20,7 @@ pub mod isolation;
 pub mod kept_configuration;
 pub mod kept_sources;
 pub mod log;
+pub mod make_options;
 pub mod manifest;
 pub mod origins;
 pub mod package;

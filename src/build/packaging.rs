@@ -10,6 +10,7 @@ use super::build_info::{
 };
 use super::image::{self, Image, ImageError, Notice, install_mask};
 use super::input;
+use super::make_options;
 use crate::binpkg::build::{self as binary, PackageOptions, read_build_info};
 use crate::binpkg::compression::{Compression, CompressionError};
 use crate::binpkg::image_tar::{self, Owners};
@@ -109,7 +110,7 @@ pub struct Packaging {
     pub variables: ShellVariables,
     /// The file with the environment after `src_install`.
     pub environment: PathBuf,
-    /// What the configuration sets for this package.
+    /// What the configuration sets for this package, and what holds where it does not.
     pub configured: BTreeMap<String, String>,
     /// IUSE of the ebuild's metadata.
     pub iuse: String,
@@ -160,11 +161,6 @@ impl Packaging {
 
     fn configured(&self, name: &str) -> String {
         self.configured.get(name).cloned().unwrap_or_default()
-    }
-
-    /// The number of jobs that MAKEOPTS asks for, at least 1.
-    fn jobs(&self) -> u32 {
-        makeopts_jobs(&self.configured("MAKEOPTS"))
     }
 
     /// Finishes the image and writes build-info. What is to be told is added to `notices`.
@@ -224,7 +220,7 @@ impl Packaging {
 
     /// How the steps on the image are to be done.
     fn image_settings(&self) -> image::Settings {
-        let jobs = self.jobs() as usize;
+        let jobs = make_options::jobs(&self.configured("MAKEOPTS")) as usize;
         let qa: image::qa::Variables = self
             .variables
             .keys()
@@ -386,25 +382,8 @@ pub fn package_compression(
     ))
     .or_else(|| value("BINPKG_COMPRESS_FLAGS"))
     .unwrap_or_default();
-    let jobs = makeopts_jobs(&value("MAKEOPTS").unwrap_or_default());
+    let jobs = make_options::jobs(&value("MAKEOPTS").unwrap_or_default());
     Compression::from_settings(&name, &flags, jobs)
-}
-
-/// The number of jobs that MAKEOPTS asks for, at least 1.
-fn makeopts_jobs(options: &str) -> u32 {
-    let mut words = options.split_whitespace();
-    let mut jobs = None;
-    while let Some(word) = words.next() {
-        let number = match word {
-            "-j" | "--jobs" => words.next().unwrap_or_default(),
-            word => word
-                .strip_prefix("--jobs=")
-                .or_else(|| word.strip_prefix("-j"))
-                .unwrap_or_default(),
-        };
-        jobs = number.parse().ok().or(jobs);
-    }
-    jobs.unwrap_or(1).max(1)
 }
 
 /// Who signs packages, if FEATURES=binpkg-signing asks for it.

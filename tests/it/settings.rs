@@ -41,3 +41,37 @@ fn features_that_change_nothing_for_a_package_are_not_refused() {
         trial.run(&["build", "app-misc/foo"]).succeeds();
     }
 }
+
+/// What the build of foo has written to a file in T.
+fn noted(trial: &Trial, name: &str) -> String {
+    let path = trial.builddir("app-misc/foo-1").join("temp").join(name);
+    fs::read_to_string(path).unwrap()
+}
+
+#[test]
+fn builds_use_all_processors_unless_somebody_says_otherwise() {
+    let body = "src_compile() { printenv MAKEOPTS GNUMAKEFLAGS MAKEFLAGS >\"${T}/options\"; }";
+    let count = std::thread::available_parallelism().unwrap();
+    let load = format!("--load-average {count} --output-sync=line\n");
+    for (make_conf, options) in [
+        ("", format!("-j{count}\n{load}")),
+        ("GNUMAKEFLAGS=\"-k\"\n", format!("-j{count}\n-k\n")),
+        ("MAKEOPTS=\"-j3\"\n", "-j3\n".into()),
+        ("MAKEFLAGS=\"-j5\"\n", "-j5\n".into()),
+    ] {
+        let trial = foo(body).make_conf(make_conf);
+        trial.run(&["build", "--keep", "app-misc/foo"]).succeeds();
+        assert_eq!(noted(&trial, "options"), options, "{make_conf}");
+        let extract = ["binpkg", "extract", "--metadata", "app-misc/foo", "info"];
+        trial.run(&extract).succeeds();
+        let packed = fs::File::open(trial.path("info/environment.bz2")).unwrap();
+        let mut text = String::new();
+        std::io::Read::read_to_string(&mut bzip2::read::BzDecoder::new(packed), &mut text).unwrap();
+        // As in Portage, the latter stays.
+        assert!(!text.contains(" MAKEOPTS="), "{text}");
+        assert_eq!(
+            text.contains(" GNUMAKEFLAGS="),
+            options.contains("-k") || options.contains("--load")
+        );
+    }
+}

@@ -149,7 +149,7 @@ impl Build<'_> {
             repository: candidate.ebuild.repository.to_string(),
             variables: shell_variables(variables),
             environment: kept_environment(&dirs.private(), Phase::Install.name()),
-            configured: candidate.config.variables.clone(),
+            configured: prepared.configured.clone(),
             iuse: candidate.value("IUSE").to_owned(),
             iuse_effective: candidate.config.iuse_effective.clone(),
             use_flags: candidate.config.use_flags.clone(),

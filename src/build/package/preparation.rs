@@ -16,6 +16,7 @@ use crate::build::failure::Failure;
 use crate::build::fetching::{Distfiles, FetchingError};
 use crate::build::isolation::Isolation;
 use crate::build::kept_configuration;
+use crate::build::make_options;
 use crate::build::runtime;
 use crate::build::state::{self, Progress, StateError};
 use crate::build::variables::Sources;
@@ -40,6 +41,8 @@ pub(super) struct Prepared {
     pub(super) distfiles: Distfiles,
     pub(super) restrict: Vec<String>,
     pub(super) properties: Vec<String>,
+    /// The variables of the configuration, with what holds where they are not set.
+    pub(super) configured: BTreeMap<String, String>,
     pub(super) eclass_dirs: Vec<PathBuf>,
     pub(super) use_flags: Vec<String>,
     pub(super) iuse_effective: Vec<String>,
@@ -174,6 +177,7 @@ impl Build<'_> {
             isolation,
             restrict,
             properties,
+            configured: make_options::with_defaults(&candidate.config.variables),
             eclass_dirs,
             use_flags: candidate.config.use_flags.iter().cloned().collect(),
             iuse_effective: askable(&candidate.config),
@@ -297,7 +301,7 @@ impl Build<'_> {
             master_path: master
                 .or(repository)
                 .map_or(Path::new("/"), |r| r.location()),
-            configured: &candidate.config.variables,
+            configured: &prepared.configured,
             use_flags: &prepared.use_flags,
             iuse_effective: &prepared.iuse_effective,
             distfiles: &prepared.distfiles.wanted,
