@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use ebd::util::digest::HashName;
+
 use crate::support::Trial;
 
 /// A configured trial of `app-misc/foo-1` with this body.
@@ -74,4 +76,26 @@ fn builds_use_all_processors_unless_somebody_says_otherwise() {
             options.contains("-k") || options.contains("--load")
         );
     }
+}
+
+#[test]
+fn packages_tell_which_patches_of_the_user_they_have() {
+    let patch = "--- a/file\n+++ b/file\n@@ -1 +1 @@\n-one\n+two\n";
+    let trial = foo(
+        "src_unpack() { echo one >file; }\nsrc_install() { insinto /usr/share/foo; doins file; }",
+    )
+    .conf("patches/app-misc/foo/a.patch", patch);
+    let digest = HashName::Sha256.hex(patch.as_bytes());
+    let whole = HashName::Sha256.hex(digest.as_bytes());
+    // A build that is taken up has them from the one before.
+    trial
+        .run(&["build", "--stop-after", "prepare", "app-misc/foo"])
+        .succeeds();
+    trial.run(&["build", "--resume", "app-misc/foo"]).succeeds();
+    let extract = ["binpkg", "extract", "--metadata", "app-misc/foo", "info"];
+    trial.run(&extract).succeeds();
+    let told = |name: &str| fs::read_to_string(trial.path("info").join(name)).unwrap();
+    assert_eq!(told("user_patch.digests"), format!("{digest}\0a.patch\0"));
+    assert_eq!(told("USER_PATCHES"), format!("{whole}\n"));
+    assert_eq!(trial.index()[0].get("USER_PATCHES"), Some(&*whole));
 }

@@ -303,7 +303,7 @@ impl Build<'_> {
             // One that does nothing leaves what is there to those who put it there.
             Phase::Unpack if self.leaves_something(phase, prepared) => {
                 self.directories.empty_work()?;
-                self.forget_patches();
+                self.forget_patches()?;
             }
             Phase::Prepare if self.leaves_something(phase, prepared) => {
                 let path = self.prepare_mark();
@@ -320,13 +320,14 @@ impl Build<'_> {
     }
 
     /// Forgets that the sources were patched, or begun to be, as these are not the same any more.
-    pub(super) fn forget_patches(&self) {
+    pub(super) fn forget_patches(&self) -> Result<(), BuildError> {
         let mark = self
             .directories
             .temp()
             .join(".portage_user_patches_applied");
         let _ = std::fs::remove_file(mark);
         let _ = std::fs::remove_file(self.prepare_mark());
+        Ok(self.directories.forget_patches()?)
     }
 
     /// Whether the ebuild, or a default, may have done anything in the phase, so that taking up the

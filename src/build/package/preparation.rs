@@ -265,7 +265,7 @@ impl Build<'_> {
                 .finished
                 .retain(|phase| phase != Phase::Unpack.name());
             self.directories.empty_work()?;
-            self.forget_patches();
+            self.forget_patches()?;
             self.notice("src_prepare was begun but not finished: the sources are unpacked anew");
         }
         let _ = std::fs::remove_file(private.join("helper-failed"));
