@@ -26,6 +26,7 @@ pub mod origins;
 pub mod package;
 pub mod packaging;
 pub mod plan;
+pub mod revisions;
 pub mod run;
 pub mod runtime;
 pub mod session;

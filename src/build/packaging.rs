@@ -106,6 +106,8 @@ pub struct Packaging {
     pub ebuild: PathBuf,
     /// The name of its repository.
     pub repository: String,
+    /// JSON of the revisions of the repositories that it is made of.
+    pub repo_revisions: String,
     /// The variables of the shell after `src_install`.
     pub variables: ShellVariables,
     /// The file with the environment after `src_install`.
@@ -185,7 +187,7 @@ impl Packaging {
                 environment: &environment,
                 ebuild: &self.ebuild,
                 repository: Some(&self.repository),
-                repo_revisions: Some("{}"),
+                repo_revisions: Some(&self.repo_revisions),
                 prefix_variables: self.eapi.prefix(),
             },
         )?;

@@ -38,6 +38,7 @@ struct Repository {
     masters: Option<Spanned<Value>>,
     aliases: Option<Spanned<Value>>,
     eclass_overrides: Option<Spanned<Value>>,
+    sync_type: Option<Spanned<Value>>,
     #[serde(default)]
     exclude_update: bool,
     #[serde(default)]
@@ -224,6 +225,7 @@ impl TomlFile {
             ("masters", &repository.masters),
             ("aliases", &repository.aliases),
             ("eclass-overrides", &repository.eclass_overrides),
+            ("sync-type", &repository.sync_type),
         ] {
             if let Some(value) = value {
                 add(option, value.get_ref().text(), places.of(value));
@@ -420,6 +422,7 @@ USE = ["conf", "-acl"]
 
 [repositories.gentoo]
 priority = 5
+sync-type = "git"
 exclude-update = true
 variables = { MAKEOPTS = "-j7" }
 
@@ -456,6 +459,7 @@ variables = { CFLAGS = "${CFLAGS} -g" }
         assert_eq!(answer.variables["MAKEOPTS"], "-j7");
         assert_eq!(Ebuild::new("a/b-2").masks(&config).len(), 1);
         assert_eq!(config.repositories().priority("gentoo"), Some(5));
+        assert_eq!(config.repositories().sync_type("gentoo"), Some("git"));
         assert!(config.updates["gentoo"].exclude_update);
         let origin = config.origin("CXXFLAGS").unwrap();
         assert!(

@@ -4,7 +4,7 @@ use std::fs;
 
 use ebd::util::digest::HashName;
 
-use crate::support::Trial;
+use crate::support::{Trial, ebuild};
 
 /// A configured trial of `app-misc/foo-1` with this body.
 fn foo(body: &str) -> Trial {
@@ -98,4 +98,64 @@ fn packages_tell_which_patches_of_the_user_they_have() {
     assert_eq!(told("user_patch.digests"), format!("{digest}\0a.patch\0"));
     assert_eq!(told("USER_PATCHES"), format!("{whole}\n"));
     assert_eq!(trial.index()[0].get("USER_PATCHES"), Some(&*whole));
+}
+
+#[test]
+fn packages_tell_the_revisions_of_the_repositories_they_are_of() {
+    let commit = "0123456789abcdef0123456789abcdef01234567";
+    let trial = foo("")
+        .eclass("own", "# Nothing\n")
+        .file("over/profiles/repo_name", "over\n")
+        .file("over/profiles/categories", "app-misc\n")
+        .file(
+            "over/metadata/layout.conf",
+            "masters = trial\nthin-manifests = true\n",
+        )
+        .file("over/app-misc/bar/bar-1.ebuild", ebuild("inherit own"))
+        .file("over/.git/HEAD", "ref: refs/heads/main\n")
+        .file("over/.git/refs/heads/main", format!("{commit}\n"))
+        .file(
+            "repo/metadata/timestamp.commit",
+            "abc 1718000000 2024-06-10T06:13:20+00:00\n",
+        );
+    let configure = |trial_sync: &str, over_sync: &str| {
+        let sections = [("trial", "repo", trial_sync), ("over", "over", over_sync)];
+        let mut text = "[DEFAULT]\nmain-repo = trial\n".to_owned();
+        for (name, folder, sync) in sections {
+            let location = trial.path(folder);
+            text.push_str(&format!("[{name}]\nlocation = {}\n", location.display()));
+            if !sync.is_empty() {
+                text.push_str(&format!("sync-type = {sync}\n"));
+            }
+        }
+        trial.put("conf/etc/portage/repos.conf", text);
+    };
+    let revisions = |pn: &str| {
+        let package = format!("app-misc/{pn}");
+        let outcome = trial.run(&["build", &package]);
+        outcome.succeeds();
+        let show = ["binpkg", "show", "--file", "REPO_REVISIONS"];
+        // The newest build.
+        let id = trial
+            .index()
+            .iter()
+            .filter(|it| it.cpv().contains(pn))
+            .count();
+        let atom = format!("=app-misc/{pn}-1-{id}");
+        let shown = trial.run(&[&show[..], &[atom.as_str()]].concat());
+        (shown.succeeds().stdout.clone(), outcome.stderr)
+    };
+    configure("rsync", "git");
+    let both = format!("{{\"over\": \"{commit}\", \"trial\": \"abc\"}}\n");
+    assert_eq!(revisions("bar").0, both);
+    assert_eq!(revisions("foo").0, "{\"trial\": \"abc\"}\n");
+    configure("", "webrsync");
+    assert_eq!(revisions("bar").0, "{}\n");
+    configure("git", "git");
+    let (known, told) = revisions("bar");
+    assert_eq!(known, format!("{{\"over\": \"{commit}\"}}\n"));
+    assert!(
+        told.contains("will not tell the revision of repository trial: "),
+        "{told}"
+    );
 }

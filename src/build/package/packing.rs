@@ -63,6 +63,9 @@ impl Build<'_> {
             path: variables.to_owned(),
             source,
         })?;
+        for problem in &prepared.revisions.problems {
+            self.notice(problem);
+        }
         let packaging = self.packaging(prepared, &text);
         let installed = self.session.installed.clone();
         let (result, notices) = tokio::task::spawn_blocking(move || {
@@ -147,6 +150,7 @@ impl Build<'_> {
             },
             ebuild: candidate.ebuild.path.clone(),
             repository: candidate.ebuild.repository.to_string(),
+            repo_revisions: prepared.revisions.text.clone(),
             variables: shell_variables(variables),
             environment: kept_environment(&dirs.private(), Phase::Install.name()),
             configured: prepared.configured.clone(),

@@ -17,6 +17,7 @@ use crate::build::fetching::{Distfiles, FetchingError};
 use crate::build::isolation::Isolation;
 use crate::build::kept_configuration;
 use crate::build::make_options;
+use crate::build::revisions::Revisions;
 use crate::build::runtime;
 use crate::build::state::{self, Progress, StateError};
 use crate::build::variables::Sources;
@@ -48,6 +49,7 @@ pub(super) struct Prepared {
     pub(super) iuse_effective: Vec<String>,
     pub(super) features: String,
     pub(super) replacing: Vec<String>,
+    pub(super) revisions: Revisions,
     pub(super) build_ids: (u32, u32),
     pub(super) user: (String, String),
     pub(super) isolation: Isolation,
@@ -189,6 +191,7 @@ impl Build<'_> {
                 .collect::<Vec<_>>()
                 .join(" "),
             replacing: self.replaced(),
+            revisions: Revisions::of(self.session.config.repositories(), candidate),
             build_ids: user.0,
             user: user.1,
         })
