@@ -49,6 +49,12 @@ impl Host {
         }
     }
 
+    /// The packages on the running system.
+    #[must_use]
+    pub fn running(&self) -> Running<'_> {
+        Running(self)
+    }
+
     /// Whether it is known what is installed there.
     #[must_use]
     pub fn knows(&self, place: Place) -> bool {
@@ -107,17 +113,68 @@ fn recorded(package: &InstalledPackage) -> build_info::InstalledPackage {
     }
 }
 
+/// The matching packages of a database, as recording dependencies wants them.
+fn matching(database: Option<&Installed>, atom: &Atom) -> Vec<build_info::InstalledPackage> {
+    // What cannot be read was told when dependencies were looked at.
+    let Some(Ok(packages)) = database.map(|database| database.matching(atom)) else {
+        return Vec::new();
+    };
+    packages.iter().map(|package| recorded(package)).collect()
+}
+
+/// Those below ROOT.
 impl InstalledPackages for Host {
     fn matches(&self, atom: &Atom) -> Vec<build_info::InstalledPackage> {
-        // What cannot be read was told when dependencies were looked at.
-        let Some(Ok(packages)) = self.target.as_ref().map(|database| database.matching(atom))
-        else {
-            return Vec::new();
-        };
-        packages.iter().map(|package| recorded(package)).collect()
+        matching(self.target.as_ref(), atom)
     }
 
     fn is_provided(&self, atom: &Atom) -> bool {
         self.provided.iter().any(|cpv| atom.names(cpv))
+    }
+}
+
+/// A view of a [`Host`]: the packages on the running system.
+#[derive(Debug, Clone, Copy)]
+pub struct Running<'a>(&'a Host);
+
+impl InstalledPackages for Running<'_> {
+    fn matches(&self, atom: &Atom) -> Vec<build_info::InstalledPackage> {
+        matching(self.0.running.as_ref(), atom)
+    }
+
+    fn is_provided(&self, atom: &Atom) -> bool {
+        self.0.is_provided(atom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_system_has_its_own_packages() {
+        let system = |version: &str| {
+            let root = tempfile::tempdir().unwrap();
+            let folder = root.path().join(format!("var/db/pkg/a/b-{version}"));
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(folder.join("SLOT"), format!("0/{version}\n")).unwrap();
+            std::fs::write(folder.join("EAPI"), "8\n").unwrap();
+            root
+        };
+        let (target, running) = (system("1"), system("2"));
+        let host = Host {
+            target: Installed::open(target.path()).unwrap(),
+            sysroot: None,
+            running: Installed::open(running.path()).unwrap(),
+            provided: vec![Cpv::parse("a/c-1").unwrap()],
+        };
+        let atom = |cp| Atom::for_package(cp).unwrap();
+        let subslots = |installed: &dyn InstalledPackages| -> Vec<String> {
+            let found = installed.matches(&atom("a/b"));
+            found.into_iter().map(|package| package.subslot).collect()
+        };
+        assert_eq!(subslots(&host), ["1"]);
+        assert_eq!(subslots(&host.running()), ["2"]);
+        assert!(host.running().is_provided(&atom("a/c")));
     }
 }

@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::build_info::{
-    self, BuildInfoError, CONDITIONAL_KEYS, DependencyContext, InstallInfo, InstalledPackages,
-};
+use super::build_info::{self, BuildInfoError, CONDITIONAL_KEYS, DependencyContext, InstallInfo};
+use super::host::Host;
 use super::image::{self, Image, ImageError, Notice, install_mask};
 use super::input;
 use super::make_options;
@@ -171,7 +170,7 @@ impl Packaging {
     /// A [`PackagingError`] that names the file or the check.
     pub fn finish_image(
         &self,
-        installed: &dyn InstalledPackages,
+        installed: &Host,
         notices: &mut Vec<Notice>,
     ) -> Result<(), PackagingError> {
         let environment = self.package_environment()?;
@@ -191,9 +190,10 @@ impl Packaging {
                 prefix_variables: self.eapi.prefix(),
             },
         )?;
+        let running = installed.running();
         let context = DependencyContext {
             target: installed,
-            build_host: None,
+            build_host: Some(&running),
         };
         let build_time = SystemTime::now()
             .duration_since(UNIX_EPOCH)
