@@ -12,7 +12,6 @@ const CONFINEMENT: &[&str] = &["network-sandbox-proxy", "fakeroot", "suidctl", "
 /// FEATURES whose absence changes how something is done, but not what comes of it. What only installing asks for
 /// (binpkg-logs, unmerge-logs, preserve-libs, …) is not among them as long as nothing is installed.
 const WITHOUT_EFFECT: &[&str] = &[
-    "ccache",
     "distcc",
     "distcc-pump",
     "icecream",
@@ -123,6 +122,12 @@ pub fn notices(config: &Config) -> Result<Vec<String>, UnsupportedError> {
         notices.push(format!(
             "builds are confined without these yet: FEATURES=\"{confinement}\""
         ));
+    }
+    if features.contains("ccache") {
+        notices.push(
+            "FEATURES=ccache is not supported yet: builds run with CCACHE_DISABLE=1, so that no compiler uses ccache"
+                .to_owned(),
+        );
     }
     let without = present(WITHOUT_EFFECT);
     if !without.is_empty() {

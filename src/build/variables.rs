@@ -309,6 +309,9 @@ impl Sources<'_> {
             all.set("BROOT", "", exported("BROOT"));
         }
         all.set("USE", self.use_flags.join(" "), exports);
+        // What Portage says without FEATURES=ccache, which is not supported: a compiler that is ccache by itself would
+        // keep what it makes in a cache that nobody has given it.
+        all.set("CCACHE_DISABLE", "1", true);
         all
     }
 

@@ -159,3 +159,22 @@ fn packages_tell_the_revisions_of_the_repositories_they_are_of() {
         "{told}"
     );
 }
+
+#[test]
+fn ccache_is_disabled_and_that_is_told() {
+    let body = "src_compile() { unset CCACHE_DISABLE; }\nsrc_install() {\n\
+                \tprintenv CCACHE_DISABLE >\"${T}/ccache\" || die\n}";
+    for (features, told) in [("", false), ("ccache", true)] {
+        let trial = foo(body).make_conf(&format!("FEATURES=\"{features}\"\n"));
+        let outcome = trial.run(&["build", "--keep", "app-misc/foo"]);
+        outcome.succeeds();
+        assert_eq!(noted(&trial, "ccache"), "1\n");
+        assert_eq!(
+            outcome
+                .stderr
+                .contains("FEATURES=ccache is not supported yet"),
+            told,
+            "{outcome}"
+        );
+    }
+}
