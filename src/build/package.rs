@@ -1,9 +1,11 @@
 //! Building one package, from its distfiles to the file in PKGDIR.
 
+mod conclusion;
 mod configures;
 mod environments;
 mod error;
 mod packing;
+mod passing_over;
 mod phases;
 mod preparation;
 mod visit;

@@ -410,6 +410,7 @@ pub fn package_signer(
 pub fn wanted_variables() -> Vec<&'static str> {
     let mut names: Vec<&'static str> = build_info::wanted_variables().collect();
     names.extend([
+        "EBUILD_SUCCESS_HOOKS",
         "__EBD_DOCOMPRESS",
         "__EBD_DOCOMPRESS_SKIP",
         "__EBD_DOSTRIP",

@@ -40,3 +40,47 @@ fn hooks_behind_a_phase_begin_where_it_ended() {
         "setup /\nunpack work\nprepare work/a\nconfigure work/a/b\ncompile empty\ninstall work\n"
     );
 }
+
+#[test]
+fn functions_for_success_are_called_when_the_package_is_there() {
+    let trial = Trial::new()
+        .package(
+            "app-misc/foo-1",
+            "inherit hooked\nsrc_compile() { register_success_hook hooked_done; }",
+        )
+        .eclass(
+            "hooked",
+            "hooked_done() { echo \"${PF} is done\" >>\"${T}/success\"; }\n",
+        );
+    let package = trial.packages().join("app-misc/foo/foo-1-1.gpkg.tar");
+    let bashrc = format!(
+        "register_success_hook mine\n\
+         mine() {{ [[ ! -e {} ]] || echo there >>\"${{T}}/success\"; }}\n",
+        package.display()
+    );
+    let trial = trial.conf("bashrc", &bashrc);
+    trial
+        .run(&["build", "--stop-after", "install", "app-misc/foo"])
+        .succeeds();
+    assert_eq!(noted(&trial, "success"), "");
+    trial
+        .run(&["build", "--resume", "--keep", "app-misc/foo"])
+        .succeeds();
+    assert_eq!(noted(&trial, "success"), "there\nfoo-1 is done\n");
+}
+
+#[test]
+fn a_package_stands_although_a_function_for_success_fails() {
+    let trial = Trial::new().package(
+        "app-misc/foo-1",
+        "broken() { die \"no good\"; }\nsrc_install() { register_success_hook broken; }",
+    );
+    let outcome = trial.run(&["build", "app-misc/foo"]);
+    outcome.succeeds();
+    for part in ["EBUILD_SUCCESS_HOOKS failed", "no good"] {
+        assert!(outcome.stderr.contains(part), "{outcome}");
+    }
+    assert_eq!(trial.assert_pkgdir_valid(), [1]);
+    assert!(!trial.builddir("app-misc/foo-1").exists());
+    trial.assert_no_processes("after a function for success has failed");
+}

@@ -178,3 +178,42 @@ fn ccache_is_disabled_and_that_is_told() {
         );
     }
 }
+
+#[test]
+fn tests_that_fail_may_be_passed_over() {
+    for failing in [
+        "die \"the tests are bad\"",
+        "exit 3",
+        "emake -f /nonexistent all",
+        "kill -KILL ${BASHPID}",
+    ] {
+        let body = format!(
+            "src_compile() {{ KEPT=yes; }}\n\
+             src_test() {{ KEPT=no; touch \"${{T}}/tested\"; {failing}; }}\n\
+             src_install() {{ [[ ${{KEPT}} == yes && -e ${{T}}/tested ]] || die \"${{KEPT}}\"; }}"
+        );
+        let trial = foo(&body).make_conf("FEATURES=\"test\"\n");
+        trial
+            .run(&["build", "app-misc/foo"])
+            .fails(&["app-misc/foo-1: could not be built in the test phase"]);
+        trial.assert_nothing_written();
+        trial.put(
+            "conf/etc/portage/make.conf",
+            "FEATURES=\"test test-fail-continue\"\n",
+        );
+        let outcome = trial.run(&["build", "app-misc/foo"]);
+        outcome.succeeds();
+        let told = "app-misc/foo-1: the build goes on, as FEATURES has test-fail-continue: \
+                    src_test failed: ";
+        assert!(outcome.stderr.contains(told), "{outcome}");
+        assert_eq!(trial.index().len(), 1);
+    }
+    // Nothing else is passed over, and what fails behind it says its own.
+    let body =
+        "src_test() { emake -f /nonexistent all; }\nsrc_install() { doins /nonexistent-too; }";
+    let trial = foo(body).make_conf("FEATURES=\"test test-fail-continue\"\n");
+    trial.run(&["build", "app-misc/foo"]).fails(&[
+        "app-misc/foo-1: could not be built in the install phase",
+        "because: doins: ",
+    ]);
+}
