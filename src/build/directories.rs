@@ -289,6 +289,26 @@ impl Directories {
         remove_tree(&self.kept())
     }
 
+    /// Removes the build but for `T`.
+    ///
+    /// # Errors
+    /// A [`DirectoryError`] that names the path.
+    pub fn remove_but_temp(&self) -> Result<(), DirectoryError> {
+        let temp = self.temp();
+        let failed = |source| DirectoryError {
+            path: self.root.clone(),
+            what: "cannot be read",
+            source,
+        };
+        for entry in fs::read_dir(&self.root).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            if path != temp {
+                remove_tree(&path)?;
+            }
+        }
+        remove_tree(&self.kept())
+    }
+
     /// Removes the folder of the category if nothing is in it any more. To be called when the
     /// build's lock, whose file is there, was let go of.
     pub fn remove_category(&self) {

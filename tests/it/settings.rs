@@ -217,3 +217,44 @@ fn tests_that_fail_may_be_passed_over() {
         "because: doins: ",
     ]);
 }
+
+#[test]
+fn what_is_left_of_a_build_is_what_features_ask_for() {
+    let left = |trial: &Trial| {
+        let folder = trial.builddir("app-misc/foo-1");
+        let entries = fs::read_dir(folder).into_iter().flatten();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let good = "src_compile() { echo here >\"${T}/here\"; }";
+    let bad = "src_compile() { echo here >\"${T}/here\"; die bad; }";
+    for features in ["", "fail-clean"] {
+        let trial = foo(good).make_conf(&format!("FEATURES=\"{features} keeptemp\"\n"));
+        trial.run(&["build", "app-misc/foo"]).succeeds();
+        assert_eq!(left(&trial), ["temp"], "{features}");
+        assert_eq!(noted(&trial, "here"), "here\n");
+        // The next one does not mind.
+        trial.run(&["build", "app-misc/foo"]).succeeds();
+    }
+    let trial = foo(bad).make_conf("FEATURES=\"fail-clean\"\n");
+    let outcome = trial.run(&["build", "app-misc/foo"]);
+    outcome.fails(&["could not be built in the compile phase", "bad"]);
+    for gone in ["--resume", "build.log"] {
+        assert!(!outcome.stderr.contains(gone), "{outcome}");
+    }
+    assert!(!trial.path("tmp/portage/app-misc").exists());
+    trial.run(&["shell", "--failed", "-c", "true"]).ends(1, &[]);
+    for (features, option) in [("fail-clean noclean", "--quiet"), ("fail-clean", "--keep")] {
+        let trial = foo(bad).make_conf(&format!("FEATURES=\"{features}\"\n"));
+        trial
+            .run(&["build", option, "app-misc/foo"])
+            .fails(&["--resume"]);
+        assert!(left(&trial).len() > 1);
+    }
+    let trial = foo(bad).make_conf("FEATURES=\"fail-clean keeptemp\"\n");
+    trial
+        .run(&["build", "app-misc/foo"])
+        .fails(&["temp/build.log"]);
+    assert_eq!(left(&trial), ["temp"]);
+}

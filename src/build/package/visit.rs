@@ -251,7 +251,7 @@ impl Build<'_> {
         let place = match found {
             Ok(place) => place,
             Err(error @ BuildError::Phase { .. }) => {
-                self.tell_failure(&error);
+                self.tell_failure(&error, true);
                 if !matches!(visit.manner, Manner::Terminal(_)) {
                     return Ok(End::Ended(1));
                 }
