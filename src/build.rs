@@ -19,6 +19,7 @@ pub mod input;
 pub mod isolation;
 pub mod kept_configuration;
 pub mod kept_sources;
+pub mod library_paths;
 pub mod log;
 pub mod make_options;
 pub mod manifest;

@@ -214,6 +214,16 @@ impl Packaging {
         )?;
         let finished = image::finish_install(&self.image, &self.image_settings())?;
         notices.extend(finished.notices);
+        if self.image.feature("qa-unresolved-soname-deps")
+            && let Some(requires) = &finished.requires
+            && let Some(sonames) = installed.sonames()
+        {
+            let provided = |category: &str, soname: &str| {
+                sonames.contains(&(category.to_owned(), soname.to_owned()))
+            };
+            let unresolved = image::soname::unresolved(&finished.needed, requires, provided);
+            notices.extend(unresolved);
+        }
         if !finished.needed.is_empty() {
             build_info::inject_libc_dependency(&self.image, installed)?;
         }

@@ -258,3 +258,45 @@ fn what_is_left_of_a_build_is_what_features_ask_for() {
         .fails(&["temp/build.log"]);
     assert_eq!(left(&trial), ["temp"]);
 }
+
+#[test]
+fn libraries_without_links_and_libraries_that_nobody_has_are_told() {
+    let body = "src_compile() {\n\
+                \techo 'int answer(void) { return 42; }' >x.c\n\
+                \tgcc -shared -fPIC -Wl,-soname,libgone.so.1 x.c -o libgone.so || die\n\
+                \tgcc -shared -fPIC -Wl,-soname,libx.so.1 -Wl,--no-as-needed x.c -L. -lgone -o libx.so.1.0 || die\n}\n\
+                src_install() { into /opt/own; dolib.so libx.so.1.0; }";
+    let trial = foo(body)
+        .file("root/etc/ld.so.conf", "include ld.so.conf.d/*.conf\n")
+        .file(
+            "root/etc/ld.so.conf.d/own.conf",
+            "/opt/own/lib\n/opt/own/lib64\n",
+        )
+        .file("root/var/db/pkg/sys-libs/libc-1/SLOT", "0\n")
+        .file("root/var/db/pkg/sys-libs/libc-1/EAPI", "8\n")
+        .file(
+            "root/var/db/pkg/sys-libs/libc-1/PROVIDES",
+            "arm_64: libc.so.6 x86_64: libc.so.6\n",
+        );
+    let told = |trial: &Trial| {
+        let outcome = trial.run(&["build", "--json", "app-misc/foo"]);
+        let events = outcome.succeeds().events();
+        let texts = events.iter().filter_map(|event| event["text"].as_str());
+        texts.map(str::to_owned).collect::<Vec<_>>().join("\n")
+    };
+    let said = told(&trial);
+    for part in [
+        "Missing soname symlink(s):\n  opt/own/lib",
+        "/libx.so.1 -> libx.so.1.0",
+        "Unresolved soname dependencies:\n  /opt/own/lib",
+        "/libx.so.1.0: libgone.so.1",
+    ] {
+        assert!(said.contains(part), "{part:?} is not in:\n{said}");
+    }
+    let trial = trial.make_conf("FEATURES=\"-qa-unresolved-soname-deps\"\n");
+    std::fs::remove_dir_all(trial.path("root/etc")).unwrap();
+    let said = told(&trial);
+    for part in ["Missing soname", "Unresolved soname"] {
+        assert!(!said.contains(part), "{said}");
+    }
+}

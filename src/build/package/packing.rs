@@ -11,6 +11,7 @@ use crate::build::driver::kept_environment;
 use crate::build::event::Event;
 use crate::build::image::{Image, Level, Notice};
 use crate::build::input;
+use crate::build::library_paths::library_paths;
 use crate::build::packaging::{self, Packaging, shell_variables};
 use crate::build::state::Progress;
 use crate::config::Config;
@@ -162,7 +163,7 @@ impl Build<'_> {
             installed_ids: self.installed_ids(),
             unprivileged: !nix::unistd::geteuid().is_root(),
             bash: self.bash(),
-            library_paths: Vec::new(),
+            library_paths: library_paths(config.root(), &configured("LD_LIBRARY_PATH")),
             pkgdir: config.pkgdir(),
             format: self.settings.format,
             header: index_header(config),
