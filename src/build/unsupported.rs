@@ -1,5 +1,8 @@
 //! Settings that Portage knows and this program does not follow yet: none is passed over in silence.
 
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
 use super::candidate::{Candidate, CandidateError};
 use super::image::strip;
 use crate::config::Config;
@@ -133,6 +136,10 @@ pub fn notices(config: &Config) -> Result<Vec<String>, UnsupportedError> {
     if !without.is_empty() {
         notices.push(format!("not supported yet: FEATURES=\"{without}\""));
     }
+    let hooks = config.config_root().join("etc/portage/hooks/install");
+    if has_programs(&hooks) {
+        notices.push(format!("{}: what is there is not run yet", hooks.display()));
+    }
     // What a built-in default says is nothing that the user asked for.
     let asked = |name: &str| {
         config
@@ -145,4 +152,11 @@ pub fn notices(config: &Config) -> Result<Vec<String>, UnsupportedError> {
         }
     }
     Ok(notices)
+}
+
+/// Whether a folder has anything that can be run.
+fn has_programs(folder: &Path) -> bool {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut found = entries.filter_map(|entry| std::fs::metadata(entry.path()).ok());
+    found.any(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }

@@ -1,6 +1,7 @@
 //! What users and eclasses hook onto builds.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use crate::support::Trial;
 
@@ -83,4 +84,19 @@ fn a_package_stands_although_a_function_for_success_fails() {
     assert_eq!(trial.assert_pkgdir_valid(), [1]);
     assert!(!trial.builddir("app-misc/foo-1").exists());
     trial.assert_no_processes("after a function for success has failed");
+}
+
+#[test]
+fn hooks_that_are_not_run_are_told() {
+    let trial = Trial::new()
+        .package("app-misc/foo-1", "")
+        .conf("hooks/install/one", "#!/bin/sh\n");
+    let path = trial.path("conf/etc/portage/hooks/install/one");
+    for (mode, told) in [(0o644, false), (0o755, true)] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let outcome = trial.run(&["build", "app-misc/foo"]);
+        outcome.succeeds();
+        let notice = "etc/portage/hooks/install: what is there is not run yet";
+        assert_eq!(outcome.stderr.contains(notice), told, "{outcome}");
+    }
 }
