@@ -270,7 +270,6 @@ impl Packaging {
                 inst_uid: self.installed_ids.0,
                 ebuild_dir: self.ebuild.parent().map(Path::to_owned),
                 bash: self.bash.clone(),
-                replaced: Default::default(),
             },
             fixup: image::fixup::Settings {
                 portage_uid: self.build_ids.0,
