@@ -16,11 +16,17 @@ __ebd_phase() {
 		__ebd_run_default "$2"
 	fi
 	__ebd_forget_configure
+	builtin local __ebd_left_in=${PWD}
 	__ebd_restore_shell
 	if [[ $2 == src_prepare && " ${__EBD_EAPI[functions]} " == *" eapply_user "* && ! -e ${T}/.portage_user_patches_applied ]]; then
 		die "src_prepare: eapply_user (or default) must be called (PMS 12.3.10)"
 	fi
-	__ebd_call_if_defined "post_$2"
+	if builtin declare -F "post_$2" >/dev/null; then
+		# It goes on where the phase has ended, as if it were a part of it.
+		builtin cd -- "${__ebd_left_in}" 2>/dev/null || :
+		"post_$2"
+		__ebd_restore_shell
+	fi
 	builtin unset -v __EBD_PHASE_FUNC
 }
 

@@ -12,6 +12,7 @@ mod manifest_check;
 pub mod manifest_text;
 mod names;
 mod repository;
+pub mod revision;
 mod set;
 mod text;
 mod updates;

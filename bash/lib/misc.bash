@@ -156,6 +156,15 @@ register_success_hook() {
 	__ebd_register_hook EBUILD_SUCCESS_HOOKS "$@"
 }
 
+# __ebd_success_hooks: calls the functions that are registered for when the build has succeeded.
+__ebd_success_hooks() {
+	builtin local hook IFS=$' \t\n'
+	# shellcheck disable=SC2153 # an eclass sets it
+	for hook in ${EBUILD_SUCCESS_HOOKS}; do
+		"${hook}"
+	done
+}
+
 # eqatag [-v] TAG [KEY=VALUE…] [/PATH…]
 #
 # Adds a machine readable finding to the QA log of the build, as a YAML list item. Repositories'

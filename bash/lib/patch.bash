@@ -84,12 +84,16 @@ eapply() {
 # file of the same name in an earlier one, and an empty file takes it away. Applied in the order
 # of the file names, whatever directory each is from.
 #
+# What was applied is told in build-info, as the package is another by it: `user_patch.digests` has the
+# SHA-256 and the name of each, both ended by NUL, `USER_PATCHES` the SHA-256 of all these SHA-256.
+#
 # The mark is a file, so that a call in a subshell counts.
 eapply_user() {
-	builtin local LC_ALL=C IFS=' ' base directory file name rule i
-	builtin local -a entries order
+	builtin local LC_ALL=C IFS=' ' base directory file name rule i info digest total=''
+	builtin local -a entries order digests
 	builtin local -A patches
 	order=()
+	digests=()
 	patches=()
 
 	__ebd_scope eapply_user src_prepare
@@ -127,8 +131,18 @@ eapply_user() {
 	einfo "${__EBD_COLOR_INFO}${rule}${__EBD_COLOR_NORMAL}"
 	einfo "Applying user patches from ${base} ..."
 	for name in "${order[@]}"; do
-		eapply -- "${patches["${name}"]}" || return
+		file=${patches["${name}"]}
+		eapply -- "${file}" || return
+		digest=$(builtin command sha256sum <"${file}") || die "eapply_user: sha256sum failed on ${file}"
+		total+=${digest%% *}
+		digests+=( "${digest%% *}" "${name}" )
 	done
+	info=${PORTAGE_BUILDDIR}/build-info
+	digest=$(builtin printf '%s' "${total}" | builtin command sha256sum) || die "eapply_user: sha256sum failed"
+	{
+		builtin printf '%s\0' "${digests[@]}" >| "${info}/user_patch.digests" &&
+			builtin printf '%s\n' "${digest%% *}" >| "${info}/USER_PATCHES"
+	} || die "eapply_user: cannot write to ${info}"
 	einfo "User patches applied."
 	einfo "${__EBD_COLOR_INFO}${rule}${__EBD_COLOR_NORMAL}"
 }

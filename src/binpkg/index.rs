@@ -19,6 +19,7 @@ mod revisions;
 pub use entry::{Entry, FileFacts};
 pub use header::HeaderSettings;
 pub use locked::LockedIndex;
+pub use revisions::print as print_revisions;
 
 use self::lines::Lines;
 use super::pkgdir::PkgdirError;

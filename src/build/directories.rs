@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 use nix::unistd::Pid;
 use sandbox::Identity;
 
+/// What `eapply_user` leaves in `build-info`: all there that is older than the image.
+pub const PATCHES: [&str; 2] = ["USER_PATCHES", "user_patch.digests"];
+
 /// A directory or link of the build could not be made, emptied or removed.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {what}", path.display())]
@@ -156,14 +159,42 @@ impl Directories {
         make(&self.work(), 0o700)
     }
 
-    /// Empties the image, as it must be when `src_install` starts, and what is known of it.
+    /// Empties the image, as it must be when `src_install` starts, and what is known of it, but for
+    /// [`PATCHES`].
     ///
     /// # Errors
     /// A [`DirectoryError`] that names the path.
     pub fn empty_image(&self) -> Result<(), DirectoryError> {
-        for dir in [self.image(), self.build_info()] {
-            remove_tree(&dir)?;
-            make(&dir, 0o755)?;
+        remove_tree(&self.image())?;
+        make(&self.image(), 0o755)?;
+        let info = self.build_info();
+        // The build may have put anything in its place.
+        if fs::symlink_metadata(&info).is_ok_and(|found| !found.is_dir()) {
+            remove_tree(&info)?;
+        }
+        make(&info, 0o755)?;
+        let failed = |source| DirectoryError {
+            path: info.clone(),
+            what: "cannot be read",
+            source,
+        };
+        for entry in fs::read_dir(&info).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let is_file = entry.file_type().map_err(failed)?.is_file();
+            if !is_file || PATCHES.iter().all(|name| entry.file_name() != *name) {
+                remove_tree(&entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets which of the user's patches were applied.
+    ///
+    /// # Errors
+    /// A [`DirectoryError`] that names the path.
+    pub fn forget_patches(&self) -> Result<(), DirectoryError> {
+        for name in PATCHES {
+            remove_tree(&self.build_info().join(name))?;
         }
         Ok(())
     }
@@ -258,6 +289,26 @@ impl Directories {
         remove_tree(&self.kept())
     }
 
+    /// Removes the build but for `T`.
+    ///
+    /// # Errors
+    /// A [`DirectoryError`] that names the path.
+    pub fn remove_but_temp(&self) -> Result<(), DirectoryError> {
+        let temp = self.temp();
+        let failed = |source| DirectoryError {
+            path: self.root.clone(),
+            what: "cannot be read",
+            source,
+        };
+        for entry in fs::read_dir(&self.root).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            if path != temp {
+                remove_tree(&path)?;
+            }
+        }
+        remove_tree(&self.kept())
+    }
+
     /// Removes the folder of the category if nothing is in it any more. To be called when the
     /// build's lock, whose file is there, was let go of.
     pub fn remove_category(&self) {
@@ -345,6 +396,45 @@ mod tests {
         dirs.remove().unwrap();
         dirs.remove_category();
         assert_eq!(fs::read_dir(tmp.path().join("portage")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn of_what_is_known_of_an_image_only_the_patches_are_older() {
+        let tmp = tempfile::tempdir().unwrap();
+        let dirs = Directories::new(tmp.path(), "app-misc", "foo-1");
+        dirs.create_afresh().unwrap();
+        let info = dirs.build_info();
+        let names = || {
+            let entries = fs::read_dir(&info).unwrap();
+            let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+            names.sort();
+            names
+        };
+        for name in PATCHES {
+            fs::write(info.join(name), name).unwrap();
+        }
+        fs::write(info.join("USE"), "").unwrap();
+        fs::create_dir(info.join("folder")).unwrap();
+        dirs.empty_image().unwrap();
+        assert_eq!(names(), PATCHES);
+        assert_eq!(
+            fs::read_to_string(info.join(PATCHES[0])).unwrap(),
+            PATCHES[0]
+        );
+        dirs.forget_patches().unwrap();
+        assert!(names().is_empty());
+        // What is no file is not Portage's, and nothing behind a link is touched.
+        let other = tmp.path().join("other");
+        fs::create_dir(&other).unwrap();
+        fs::write(other.join("USE"), "").unwrap();
+        std::os::unix::fs::symlink(other.join("USE"), info.join(PATCHES[0])).unwrap();
+        dirs.empty_image().unwrap();
+        assert!(names().is_empty());
+        fs::remove_dir(&info).unwrap();
+        std::os::unix::fs::symlink(&other, &info).unwrap();
+        dirs.empty_image().unwrap();
+        assert!(other.join("USE").exists());
+        assert!(fs::symlink_metadata(&info).unwrap().is_dir());
     }
 
     #[test]

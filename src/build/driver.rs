@@ -191,6 +191,12 @@ pub struct Pause {
 }
 
 impl Pause {
+    /// Whether the phase was finished and its environment kept.
+    #[must_use]
+    pub fn has(&self, phase: &str) -> bool {
+        self.progress.has(phase)
+    }
+
     /// The last phase whose environment is kept, if there is one.
     #[must_use]
     pub fn last_environment(&self) -> Option<String> {
@@ -426,6 +432,17 @@ impl Driver {
             }
         }
         self.kept().await
+    }
+
+    /// Ends everything, so that another shell can go on behind `phase`, which has failed in this one.
+    pub async fn give_up(mut self, phase: &str) -> Pause {
+        self.shell.end().await;
+        self.passed.push(phase.to_owned());
+        Pause {
+            site: self.site,
+            progress: self.progress,
+            passed: self.passed,
+        }
     }
 
     /// Ends everything.

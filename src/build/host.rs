@@ -2,11 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use super::build_info::{self, InstalledPackages};
+use super::image::soname;
 use crate::pms::atom::{Atom, PackageFacts};
 use crate::pms::cpv::Cpv;
 use crate::repo::installed::{Installed, InstalledError, InstalledPackage};
+
+/// Multilib categories and sonames.
+pub type Sonames = BTreeSet<(String, String)>;
 
 /// Where a dependency must be installed for a build (PMS 8.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +30,7 @@ pub struct Host {
     sysroot: Option<Installed>,
     running: Option<Installed>,
     provided: Vec<Cpv>,
+    sonames: OnceLock<Sonames>,
 }
 
 impl Host {
@@ -39,7 +45,25 @@ impl Host {
             sysroot: Installed::open(sysroot)?,
             running: Installed::open(Path::new("/"))?,
             provided: provided.to_vec(),
+            sonames: OnceLock::new(),
         })
+    }
+
+    /// The sonames that the packages below ROOT provide, which is found out once; none if nobody knows what is there.
+    #[must_use]
+    pub fn sonames(&self) -> Option<&Sonames> {
+        let database = self.target.as_ref()?;
+        Some(self.sonames.get_or_init(|| {
+            // What cannot be read provides nothing that is known.
+            let packages = database.all().unwrap_or_default();
+            let texts = packages.iter().filter_map(|it| it.field("PROVIDES").ok());
+            let mut found = Sonames::new();
+            for text in texts {
+                let listed = soname::listed(&text);
+                found.extend(listed.map(|(category, name)| (category.to_owned(), name.to_owned())));
+            }
+            found
+        }))
     }
 
     fn database(&self, place: Place) -> Option<&Installed> {
@@ -47,6 +71,12 @@ impl Host {
             Place::Running => self.running.as_ref(),
             Place::Sysroot => self.sysroot.as_ref(),
         }
+    }
+
+    /// The packages on the running system.
+    #[must_use]
+    pub fn running(&self) -> Running<'_> {
+        Running(self)
     }
 
     /// Whether it is known what is installed there.
@@ -107,17 +137,80 @@ fn recorded(package: &InstalledPackage) -> build_info::InstalledPackage {
     }
 }
 
+/// The matching packages of a database, as recording dependencies wants them.
+fn matching(database: Option<&Installed>, atom: &Atom) -> Vec<build_info::InstalledPackage> {
+    // What cannot be read was told when dependencies were looked at.
+    let Some(Ok(packages)) = database.map(|database| database.matching(atom)) else {
+        return Vec::new();
+    };
+    packages.iter().map(|package| recorded(package)).collect()
+}
+
+/// Those below ROOT.
 impl InstalledPackages for Host {
     fn matches(&self, atom: &Atom) -> Vec<build_info::InstalledPackage> {
-        // What cannot be read was told when dependencies were looked at.
-        let Some(Ok(packages)) = self.target.as_ref().map(|database| database.matching(atom))
-        else {
-            return Vec::new();
-        };
-        packages.iter().map(|package| recorded(package)).collect()
+        matching(self.target.as_ref(), atom)
     }
 
     fn is_provided(&self, atom: &Atom) -> bool {
         self.provided.iter().any(|cpv| atom.names(cpv))
+    }
+}
+
+/// A view of a [`Host`]: the packages on the running system.
+#[derive(Debug, Clone, Copy)]
+pub struct Running<'a>(&'a Host);
+
+impl InstalledPackages for Running<'_> {
+    fn matches(&self, atom: &Atom) -> Vec<build_info::InstalledPackage> {
+        matching(self.0.running.as_ref(), atom)
+    }
+
+    fn is_provided(&self, atom: &Atom) -> bool {
+        self.0.is_provided(atom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_system_has_its_own_packages() {
+        let system = |version: &str| {
+            let root = tempfile::tempdir().unwrap();
+            let folder = root.path().join(format!("var/db/pkg/a/b-{version}"));
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(folder.join("SLOT"), format!("0/{version}\n")).unwrap();
+            std::fs::write(folder.join("EAPI"), "8\n").unwrap();
+            let provides = "x86_32: libb.so.1 x86_64: liba.so libb.so.1\n";
+            std::fs::write(folder.join("PROVIDES"), provides).unwrap();
+            root
+        };
+        let (target, running) = (system("1"), system("2"));
+        let host = Host {
+            target: Installed::open(target.path()).unwrap(),
+            sysroot: None,
+            running: Installed::open(running.path()).unwrap(),
+            provided: vec![Cpv::parse("a/c-1").unwrap()],
+            sonames: OnceLock::new(),
+        };
+        let atom = |cp| Atom::for_package(cp).unwrap();
+        let subslots = |installed: &dyn InstalledPackages| -> Vec<String> {
+            let found = installed.matches(&atom("a/b"));
+            found.into_iter().map(|package| package.subslot).collect()
+        };
+        assert_eq!(subslots(&host), ["1"]);
+        assert_eq!(subslots(&host.running()), ["2"]);
+        assert!(host.running().is_provided(&atom("a/c")));
+        let pair = |category: &str, soname: &str| (category.to_owned(), soname.to_owned());
+        assert_eq!(
+            host.sonames(),
+            Some(&Sonames::from([
+                pair("x86_32", "libb.so.1"),
+                pair("x86_64", "liba.so"),
+                pair("x86_64", "libb.so.1")
+            ]))
+        );
     }
 }

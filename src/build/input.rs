@@ -202,12 +202,13 @@ fn patches(session: &Session, candidate: &Candidate) -> String {
     let cpv = candidate.cpv();
     let base = session.config.config_root().join("etc/portage/patches");
     let mut folders = Vec::new();
-    for name in [cpv.pn(), cpv.p(), cpv.pf()] {
+    // With the revision even if it is r0, which the name of the package does not have.
+    let revision = format!("{}-{}", cpv.p(), cpv.pr());
+    for name in [cpv.pn(), cpv.p(), &revision] {
         for name in [name.to_owned(), format!("{name}:{}", candidate.slot())] {
             folders.push(base.join(cpv.category()).join(name));
         }
     }
-    folders.dedup();
     let is_patch = |path: &Path| {
         let extension = path.extension().unwrap_or_default();
         extension == "patch" || extension == "diff"

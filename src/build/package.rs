@@ -1,9 +1,11 @@
 //! Building one package, from its distfiles to the file in PKGDIR.
 
+mod conclusion;
 mod configures;
 mod environments;
 mod error;
 mod packing;
+mod passing_over;
 mod phases;
 mod preparation;
 mod visit;
@@ -146,7 +148,7 @@ async fn attempt(session: &Session, candidate: &Candidate, settings: &Settings) 
             Outcome::Stopped
         }
         Err(error) => {
-            build.tell_failure(&error);
+            build.directories.remove_category();
             Outcome::Failed(matches!(error, BuildError::Phase { .. }))
         }
     }
@@ -204,14 +206,16 @@ impl<'a> Build<'a> {
         }
     }
 
-    /// Tells why there is no package, and keeps it for those who come to look.
-    fn tell_failure(&self, error: &BuildError) {
+    /// Tells why there is no package, and keeps it for those who come to look, if the build `stays`.
+    fn tell_failure(&self, error: &BuildError, stays: bool) {
         let log = self.directories.log();
         let shows_log = matches!(
             error,
             BuildError::Phase { .. } | BuildError::Sourcing(_) | BuildError::Packaging(_)
         );
-        if let BuildError::Phase { phase, .. } = error {
+        if let BuildError::Phase { phase, .. } = error
+            && stays
+        {
             let failure = Failure {
                 package: self.package.clone(),
                 repository: self.candidate.ebuild.repository.to_string(),
@@ -233,14 +237,68 @@ impl<'a> Build<'a> {
             } else {
                 Vec::new()
             },
-            log: (shows_log && log.exists()).then_some(log),
-            resumable: matches!(error, BuildError::Phase { .. } | BuildError::Packaging(_)),
+            log: (shows_log && log.exists() && (stays || self.feature("keeptemp"))).then_some(log),
+            resumable: stays
+                && matches!(error, BuildError::Phase { .. } | BuildError::Packaging(_)),
         });
     }
 
-    /// From the lock to the package, or to the phase behind which the build is to stop.
+    /// Whether FEATURES of the package have it.
+    fn feature(&self, name: &str) -> bool {
+        self.candidate.config.features.contains(name)
+    }
+
+    /// Whether a build that failed so stays: not with FEATURES=fail-clean, if it had begun and nobody looks at it.
+    fn stays(&self, error: &BuildError) -> bool {
+        let begun = matches!(
+            error,
+            BuildError::Phase { .. }
+                | BuildError::Sourcing(_)
+                | BuildError::Between(_)
+                | BuildError::Packaging(_)
+        );
+        !begun
+            || !self.feature("fail-clean")
+            || self.is_kept()
+            || self.settings.on_failure.is_some()
+    }
+
+    /// Whether the build's directory is to be left as it is.
+    fn is_kept(&self) -> bool {
+        self.settings.keep || self.feature("noclean") || self.feature("keepwork")
+    }
+
+    /// Removes the build, but for T with FEATURES=keeptemp.
+    fn clean(&self) -> Result<(), BuildError> {
+        Progress::forget(&self.directories.private())?;
+        match self.feature("keeptemp") {
+            true => self.directories.remove_but_temp()?,
+            false => self.directories.remove()?,
+        }
+        Ok(())
+    }
+
+    /// From the lock to the package, or to the phase behind which the build is to stop. A failure is told.
     async fn run(&self) -> Result<Option<Written>, BuildError> {
-        let _lock = self.lock().await?;
+        let _lock = match self.lock().await {
+            Ok(lock) => lock,
+            Err(error) => {
+                self.tell_failure(&error, true);
+                return Err(error);
+            }
+        };
+        let result = self.run_locked().await;
+        if let Err(error) = &result {
+            let stays = self.stays(error);
+            self.tell_failure(error, stays);
+            if !stays && let Err(error) = self.clean() {
+                self.notice(&causes(&error).join(": "));
+            }
+        }
+        result
+    }
+
+    async fn run_locked(&self) -> Result<Option<Written>, BuildError> {
         self.wait_for_predecessor().await;
         self.check_files()?;
         let prepared = self.prepare()?;
@@ -254,10 +312,8 @@ impl<'a> Build<'a> {
         let Some(written) = self.go(&prepared, progress).await? else {
             return Ok(None);
         };
-        let feature = |name: &str| self.candidate.config.features.contains(name);
-        if !self.settings.keep && !feature("noclean") && !feature("keepwork") {
-            Progress::forget(&self.directories.private())?;
-            self.directories.remove()?;
+        if !self.is_kept() {
+            self.clean()?;
         }
         Ok(Some(written))
     }

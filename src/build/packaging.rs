@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::build_info::{
-    self, BuildInfoError, CONDITIONAL_KEYS, DependencyContext, InstallInfo, InstalledPackages,
-};
+use super::build_info::{self, BuildInfoError, CONDITIONAL_KEYS, DependencyContext, InstallInfo};
+use super::host::Host;
 use super::image::{self, Image, ImageError, Notice, install_mask};
 use super::input;
+use super::make_options;
 use crate::binpkg::build::{self as binary, PackageOptions, read_build_info};
 use crate::binpkg::compression::{Compression, CompressionError};
 use crate::binpkg::image_tar::{self, Owners};
@@ -105,11 +105,13 @@ pub struct Packaging {
     pub ebuild: PathBuf,
     /// The name of its repository.
     pub repository: String,
+    /// JSON of the revisions of the repositories that it is made of.
+    pub repo_revisions: String,
     /// The variables of the shell after `src_install`.
     pub variables: ShellVariables,
     /// The file with the environment after `src_install`.
     pub environment: PathBuf,
-    /// What the configuration sets for this package.
+    /// What the configuration sets for this package, and what holds where it does not.
     pub configured: BTreeMap<String, String>,
     /// IUSE of the ebuild's metadata.
     pub iuse: String,
@@ -162,18 +164,13 @@ impl Packaging {
         self.configured.get(name).cloned().unwrap_or_default()
     }
 
-    /// The number of jobs that MAKEOPTS asks for, at least 1.
-    fn jobs(&self) -> u32 {
-        makeopts_jobs(&self.configured("MAKEOPTS"))
-    }
-
     /// Finishes the image and writes build-info. What is to be told is added to `notices`.
     ///
     /// # Errors
     /// A [`PackagingError`] that names the file or the check.
     pub fn finish_image(
         &self,
-        installed: &dyn InstalledPackages,
+        installed: &Host,
         notices: &mut Vec<Notice>,
     ) -> Result<(), PackagingError> {
         let environment = self.package_environment()?;
@@ -189,13 +186,14 @@ impl Packaging {
                 environment: &environment,
                 ebuild: &self.ebuild,
                 repository: Some(&self.repository),
-                repo_revisions: Some("{}"),
+                repo_revisions: Some(&self.repo_revisions),
                 prefix_variables: self.eapi.prefix(),
             },
         )?;
+        let running = installed.running();
         let context = DependencyContext {
             target: installed,
-            build_host: None,
+            build_host: Some(&running),
         };
         let build_time = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -216,6 +214,16 @@ impl Packaging {
         )?;
         let finished = image::finish_install(&self.image, &self.image_settings())?;
         notices.extend(finished.notices);
+        if self.image.feature("qa-unresolved-soname-deps")
+            && let Some(requires) = &finished.requires
+            && let Some(sonames) = installed.sonames()
+        {
+            let provided = |category: &str, soname: &str| {
+                sonames.contains(&(category.to_owned(), soname.to_owned()))
+            };
+            let unresolved = image::soname::unresolved(&finished.needed, requires, provided);
+            notices.extend(unresolved);
+        }
         if !finished.needed.is_empty() {
             build_info::inject_libc_dependency(&self.image, installed)?;
         }
@@ -224,7 +232,7 @@ impl Packaging {
 
     /// How the steps on the image are to be done.
     fn image_settings(&self) -> image::Settings {
-        let jobs = self.jobs() as usize;
+        let jobs = make_options::jobs(&self.configured("MAKEOPTS")) as usize;
         let qa: image::qa::Variables = self
             .variables
             .keys()
@@ -262,7 +270,6 @@ impl Packaging {
                 inst_uid: self.installed_ids.0,
                 ebuild_dir: self.ebuild.parent().map(Path::to_owned),
                 bash: self.bash.clone(),
-                replaced: Default::default(),
             },
             fixup: image::fixup::Settings {
                 portage_uid: self.build_ids.0,
@@ -386,25 +393,8 @@ pub fn package_compression(
     ))
     .or_else(|| value("BINPKG_COMPRESS_FLAGS"))
     .unwrap_or_default();
-    let jobs = makeopts_jobs(&value("MAKEOPTS").unwrap_or_default());
+    let jobs = make_options::jobs(&value("MAKEOPTS").unwrap_or_default());
     Compression::from_settings(&name, &flags, jobs)
-}
-
-/// The number of jobs that MAKEOPTS asks for, at least 1.
-fn makeopts_jobs(options: &str) -> u32 {
-    let mut words = options.split_whitespace();
-    let mut jobs = None;
-    while let Some(word) = words.next() {
-        let number = match word {
-            "-j" | "--jobs" => words.next().unwrap_or_default(),
-            word => word
-                .strip_prefix("--jobs=")
-                .or_else(|| word.strip_prefix("-j"))
-                .unwrap_or_default(),
-        };
-        jobs = number.parse().ok().or(jobs);
-    }
-    jobs.unwrap_or(1).max(1)
 }
 
 /// Who signs packages, if FEATURES=binpkg-signing asks for it.
@@ -429,6 +419,7 @@ pub fn package_signer(
 pub fn wanted_variables() -> Vec<&'static str> {
     let mut names: Vec<&'static str> = build_info::wanted_variables().collect();
     names.extend([
+        "EBUILD_SUCCESS_HOOKS",
         "__EBD_DOCOMPRESS",
         "__EBD_DOCOMPRESS_SKIP",
         "__EBD_DOSTRIP",

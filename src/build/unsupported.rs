@@ -1,6 +1,13 @@
 //! Settings that Portage knows and this program does not follow yet: none is passed over in silence.
 
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use super::candidate::{Candidate, CandidateError};
+use super::image::strip;
 use crate::config::Config;
+use crate::pms::atom::PackageFacts;
+use crate::pms::dependency::DepSpec;
 
 /// FEATURES without which a build is confined less, or otherwise, than the user asked for.
 const CONFINEMENT: &[&str] = &["network-sandbox-proxy", "fakeroot", "suidctl", "selinux"];
@@ -8,7 +15,6 @@ const CONFINEMENT: &[&str] = &["network-sandbox-proxy", "fakeroot", "suidctl", "
 /// FEATURES whose absence changes how something is done, but not what comes of it. What only installing asks for
 /// (binpkg-logs, unmerge-logs, preserve-libs, …) is not among them as long as nothing is installed.
 const WITHOUT_EFFECT: &[&str] = &[
-    "ccache",
     "distcc",
     "distcc-pump",
     "icecream",
@@ -55,6 +61,43 @@ pub enum UnsupportedError {
         /// What would happen instead.
         instead: &'static str,
     },
+    /// A FEATURE of a package that must not be ignored.
+    #[error(
+        "{package}: FEATURES={feature}: is not supported yet; remove it from FEATURES, or say FEATURES=\"-{feature}\" for \
+         the package in package.env"
+    )]
+    Package {
+        /// The package.
+        package: String,
+        /// The word.
+        feature: &'static str,
+    },
+    /// RESTRICT of a package is not valid.
+    #[error(transparent)]
+    Candidate(#[from] CandidateError),
+}
+
+/// Whether what FEATURES and RESTRICT of these packages themselves ask for can be done, so that it does not fail when all
+/// else is done. package.env may have set them.
+///
+/// # Errors
+/// A package whose own FEATURES would make it another than it can be made.
+pub fn check(candidates: &[Candidate]) -> Result<(), UnsupportedError> {
+    for candidate in candidates {
+        let restrict = candidate.evaluated("RESTRICT", DepSpec::parse_restrict)?;
+        let restricted = |name: &str| restrict.leaves().any(|word| word == name);
+        let feature = |name: &str| candidate.config.features.contains(name);
+        let refused = REFUSED.iter().map(|(name, _)| *name);
+        let found = refused
+            .filter(|name| feature(name))
+            .chain(strip::unsupported(feature, restricted, false))
+            .next();
+        if let Some(feature) = found {
+            let package = candidate.cpv().to_string();
+            return Err(UnsupportedError::Package { package, feature });
+        }
+    }
+    Ok(())
 }
 
 /// What the user should know of settings that are not followed: sentences, none if all are.
@@ -83,9 +126,19 @@ pub fn notices(config: &Config) -> Result<Vec<String>, UnsupportedError> {
             "builds are confined without these yet: FEATURES=\"{confinement}\""
         ));
     }
+    if features.contains("ccache") {
+        notices.push(
+            "FEATURES=ccache is not supported yet: builds run with CCACHE_DISABLE=1, so that no compiler uses ccache"
+                .to_owned(),
+        );
+    }
     let without = present(WITHOUT_EFFECT);
     if !without.is_empty() {
         notices.push(format!("not supported yet: FEATURES=\"{without}\""));
+    }
+    let hooks = config.config_root().join("etc/portage/hooks/install");
+    if has_programs(&hooks) {
+        notices.push(format!("{}: what is there is not run yet", hooks.display()));
     }
     // What a built-in default says is nothing that the user asked for.
     let asked = |name: &str| {
@@ -99,4 +152,11 @@ pub fn notices(config: &Config) -> Result<Vec<String>, UnsupportedError> {
         }
     }
     Ok(notices)
+}
+
+/// Whether a folder has anything that can be run.
+fn has_programs(folder: &Path) -> bool {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut found = entries.filter_map(|entry| std::fs::metadata(entry.path()).ok());
+    found.any(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }

@@ -157,6 +157,9 @@ async fn execute(
         }
         candidates = left;
     }
+    if arguments.stop_after.is_none() {
+        unsupported::check(&candidates)?;
+    }
     let plan = run::plan(&session, candidates, !arguments.nodeps)?;
     if arguments.pretend {
         plan::show(&plan, &session.config, arguments.around.display.json);

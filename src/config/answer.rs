@@ -87,10 +87,10 @@ impl Config {
             flags
         };
         let mut flags = flags_of(&layers, trail);
+        let allow_test = layers.value("ALLOW_TEST").to_owned();
         if features.contains("test")
-            && self.tests_restricted(&expressions, &layers, |flag| {
-                flags.contains(flag) && in_iuse(flag)
-            })
+            && expressions
+                .restricts_tests(&allow_test, |flag| flags.contains(flag) && in_iuse(flag))
         {
             // As if IUSE had `-test`: FEATURES=test is the weaker wish.
             let mut words = iuse.defaults.clone();
@@ -197,6 +197,8 @@ impl Config {
         overlay.insert("ACCEPT_LICENSE".to_owned(), pruned);
         overlay.insert("PORTAGE_PROPERTIES".to_owned(), join(words(&properties)));
         overlay.insert("PORTAGE_RESTRICT".to_owned(), join(words(&restrict)));
+        // With the flags as they are in the end; those above were without what FEATURES=test may have lost.
+        let tests_restricted = expressions.restricts_tests(&allow_test, enabled);
         masks.extend(expressions.invalid);
 
         layers.note_values(trail);
@@ -219,23 +221,8 @@ impl Config {
             bashrcs: self.bashrcs(query),
             features,
             stable,
+            tests_restricted,
         }
-    }
-
-    fn tests_restricted(
-        &self,
-        expressions: &Expressions,
-        layers: &Layers<'_>,
-        enabled: impl Fn(&str) -> bool,
-    ) -> bool {
-        let restrict = evaluate(&expressions.restrict, &enabled);
-        let properties = evaluate(&expressions.properties, &enabled);
-        let (restrict, properties) = (words(&restrict), words(&properties));
-        let allowed: BTreeSet<&str> = layers.value("ALLOW_TEST").split_whitespace().collect();
-        let waived = allowed.contains("all")
-            || (properties.contains("test_network") && allowed.contains("network"))
-            || (properties.contains("test_privileged") && allowed.contains("privileged"));
-        restrict.contains("test") && !waived
     }
 
     fn missing_words(
@@ -478,6 +465,31 @@ mod tests {
         let config = conf(Root::new(), "FEATURES=\"test\"\nALLOW_TEST=\"network\"\n").load();
         let network = package.restrict("test").properties("test_network");
         assert_eq!(network.flags(&config), "test");
+    }
+
+    #[test]
+    fn restricted_tests_are_run_for_those_who_allow_them() {
+        let restricted = |allowed: &str, package: Ebuild| {
+            let text = format!("FEATURES=\"test\"\nALLOW_TEST=\"{allowed}\"\n");
+            package
+                .ask(&conf(Root::new(), &text).load())
+                .tests_restricted
+        };
+        let package = || Ebuild::new("a/b-1").iuse("test");
+        let network = || package().restrict("test").properties("test_network");
+        let privileged = || package().restrict("test").properties("test_privileged");
+        assert!(!restricted("", package()));
+        assert!(!restricted("", package().properties("test_network")));
+        assert!(restricted("network privileged", package().restrict("test")));
+        assert!(!restricted("all", package().restrict("test")));
+        assert!(restricted("", network()) && restricted("privileged", network()));
+        assert!(!restricted("network", network()));
+        assert!(restricted("", privileged()) && restricted("network", privileged()));
+        assert!(!restricted("privileged", privileged()));
+        // The flags are those that the build has.
+        let package = || Ebuild::new("a/b-1").iuse("test doc");
+        assert!(restricted("", package().restrict("!doc? ( test )")));
+        assert!(!restricted("", package().restrict("doc? ( test )")));
     }
 
     #[test]

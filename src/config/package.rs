@@ -84,6 +84,9 @@ pub struct PackageConfig {
     pub features: BTreeSet<String>,
     /// Whether the package is there by a stable keyword (PMS 5.2.11).
     pub stable: bool,
+    /// Whether RESTRICT forbids `src_test`: it has `test`, and ALLOW_TEST allows neither all tests nor what
+    /// PROPERTIES say of this package's (PMS 7.3.3).
+    pub tests_restricted: bool,
 }
 
 /// Why a package is masked.

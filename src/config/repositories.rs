@@ -11,7 +11,8 @@ use super::toml_file::RepositoryOption;
 use crate::repo::{RepoSet, RepoSettings, Repository, TakenAlias};
 
 /// What holds before any repos.conf is read.
-const BUILT_IN: &str = "[DEFAULT]\nmain-repo = gentoo\n[gentoo]\nlocation = /var/db/repos/gentoo\n";
+const BUILT_IN: &str =
+    "[DEFAULT]\nmain-repo = gentoo\n[gentoo]\nlocation = /var/db/repos/gentoo\nsync-type = rsync\n";
 
 /// The place of what [`BUILT_IN`] says.
 const BUILT_IN_PLACE: &str = "<built in>";
@@ -268,9 +269,18 @@ fn section(
             )
         })?),
     };
+    let sync_type = text("sync-type")?
+        .filter(|setting| {
+            // What nobody has said holds where it can be.
+            &*setting.origin.file != Path::new(BUILT_IN_PLACE)
+                || path.join("metadata/timestamp.commit").exists()
+        })
+        .map(|setting| setting.value.trim().to_owned())
+        .filter(|name| !name.is_empty());
     Ok(Some(RepoSettings {
         name: name.to_owned(),
         location: path,
+        sync_type,
         priority,
         masters: words("masters")?,
         aliases: words("aliases")?.unwrap_or_default(),

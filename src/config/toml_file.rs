@@ -38,6 +38,7 @@ struct Repository {
     masters: Option<Spanned<Value>>,
     aliases: Option<Spanned<Value>>,
     eclass_overrides: Option<Spanned<Value>>,
+    sync_type: Option<Spanned<Value>>,
     #[serde(default)]
     exclude_update: bool,
     #[serde(default)]
@@ -242,6 +243,7 @@ impl TomlFile {
             ("masters", &repository.masters),
             ("aliases", &repository.aliases),
             ("eclass-overrides", &repository.eclass_overrides),
+            ("sync-type", &repository.sync_type),
         ] {
             if let Some(value) = value {
                 add(option, value.get_ref().text(), places.of(value));

@@ -32,6 +32,8 @@ pub struct RepoSettings {
     pub aliases: Vec<String>,
     /// `eclass-overrides`: repositories whose eclasses go before all others, the last one first.
     pub eclass_overrides: Vec<String>,
+    /// `sync-type`: by what the repository is brought up to date; none if it is not.
+    pub sync_type: Option<String>,
 }
 
 /// An eclass file and the checksum of what it holds.
@@ -62,6 +64,7 @@ struct Member {
     masters: Vec<usize>,
     /// Repositories to search for eclasses, first to last.
     eclass_order: Vec<usize>,
+    sync_type: Option<String>,
 }
 
 /// What tells one state of a file from another: device, inode, size, and times in nanoseconds.
@@ -147,6 +150,11 @@ impl RepoSet {
     pub fn masters(&self, name: &str) -> Result<Vec<&Repository>, RepoError> {
         let member = self.member(name)?;
         Ok(self.pick(&member.masters))
+    }
+
+    /// By what the repository with this name or alias is brought up to date (`sync-type`), if it is.
+    pub fn sync_type(&self, name: &str) -> Option<&str> {
+        self.member(name).ok()?.sync_type.as_deref()
     }
 
     /// The repositories searched for the eclasses of a repository's ebuilds, first to last: the

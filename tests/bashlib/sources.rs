@@ -3,6 +3,8 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use ebd::util::digest::HashName;
+
 use crate::stage::Stage;
 
 fn unpacking(eapi: &'static str) -> Stage {
@@ -361,6 +363,19 @@ fn user_patches() {
     );
     assert_eq!(outcome.err.matches("Applying ").count(), 4);
     assert!(stage.path("temp/.portage_user_patches_applied").exists());
+    // As Portage tells it.
+    let mut digests = String::new();
+    let mut total = String::new();
+    for name in ["foo-1.2.3-r1/B.patch", "foo-1.2.3:0/a.diff", "foo/z.patch"] {
+        let path = stage.path(&format!("config/etc/portage/patches/app-misc/{name}"));
+        let digest = HashName::Sha256.hex(&fs::read(path).unwrap());
+        let base = name.split('/').next_back().unwrap();
+        digests.push_str(&format!("{digest}\0{base}\0"));
+        total.push_str(&digest);
+    }
+    assert_eq!(stage.read("build-info/user_patch.digests"), digests);
+    let whole = HashName::Sha256.hex(total.as_bytes());
+    assert_eq!(stage.read("build-info/USER_PATCHES"), whole + "\n");
 }
 
 #[test]
@@ -368,6 +383,7 @@ fn without_user_patches_only_the_mark_is_left() {
     let stage = preparing();
     assert_eq!(stage.run("eapply_user").err, "");
     assert!(stage.path("temp/.portage_user_patches_applied").exists());
+    assert_eq!(fs::read_dir(stage.path("build-info")).unwrap().count(), 0);
     let stage = preparing();
     stage.file("config/etc/portage/patches/app-misc/foo", "no directory");
     stage.dies("eapply_user");

@@ -51,7 +51,7 @@ impl Stage {
     /// In global scope.
     pub(crate) fn new(eapi: &'static str) -> Self {
         let directory = TempDir::with_prefix("bashlib").unwrap();
-        for name in ["work", "temp", "distdir", "image"] {
+        for name in ["work", "temp", "distdir", "image", "build-info"] {
             fs::create_dir(directory.path().join(name)).unwrap();
         }
         let stage = Stage {
@@ -127,6 +127,7 @@ impl Stage {
              __EBD_PHASE_FUNC={phase} __EBD_GLOBAL_SCOPE={scope}\n\
              NOTICES={root}/notices T={root}/temp WORKDIR={root}/work DISTDIR={root}/distdir\n\
              D={root}/image/ ED={root}/image/ EPREFIX= PORTAGE_CONFIGROOT={root}/config\n\
+             PORTAGE_BUILDDIR={root}\n\
              CATEGORY=app-misc PN=foo PV=1.2.3 P=foo-1.2.3 PR=r1 PVR=1.2.3-r1 PF=foo-1.2.3-r1\n\
              SLOT=0/1 CHOST=x86_64-pc-linux-gnu\n{variables}\n\
              __ebd_select_eapi; __ebd_output_init; __ebd_use_init; __ebd_install_init\n\

@@ -122,6 +122,14 @@ impl World {
             let folder = repository.join(format!("eapi-{eapi}")).join(&case.name);
             let file = format!("{}-{}.ebuild", case.name, case.version);
             write(&folder.join(file), &case.ebuild_for(eapi));
+            if !case.configured.is_empty() {
+                let portage = world.path("config/etc/portage");
+                let line = format!("eapi-{eapi}/{0} {0}\n", case.name);
+                let path = portage.join("package.env").join(package.name());
+                write(&path, line.as_bytes());
+                let text = case.configured.join("\n") + "\n";
+                write(&portage.join("env").join(&case.name), text.as_bytes());
+            }
             for (name, text) in &case.files {
                 let path = match name.split_once('/') {
                     Some(("files", _)) => folder.join(name),

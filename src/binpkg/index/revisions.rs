@@ -54,8 +54,12 @@ fn parse(text: &str, place: &'static str) -> Result<Revisions, IndexError> {
     serde_json::from_str(text).map_err(|source| IndexError::Revisions { place, source })
 }
 
-/// JSON with a space behind each comma and colon, as python prints it.
-fn print(revisions: &Revisions) -> Result<String, serde_json::Error> {
+/// Revisions by the names of their repositories as a package or the header tells them: JSON with a space behind each comma
+/// and colon, as python prints it.
+///
+/// # Errors
+/// JSON cannot have them.
+pub fn print(revisions: &BTreeMap<String, String>) -> Result<String, serde_json::Error> {
     let mut members = Vec::new();
     for (repository, revision) in revisions {
         members.push(format!(

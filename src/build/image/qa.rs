@@ -5,13 +5,12 @@
 //! 10ignored-flags, 60bash-completion, 60pkgconfig, 60pngfix, 90cmake-warnings,
 //! 90config-impl-decl, 90cython-dep, 90gcc-warnings, and scripts of repositories and the system.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
 use super::needed::NeededEntry;
-use super::{Image, ImageError, Level, Notice, walk};
+use super::{Image, ImageError, Level, Notice};
 
 mod executables;
 mod libraries;
@@ -127,33 +126,6 @@ pub struct Settings {
     pub ebuild_dir: Option<PathBuf>,
     /// The bash that checks the syntax of init scripts.
     pub bash: PathBuf,
-    /// Names of checks, such as `80libraries`, for which a script is run instead.
-    pub replaced: BTreeSet<String>,
-}
-
-/// The scripts of `install-qa-check.d` directories by name, in the order in which they are to be
-/// run. `directories` are those of the administrator, of installed packages and of the
-/// repositories, the one that counts most first; it hides scripts of the same name in the others,
-/// and the check of that name here (see [`Settings::replaced`]).
-///
-/// They are sourced in the ebuild's environment, which is not done here.
-///
-/// # Errors
-///
-/// When a directory cannot be read; one that does not exist has no scripts.
-pub fn scripts(directories: &[PathBuf]) -> Result<BTreeMap<OsString, PathBuf>, ImageError> {
-    let mut found = BTreeMap::new();
-    for directory in directories {
-        for path in walk::list(directory)?
-            .into_iter()
-            .filter(|path| path.is_file())
-        {
-            if let Some(name) = path.file_name() {
-                found.entry(name.to_owned()).or_insert(path);
-            }
-        }
-    }
-    Ok(found)
 }
 
 /// Runs the checks in the order of their names.
@@ -166,50 +138,20 @@ pub fn check(
     settings: &Settings,
     notices: &mut Vec<Notice>,
 ) -> Result<(), ImageError> {
-    let runs = |name: &str| !settings.replaced.contains(name);
-    if runs("05double-D") {
-        tree::double_d(image, notices)?;
-    }
-    if runs("05prefix") {
-        tree::prefix(image)?;
-    }
-    if runs("10executable-issues") {
-        executables::check(image, settings, notices)?;
-    }
-    if runs("20deprecated-directories") {
-        tree::deprecated_directories(image, notices);
-    }
-    if runs("20runtime-directories") {
-        tree::runtime_directories(image, notices)?;
-    }
-    if runs("60openrc") {
-        services::openrc(image, settings, notices)?;
-    }
-    if runs("60systemd") {
-        services::systemd(image, notices)?;
-    }
-    if runs("60udev") {
-        services::udev(image, notices)?;
-    }
-    if runs("80libraries") {
-        libraries::check(image, settings, notices)?;
-    }
-    if runs("80multilib-strict") {
-        libraries::multilib_strict(image, settings, notices)?;
-    }
-    if runs("90bad-bin-group-write") {
-        tree::group_writable_programs(image, settings, notices)?;
-    }
-    if runs("90bad-bin-owner") {
-        tree::program_owners(image, settings, notices)?;
-    }
-    if runs("90world-writable") {
-        tree::world_writable(image, notices)?;
-    }
-    if runs("95empty-dirs") {
-        tree::empty_directories(image, settings, notices)?;
-    }
-    Ok(())
+    tree::double_d(image, notices)?;
+    tree::prefix(image)?;
+    executables::check(image, settings, notices)?;
+    tree::deprecated_directories(image, notices);
+    tree::runtime_directories(image, notices)?;
+    services::openrc(image, settings, notices)?;
+    services::systemd(image, notices)?;
+    services::udev(image, notices)?;
+    libraries::check(image, settings, notices)?;
+    libraries::multilib_strict(image, settings, notices)?;
+    tree::group_writable_programs(image, settings, notices)?;
+    tree::program_owners(image, settings, notices)?;
+    tree::world_writable(image, notices)?;
+    tree::empty_directories(image, settings, notices)
 }
 
 /// What is done when `NEEDED` stands: notices about ELF files where none are expected, and
@@ -304,32 +246,6 @@ mod tests {
         assert_eq!(v.words_for_arch("QA_SONAME", "x86-linux"), ["c"]);
         assert_eq!(v.words_for_arch("QA_SONAME", "arm"), ["a", "b"]);
         assert_eq!(v.words("QA_ARRAY"), ["x y", "z"]);
-    }
-
-    #[test]
-    fn scripts_hide_others_of_their_name() {
-        let dir = tempfile::tempdir().unwrap();
-        let (first, second) = (dir.path().join("a"), dir.path().join("b"));
-        for (at, name) in [(&first, "60x"), (&second, "60x"), (&second, "10y")] {
-            fs::create_dir_all(at).unwrap();
-            fs::write(at.join(name), "").unwrap();
-        }
-        let found = scripts(&[dir.path().join("none"), first.clone(), second.clone()]).unwrap();
-        let found: Vec<_> = found.into_values().collect();
-        assert_eq!(found, [second.join("10y"), first.join("60x")]);
-    }
-
-    #[test]
-    fn replaced_checks_do_not_run() {
-        let test = crate::build::image::testing::TestImage::new();
-        test.file("lib/libx.a", "x");
-        let mut settings = Settings {
-            bash: "bash".into(),
-            ..Settings::default()
-        };
-        assert!(check(&test.image, &settings, &mut Vec::new()).is_err());
-        settings.replaced.insert("80libraries".into());
-        check(&test.image, &settings, &mut Vec::new()).unwrap();
     }
 
     #[test]

@@ -348,6 +348,19 @@ fn inside(d: &Path, path: &Path) -> PathBuf {
     out
 }
 
+/// What `PROVIDES` or `REQUIRES` lists: multilib categories and sonames.
+pub fn listed(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let mut category = "";
+    text.split_whitespace()
+        .filter_map(move |word| match word.strip_suffix(':') {
+            Some(name) => {
+                category = name;
+                None
+            }
+            None => Some((category, word)),
+        })
+}
+
 /// The notice of FEATURES=qa-unresolved-soname-deps: files that ask for sonames which neither the
 /// package nor, as `provided(category, soname)` tells, an installed package has.
 pub fn unresolved(
@@ -356,14 +369,9 @@ pub fn unresolved(
     provided: impl Fn(&str, &str) -> bool,
 ) -> Option<Notice> {
     let mut missing: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    let mut category = "";
-    for word in requires.split_whitespace() {
-        match word.strip_suffix(':') {
-            Some(name) => category = name,
-            None if !provided(category, word) => {
-                missing.entry(category).or_default().insert(word);
-            }
-            None => {}
+    for (category, soname) in listed(requires) {
+        if !provided(category, soname) {
+            missing.entry(category).or_default().insert(soname);
         }
     }
     let mut lines: Vec<String> = entries

@@ -69,8 +69,13 @@ pub fn run(
     variables: &Variables,
     notices: &mut Vec<Notice>,
 ) -> Result<(), ImageError> {
-    refuse_unsupported(image, settings)?;
-    if !stripping(image, settings) {
+    let named = settings.controllable && !settings.include.is_empty();
+    let feature = |name: &str| image.feature(name);
+    let restricted = |name: &str| image.restricted(name);
+    if let Some(feature) = unsupported(feature, restricted, named) {
+        return Err(ImageError::UnsupportedFeature { feature });
+    }
+    if !stripping(feature, restricted, named) {
         return Ok(());
     }
     let targets = targets(image, settings, elf_files)?;
@@ -96,25 +101,35 @@ pub fn run(
 
 /// Whether anything may be stripped. With `RESTRICT=strip` the list of what is to be stripped begins empty (PMS
 /// 12.3.11), so something is in it only if `dostrip` was called; Portage strips nothing then either.
-fn stripping(image: &Image, settings: &Settings) -> bool {
-    let named = settings.controllable && !settings.include.is_empty();
-    !image.feature("nostrip") && (named || !image.restricted("strip"))
+fn stripping(
+    feature: impl Fn(&str) -> bool,
+    restricted: impl Fn(&str) -> bool,
+    named: bool,
+) -> bool {
+    !feature("nostrip") && (named || !restricted("strip"))
 }
 
-/// FEATURES that change what stripping does and are not implemented.
-fn refuse_unsupported(image: &Image, settings: &Settings) -> Result<(), ImageError> {
-    let stripping = stripping(image, settings);
-    for (feature, applies) in [
+/// The first of a package's FEATURES that changes what stripping does, would apply here, and is not
+/// implemented. `restricted` tells what RESTRICT has, `named` whether `dostrip` named anything, which
+/// before the build nobody knows.
+pub fn unsupported(
+    feature: impl Fn(&str) -> bool,
+    restricted: impl Fn(&str) -> bool,
+    named: bool,
+) -> Option<&'static str> {
+    if !feature("binpkg-dostrip") {
+        return None;
+    }
+    let stripping = stripping(&feature, &restricted, named);
+    // Without split debug information `compressdebug` has nothing to work on.
+    [
         ("installsources", true),
         ("splitdebug", stripping),
         ("dedupdebug", stripping),
-    ] {
-        if applies && image.feature(feature) && !image.restricted(feature) {
-            return Err(ImageError::UnsupportedFeature { feature });
-        }
-    }
-    // Without split debug information these two have nothing to work on.
-    Ok(())
+    ]
+    .into_iter()
+    .find(|(name, applies)| *applies && feature(name) && !restricted(name))
+    .map(|(name, _)| name)
 }
 
 /// The files to strip, each inode once.
@@ -546,6 +561,7 @@ mod tests {
         strip(&test, &old);
         assert!(has_symtab(&test.path("usr/bin/p")));
         test.image.restrict.clear();
+        test.image.features.insert("binpkg-dostrip".into());
         test.image.features.insert("splitdebug".into());
         let error = run(
             &test.image,

@@ -11,6 +11,7 @@ use crate::build::driver::kept_environment;
 use crate::build::event::Event;
 use crate::build::image::{Image, Level, Notice};
 use crate::build::input;
+use crate::build::library_paths::library_paths;
 use crate::build::packaging::{self, Packaging, shell_variables};
 use crate::build::state::Progress;
 use crate::config::Config;
@@ -63,6 +64,9 @@ impl Build<'_> {
             path: variables.to_owned(),
             source,
         })?;
+        for problem in &prepared.revisions.problems {
+            self.notice(problem);
+        }
         let packaging = self.packaging(prepared, &text);
         let installed = self.session.installed.clone();
         let (result, notices) = tokio::task::spawn_blocking(move || {
@@ -147,9 +151,10 @@ impl Build<'_> {
             },
             ebuild: candidate.ebuild.path.clone(),
             repository: candidate.ebuild.repository.to_string(),
+            repo_revisions: prepared.revisions.text.clone(),
             variables: shell_variables(variables),
             environment: kept_environment(&dirs.private(), Phase::Install.name()),
-            configured: candidate.config.variables.clone(),
+            configured: prepared.configured.clone(),
             iuse: candidate.value("IUSE").to_owned(),
             iuse_effective: candidate.config.iuse_effective.clone(),
             use_flags: candidate.config.use_flags.clone(),
@@ -158,7 +163,7 @@ impl Build<'_> {
             installed_ids: self.installed_ids(),
             unprivileged: !nix::unistd::geteuid().is_root(),
             bash: self.bash(),
-            library_paths: Vec::new(),
+            library_paths: library_paths(config.root(), &configured("LD_LIBRARY_PATH")),
             pkgdir: config.pkgdir(),
             format: self.settings.format,
             header: index_header(config),

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use super::preparation::Prepared;
-use super::{Build, BuildError, SHOWN_LINES, Until};
+use super::{Build, BuildError, SHOWN_LINES};
 use crate::binpkg::pkgdir::Written;
+use crate::build::candidate::Candidate;
 use crate::build::directories::DirectoryError;
-use crate::build::driver::{Driver, DriverSetup, Site, kept_environment, last_environment};
+use crate::build::driver::{Driver, DriverSetup, Pause, Site, kept_environment, last_environment};
 use crate::build::packaging::wanted_variables;
 use crate::build::runtime::{self, RuntimeError};
 use crate::build::state::Progress;
@@ -25,6 +26,22 @@ pub(super) fn phase_end(phase: Phase) -> Vec<u8> {
         phase.name()
     )
     .into_bytes()
+}
+
+/// The command that begins a phase: its variables, and the user's bashrc files.
+pub(super) fn begin_text(candidate: &Candidate) -> Vec<u8> {
+    let mut text =
+        b"builtin source \"${__EBD_BUILD}/phase.env\"\n__ebd_sandbox_announce\n".to_vec();
+    for bashrc in &candidate.config.bashrcs {
+        let file = quote(bashrc.as_os_str().as_encoded_bytes());
+        text.extend_from_slice(b"builtin source ");
+        text.extend(&file);
+        // Its last command may have failed, which is nobody's business.
+        text.extend_from_slice(b" || __ebd_must_be_bash ");
+        text.extend(&file);
+        text.push(b'\n');
+    }
+    text
 }
 
 /// The variables that a shell starts with.
@@ -147,7 +164,7 @@ impl Build<'_> {
         let token = token::fresh();
         let restore = last_environment(&self.directories.private(), &progress);
         let input = progress.input.clone();
-        let wanted = self.wanted(prepared, &progress);
+        let wanted = self.wanted(&progress);
         let first = self.deciding(prepared, &wanted);
         let shell = self
             .start(prepared, &sources, &token, first, restore.as_deref())
@@ -160,22 +177,7 @@ impl Build<'_> {
             return Err(result.err().unwrap_or(BuildError::Interrupted("phases")));
         };
         match result {
-            Ok(()) => {
-                match driver.finish().await {
-                    Ok(Some(processor)) => {
-                        self.directories.forget_warden();
-                        self.session.pool.put_back(processor);
-                    }
-                    // It ended; the pool starts another when one is needed.
-                    Ok(None) => {}
-                    Err(error) => return Err(BuildError::Between(error)),
-                }
-                if self.settings.until != Until::Package {
-                    return Ok(None);
-                }
-                let variables = self.variables_file();
-                Ok(Some(self.package(prepared, &input, &variables).await?))
-            }
+            Ok(()) => self.conclude(driver, prepared, &token, &input).await,
             Err(error) => {
                 driver.end().await;
                 Err(error)
@@ -184,7 +186,7 @@ impl Build<'_> {
     }
 
     /// The phases that are to be run, in order.
-    pub(super) fn wanted(&self, prepared: &Prepared, progress: &Progress) -> Vec<Phase> {
+    pub(super) fn wanted(&self, progress: &Progress) -> Vec<Phase> {
         let eapi = self.candidate.eapi;
         let until = self.settings.until;
         let pretend = Some(Phase::Pretend).filter(|phase| {
@@ -195,7 +197,7 @@ impl Build<'_> {
             .copied()
             .filter(|phase| until.includes(*phase) && eapi.has_phase(*phase))
             .filter(|phase| !progress.has(phase.name()))
-            .filter(|phase| *phase != Phase::Test || self.tests(prepared));
+            .filter(|phase| *phase != Phase::Test || self.tests());
         pretend.into_iter().chain(others).collect()
     }
 
@@ -237,21 +239,23 @@ impl Build<'_> {
             let policy = prepared.isolation.policy(phase);
             let heeds = !policy.is_free() || prepared.isolation.traces(phase);
             driver.confine(policy, heeds.then_some(token));
-            if phase == Phase::Pretend {
-                // In a fork of the shell: what pkg_pretend sets is for nobody (PMS 9.1.2).
-                let mut text = b"( ".to_vec();
-                text.extend(self.phase_call(Phase::Pretend));
-                text.extend_from_slice(b" ) || builtin exit\n");
-                text.extend(phase_end(Phase::Pretend));
-                self.run_phase(driver, Phase::Pretend, &text, false).await?;
-                continue;
-            }
             let text = self.phase_text(phase);
             // The last one's environment is the package's, or for whoever looks at the build.
             let checkpoint = Some(phase) == last || self.leaves_something(phase, prepared);
+            let checkpoint = checkpoint && phase != Phase::Pretend;
             let ran = self.run_phase(driver, phase, &text, checkpoint).await;
             self.learn_configures(prepared, phase);
-            ran?;
+            if let Err(error) = ran {
+                if !self.passes_over(&error) {
+                    return Err(error);
+                }
+                let (before, behind) = wanted.split_at(at);
+                let driver = place.take().ok_or(BuildError::Interrupted("phases"))?;
+                let pause = self.pass_over(driver, error, before, prepared).await?;
+                inside = self.deciding(prepared, behind.get(1..).unwrap_or_default());
+                let shell = self.go_on(pause, prepared, sources, token, inside).await?;
+                self.source(place.insert(shell), prepared, token).await?;
+            }
         }
         match place {
             Some(driver) => driver.settle().await.map_err(BuildError::Between),
@@ -290,6 +294,18 @@ impl Build<'_> {
         if let Some(processor) = processor {
             self.session.pool.put_back(processor);
         }
+        self.go_on(pause, prepared, sources, token, phase).await
+    }
+
+    /// The same where there is no shell any more.
+    async fn go_on(
+        &self,
+        pause: Pause,
+        prepared: &Prepared,
+        sources: &Sources<'_>,
+        token: &str,
+        phase: Phase,
+    ) -> Result<Driver, BuildError> {
         let restore = pause.last_environment();
         let shell = self
             .start(prepared, sources, token, phase, restore.as_deref())
@@ -303,7 +319,7 @@ impl Build<'_> {
             // One that does nothing leaves what is there to those who put it there.
             Phase::Unpack if self.leaves_something(phase, prepared) => {
                 self.directories.empty_work()?;
-                self.forget_patches();
+                self.forget_patches()?;
             }
             Phase::Prepare if self.leaves_something(phase, prepared) => {
                 let path = self.prepare_mark();
@@ -320,13 +336,14 @@ impl Build<'_> {
     }
 
     /// Forgets that the sources were patched, or begun to be, as these are not the same any more.
-    pub(super) fn forget_patches(&self) {
+    pub(super) fn forget_patches(&self) -> Result<(), BuildError> {
         let mark = self
             .directories
             .temp()
             .join(".portage_user_patches_applied");
         let _ = std::fs::remove_file(mark);
         let _ = std::fs::remove_file(self.prepare_mark());
+        Ok(self.directories.forget_patches()?)
     }
 
     /// Whether the ebuild, or a default, may have done anything in the phase, so that taking up the
@@ -346,13 +363,9 @@ impl Build<'_> {
     }
 
     /// Whether `src_test` is run (PMS 9.1.8, 7.3.3).
-    pub(super) fn tests(&self, prepared: &Prepared) -> bool {
-        let allowed = prepared
-            .properties
-            .iter()
-            .any(|word| word == "test_network" || word == "test_privileged");
-        self.candidate.config.features.contains("test")
-            && (allowed || !prepared.restrict.iter().any(|word| word == "test"))
+    pub(super) fn tests(&self) -> bool {
+        let config = &self.candidate.config;
+        config.features.contains("test") && !config.tests_restricted
     }
 
     /// Gives the build's directories to whom the phase runs as.
@@ -383,23 +396,17 @@ impl Build<'_> {
     /// The command that runs a phase: its variables, the user's bashrc files, the function.
     pub(super) fn phase_text(&self, phase: Phase) -> Vec<u8> {
         let mut text = self.phase_call(phase);
+        if phase == Phase::Pretend {
+            // In a fork of the shell: what pkg_pretend sets is for nobody (PMS 9.1.2).
+            text = [&b"( "[..], &text[..], &b" ) || builtin exit\n"[..]].concat();
+        }
         text.extend(phase_end(phase));
         text
     }
 
     /// The command without the message that the phase is done.
     pub(super) fn phase_call(&self, phase: Phase) -> Vec<u8> {
-        let mut text =
-            b"builtin source \"${__EBD_BUILD}/phase.env\"\n__ebd_sandbox_announce\n".to_vec();
-        for bashrc in &self.candidate.config.bashrcs {
-            let file = quote(bashrc.as_os_str().as_encoded_bytes());
-            text.extend_from_slice(b"builtin source ");
-            text.extend(&file);
-            // Its last command may have failed, which is nobody's business.
-            text.extend_from_slice(b" || __ebd_must_be_bash ");
-            text.extend(&file);
-            text.push(b'\n');
-        }
+        let mut text = begin_text(self.candidate);
         let (name, function) = (phase.name(), phase.function());
         text.extend_from_slice(format!("__ebd_phase {name} {function}\n").as_bytes());
         if phase == Phase::Install {

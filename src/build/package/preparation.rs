@@ -16,6 +16,8 @@ use crate::build::failure::Failure;
 use crate::build::fetching::{Distfiles, FetchingError};
 use crate::build::isolation::Isolation;
 use crate::build::kept_configuration;
+use crate::build::make_options;
+use crate::build::revisions::Revisions;
 use crate::build::runtime;
 use crate::build::state::{self, Progress, StateError};
 use crate::build::variables::Sources;
@@ -40,11 +42,14 @@ pub(super) struct Prepared {
     pub(super) distfiles: Distfiles,
     pub(super) restrict: Vec<String>,
     pub(super) properties: Vec<String>,
+    /// The variables of the configuration, with what holds where they are not set.
+    pub(super) configured: BTreeMap<String, String>,
     pub(super) eclass_dirs: Vec<PathBuf>,
     pub(super) use_flags: Vec<String>,
     pub(super) iuse_effective: Vec<String>,
     pub(super) features: String,
     pub(super) replacing: Vec<String>,
+    pub(super) revisions: Revisions,
     pub(super) build_ids: (u32, u32),
     pub(super) user: (String, String),
     pub(super) isolation: Isolation,
@@ -174,6 +179,7 @@ impl Build<'_> {
             isolation,
             restrict,
             properties,
+            configured: make_options::with_defaults(&candidate.config.variables),
             eclass_dirs,
             use_flags: candidate.config.use_flags.iter().cloned().collect(),
             iuse_effective: askable(&candidate.config),
@@ -185,6 +191,7 @@ impl Build<'_> {
                 .collect::<Vec<_>>()
                 .join(" "),
             replacing: self.replaced(),
+            revisions: Revisions::of(self.session.config.repositories(), candidate),
             build_ids: user.0,
             user: user.1,
         })
@@ -261,7 +268,7 @@ impl Build<'_> {
                 .finished
                 .retain(|phase| phase != Phase::Unpack.name());
             self.directories.empty_work()?;
-            self.forget_patches();
+            self.forget_patches()?;
             self.notice("src_prepare was begun but not finished: the sources are unpacked anew");
         }
         let _ = std::fs::remove_file(private.join("helper-failed"));
@@ -297,7 +304,7 @@ impl Build<'_> {
             master_path: master
                 .or(repository)
                 .map_or(Path::new("/"), |r| r.location()),
-            configured: &candidate.config.variables,
+            configured: &prepared.configured,
             use_flags: &prepared.use_flags,
             iuse_effective: &prepared.iuse_effective,
             distfiles: &prepared.distfiles.wanted,

@@ -251,7 +251,7 @@ impl Build<'_> {
         let place = match found {
             Ok(place) => place,
             Err(error @ BuildError::Phase { .. }) => {
-                self.tell_failure(&error);
+                self.tell_failure(&error, true);
                 if !matches!(visit.manner, Manner::Terminal(_)) {
                     return Ok(End::Ended(1));
                 }
@@ -363,7 +363,7 @@ impl Build<'_> {
             if progress.input != input {
                 notes.push(self.changed());
             }
-            let next = self.next(prepared, progress);
+            let next = self.next(progress);
             return Ok(Place {
                 phase: next.unwrap_or(Phase::Install),
                 standing: match next {
@@ -403,7 +403,7 @@ impl Build<'_> {
                 causes(&error).join(": ")
             ));
         }
-        let wanted = self.wanted(prepared, &progress);
+        let wanted = self.wanted(&progress);
         let hooked = !self.candidate.config.bashrcs.is_empty();
         let matters = |phase: &Phase| hooked || self.leaves_something(*phase, prepared);
         if visit.broken.is_none() && wanted.iter().any(matters) {
@@ -423,12 +423,12 @@ impl Build<'_> {
     }
 
     /// The first phase that the build has not finished.
-    fn next(&self, prepared: &Prepared, progress: &Progress) -> Option<Phase> {
+    fn next(&self, progress: &Progress) -> Option<Phase> {
         let eapi = self.candidate.eapi;
         PHASES.iter().copied().find(|phase| {
             eapi.has_phase(*phase)
                 && !progress.has(phase.name())
-                && (*phase != Phase::Test || self.tests(prepared))
+                && (*phase != Phase::Test || self.tests())
         })
     }
 

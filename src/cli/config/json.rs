@@ -124,6 +124,7 @@ pub(super) fn package(package: &Package, names: &[&str]) -> Json {
         bashrcs,
         features,
         stable,
+        tests_restricted,
     } = &candidate.config;
     let wanted = |name: &str| names.is_empty() || names.contains(&name);
     let variables = variables.iter().filter(|(name, _)| wanted(name));
@@ -151,6 +152,7 @@ pub(super) fn package(package: &Package, names: &[&str]) -> Json {
             ("visible", json!(masks.is_empty())),
             ("masks", masks.iter().map(mask).collect()),
             ("features", json!(features)),
+            ("tests_restricted", json!(tests_restricted)),
             ("bashrcs", json!(bashrcs)),
         ] {
             map.insert(key.into(), value);

@@ -40,6 +40,20 @@ impl Expressions {
             invalid,
         }
     }
+
+    /// Whether RESTRICT forbids `src_test`, unless the words of ALLOW_TEST allow what PROPERTIES say of it.
+    pub(super) fn restricts_tests(&self, allow_test: &str, enabled: impl Fn(&str) -> bool) -> bool {
+        let restrict = evaluate(&self.restrict, &enabled);
+        let properties = evaluate(&self.properties, &enabled);
+        let properties = words(&properties);
+        let waived = allow_test.split_whitespace().any(|word| match word {
+            "all" => true,
+            "network" => properties.contains("test_network"),
+            "privileged" => properties.contains("test_privileged"),
+            _ => false,
+        });
+        words(&restrict).contains("test") && !waived
+    }
 }
 
 pub(super) type Expression = Option<DepSpec<String>>;

@@ -10,6 +10,7 @@ USE = ["conf", "-acl"]
 
 [repositories.gentoo]
 priority = 5
+sync-type = "git"
 exclude-update = true
 variables = { MAKEOPTS = "-j7" }
 
@@ -46,6 +47,7 @@ fn says_what_the_files_would() {
     assert_eq!(answer.variables["MAKEOPTS"], "-j7");
     assert_eq!(Ebuild::new("a/b-2").masks(&config).len(), 1);
     assert_eq!(config.repositories().priority("gentoo"), Some(5));
+    assert_eq!(config.repositories().sync_type("gentoo"), Some("git"));
     assert!(config.updates["gentoo"].exclude_update);
     let origin = config.origin("CXXFLAGS").unwrap();
     assert!(

@@ -92,6 +92,7 @@ impl RepoSet {
                 aliases,
                 masters,
                 eclass_order,
+                sync_type: setting.sync_type.clone(),
             });
         }
         Ok(Self {

@@ -48,7 +48,7 @@ fn a_package_of_something_else_does_not_hide_what_was_edited() {
     trial.run(&["build", "app-misc/foo"]).succeeds();
     assert_eq!(reason(&build(&trial, &[])), None);
     type Edit<'a> = Box<dyn Fn() + 'a>;
-    let edits: [(&str, Edit<'_>); 6] = [
+    let edits: [(&str, Edit<'_>); 7] = [
         (
             "ebuild",
             Box::new(|| {
@@ -80,6 +80,10 @@ fn a_package_of_something_else_does_not_hide_what_was_edited() {
         (
             "patches",
             Box::new(|| trial.put("conf/etc/portage/patches/app-misc/foo/a.patch", "")),
+        ),
+        (
+            "patches",
+            Box::new(|| trial.put("conf/etc/portage/patches/app-misc/foo-1-r0/b.patch", "")),
         ),
     ];
     for (part, edit) in edits {

@@ -28,6 +28,8 @@ pub(super) struct Case {
     pub(super) eapis: Vec<String>,
     /// What must come of it.
     pub(super) expected: Expected,
+    /// Lines of the file that package.env has for the package.
+    pub(super) configured: Vec<String>,
     /// Texts that the errors and the log must have.
     pub(super) says: Vec<String>,
     /// Texts that they must not have.
@@ -51,6 +53,7 @@ impl Case {
             version: "1.0".into(),
             eapis: Vec::new(),
             expected: Expected::Built,
+            configured: Vec::new(),
             says: Vec::new(),
             silent: Vec::new(),
             ebuild: Vec::new(),
@@ -86,6 +89,7 @@ impl Case {
                         assert!(!name.contains(value), "{name}: says no more than its name");
                         case.says.push(value.to_owned());
                     }
+                    "configured" => case.configured.push(value.to_owned()),
                     "silent" => case.silent.push(value.to_owned()),
                     "result" => {
                         case.expected = match value {

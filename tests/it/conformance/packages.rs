@@ -239,3 +239,23 @@ fn an_eclass_is_that_of_the_packages_own_repository() {
         assert_eq!(fs::read_to_string(file).unwrap(), said);
     }
 }
+
+// That they are bound to those of the running system is seen by the tests of `build::host`: its database cannot be had
+// here.
+#[test]
+fn what_runs_while_building_is_not_bound_to_what_is_below_root() {
+    let body = ["BDEPEND", "DEPEND", "RDEPEND"].map(|key| format!("{key}=\"app-misc/lib:=\"\n"));
+    let trial = Trial::new()
+        .package("app-misc/foo-1", &body.concat())
+        .file("root/var/db/pkg/app-misc/lib-1/SLOT", "3/4\n")
+        .file("root/var/db/pkg/app-misc/lib-1/EAPI", "8\n");
+    trial.run(&["build", "--nodeps", "app-misc/foo"]).succeeds();
+    for (key, expected) in [
+        ("BDEPEND", "app-misc/lib:=\n"),
+        ("DEPEND", "app-misc/lib:3/4=\n"),
+        ("RDEPEND", "app-misc/lib:3/4=\n"),
+    ] {
+        let shown = trial.run(&["binpkg", "show", "--file", key, "app-misc/foo"]);
+        assert_eq!(shown.succeeds().stdout, expected, "{key}");
+    }
+}

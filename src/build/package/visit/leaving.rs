@@ -85,7 +85,7 @@ impl Room<'_> {
         if keeps {
             for phase in PHASES {
                 let left_out = !build.candidate.eapi.has_phase(*phase)
-                    || (*phase == Phase::Test && !build.tests(self.prepared));
+                    || (*phase == Phase::Test && !build.tests());
                 if left_out || progress.has(phase.name()) {
                     continue;
                 }

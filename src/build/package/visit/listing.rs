@@ -39,7 +39,7 @@ impl Room<'_> {
         let mut with_done = self.progress.clone();
         let done = self.done.iter().map(|phase| phase.name().to_owned());
         with_done.finished.extend(done);
-        let next = build.next(self.prepared, &with_done);
+        let next = build.next(&with_done);
         for phase in super::super::PHASES {
             if !build.candidate.eapi.has_phase(*phase) {
                 continue;
@@ -50,7 +50,7 @@ impl Room<'_> {
                 "finished here"
             } else if self.progress.has(phase.name()) {
                 "finished"
-            } else if *phase == crate::pms::phase::Phase::Test && !build.tests(self.prepared) {
+            } else if *phase == crate::pms::phase::Phase::Test && !build.tests() {
                 "left out: FEATURES has no test, or RESTRICT has"
             } else if next == Some(*phase) {
                 "next"
