@@ -18,6 +18,7 @@ use crate::processor::Settings;
 use crate::regen::event::Event;
 use crate::regen::lists::Lists;
 use crate::regen::run::{self, Mode, regen};
+use crate::util::output::Output;
 
 /// Runs `ebd regen`.
 pub(super) fn main(arguments: arguments::Regen) -> Exit {
@@ -140,7 +141,17 @@ fn lists(arguments: &arguments::Regen, repositories: usize) -> Result<Lists, Fai
                 "--{option}=FILE: {repositories} repositories cannot be written to one file; name \
                  one of them"
             ),
-            _ => return Ok(wanted.as_ref().map(|file| file.as_deref().map(absolute))),
+            Some(Some(file)) => {
+                let output = Output::find(file)?;
+                if output.file().is_some() || !(arguments.check || arguments.verify) {
+                    return Ok(Some(Some(absolute(file))));
+                }
+                format!(
+                    "--{option}={}: is no regular file, so there is nothing to compare",
+                    file.display()
+                )
+            }
+            _ => return Ok(wanted.as_ref().map(|_| None)),
         };
         Err(Failure(vec![problem]))
     };
