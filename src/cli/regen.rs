@@ -14,10 +14,12 @@ use super::exit::Exit;
 use super::paint::Paint;
 use super::signals;
 use crate::config::{Options, cache_directory, repositories};
+use crate::pms::names::NameKind;
 use crate::processor::Settings;
 use crate::regen::event::Event;
 use crate::regen::lists::Lists;
 use crate::regen::run::{self, Mode, regen};
+use crate::repo::RepoSet;
 use crate::util::output::Output;
 
 /// Runs `ebd regen`.
@@ -37,36 +39,7 @@ async fn execute(arguments: arguments::Regen) -> Result<Exit, Failure> {
     let (set, warnings) = repositories(&options)?;
     let set = Arc::new(set);
     let memory = cache_directory(&options)?.map(|folder| folder.join("regen"));
-    let (packages, names): (Vec<String>, Vec<String>) = arguments
-        .names
-        .iter()
-        .cloned()
-        .partition(|name| name.contains('/'));
-    let names = if names.is_empty() {
-        let all = set.repositories();
-        all.map(|repository| repository.name().to_owned()).collect()
-    } else {
-        names
-    };
-    if names.is_empty() {
-        return Err(Failure(vec![
-            "no repository is configured; name one with --repo PATH".to_owned(),
-        ]));
-    }
-    for package in &packages {
-        let mut known = false;
-        for name in &names {
-            let repository = set.repository(name);
-            known |= repository.is_some_and(|it| it.location().join(package).is_dir());
-        }
-        // A repository that is unknown is told of below.
-        if !known && names.iter().all(|name| set.repository(name).is_some()) {
-            return Err(Failure(vec![format!(
-                "{package}: there is no such package in {}",
-                names.join(", ")
-            )]));
-        }
-    }
+    let (packages, names) = named(&arguments.names, &set)?;
     let mode = match (arguments.check, arguments.verify) {
         (true, _) => Mode::Check,
         (_, true) => Mode::Verify,
@@ -127,6 +100,69 @@ async fn execute(arguments: arguments::Regen) -> Result<Exit, Failure> {
         None if failed => Ok(Exit::Failed),
         None => Ok(Exit::Done),
     }
+}
+
+/// The packages among what was named, which must be there, and the repositories: all if none is named.
+fn named(texts: &[String], set: &RepoSet) -> Result<(Vec<String>, Vec<String>), Failure> {
+    // As a shell completes the names of folders.
+    let bare = |text: &String| {
+        let mut bare = text.trim_end_matches('/');
+        while let Some(rest) = bare.strip_prefix("./") {
+            bare = rest.trim_start_matches('/');
+        }
+        bare.to_owned()
+    };
+    let (packages, mut names): (Vec<String>, Vec<String>) = texts
+        .iter()
+        .map(|text| match bare(text) {
+            bare if bare.is_empty() || bare == "." => text.clone(),
+            bare => bare,
+        })
+        .partition(|name| name.contains('/'));
+    if let Some(text) = packages.iter().find(|text| !is_package(text)) {
+        return Err(Failure(vec![format!(
+            "{text}: is no package; name one as category/name, and a repository by its name or \
+             with --repo PATH"
+        )]));
+    }
+    if names.is_empty() {
+        let all = set.repositories();
+        names = all.map(|repository| repository.name().to_owned()).collect();
+    }
+    if names.is_empty() {
+        return Err(Failure(vec![
+            "no repository is configured; name one with --repo PATH".to_owned(),
+        ]));
+    }
+    // A repository that is unknown is told of by whoever works on it.
+    let Some(repositories) = names
+        .iter()
+        .map(|name| set.repository(name))
+        .collect::<Option<Vec<_>>>()
+    else {
+        return Ok((packages, names));
+    };
+    for package in &packages {
+        let mut known = false;
+        for repository in &repositories {
+            let found = repository.ebuilds(package)?;
+            known |= !found.ebuilds.is_empty() || !found.invalid.is_empty();
+        }
+        if !known {
+            return Err(Failure(vec![format!(
+                "{package}: there is no such package in {}",
+                names.join(", ")
+            )]));
+        }
+    }
+    Ok((packages, names))
+}
+
+/// Whether a text is the name of a package with its category.
+fn is_package(text: &str) -> bool {
+    text.split_once('/').is_some_and(|(category, name)| {
+        NameKind::Category.is_valid(category) && NameKind::Package.is_valid(name)
+    })
 }
 
 /// What else is to be made of `repositories` repositories.
