@@ -9,5 +9,6 @@ pub mod digest;
 pub mod lock;
 pub mod output;
 pub mod printable;
+pub mod regular;
 pub mod tail;
 pub mod token;

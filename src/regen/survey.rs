@@ -13,6 +13,7 @@ use crate::pms::cpv::Cpv;
 use crate::pms::eapi;
 use crate::repo::{Ebuild, EclassFile, InvalidEbuild, RepoError, RepoSet, Repository};
 use crate::util::digest::HashName;
+use crate::util::regular;
 
 /// Why a repository could not be looked through.
 #[derive(Debug, thiserror::Error)]
@@ -210,7 +211,7 @@ fn packages(scope: &Scope<'_>) -> Result<Vec<String>, RepoError> {
 
 /// Whether the ebuild's entry is right.
 fn judge(scope: &Scope<'_>, ebuild: Ebuild, eclasses: &mut Eclasses) -> Found {
-    let text = match fs::read(&ebuild.path) {
+    let text = match regular::read(&ebuild.path) {
         Ok(text) => text,
         Err(error) => {
             return Found::Unreadable(Box::new(Unreadable {

@@ -1,11 +1,12 @@
 //! Manifest files: sizes and checksums of distfiles and of a package's own files (GLEP 44).
 
 use std::collections::HashMap;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 pub use super::manifest_check::{ManifestMismatch, ManifestProblem};
 use super::text::is_absent;
+use crate::util::regular;
 
 /// A Manifest that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -99,7 +100,7 @@ impl Manifest {
     /// The file cannot be read or parsed.
     pub fn read(directory: &Path) -> Result<Option<Self>, ManifestError> {
         let path = directory.join("Manifest");
-        match fs::read(&path) {
+        match regular::read(&path) {
             Ok(bytes) => Self::parse(&bytes, &path).map(Some),
             Err(error) if is_absent(&error) => Ok(None),
             Err(source) => Err(ManifestError::Read { path, source }),

@@ -324,3 +324,62 @@ fn a_bash_that_is_a_script_cannot_be_confined_which_is_said() {
         .regen(&["--bash", "./wrapper"])
         .ends(0, &["sourced unconfined", "wrapper is a script"]);
 }
+
+#[test]
+fn pipes_and_devices_are_not_waited_for() {
+    let trial = with_bad(ebuild("inherit piped"));
+    let pipe = |name: &str| {
+        let path = trial.path(name);
+        let _ = fs::remove_file(&path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    };
+    pipe("repo/eclass/piped.eclass");
+    assert_only_bad_fails(&trial, &[], &["piped.eclass was not found"]);
+    pipe("repo/app-m/bad/bad-1.ebuild");
+    let told = "bad-1.ebuild: cannot be read: it is a named pipe, not a regular file";
+    trial.regen(&["--all"]).fails(&[told, "1 failed"]);
+    let outcome = trial.run(&["query", "--repo", "repo", "category:app-m | category:app-z"]);
+    outcome.fails(&["app-m/bad-1::trial", "it is a named pipe"]);
+    assert_eq!(outcome.stdout.lines().count(), 2, "{outcome}");
+    trial
+        .run(&["search", "--repo", "repo", "trial"])
+        .fails(&["app-m/bad-1::trial", "it is a named pipe"]);
+    trial
+        .run(&["manifest", "app-m/bad"])
+        .fails(&["bad-1.ebuild", "it is a named pipe"]);
+    trial.put("repo/metadata/layout.conf", "masters =\n");
+    pipe("repo/app-a/good/files/pipe");
+    trial
+        .run(&["manifest", "app-a/good"])
+        .fails(&["files/pipe: cannot be read", "it is a named pipe"]);
+}
+
+#[test]
+fn work_that_waits_for_a_file_ends_by_a_signal() {
+    use nix::sys::signal::{Signal, kill};
+    use std::os::unix::process::ExitStatusExt;
+
+    let trial = Trial::new();
+    let categories = trial.path("repo/profiles/categories");
+    nix::unistd::mkfifo(&categories, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    for (command, signal) in [("regen", Signal::SIGTERM), ("search", Signal::SIGINT)] {
+        let words: &[&str] = match command {
+            "regen" => &["regen", "--repo", "repo", "trial"],
+            _ => &["search", "--repo", "repo", "word"],
+        };
+        let mut child = trial.start(words);
+        std::thread::sleep(std::time::Duration::from_millis(700));
+        assert!(child.try_wait().unwrap().is_none(), "{command}");
+        kill(nix::unistd::Pid::from_raw(child.id() as i32), signal).unwrap();
+        let begin = std::time::Instant::now();
+        let status = child.wait().unwrap();
+        assert!(begin.elapsed().as_secs() < 5, "{command}");
+        assert_eq!(
+            status.code(),
+            Some(128 + signal as i32),
+            "{command}: {:?}",
+            status.signal()
+        );
+    }
+}
