@@ -1,7 +1,7 @@
 //! `ebd query` and `ebd search`.
 
 use std::collections::{BTreeSet, HashMap};
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::arguments::{self, Display, Places};
@@ -10,6 +10,7 @@ use super::exit::Exit;
 use super::paint::Paint;
 use super::show::telling;
 use super::signals;
+use super::stdout;
 use crate::build::candidate::Candidate;
 use crate::build::event::{Event, Events};
 use crate::config::{Config, Options, has_own_configuration, repositories};
@@ -223,14 +224,14 @@ async fn list(
         found = best;
     }
     let paint = Paint::for_output(arguments.display.color);
-    write_lines(found.iter().map(|row| {
+    stdout::lines(found.iter().map(|row| {
         let subject = subject(row, config.as_ref(), &installed);
         match &template {
             Some(template) => template.fill(&subject),
             None if arguments.display.json => json(&subject, needs_configuration),
             None => format!("{}::{}", paint.bold(row.cpv.as_str()), row.repository),
         }
-    }))?;
+    }));
     Ok(match found.is_empty() || incomplete {
         true => Exit::Failed,
         false => Exit::Done,
@@ -266,21 +267,6 @@ fn installed_from(
     Ok(from)
 }
 
-/// Writes lines to standard output, as long as somebody reads them: whoever has seen enough may go.
-fn write_lines(mut lines: impl Iterator<Item = String>) -> Result<(), Failure> {
-    let mut output = BufWriter::new(std::io::stdout().lock());
-    let written = lines
-        .try_for_each(|line| writeln!(output, "{line}"))
-        .and_then(|()| output.flush());
-    match written {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure(vec![
-            "standard output: cannot be written".to_owned(),
-            error.to_string(),
-        ])),
-        _ => Ok(()),
-    }
-}
-
 /// Everything that is known of an ebuild.
 fn json(subject: &Subject<'_>, configured: bool) -> String {
     let asked = |attribute: &&Attribute| configured || !matches!(attribute.name, "use" | "visible");
@@ -313,7 +299,7 @@ async fn look_for(arguments: arguments::Search, patterns: Vec<Pattern>) -> Resul
     .await?;
     let found = search(&indexes, &patterns);
     let paint = Paint::for_output(arguments.display.color);
-    write_lines(found.iter().map(|one| {
+    stdout::lines(found.iter().map(|one| {
         match arguments.display.json {
             true => serde_json::json!({
                 "package": one.cp,
@@ -324,7 +310,7 @@ async fn look_for(arguments: arguments::Search, patterns: Vec<Pattern>) -> Resul
             .to_string(),
             false => shown(one, &patterns, paint),
         }
-    }))?;
+    }));
     Ok(match found.is_empty() || incomplete {
         true => Exit::Failed,
         false => Exit::Done,

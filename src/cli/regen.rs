@@ -13,6 +13,7 @@ use super::build::{Failure, absolute};
 use super::exit::Exit;
 use super::paint::Paint;
 use super::signals;
+use super::stdout;
 use crate::config::{Options, cache_directory, repositories};
 use crate::pms::names::NameKind;
 use crate::processor::Settings;
@@ -228,7 +229,7 @@ impl View {
     fn show(&mut self, event: &Event) {
         if self.json {
             if let Ok(line) = serde_json::to_string(event) {
-                let _ = writeln!(std::io::stdout(), "{line}");
+                stdout::line(line);
             }
             return;
         }

@@ -25,6 +25,7 @@ mod regen;
 mod resume;
 mod sandbox;
 mod shell;
+mod stdout;
 mod stopping;
 mod support;
 mod transfer;

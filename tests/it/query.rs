@@ -203,28 +203,3 @@ fn searches_rank_names_first_and_mark_what_was_found() {
     );
     run(&trial, "search", &["editor", "library"]).ends(1, &[]);
 }
-
-#[test]
-fn what_cannot_be_written_is_told() {
-    let trial = trial();
-    for command in ["query", "search"] {
-        let full = std::fs::File::options()
-            .write(true)
-            .open("/dev/full")
-            .unwrap();
-        let all = if command == "query" {
-            "app-misc/foo"
-        } else {
-            "foo"
-        };
-        assert!(!run(&trial, command, &[all]).succeeds().stdout.is_empty());
-        let outcome = Outcome::of(trial.command_configured(command, &[all]).stdout(full));
-        assert_eq!(outcome.code(), 1, "{outcome}");
-        assert!(
-            outcome
-                .stderr
-                .contains("standard output: cannot be written"),
-            "{outcome}"
-        );
-    }
-}
