@@ -6,6 +6,7 @@
 mod error;
 pub mod installed;
 mod layout;
+mod left_out;
 pub mod manifest;
 mod manifest_check;
 pub mod manifest_text;
@@ -17,6 +18,7 @@ mod updates;
 
 pub use error::RepoError;
 pub use layout::{Layout, ManifestPolicy};
+pub use left_out::LeftOut;
 pub use manifest_check::{ManifestMismatch, ManifestProblem};
 pub use names::{RepositoryNames, TakenAlias};
 pub use repository::{Ebuild, InvalidEbuild, Package, Repository};

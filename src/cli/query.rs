@@ -107,6 +107,11 @@ async fn complete(
     display: &Display,
     open: impl Open,
 ) -> Result<(Vec<Index>, bool), Failure> {
+    if set.repositories().next().is_none() {
+        return Err(Failure(vec![
+            "no repository is configured; name one with --repo PATH".to_owned(),
+        ]));
+    }
     let cache = cache(&options(places))?;
     let found = indexes(set, &cache, &open)?;
     let unknown: Vec<Unknown> = found.iter().flat_map(Index::unknown).cloned().collect();
@@ -124,6 +129,20 @@ async fn complete(
         complain(display, &causes);
     }
     Ok((indexes(set, &cache, &open)?, !failed.is_empty()))
+}
+
+/// Tells of folders with ebuilds that are no categories.
+fn tell_unlisted(set: &RepoSet, display: &Display) -> Result<(), Failure> {
+    if display.quiet {
+        return Ok(());
+    }
+    for repository in set.repositories() {
+        let categories = set.categories(repository.name())?;
+        for left_out in repository.unlisted_categories(&categories)? {
+            let _ = writeln!(std::io::stderr(), "ebd: {left_out}");
+        }
+    }
+    Ok(())
 }
 
 /// Sources ebuilds, which leaves their entries in the writable cache. Gives those that could not be, with the reasons.
@@ -183,6 +202,9 @@ async fn list(
     let restriction = restriction.resolved(set)?;
     // Where atoms name the packages, only those are looked at.
     let packages = restriction.packages();
+    if packages.is_none() {
+        tell_unlisted(set, &arguments.display)?;
+    }
     let (indexes, incomplete) = complete(
         set,
         &arguments.places,
@@ -288,6 +310,7 @@ async fn look_for(arguments: arguments::Search, patterns: Vec<Pattern>) -> Resul
             let _ = writeln!(std::io::stderr(), "ebd: {warning}");
         }
     }
+    tell_unlisted(&set, &arguments.display)?;
     let (indexes, incomplete) = complete(
         &set,
         &arguments.places,

@@ -20,7 +20,7 @@ use crate::processor::Settings;
 use crate::regen::event::Event;
 use crate::regen::lists::Lists;
 use crate::regen::run::{self, Mode, regen};
-use crate::repo::RepoSet;
+use crate::repo::{LeftOut, RepoError, RepoSet, Repository};
 use crate::util::output::Output;
 
 /// Runs `ebd regen`.
@@ -37,15 +37,27 @@ async fn execute(arguments: arguments::Regen) -> Result<Exit, Failure> {
         extra_repos: arguments.places.repos.clone(),
         ..Options::from_process()
     };
-    let (set, warnings) = repositories(&options)?;
-    let set = Arc::new(set);
-    let memory = cache_directory(&options)?.map(|folder| folder.join("regen"));
-    let (packages, names) = named(&arguments.names, &set)?;
     let mode = match (arguments.check, arguments.verify) {
         (true, _) => Mode::Check,
         (_, true) => Mode::Verify,
         _ => Mode::Write,
     };
+    let mut view = View::new(&arguments.display, mode);
+    let (set, warnings) = repositories(&options)?;
+    // Whatever goes wrong from here on, they may tell why.
+    for text in warnings {
+        view.show(&Event::Notice { text });
+    }
+    let set = Arc::new(set);
+    let memory = cache_directory(&options)?.map(|folder| folder.join("regen"));
+    let (packages, names) = named(&arguments.names, &set)?;
+    let whole = names.iter().filter(|_| packages.is_empty());
+    for repository in whole.filter_map(|name| set.repository(name)) {
+        for left_out in left_out(&set, repository)? {
+            let text = left_out.to_string();
+            view.show(&Event::Notice { text });
+        }
+    }
     let lists = lists(&arguments, names.len())?;
     let options = run::Options {
         jobs: arguments.jobs.map_or_else(
@@ -70,12 +82,7 @@ async fn execute(arguments: arguments::Regen) -> Result<Exit, Failure> {
         unconfined: arguments.unconfined,
     };
     let (events, mut told) = unbounded_channel();
-    for text in warnings {
-        let _ = events.send(Event::Notice { text });
-    }
-    let display = arguments.display.clone();
     let printer = tokio::spawn(async move {
-        let mut view = View::new(&display, mode);
         while let Some(event) = told.recv().await {
             view.show(&event);
         }
@@ -157,6 +164,16 @@ fn named(texts: &[String], set: &RepoSet) -> Result<(Vec<String>, Vec<String>), 
         }
     }
     Ok((packages, names))
+}
+
+/// The folders of a repository whose ebuilds nobody looks at.
+fn left_out(set: &RepoSet, repository: &Repository) -> Result<Vec<LeftOut>, RepoError> {
+    let categories = set.categories(repository.name())?;
+    let mut found = repository.unlisted_categories(&categories)?;
+    for category in &categories {
+        found.extend(repository.misnamed_packages(category)?);
+    }
+    Ok(found)
 }
 
 /// Whether a text is the name of a package with its category.

@@ -8,7 +8,7 @@ use super::files;
 use super::ini::Ini;
 use super::repository_facts::RepositoryFacts;
 use super::toml_file::RepositoryOption;
-use crate::repo::{RepoSet, RepoSettings, Repository, TakenAlias};
+use crate::repo::{RepoError, RepoSet, RepoSettings, Repository, TakenAlias};
 
 /// What holds before any repos.conf is read.
 const BUILT_IN: &str = "[DEFAULT]\nmain-repo = gentoo\n[gentoo]\nlocation = /var/db/repos/gentoo\n";
@@ -138,9 +138,7 @@ pub(super) fn load(
         .max()
         .unwrap_or(0)
         .max(0);
-    for (path, priority) in sources.extra.iter().zip(highest.saturating_add(1)..) {
-        add_path(&mut list, path, "--repo", Some(priority))?;
-    }
+    add_named(&mut list, sources.extra, highest.saturating_add(1))?;
     let known = |wanted: &str| {
         list.iter()
             .any(|s| s.name == wanted || s.aliases.iter().any(|alias| alias == wanted))
@@ -276,6 +274,38 @@ fn section(
         aliases: words("aliases")?.unwrap_or_default(),
         eclass_overrides: words("eclass-overrides")?.unwrap_or_default(),
     }))
+}
+
+/// Adds the repositories of the command line, the first with this priority.
+fn add_named(
+    list: &mut Vec<RepoSettings>,
+    paths: &[PathBuf],
+    lowest: i32,
+) -> Result<(), ConfigError> {
+    let unusable = |source| ConfigError::Repository {
+        origin: "--repo".to_owned(),
+        source: Box::new(source),
+    };
+    let mut added: Vec<(String, &PathBuf)> = Vec::new();
+    for (path, priority) in paths.iter().zip(lowest..) {
+        let has = |name: &str| path.join(name).exists();
+        if path.is_dir() && !has("profiles") && !has("metadata/layout.conf") {
+            return Err(unusable(RepoError::NotARepository { path: path.clone() }));
+        }
+        let name = add_path(list, path, "--repo", Some(priority))?;
+        let same = |first: &Path| first.canonicalize().ok() == path.canonicalize().ok();
+        if let Some((_, first)) = added.iter().find(|(known, _)| *known == name)
+            && !same(first)
+        {
+            return Err(unusable(RepoError::SameName {
+                name,
+                first: first.to_path_buf(),
+                second: path.clone(),
+            }));
+        }
+        added.push((name, path));
+    }
+    Ok(())
 }
 
 /// Adds a repository by its path and gives its name. One that repos.conf has under that name is

@@ -12,6 +12,15 @@ pub enum RepoError {
         /// The location given.
         path: PathBuf,
     },
+    /// The location is a directory without anything that a repository has.
+    #[error(
+        "{}: is no repository: it has neither profiles nor metadata/layout.conf",
+        path.display()
+    )]
+    NotARepository {
+        /// The location given.
+        path: PathBuf,
+    },
     /// A file or directory could not be read.
     #[error("{}: cannot be read", path.display())]
     Read {

@@ -339,11 +339,13 @@ fn pipes_and_devices_are_not_waited_for() {
     pipe("repo/app-m/bad/bad-1.ebuild");
     let told = "bad-1.ebuild: cannot be read: it is a named pipe, not a regular file";
     trial.regen(&["--all"]).fails(&[told, "1 failed"]);
-    let outcome = trial.run(&["query", "--repo", "repo", "category:app-m | category:app-z"]);
+    let places = ["--repo", "repo"];
+    let all = [&places[..], &["category:app-m | category:app-z"]].concat();
+    let outcome = trial.run_configured("query", &all);
     outcome.fails(&["app-m/bad-1::trial", "it is a named pipe"]);
     assert_eq!(outcome.stdout.lines().count(), 2, "{outcome}");
     trial
-        .run(&["search", "--repo", "repo", "trial"])
+        .run_configured("search", &[&places[..], &["trial"]].concat())
         .fails(&["app-m/bad-1::trial", "it is a named pipe"]);
     trial
         .run(&["manifest", "app-m/bad"])
@@ -382,4 +384,65 @@ fn work_that_waits_for_a_file_ends_by_a_signal() {
             status.signal()
         );
     }
+}
+
+#[test]
+fn what_nobody_looks_at_is_told() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let trial = Trial::new()
+        .package("app-a/good-1", "")
+        .file("repo/lost/foo/foo-1.ebuild", ebuild(""))
+        .file("repo/app-a/+plus/+plus-1.ebuild", ebuild(""))
+        .file("repo/app-a/foo-1/foo-1-1.ebuild", ebuild(""));
+    let bad = std::ffi::OsStr::from_bytes(b"good-\xff.ebuild");
+    fs::write(trial.path("repo/app-a/good").join(bad), ebuild("")).unwrap();
+    trial.regen(&[]).fails(&[
+        "lost: is not among the categories of profiles/categories; its ebuilds are left out",
+        "app-a/+plus: ",
+        "app-a/foo-1: ",
+        "its name is not UTF-8",
+        "1 generated (1 written)",
+        "1 failed",
+    ]);
+    // Only what was asked for.
+    let outcome = trial.regen(&["app-a/good"]);
+    assert!(!outcome.stderr.contains("left out"), "{outcome}");
+    for (command, word) in [("query", "category:app-a"), ("search", "trial")] {
+        trial
+            .run_configured(command, &["--repo", "repo", word])
+            .ends(0, &["repo/lost: is not among the categories"]);
+    }
+    let all = ["--repo", "repo", "--quiet", "category:app-a"];
+    let quiet = trial.run_configured("query", &all);
+    assert_eq!(quiet.succeeds().stderr, "");
+}
+
+#[test]
+fn folders_that_are_no_repositories_are_refused() {
+    let trial = Trial::new().package("app-a/good-1", "");
+    trial.put("empty/app-a/foo/foo-1.ebuild", ebuild(""));
+    trial.put("other/profiles/repo_name", "trial\n");
+    for command in ["regen", "query", "search"] {
+        let word: &[&str] = match command {
+            "search" => &["word"],
+            _ => &[],
+        };
+        let run = |places: &[&str]| trial.run_configured(command, &[places, word].concat());
+        run(&["--repo", "empty"])
+            .fails(&["empty: is no repository: it has neither profiles nor metadata/layout.conf"]);
+        run(&["--repo", "repo", "--repo", "other"])
+            .fails(&["repository trial: both repo and other have this name"]);
+        let twice = run(&["--repo", "repo", "--repo", "./repo"]);
+        assert!(!twice.stderr.contains("have this name"), "{twice}");
+        run(&[]).fails(&["no repository is configured; name one with --repo PATH"]);
+    }
+    trial.put(
+        "conf/etc/portage/repos.conf",
+        "[gone]\nlocation = /nowhere\n",
+    );
+    trial.run_configured("regen", &[]).fails(&[
+        "location of [gone] is not a directory",
+        "no repository is configured",
+    ]);
 }
