@@ -99,8 +99,8 @@ fn indexes(set: &RepoSet, cache: &Path, open: &impl Open) -> Result<Vec<Index>, 
         .collect()
 }
 
-/// The indexes, with everything that has no metadata sourced. Those ebuilds that cannot be are told, and whether there
-/// are any.
+/// The indexes, with everything that has no metadata sourced. Those ebuilds that cannot be, and folders that cannot be
+/// read, are told, and whether there are any.
 async fn complete(
     set: &RepoSet,
     places: &Places,
@@ -116,7 +116,8 @@ async fn complete(
     let found = indexes(set, &cache, &open)?;
     let unknown: Vec<Unknown> = found.iter().flat_map(Index::unknown).cloned().collect();
     if unknown.is_empty() {
-        return Ok((found, false));
+        let faulty = tell_faults(&found, display);
+        return Ok((found, faulty));
     }
     let failed = telling(display.aside(), |events, _| source(places, unknown, events)).await?;
     for (unknown, reasons) in &failed {
@@ -128,7 +129,23 @@ async fn complete(
         causes.extend(reasons.iter().cloned());
         complain(display, &causes);
     }
-    Ok((indexes(set, &cache, &open)?, !failed.is_empty()))
+    let found = indexes(set, &cache, &open)?;
+    let faulty = tell_faults(&found, display);
+    Ok((found, faulty || !failed.is_empty()))
+}
+
+/// Tells of folders that cannot be read, and whether there are any.
+fn tell_faults(indexes: &[Index], display: &Display) -> bool {
+    let mut any = false;
+    for error in indexes.iter().flat_map(Index::faults) {
+        any = true;
+        let mut causes = causes(error);
+        if let Some(first) = causes.first_mut() {
+            first.push_str(", and is left out");
+        }
+        complain(display, &causes);
+    }
+    any
 }
 
 /// Tells of folders with ebuilds that are no categories.

@@ -157,7 +157,7 @@ impl Repository {
         Ok(self.categories.get_or_init(|| listed.into_iter().collect()))
     }
 
-    /// The names of the packages in a category, sorted: its directories that hold an ebuild.
+    /// The names of the packages in a category, sorted: its directories that hold an ebuild, or cannot be read.
     /// A category without a directory has none.
     ///
     /// # Errors
@@ -173,7 +173,13 @@ impl Repository {
                 continue;
             }
             let package = directory.join(&name);
-            if package.is_dir() && names_in(&package)?.iter().any(|file| is_ebuild(file)) {
+            // One that cannot be read is told of when its ebuilds are asked for.
+            let has = |names: Vec<String>| names.iter().any(|file| is_ebuild(file));
+            let is_package = match fs::metadata(&package) {
+                Ok(it) => it.is_dir() && names_in(&package).map_or(true, has),
+                Err(error) => !is_absent(&error),
+            };
+            if is_package {
                 found.push(name);
             }
         }

@@ -203,3 +203,46 @@ fn searches_rank_names_first_and_mark_what_was_found() {
     );
     run(&trial, "search", &["editor", "library"]).ends(1, &[]);
 }
+
+#[test]
+fn what_cannot_be_read_is_left_out_alone() {
+    use std::os::unix::fs::symlink;
+
+    let trial = trial();
+    let link = |name: &str| {
+        let path = trial.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        symlink(path.file_name().unwrap(), &path).unwrap();
+    };
+    fs::write(
+        trial.path("repo/profiles/categories"),
+        "app-misc\ndev-libs\nloop\n",
+    )
+    .unwrap();
+    link("repo/loop");
+    link("repo/app-misc/around");
+    link("repo/app-misc/foo/foo-0.ebuild");
+    let told = [
+        "repo/loop: cannot be read, and is left out",
+        "repo/app-misc/around: cannot be read, and is left out",
+        "app-misc/foo-0::trial: has no metadata, and is left out",
+    ];
+    // Each time, not only when the index is made.
+    for _ in 0..2 {
+        let outcome = run(&trial, "query", &["category:app-misc | category:dev-libs"]);
+        outcome.ends(1, &told);
+        assert_eq!(outcome.stdout.lines().count(), 3, "{outcome}");
+        let outcome = run(&trial, "search", &["text"]);
+        outcome.ends(1, &told[..2]);
+        assert!(outcome.stdout.contains("app-misc/foo 2"), "{outcome}");
+    }
+    run(&trial, "regen", &["trial"]).ends(
+        1,
+        &[
+            "repo/loop: cannot be read",
+            "repo/app-misc/around: cannot be read",
+            "foo-0.ebuild: cannot be read",
+            "3 generated",
+        ],
+    );
+}
