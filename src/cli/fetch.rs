@@ -396,8 +396,8 @@ impl View {
                 source,
                 reason,
             } => self.say(&format!("{file}: not from {source}: {reason}")),
-            Event::SetAside { file, path } => self.say(&format!(
-                "{} {file}: its content was wrong; it was renamed to {}",
+            Event::SetAside { file, path, reason } => self.say(&format!(
+                "{} {file}: its content was wrong ({reason}); it was renamed to {}",
                 self.paint.warn("warning:"),
                 path.display()
             )),
@@ -489,8 +489,8 @@ impl View {
             } => {
                 json!({ "event": "source-failed", "file": file, "source": source, "reason": reason })
             }
-            Event::SetAside { file, path } => {
-                json!({ "event": "set-aside", "file": file, "path": path })
+            Event::SetAside { file, path, reason } => {
+                json!({ "event": "set-aside", "file": file, "path": path, "reason": reason })
             }
             Event::Done { file, how } => {
                 let (how, source) = match how {
