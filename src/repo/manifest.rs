@@ -20,7 +20,7 @@ pub enum ManifestError {
         source: io::Error,
     },
     /// A line says nothing, or something that cannot be.
-    #[error("{}, line {line}: {what}", path.display())]
+    #[error("{}, line {line}: {what} (`ebd manifest --force` makes it anew)", path.display())]
     Line {
         /// The file.
         path: PathBuf,
@@ -314,7 +314,11 @@ mod tests {
                 "Manifest, line 1: `../../a` is no place for a file of kind AUX",
             ),
         ] {
-            assert_eq!(parse(text).unwrap_err().to_string(), what);
+            let told = parse(text).unwrap_err().to_string();
+            assert_eq!(
+                told,
+                format!("{what} (`ebd manifest --force` makes it anew)")
+            );
         }
         assert!(parse("DIST a 1 MD5 00\nDIST a 1 MD5 00 SHA1 11\n").is_ok());
     }
