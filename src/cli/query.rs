@@ -198,7 +198,10 @@ async fn list(
 ) -> Result<Exit, Failure> {
     let options = options(&arguments.places);
     let needs_configuration = restriction.needs_configuration()
-        || template.as_ref().is_some_and(Template::needs_configuration);
+        || match &template {
+            Some(template) => template.needs_configuration(),
+            None => arguments.display.json,
+        };
     let config = match needs_configuration {
         true => Some(Config::load(&options)?),
         false => None,
@@ -267,7 +270,7 @@ async fn list(
         let subject = subject(row, config.as_ref(), &installed);
         match &template {
             Some(template) => template.fill(&subject),
-            None if arguments.display.json => json(&subject, needs_configuration),
+            None if arguments.display.json => json(&subject),
             None => format!("{}::{}", paint.bold(row.cpv.as_str()), row.repository),
         }
     }));
@@ -307,9 +310,8 @@ fn installed_from(
 }
 
 /// Everything that is known of an ebuild.
-fn json(subject: &Subject<'_>, configured: bool) -> String {
-    let asked = |attribute: &&Attribute| configured || !matches!(attribute.name, "use" | "visible");
-    let values = Attribute::all().iter().filter(asked).map(|attribute| {
+fn json(subject: &Subject<'_>) -> String {
+    let values = Attribute::all().iter().map(|attribute| {
         let value = match attribute.name {
             "visible" => serde_json::json!(subject.is_visible()),
             "live" => serde_json::json!(subject.is_live()),

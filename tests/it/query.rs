@@ -77,6 +77,11 @@ fn queries_list_what_is_so() {
         (&value["cpv"], &value["eclass"]),
         (&"dev-libs/bar-1".into(), &"helper".into())
     );
+    assert_eq!(
+        (&value["visible"], &value["use"]),
+        (&true.into(), &"".into())
+    );
+    assert_eq!(found(&trial, &["revision>=0 & !live"]).len(), 2);
     run(&trial, "query", &["app-misc/nothing"]).ends(1, &[]);
 }
 

@@ -329,6 +329,8 @@ fn check_writes_nothing() {
         .fails(&["app-misc/foo-1: there is no entry", "dev-libs/bar-0.1_rc2"]);
     assert_eq!(trial.files("repo"), before);
     assert!(!trial.path("repo/metadata/md5-cache").exists());
+    // Nothing is sourced, so there is no "everything".
+    trial.regen(&["--check", "--all"]).ends(2, &["--all"]);
 }
 
 #[test]
