@@ -17,6 +17,7 @@ mod entry;
 mod facts;
 mod journal;
 mod learn;
+mod links;
 mod loader;
 mod outline;
 mod output;

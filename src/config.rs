@@ -139,6 +139,15 @@ impl Config {
         &self.repositories
     }
 
+    /// Whether anything sets such a variable, be it for some packages only.
+    pub fn sets(&self, name: &str) -> bool {
+        let mut for_some = self.package_env.assignments();
+        let mut of_repositories = self.repo_defaults.values();
+        self.get(name).is_some()
+            || for_some.any(|one| one.name == name)
+            || of_repositories.any(|variables| variables.contains_key(name))
+    }
+
     /// The value of a variable that holds without a package. `USE` is unfiltered: it may hold
     /// flags that a package does not have.
     pub fn get(&self, name: &str) -> Option<&str> {

@@ -3,6 +3,7 @@
 //! Everything here only reads files. A [`Repository`] knows its own files; a [`RepoSet`] knows how
 //! repositories refer to one another: masters, aliases, priorities and the eclasses in force.
 
+mod eclasses;
 mod error;
 pub mod installed;
 mod layout;
@@ -16,6 +17,7 @@ mod set;
 mod text;
 mod updates;
 
+pub use eclasses::Eclasses;
 pub use error::RepoError;
 pub use layout::{Layout, ManifestPolicy};
 pub use left_out::LeftOut;

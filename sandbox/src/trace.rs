@@ -68,6 +68,17 @@ impl Kind {
     }
 }
 
+/// The words for what stands beside accesses in files: the length of a path is the number.
+const LISTED_BY: &str = "listed-by";
+const LEADS: &str = "leads";
+
+fn pairs(all: &BTreeMap<OsString, BTreeSet<OsString>>) -> impl Iterator<Item = (&Path, &Path)> {
+    all.iter().flat_map(|(path, others)| {
+        let others = others.iter().map(Path::new);
+        others.map(move |other| (Path::new(path), other))
+    })
+}
+
 /// What came of it: none if it was done, else why not (`ENOENT` if nothing was there).
 pub type Outcome = Option<Errno>;
 
@@ -80,6 +91,10 @@ pub struct Trace {
     /// By the bytes of the path: a slash at the end makes another question of it.
     accesses: BTreeMap<OsString, Vec<(Kind, Outcome)>>,
     count: usize,
+    /// The programs that listed a directory.
+    listers: BTreeMap<OsString, BTreeSet<OsString>>,
+    /// Where links lead that were made.
+    links: BTreeMap<OsString, BTreeSet<OsString>>,
     escapes: BTreeSet<String>,
 }
 
@@ -101,6 +116,18 @@ impl Trace {
         self.accesses.insert(path.into(), vec![(kind, outcome)]);
     }
 
+    /// Notes which program listed a directory.
+    pub(crate) fn listed_by(&mut self, directory: &Path, program: &OsStr) {
+        let known = self.listers.entry(directory.into()).or_default();
+        known.insert(program.to_owned());
+    }
+
+    /// Notes that a link was made, or got this name.
+    pub(crate) fn leads(&mut self, link: &Path, target: &OsStr) {
+        let known = self.links.entry(link.into()).or_default();
+        known.insert(target.to_owned());
+    }
+
     /// Notes why something may be missing.
     pub(crate) fn escape(&mut self, reason: String) {
         self.escapes.insert(reason);
@@ -110,6 +137,12 @@ impl Trace {
     pub fn extend(&mut self, other: &Self) {
         for (path, kind, outcome) in other.accesses() {
             self.add(path, kind, outcome);
+        }
+        for (directory, program) in other.listers() {
+            self.listed_by(directory, program.as_os_str());
+        }
+        for (link, target) in other.links() {
+            self.leads(link, target.as_os_str());
         }
         for reason in other.escapes() {
             self.escape(reason.to_owned());
@@ -131,6 +164,17 @@ impl Trace {
             .map(|(path, ..)| path)
     }
 
+    /// The directories that were listed, with the programs that did, each by its executable file.
+    pub fn listers(&self) -> impl Iterator<Item = (&Path, &Path)> {
+        pairs(&self.listers)
+    }
+
+    /// The links that were made or got other names, each with the text that says where it leads. What one
+    /// path was at different times is there once for each.
+    pub fn links(&self) -> impl Iterator<Item = (&Path, &Path)> {
+        pairs(&self.links)
+    }
+
     /// Why the trace may lack something; if there is any reason, nothing may be concluded from what
     /// is not in it.
     pub fn escapes(&self) -> impl Iterator<Item = &str> {
@@ -146,6 +190,15 @@ impl Trace {
             bytes.extend_from_slice(format!("{} {errno} ", kind.word()).as_bytes());
             bytes.extend_from_slice(path.as_os_str().as_bytes());
             bytes.push(0);
+        }
+        for (word, pairs) in [(LISTED_BY, &self.listers), (LEADS, &self.links)] {
+            for (path, other) in self::pairs(pairs) {
+                let (path, other) = (path.as_os_str().as_bytes(), other.as_os_str().as_bytes());
+                bytes.extend_from_slice(format!("{word} {} ", path.len()).as_bytes());
+                bytes.extend_from_slice(path);
+                bytes.extend_from_slice(other);
+                bytes.push(0);
+            }
         }
         for reason in self.escapes() {
             bytes.extend_from_slice(format!("escape 0 {}", reason.replace('\0', " ")).as_bytes());
@@ -166,7 +219,17 @@ impl Trace {
             let mut fields = row.splitn(3, |byte| *byte == b' ');
             let word = std::str::from_utf8(fields.next()?).ok()?;
             let errno: i32 = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
-            let path = OsStr::from_bytes(fields.next()?);
+            let rest = fields.next()?;
+            let path = OsStr::from_bytes(rest);
+            if matches!(word, LISTED_BY | LEADS) {
+                let (path, other) = rest.split_at_checked(usize::try_from(errno).ok()?)?;
+                let (path, other) = (Path::new(OsStr::from_bytes(path)), OsStr::from_bytes(other));
+                match word {
+                    LEADS => trace.leads(path, other),
+                    _ => trace.listed_by(path, other),
+                }
+                continue;
+            }
             if word == "escape" {
                 trace.escape(path.to_string_lossy().into_owned());
                 continue;
@@ -209,6 +272,15 @@ mod tests {
         both.extend(&trace);
         assert_eq!(both.accesses().count(), trace.accesses().count() + 1);
         assert!(!both.is_complete());
+        trace.listed_by(Path::new("/a b"), OsStr::new("/bin/ls"));
+        trace.leads(Path::new("/a\nb"), OsStr::from_bytes(b"../c d\xff"));
+        trace.leads(Path::new("/a\nb"), OsStr::new("/"));
+        both.extend(&trace);
+        assert_eq!(
+            both.listers().collect::<Vec<_>>(),
+            [(Path::new("/a b"), Path::new("/bin/ls"))]
+        );
+        assert_eq!(both.links().count(), 2);
         let bytes = trace.to_bytes();
         assert_eq!(Trace::from_bytes(&bytes), Some(trace));
         assert_eq!(Trace::from_bytes(&bytes[..bytes.len() - 1]), None);
@@ -217,6 +289,8 @@ mod tests {
             b"stat\0end\0",
             b"what 0 /x\0end\0",
             b"stat x /x\0end\0",
+            b"leads 9 /x\0end\0",
+            b"leads -1 /x\0end\0",
         ] {
             assert_eq!(Trace::from_bytes(bytes), None);
         }

@@ -13,7 +13,7 @@ use crate::pms::dependency::{DepSpec, DependencyError};
 use crate::pms::eapi::{self, Eapi, UnsupportedEapi};
 use crate::processor::ProcessorError;
 use crate::processor::sourcer::{Exchange, Sourcer, SourcingError, Subject};
-use crate::repo::{Ebuild, RepoError};
+use crate::repo::{Ebuild, Eclasses, RepoError};
 use crate::util::digest::{HashName, hash_file};
 use crate::util::regular;
 
@@ -375,6 +375,14 @@ async fn source(session: &Session, ebuild: &Ebuild, eapi: Eapi) -> Result<Entry,
         },
         error => error.into(),
     })?;
+    // What both were before bash read them: if they change meanwhile, nobody takes the entry for theirs.
+    let eclasses = Eclasses::of(repositories, &ebuild.repository)?;
+    let known = eclasses.len();
+    let digests =
+        hash_file(&ebuild.path, &[HashName::Md5]).map_err(|error| CandidateError::Read {
+            path: error.path,
+            source: error.source,
+        })?;
     let mut sourcer = Sourcer::start(processor, Exchange::create()?, eapi, &dirs, None).await?;
     let sourced = sourcer
         .source(&Subject {
@@ -387,17 +395,21 @@ async fn source(session: &Session, ebuild: &Ebuild, eapi: Eapi) -> Result<Entry,
     // Not put back: it holds what sourcing left in it.
     sourcer.end().await;
     let sourced = sourced?;
-    let digests =
-        hash_file(&ebuild.path, &[HashName::Md5]).map_err(|error| CandidateError::Read {
-            path: error.path,
-            source: error.source,
-        })?;
     let md5 = digests.get(HashName::Md5).unwrap_or_default().to_owned();
-    let (entry, _) = metadata::from_values(repositories, &ebuild.repository, &md5, &sourced.values)
-        .map_err(|source| CandidateError::Sourced {
-            path: ebuild.path.clone(),
-            source,
+    let find = |name: &str| eclasses.get(repositories, name);
+    let (entry, inherited) =
+        metadata::from_values(&md5, &sourced.values, find).map_err(|source| {
+            CandidateError::Sourced {
+                path: ebuild.path.clone(),
+                source,
+            }
         })?;
+    if !inherited
+        .iter()
+        .all(|(name, _)| eclasses.was_among(known, name))
+    {
+        return Ok(entry);
+    }
     if let Err(error) = metadata::store(&session.metadata_cache, ebuild, &entry) {
         // The next call sources again, which costs time and nothing else.
         session.events.tell(Event::Notice {

@@ -98,7 +98,10 @@ pub enum Made {
     /// It was as it should be.
     Unchanged,
     /// It was written.
-    Written,
+    Written {
+        /// What was there was signed, and its signature is gone, as it was one of another text.
+        unsigned: bool,
+    },
     /// There is nothing to list, and so no Manifest any more.
     Removed,
 }
@@ -256,7 +259,7 @@ impl Making {
 
 fn write(path: &Path, text: &str) -> Result<Made, MakeManifestError> {
     use std::os::unix::fs::PermissionsExt;
-    let old = fs::read(path).ok();
+    let old = fs::read(path).unwrap_or_default();
     if text.is_empty() {
         return match fs::remove_file(path) {
             Ok(()) => Ok(Made::Removed),
@@ -267,10 +270,22 @@ fn write(path: &Path, text: &str) -> Result<Made, MakeManifestError> {
             }),
         };
     }
-    if old.as_deref() == Some(text.as_bytes()) {
+    if says_the_same(&old, text.as_bytes(), path) {
         return Ok(Made::Unchanged);
     }
     let mode = fs::metadata(path).map_or(MODE, |it| it.permissions().mode() & 0o777);
     atomic::write(path, text.as_bytes(), mode)?;
-    Ok(Made::Written)
+    let unsigned = old.starts_with(b"-----BEGIN PGP SIGNED MESSAGE-----");
+    Ok(Made::Written { unsigned })
+}
+
+/// Whether two Manifests have the same entries in the same order. As in Portage, one that is right
+/// stays as it is, with its signature if it has one.
+fn says_the_same(old: &[u8], new: &[u8], path: &Path) -> bool {
+    let parse = |text| Manifest::parse(text, path).ok();
+    let (Some(old), Some(new)) = (parse(old), parse(new)) else {
+        return false;
+    };
+    let (old, new) = (old.entries(), new.entries());
+    old.len() == new.len() && old.iter().zip(new).all(|(old, new)| old.says_as(new))
 }

@@ -17,6 +17,7 @@ use crate::build::event::Events;
 use crate::build::plan;
 use crate::config::{Config, Options, Steps};
 use crate::pms::suggest::closest;
+use crate::repo::PackageName;
 
 /// Runs `ebd config`.
 pub(super) fn main(arguments: arguments::Config) -> Exit {
@@ -31,16 +32,17 @@ struct Package {
 }
 
 async fn work(arguments: arguments::Config) -> Result<Exit, Failure> {
-    let (variables, atoms): (Vec<&str>, Vec<&str>) = arguments
-        .names
-        .iter()
-        .map(String::as_str)
-        .partition(|name| is_variable(name));
+    let names = &arguments.names;
+    // Nothing but packages has a slash; the configuration tells what all else is.
+    let config = match names.is_empty() || names.iter().any(|name| !name.contains('/')) {
+        true => Some(load(&arguments)?),
+        false => None,
+    };
+    let (variables, atoms) = sorted(names, config.as_ref())?;
     let paint = Paint::for_output(arguments.display.color);
     let mut output = String::new();
     let json = arguments.display.json;
-    if atoms.is_empty() {
-        let config = load(&arguments)?;
+    if let Some(config) = config.filter(|_| atoms.is_empty()) {
         if !arguments.display.quiet && !json {
             let notices = config.assumptions().iter().chain(config.warnings());
             for notice in notices {
@@ -69,8 +71,32 @@ async fn work(arguments: arguments::Config) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Whether the text is meant as a variable's name: packages have small letters or a slash.
-fn is_variable(text: &str) -> bool {
+/// The names of variables, and those of packages. A name without a slash is that of a variable if there is one; what
+/// looks like one is one unless it is that of a package.
+fn sorted<'a>(
+    names: &'a [String],
+    config: Option<&Config>,
+) -> Result<(Vec<&'a str>, Vec<&'a str>), Failure> {
+    let (mut variables, mut atoms) = (Vec::new(), Vec::new());
+    for name in names {
+        let variable = match config.filter(|_| !name.contains('/')) {
+            None => false,
+            Some(config) if config.sets(name) => true,
+            Some(config) => {
+                let package = || config.repositories().package_named(name);
+                looks_like_variable(name) && package()? == PackageName::Unknown
+            }
+        };
+        match variable {
+            true => variables.push(name.as_str()),
+            false => atoms.push(name.as_str()),
+        }
+    }
+    Ok((variables, atoms))
+}
+
+/// Whether the text looks like a variable's name: most packages have small letters.
+fn looks_like_variable(text: &str) -> bool {
     let (start, rest) = text.split_at_checked(1).unwrap_or_default();
     let named = start.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && rest.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
@@ -95,6 +121,10 @@ fn check(config: &Config, variables: &[&str]) -> Result<(), Failure> {
     let Some(name) = variables.iter().find(|name| config.get(name).is_none()) else {
         return Ok(());
     };
+    if config.sets(name) {
+        let told = format!("{name}: is set for some packages only; name one of them, too");
+        return Err(Failure(vec![told]));
+    }
     let all = config.all_settings();
     Err(unset(name, all.iter().map(|(name, _)| *name)))
 }
@@ -146,15 +176,15 @@ async fn chosen(
 
 #[cfg(test)]
 mod tests {
-    use super::is_variable;
+    use super::looks_like_variable;
 
     #[test]
     fn variables_are_told_from_packages() {
         for name in ["USE", "LIBDIR_amd64", "_X", "CFLAGS", "L10N"] {
-            assert!(is_variable(name), "{name}");
+            assert!(looks_like_variable(name), "{name}");
         }
         for name in ["gzip", "app-arch/gzip", "=A/B-1", "7zip", "Xaw", ""] {
-            assert!(!is_variable(name), "{name}");
+            assert!(!looks_like_variable(name), "{name}");
         }
     }
 }

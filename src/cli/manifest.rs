@@ -12,7 +12,7 @@ use super::fetch::bring;
 use super::show::telling;
 use super::signals;
 use super::stdout;
-use crate::build::event::Events;
+use crate::build::event::{Event, Events};
 use crate::build::manifest::{self, Made, Making};
 use crate::build::session::Session;
 use crate::fetch::Request;
@@ -143,6 +143,7 @@ async fn execute(mut arguments: arguments::Manifest, events: Events) -> Result<E
         &[],
     )?;
     let mut makings = Vec::new();
+    let mut wants_signatures = false;
     for package in &all {
         let (repository, cp) = match package {
             Named::Name(text) => look_up(&session, text)?,
@@ -160,10 +161,16 @@ async fn execute(mut arguments: arguments::Manifest, events: Events) -> Result<E
                 (repository, cp.clone())
             }
         };
+        wants_signatures |= repository.layout().sign_manifests;
         let making = manifest::prepare(&session, repository, &cp, arguments.force).await?;
         makings.push(making);
     }
     session.pool.end().await;
+    if wants_signatures && session.config.features().contains("sign") {
+        session.events.tell(Event::Notice {
+            text: "FEATURES=sign: ebd signs no Manifests; sign them with gpg --clear-sign".into(),
+        });
+    }
     make(&arguments, &session, makings).await
 }
 
@@ -237,16 +244,22 @@ async fn make(
 fn tell(display: &arguments::Display, cp: &str, path: &Path, made: Made) {
     let word = match made {
         Made::Unchanged => "unchanged",
-        Made::Written => "written",
+        Made::Written { .. } => "written",
         Made::Removed => "removed",
     };
     if display.json {
-        let line = json!({ "event": "manifest", "package": cp, "path": path, "how": word });
+        let unsigned = made == Made::Written { unsigned: true };
+        let line = json!({
+            "event": "manifest", "package": cp, "path": path, "how": word, "unsigned": unsigned
+        });
         stdout::line(line);
     } else if !display.quiet {
         let text = match made {
             Made::Unchanged => "is as it should be",
-            Made::Written => "was written",
+            Made::Written { unsigned: false } => "was written",
+            Made::Written { unsigned: true } => {
+                "was written, and the signature of what was there is gone; sign it again"
+            }
             Made::Removed => "was removed, as there is nothing to list",
         };
         let _ = writeln!(std::io::stderr(), "{}: {text}", path.display());

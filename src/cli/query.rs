@@ -153,8 +153,8 @@ fn tell_unlisted(set: &RepoSet, display: &Display) -> Result<(), Failure> {
     if display.quiet {
         return Ok(());
     }
+    let categories = set.categories()?;
     for repository in set.repositories() {
-        let categories = set.categories(repository.name())?;
         for left_out in repository.unlisted_categories(&categories)? {
             let _ = writeln!(std::io::stderr(), "ebd: {left_out}");
         }

@@ -168,7 +168,7 @@ fn named(texts: &[String], set: &RepoSet) -> Result<(Vec<String>, Vec<String>), 
 
 /// The folders of a repository whose ebuilds nobody looks at.
 fn left_out(set: &RepoSet, repository: &Repository) -> Result<Vec<LeftOut>, RepoError> {
-    let categories = set.categories(repository.name())?;
+    let categories = set.categories()?;
     let mut found = repository.unlisted_categories(&categories)?;
     for category in &categories {
         // One that cannot be read is told of by the survey.
@@ -311,6 +311,14 @@ impl View {
                 if *changed || self.verbose {
                     self.print(&format!("{}: {what}", path.display()));
                 }
+            }
+            Event::Changed { path } => {
+                self.complain(&format!(
+                    "{} {}: changed meanwhile; entries that inherit it are stale, call ebd regen \
+                     again",
+                    self.paint.warn("warning:"),
+                    path.display()
+                ));
             }
             Event::Notice { text } => {
                 self.complain(&format!("{} {text}", self.paint.warn("note:")));

@@ -392,12 +392,9 @@ impl Answers {
     pub(super) fn learn(&mut self, lesson: Lesson) -> Source {
         let mut facts = lesson.facts;
         let mut texts: HashSet<PathBuf> = lesson.texts.into_iter().collect();
-        let known: HashSet<PathBuf> = facts.iter().map(|fact| fact.path().to_owned()).collect();
         for source in lesson.sources {
-            let others = self
-                .facts(source)
-                .filter(|fact| !known.contains(fact.path()));
-            facts.extend(others.cloned());
+            // One path may be there twice, as what was asked about it is not the same.
+            facts.extend(self.facts(source).cloned());
             texts.extend(self.texts(source).map(Path::to_owned));
         }
         let nothing = Source {

@@ -10,6 +10,7 @@
 mod check;
 mod compile;
 mod found;
+mod functions;
 mod shell;
 
 use std::borrow::Cow;
@@ -29,6 +30,7 @@ use serde::{Deserialize, Serialize};
 
 use self::check::Learning;
 use self::compile::Compiling;
+use self::functions::Functions;
 use self::shell::{Inherited, Messages, inherited, quoted, start_text, within_text};
 use super::answers::{Answers, Given, Source};
 use super::call::{Call, is_autoconf};
@@ -152,6 +154,8 @@ struct Asker {
     /// What shell runs it: how it calls itself.
     shell: Vec<u8>,
     shell_facts: Vec<Fact>,
+    /// Its functions, once it has sourced another file.
+    functions: Option<Functions>,
     /// The names in the texts of checks.
     names: HashMap<usize, Names>,
     learning: Option<Learning>,
@@ -176,7 +180,8 @@ impl Asker {
             return None;
         }
         fs::write(folder.join(format!("script-{number}")), &script.asking).ok()?;
-        fs::write(self::start(folder, number), start_text(folder, number)?).ok()?;
+        let text_of_start = start_text(folder, number, script.sources_unseen)?;
+        fs::write(self::start(folder, number), text_of_start).ok()?;
         Some(Self {
             number,
             script,
@@ -185,6 +190,7 @@ impl Asker {
             directory,
             shell: Vec::new(),
             shell_facts: Vec::new(),
+            functions: None,
             names: HashMap::new(),
             learning: None,
             compiling: None,
@@ -409,6 +415,7 @@ impl<'a> Server<'a> {
         self.at.compiling = None;
         self.at.shell.clear();
         self.at.shell_facts.clear();
+        self.at.functions = None;
         let pid = fields
             .get(1)
             .and_then(|field| std::str::from_utf8(field).ok());

@@ -18,7 +18,10 @@ const SCRIPT: u64 = 64 << 20;
 const SHELLS: [&str; 6] = ["sh", "bash", "dash", "ksh", "zsh", "busybox"];
 
 /// Changes when entries of before must not be taken for ones of now.
-const VERSION: &str = "1";
+const VERSION: &str = "2";
+
+/// The name of the part that is the working directory.
+pub(super) const DIRECTORY: &str = "directory";
 
 /// Why a command cannot be looked up.
 #[derive(Debug, thiserror::Error)]
@@ -97,7 +100,7 @@ impl Call {
         let mut parts = Parts::default();
         parts.shown("version of the cache", VERSION);
         parts.hidden("script", &text);
-        parts.shown("directory", printable(directory.as_os_str()));
+        parts.shown(DIRECTORY, printable(directory.as_os_str()));
         for (at, word) in words.iter().enumerate() {
             parts.put(
                 &format!("argument {at}"),
@@ -152,9 +155,11 @@ impl Call {
     pub(super) fn base(&self) -> impl Iterator<Item = (&str, &Sum)> {
         let parts = self.parts.iter().filter(|part| {
             let name = part.name.as_str();
-            !matches!(name, "script" | "directory")
+            name != "script"
+                && name != DIRECTORY
                 && !name.starts_with("argument ")
-                && !name.starts_with("variable ")
+                // Functions that a shell begins with are no variables that scripts change.
+                && (!name.starts_with("variable ") || name.starts_with("variable BASH_FUNC_"))
         });
         parts.map(|part| (part.name.as_str(), &part.sum))
     }
@@ -296,6 +301,10 @@ impl Parts {
         self.shown("processor", processor());
         self.shown("descriptors", descriptors());
         self.shown("limits", limits());
+        // Tests of links, times, attributes and the order of names tell what it can do.
+        self.shown("file system", file_system(Path::new(".")));
+        let temporary = std::env::temp_dir();
+        self.shown("file system of temporary files", file_system(&temporary));
     }
 }
 
@@ -349,6 +358,16 @@ fn descriptors() -> String {
     numbers.sort_unstable();
     let numbers: Vec<String> = numbers.iter().map(i32::to_string).collect();
     numbers.join(" ")
+}
+
+/// What kind of file system a folder is on, and how it is mounted (`statfs(2)`).
+fn file_system(folder: &Path) -> String {
+    let kind = nix::sys::statfs::statfs(folder).map(|found| found.filesystem_type());
+    let flags = nix::sys::statvfs::statvfs(folder).map(|found| found.flags());
+    match (kind, flags) {
+        (Ok(kind), Ok(flags)) => format!("{:x} {:x}", kind.0, flags.bits()),
+        (Err(error), _) | (_, Err(error)) => error.desc().to_owned(),
+    }
 }
 
 /// The limits that tests run into.
@@ -421,6 +440,14 @@ mod tests {
             Some("./configure".into())
         );
         assert_eq!(of(&[]), None);
+    }
+
+    #[test]
+    fn file_systems_are_told_apart() {
+        let of = |folder: &str| file_system(Path::new(folder));
+        assert_ne!(of("/proc"), of("/"));
+        assert_eq!(of("/proc"), of("/proc/self"));
+        assert!(of("/none").contains("No such file"));
     }
 
     #[test]

@@ -26,7 +26,7 @@ use std::sync::LazyLock;
 
 use regex::bytes::Regex;
 
-use self::edits::{ask, tell};
+use self::edits::{SOURCES, ask, tell};
 use super::facts::{Sum, sum};
 use super::outline::{Assignment, Function, Outline, Strange};
 
@@ -99,6 +99,8 @@ pub(super) struct Script {
     pub(super) compilers: usize,
     /// In how many places it starts other scripts.
     pub(super) starts: usize,
+    /// Whether it may source files, or define functions, where that is not seen.
+    pub(super) sources_unseen: bool,
 }
 
 /// How a script asks: what starts it once more in another shell.
@@ -145,6 +147,7 @@ impl Script {
             checks.push(check);
         }
         edits.extend(whole.restarts(asking.start));
+        edits.extend(outline.sources.iter().map(|at| (*at, SOURCES.to_owned())));
         let starts = asking
             .within
             .map_or_else(Vec::new, |within| whole.starts(within));
@@ -167,6 +170,7 @@ impl Script {
             checks,
             compilers: count,
             starts: started,
+            sources_unseen: outline.sources_unseen || whole.defines_unseen(),
         })
     }
 }
@@ -181,7 +185,8 @@ struct Condition {
 struct Whole<'a> {
     text: &'a [u8],
     outline: &'a Outline,
-    functions: HashMap<&'a [u8], &'a Function>,
+    /// By name; one that is defined twice may be either.
+    functions: HashMap<&'a [u8], Vec<&'a Function>>,
     /// By name.
     assignments: HashMap<&'a [u8], Vec<&'a Assignment>>,
     /// The places where names are set.
@@ -195,6 +200,15 @@ static CONDITION: LazyLock<Option<Regex>> = LazyLock::new(|| {
 static SAID: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r#"^(?::\s*)?((?:printf %s|\$as_echo_n) "\(cached\) " >&6|echo \$ECHO_N "\(cached\) \$ECHO_C" >&6)\s*$"#)
         .ok()
+});
+static ARRAY: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"\$\{#?\w+\[|(?m:^|[\s;&|({])[A-Za-z_]\w*\[[^\]\s]*\]\+?=").ok());
+/// Sourcing, and definitions of functions, where the outline does not see them.
+static EVALUATED: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(
+        r"(?m)\b(?:eval|command|builtin)\b[^\n]*?(?:[\s'\x22`;]\.\s|\bsource\s|\b(\w+)\s*\(\))",
+    )
+    .ok()
 });
 static INDIRECT: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r#"\\\$[{"\\]*\$\{?([A-Za-z_0-9]+)"#).ok());
@@ -210,11 +224,11 @@ impl<'a> Whole<'a> {
             assignments.entry(name).or_default().push(each);
             set_at.insert(each.name.start, each);
         }
-        let functions = outline
-            .functions
-            .iter()
-            .map(|each| (text.get(each.name.clone()).unwrap_or_default(), each))
-            .collect();
+        let mut functions: HashMap<&[u8], Vec<&Function>> = HashMap::new();
+        for each in &outline.functions {
+            let name = text.get(each.name.clone()).unwrap_or_default();
+            functions.entry(name).or_default().push(each);
+        }
         Self {
             text,
             outline,
@@ -227,6 +241,24 @@ impl<'a> Whole<'a> {
 
     fn bytes(&self, range: Range<usize>) -> &'a [u8] {
         self.text.get(range).unwrap_or_default()
+    }
+
+    /// The functions of this name.
+    fn functions_called(&self, name: &[u8]) -> impl Iterator<Item = &'a Function> {
+        self.functions.get(name).into_iter().flatten().copied()
+    }
+
+    /// Whether it may source files, or define functions, in what is evaluated.
+    fn defines_unseen(&self) -> bool {
+        let code = self.code(&(0..self.text.len()));
+        let mut found = EVALUATED
+            .iter()
+            .flat_map(|regex| regex.captures_iter(&code));
+        EVALUATED.is_none()
+            || found.any(|found| {
+                let name = found.get(1).map(|name| name.as_bytes());
+                !name.is_some_and(|name| BY_NAME.iter().any(|known| known.as_bytes() == name))
+            })
     }
 
     /// The condition, if it is that of a check.
@@ -266,6 +298,10 @@ impl<'a> Whole<'a> {
         let mut hashed = Vec::new();
         let (mut sees_directory, mut reads_defines) = (false, false);
         for part in &texts {
+            // What it may define is seen by none.
+            if self.outline.sources.iter().any(|at| part.contains(at)) {
+                return None;
+            }
             let own = *part == body;
             hashed.extend_from_slice(self.bytes(part.clone()));
             hashed.push(0);
@@ -280,13 +316,15 @@ impl<'a> Whole<'a> {
             inputs.extend(used.inputs);
             outputs.extend(used.outputs);
             let text = self.bytes(part.clone());
-            if text.windows(3).any(|window| window == b"${!") {
+            // Of arrays only the first element would be asked for.
+            let is_strange = text.windows(3).any(|window| window == b"${!")
+                || ARRAY.as_ref().is_none_or(|regex| regex.is_match(text));
+            if is_strange {
                 return None;
             }
             let is_by_name = BY_NAME.iter().any(|name| {
-                self.functions
-                    .get(name.as_bytes())
-                    .is_some_and(|each| each.body == *part)
+                self.functions_called(name.as_bytes())
+                    .any(|each| each.body == *part)
             });
             if is_by_name {
                 continue;
@@ -368,11 +406,12 @@ impl<'a> Whole<'a> {
         while let Some(part) = all.get(at).cloned() {
             at += 1;
             for (name, _) in names(self.bytes(part)) {
-                if let Some(function) = self.functions.get(name)
-                    && !(function.body.start < body.start && body.end < function.body.end)
-                    && known.insert(function.body.start)
-                {
-                    all.push(function.body.clone());
+                for function in self.functions_called(name) {
+                    if !(function.body.start < body.start && body.end < function.body.end)
+                        && known.insert(function.body.start)
+                    {
+                        all.push(function.body.clone());
+                    }
                 }
             }
         }
@@ -588,7 +627,7 @@ struct Used {
 /// Whether the name at this place is that of a variable whose value is put there.
 fn is_replaced(text: &[u8], at: usize) -> bool {
     let before = text.get(..at).unwrap_or_default();
-    before.ends_with(b"$") || before.ends_with(b"${")
+    before.ends_with(b"$") || before.ends_with(b"${") || before.ends_with(b"${#")
 }
 
 /// The line around a place, with those that it goes on in and from.

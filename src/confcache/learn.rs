@@ -1,12 +1,13 @@
 //! From the trace of a run to the facts that its result depends on, or why nothing can be learned.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 use nix::libc;
 use sandbox::{Kind, Trace};
 
 use super::facts::{Asked, Fact, State};
+use super::links::Links;
 use super::output::{self, Change};
 use super::places::{Place, Places, Temporary};
 use super::questions::{Looker, Question, libraries, loaded_by_the_kernel, merge, question};
@@ -90,36 +91,39 @@ impl Lesson<'_> {
             return Err(Untaught::Incomplete(reason.to_owned()));
         }
         let mut places = Places::new(self.directory);
+        let links = Links::made(self.trace).and_of(self.directory, self.before);
         let mut inside: BTreeMap<PathBuf, Question> = BTreeMap::new();
         let mut outside: BTreeMap<PathBuf, Question> = BTreeMap::new();
         let mut changed: HashSet<PathBuf> = HashSet::new();
         for (path, kind, outcome) in self.trace.accesses() {
             let (question, done) = (question(kind, outcome), outcome.is_none());
-            match places.of(path) {
-                Place::Inside(name) => {
-                    if kind == Kind::Change {
-                        changed.insert(name.clone());
+            // Whether it was there is no question in the directory: it may have been made by the run. Nor is it
+            // behind a link that may not have been there then.
+            let always = Question {
+                was_there: false,
+                was_absent: false,
+                ..question
+            };
+            let ways = links.ways(path, kind).into_iter();
+            let ways = ways.map(|way| (way.path, always));
+            for (way, question) in std::iter::once((path.to_owned(), question)).chain(ways) {
+                match places.of(&way) {
+                    Place::Inside(name) => {
+                        if kind == Kind::Change {
+                            changed.insert(name.clone());
+                        }
+                        merge(&mut inside, name, always);
                     }
-                    // Whether it was there is no question: it may have been made by the run.
-                    merge(
-                        &mut inside,
-                        name,
-                        Question {
-                            was_there: false,
-                            was_absent: false,
-                            ..question
-                        },
-                    );
-                }
-                Place::Outside(path) => {
-                    if self.temporary.came_and_went(&path) {
-                        continue;
+                    Place::Outside(path) => {
+                        if self.temporary.came_and_went(&path) {
+                            continue;
+                        }
+                        if kind == Kind::Change && done {
+                            may_change(&path, looker)?;
+                            continue;
+                        }
+                        merge(&mut outside, path, question);
                     }
-                    if kind == Kind::Change && done {
-                        may_change(&path, looker)?;
-                        continue;
-                    }
-                    merge(&mut outside, path, question);
                 }
             }
         }
@@ -147,9 +151,10 @@ impl Lesson<'_> {
         let about = libraries(self.trace);
         let mut facts = Vec::new();
         let mut further = outside;
+        let mut passed = BTreeSet::new();
         for (name, question) in inside {
             let name = lacking(self.before, &name);
-            match self.before.look(name, question.asked) {
+            match self.before.look_through(name, question.asked, &mut passed) {
                 Seen::Here { link, state, stamp } => {
                     let path = self.directory.join(name);
                     facts.push(Fact {
@@ -168,6 +173,9 @@ impl Lesson<'_> {
                 },
             }
         }
+        for link in passed {
+            facts.extend(self.led(&link, looker)?);
+        }
         for (path, question) in further {
             if let Some(fact) = looker.outside(&path, question, about.as_deref())? {
                 facts.push(fact);
@@ -183,6 +191,37 @@ impl Lesson<'_> {
             }
         }
         Ok((facts, changes))
+    }
+}
+
+impl Lesson<'_> {
+    /// The fact that a link leads where it leads, which was in the directory before.
+    fn led(&self, link: &Path, looker: &mut Looker<'_>) -> Result<Option<Fact>, Untaught> {
+        let path = self.directory.join(link);
+        let asked = Asked {
+            link: true,
+            ..Asked::default()
+        };
+        if let Seen::Here { link, state, stamp } = self.before.look(link, asked) {
+            return Ok(Some(Fact {
+                path: path.into_os_string().into_encoded_bytes(),
+                asked,
+                link,
+                state,
+                stamp,
+                about: None,
+            }));
+        }
+        // What is outside of the directory is there still, if the link is.
+        let target = |tree: &Tree| tree.get(link).map(|node| node.kind.clone());
+        if target(self.before) != target(self.after) {
+            return Err(Untaught::Changed(path));
+        }
+        let question = Question {
+            asked,
+            ..Question::default()
+        };
+        looker.outside(&path, question, None)
     }
 }
 

@@ -39,7 +39,7 @@ pub(super) struct Document {
     pub(super) expands: bool,
 }
 
-/// `NAME=…` where a command may begin, or the variable of a `for`.
+/// `NAME=…` or `NAME+=…` where a command may begin, or the variable of a `for`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Assignment {
     pub(super) name: Range<usize>,
@@ -59,6 +59,10 @@ pub(super) struct Outline {
     pub(super) assignments: Vec<Assignment>,
     /// Words that may be patterns for names of files.
     pub(super) patterns: Vec<Range<usize>>,
+    /// Where the names of files begin that are sourced.
+    pub(super) sources: Vec<usize>,
+    /// Whether a file is sourced whose name is not seen, or may begin with that of a home directory.
+    pub(super) sources_unseen: bool,
 }
 
 /// The script is not understood from this byte on.
@@ -427,11 +431,20 @@ impl Reader<'_> {
                             }
                         }
                         b"!" => {}
+                        b"." | b"source" => {
+                            self.sources();
+                            begin = false;
+                            last = word;
+                            continue;
+                        }
                         _ => {
                             let equals = keyword.iter().position(|byte| *byte == b'=');
-                            match equals {
-                                Some(at) if keyword.get(..at).is_some_and(is_name) => {
-                                    self.assign(from..from + at, from + at + 1..self.at);
+                            let name = equals.and_then(|at| keyword.get(..at));
+                            // What is added to a variable is assigned to it too.
+                            let name = name.map(|name| name.strip_suffix(b"+").unwrap_or(name));
+                            match (name, equals) {
+                                (Some(name), Some(at)) if is_name(name) => {
+                                    self.assign(from..from + name.len(), from + at + 1..self.at);
                                 }
                                 _ => {
                                     begin = false;
@@ -457,6 +470,17 @@ impl Reader<'_> {
         }
         self.deep -= 1;
         Ok(())
+    }
+
+    /// Notes that a file is sourced whose name comes next.
+    fn sources(&mut self) {
+        self.blanks();
+        match self.peek() {
+            None | Some(b'~' | b'\n' | b';' | b'&' | b'|' | b'<' | b'>' | b'(' | b')') => {
+                self.outline.sources_unseen = true;
+            }
+            Some(_) => self.outline.sources.push(self.at),
+        }
     }
 
     fn end_list(&mut self, listed: &mut bool) {

@@ -145,6 +145,20 @@ pub(super) fn merge(all: &mut BTreeMap<PathBuf, Question>, path: PathBuf, questi
     known.was_absent |= question.was_absent;
 }
 
+/// The program that reads a script, or the program itself where it is none; links followed.
+pub(super) fn interpreter_of(program: &Path) -> PathBuf {
+    let is_script = std::fs::File::open(program).is_ok_and(|mut file| {
+        use std::io::Read;
+        let mut head = [0; 2];
+        file.read_exact(&mut head).is_ok() && head == *b"#!"
+    });
+    let found = match is_script {
+        true => interpreter(program).unwrap_or_default(),
+        false => program.to_owned(),
+    };
+    found.canonicalize().unwrap_or(found)
+}
+
 /// The program that the kernel loads for another: the interpreter of a script, or the loader that an
 /// ELF file names.
 fn interpreter(program: &Path) -> Option<PathBuf> {

@@ -1,6 +1,6 @@
 //! A directory as it was at one moment: what is asked about it later is answered from that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::io;
 use std::ops::Bound;
@@ -136,6 +136,14 @@ impl Tree {
         nodes.map(|(name, node)| (Path::new(OsStr::from_bytes(name)), node))
     }
 
+    /// All links, with where they lead.
+    pub(super) fn links(&self) -> impl Iterator<Item = (&Path, &Path)> {
+        self.nodes().filter_map(|(name, node)| match &node.kind {
+            Kind::Link(target) => Some((name, Path::new(OsStr::from_bytes(target)))),
+            _ => None,
+        })
+    }
+
     /// What has this name.
     pub(super) fn get(&self, name: &Path) -> Option<&Node> {
         self.nodes.get(name.as_os_str().as_bytes())
@@ -161,6 +169,16 @@ impl Tree {
     /// What a program would have found at a path relative to the directory, as
     /// [`Fact::look`](super::Fact) tells it.
     pub(super) fn look(&self, name: &Path, asked: Asked) -> Seen {
+        self.look_through(name, asked, &mut BTreeSet::new())
+    }
+
+    /// The same, adding the links on the way to `passed`.
+    pub(super) fn look_through(
+        &self,
+        name: &Path,
+        asked: Asked,
+        passed: &mut BTreeSet<PathBuf>,
+    ) -> Seen {
         let absent = |errno: i32, link: Option<Vec<u8>>| Seen::Here {
             link,
             state: State::Absent(errno),
@@ -194,6 +212,7 @@ impl Tree {
                     if left.is_empty() && link.is_none() && links == 1 {
                         link = Some(target.clone()).filter(|_| asked.link);
                     }
+                    passed.insert(next);
                     let target = Path::new(OsStr::from_bytes(target));
                     if target.is_absolute() {
                         match target.strip_prefix(&self.root) {

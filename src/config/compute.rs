@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Config;
+use super::environment;
 use super::features;
 use super::options::Options;
 use super::shell_vars::{Setting, Variables};
@@ -77,6 +78,10 @@ impl Config {
             self.warnings
                 .push(format!("FEATURES: unknown words: {}", known.join(", ")));
         }
+        let signs = self.misplaced_signs(&names);
+        self.warnings.extend(signs);
+        let accepted = self.layers().accept("ACCEPT_LICENSE");
+        self.licenses.tell_undefined(&accepted, &mut self.warnings);
         self.computed = self.stacked(trail);
 
         self.iuse_effective = self.implicit_flags(&names);
@@ -92,6 +97,33 @@ impl Config {
             .iter()
             .map(|name| stack::prefix(name))
             .collect();
+    }
+
+    /// Tells of the words of USE_EXPAND variables that have no effect, since they begin with a sign as those of USE do:
+    /// such a variable replaces what was set before it, but for those of make.defaults, which add to one another.
+    fn misplaced_signs(&self, expanded: &ExpandNames) -> BTreeSet<String> {
+        let names = || {
+            let names = expanded.prefixed.iter().map(String::as_str);
+            names.filter(|name| !environment::is_incremental(name))
+        };
+        let layers = [&self.env_d, &self.conf, &self.env].into_iter();
+        let settings = layers
+            .chain(self.repo_defaults.values())
+            .flat_map(|layer| names().filter_map(move |name| Some((name, layer.get(name)?))));
+        let of_packages = self.package_env.assignments();
+        let of_packages = of_packages.map(|one| (one.name.as_str(), &one.setting));
+        let settings =
+            settings.chain(of_packages.filter(|(name, _)| names().any(|it| it == *name)));
+        let words = settings.flat_map(|(name, setting)| setting.words().map(move |it| (name, it)));
+        words
+            .filter(|(_, (word, _))| word.starts_with(['-', '+']))
+            .map(|(name, (word, origin))| {
+                format!(
+                    "{origin}: `{word}` in {name} is left out: {name} replaces what was set before, so its words have \
+                     no sign; write those that are wanted"
+                )
+            })
+            .collect()
     }
 
     /// What led to the values that hold without a package.
@@ -213,5 +245,45 @@ impl Config {
             }
         }
         set
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::Root;
+
+    #[test]
+    fn signs_in_variables_that_replace_are_told() {
+        let root = Root::new()
+            .file(
+                "repo/profiles/default/make.defaults",
+                "PYTHON_TARGETS=\"-py12 py13\"\n",
+            )
+            .file(
+                "etc/portage/make.conf",
+                "USE=\"-acl\"\nPYTHON_TARGETS=\"py14 -py13\"\nFEATURES=\"-test\"\n",
+            )
+            .file("etc/portage/package.env", "*/* one\na/b one two\n")
+            .file("etc/portage/env/one", "L10N=\"+de\"\n")
+            .file("etc/portage/env/two", "\nL10N=\"-* en\"\nCFLAGS=\"-O3\"\n")
+            .file("etc/portage/package.use", "a/b L10N: -* de\n")
+            .env("L10N", "-fr");
+        let told = |place: &str, word: &str, name: &str| {
+            format!(
+                "{place}: `{word}` in {name} is left out: {name} replaces what was set before, so its words have no \
+                 sign; write those that are wanted"
+            )
+        };
+        let conf = root.path("etc/portage");
+        let conf = conf.display();
+        assert_eq!(
+            root.load().warnings(),
+            [
+                told(&format!("{conf}/env/one:1"), "+de", "L10N"),
+                told(&format!("{conf}/env/two:2"), "-*", "L10N"),
+                told(&format!("{conf}/make.conf:2"), "-py13", "PYTHON_TARGETS"),
+                told("<environment>", "-fr", "L10N"),
+            ]
+        );
     }
 }

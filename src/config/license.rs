@@ -10,16 +10,19 @@ use super::repository_facts::RepositoryFacts;
 use super::shell_vars::Origin;
 use super::table::{Reading, Table};
 use super::trail::{Effect, Subject, Trail};
-use super::user_files::{UserFiles, UserLine};
+use super::user_files::UserFiles;
 use super::word::Word;
 use crate::pms::atom::PackageFacts;
 use crate::pms::dependency::{DepSpec, Node};
+use crate::pms::suggest::closest;
 
 /// The license groups and the per-package files.
 #[derive(Debug, Clone, Default)]
 pub(super) struct LicenseFiles {
     groups: BTreeMap<String, BTreeSet<String>>,
     packages: Table,
+    /// Groups that do not exist and of which that was told.
+    undefined: BTreeSet<String>,
 }
 
 impl LicenseFiles {
@@ -30,48 +33,13 @@ impl LicenseFiles {
         user: &UserFiles,
         warnings: &mut Vec<String>,
     ) -> Result<Self, ConfigError> {
-        let mut groups: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        let places = repositories
-            .iter()
-            .map(|repository| repository.location.join("profiles"));
-        for place in places.chain([user.directory().to_owned()]) {
-            for line in files::lines(&place.join("license_groups"), Directories::Forbidden)? {
-                if let Some((name, members)) = line.words.split_first() {
-                    for member in members {
-                        if member.starts_with('-') {
-                            let file = line.origin.file.display();
-                            warnings.push(format!(
-                                "{file}:{}: `{member}` is left out: a license group cannot take away",
-                                line.origin.line
-                            ));
-                            continue;
-                        }
-                        groups
-                            .entry(name.clone())
-                            .or_default()
-                            .insert(member.clone());
-                    }
-                }
-            }
-        }
-        let mut lines = Vec::new();
-        for node in profiles
-            .iter()
-            .filter(|node| node.has_format("profile-license"))
-        {
-            let found = files::lines(&node.path.join("package.license"), Directories::Recursive)?;
-            lines.extend(found.into_iter().map(|line| UserLine {
-                line,
-                repository: None,
-            }));
-        }
-        lines.extend(user.lines(&["package.license"])?);
-        let mut reading = Reading::user(user, Directories::Recursive);
-        reading.use_deps = true;
-        let packages = Table::of_lines(lines, reading, warnings)?;
-        let mut result = LicenseFiles { groups, packages };
-        let mut packages = std::mem::take(&mut result.packages);
+        let mut result = LicenseFiles {
+            groups: groups(repositories, user, warnings)?,
+            ..LicenseFiles::default()
+        };
+        let mut packages = packages(profiles, user, warnings)?;
         for entry in packages.entries_mut() {
+            result.tell_undefined(&entry.words, warnings);
             entry.words = result.expand(entry.words.iter().map(|word| (&**word, &word.origin)));
         }
         result.packages = packages;
@@ -105,6 +73,37 @@ impl LicenseFiles {
             }
         }
         result
+    }
+
+    /// Tells which words stand for groups, or for groups with groups in them, that do not exist; each once. Where there
+    /// are no groups at all, as without a repository, nobody has misspelt one, and what is built in nobody has written.
+    pub(super) fn tell_undefined(&mut self, words: &[Word], warnings: &mut Vec<String>) {
+        if self.groups.is_empty() {
+            return;
+        }
+        let built_in = Origin::named("<built in>");
+        for word in words.iter().filter(|word| word.origin != built_in) {
+            for member in self.expand([(&**word, &word.origin)]) {
+                let name = member.strip_prefix('-').unwrap_or(&member);
+                let Some(group) = name.strip_prefix('@') else {
+                    continue;
+                };
+                if !self.undefined.insert(group.to_owned()) {
+                    continue;
+                }
+                let near = closest(group, self.groups.keys().map(String::as_str));
+                let near: Vec<String> = near.iter().map(|name| format!("@{name}")).collect();
+                let near = match near.is_empty() {
+                    true => String::new(),
+                    false => format!("; did you mean {}?", near.join(" or ")),
+                };
+                let (origin, text) = (&word.origin, &word.text);
+                warnings.push(match member.text == word.text {
+                    true => format!("{origin}: `{text}` means nothing: there is no such license group{near}"),
+                    false => format!("{origin}: `{text}` contains @{group}, but there is no such license group{near}"),
+                });
+            }
+        }
     }
 
     fn collect<'a>(
@@ -146,6 +145,67 @@ impl LicenseFiles {
         note(&tokens, &Subject::AcceptLicense, trail);
         tokens
     }
+}
+
+/// The licenses of each group, of all repositories and the user.
+fn groups(
+    repositories: &[RepositoryFacts],
+    user: &UserFiles,
+    warnings: &mut Vec<String>,
+) -> Result<BTreeMap<String, BTreeSet<String>>, ConfigError> {
+    let mut groups: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let places = repositories
+        .iter()
+        .map(|repository| repository.location.join("profiles"));
+    for place in places.chain([user.directory().to_owned()]) {
+        for line in files::lines(&place.join("license_groups"), Directories::Forbidden)? {
+            if let Some((name, members)) = line.words.split_first() {
+                for member in members {
+                    if member.starts_with('-') {
+                        let file = line.origin.file.display();
+                        warnings.push(format!(
+                            "{file}:{}: `{member}` is left out: a license group cannot take away",
+                            line.origin.line
+                        ));
+                        continue;
+                    }
+                    groups
+                        .entry(name.clone())
+                        .or_default()
+                        .insert(member.clone());
+                }
+            }
+        }
+    }
+    Ok(groups)
+}
+
+/// package.license of the profiles that may have one, and of the user. What a later file says of an atom takes the place
+/// of what those before it say. Profiles are read as leniently as by Portage: what is wrong there is left out and told.
+fn packages(
+    profiles: &[ProfileNode],
+    user: &UserFiles,
+    warnings: &mut Vec<String>,
+) -> Result<Table, ConfigError> {
+    let mut reading = Reading::user(user, Directories::Recursive);
+    reading.use_deps = true;
+    let mut all = Table::default();
+    for node in profiles
+        .iter()
+        .filter(|node| node.has_format("profile-license"))
+    {
+        let mut reading = reading;
+        reading.syntax.strict = node.user;
+        let path = node.path.join("package.license");
+        all.replace_with(Table::read(&path, reading, warnings)?);
+    }
+    all.replace_with(Table::read_user(
+        user,
+        &["package.license"],
+        reading,
+        warnings,
+    )?);
+    Ok(all)
 }
 
 /// Notes stacked tokens as steps.
@@ -294,6 +354,73 @@ mod tests {
         assert_eq!(missing(&line("*/* @EULA\n"), "closed"), "");
         assert!(missing(&line("a/b -MIT\n"), "MIT").contains("MIT"));
         assert!(missing(&line("a/c closed\n"), "closed").contains("closed"));
+    }
+
+    #[test]
+    fn package_license_of_a_profile() {
+        let root = |format: &str| {
+            root("-*")
+                .file(
+                    "repo/metadata/layout.conf",
+                    &format!("masters =\nprofile-formats = portage-2 {format}\n"),
+                )
+                .file(
+                    "repo/profiles/base/package.license",
+                    "a/b one two\na/c:0 BSD\n*/* all\n",
+                )
+                .file(
+                    "repo/profiles/default/package.license",
+                    ">=a/b bad\na/c:0::gentoo MIT\na/d::nobody MIT\n",
+                )
+                .file(
+                    "etc/portage/package.license",
+                    "a/b two\na/c MIT\n*/* mine\n",
+                )
+        };
+        let config = root("profile-license").load();
+        let missing = |cpv: &str, license| Ebuild::new(cpv).license(license).masks(&config);
+        assert_eq!(missing("a/b-1", "two mine"), [""; 0]);
+        for (cpv, license) in [("a/b-1", "one"), ("a/b-1", "all"), ("a/c-1", "one")] {
+            assert_eq!(missing(cpv, license).len(), 1, "{cpv} {license}");
+        }
+        assert_eq!(missing("a/c-1", "BSD MIT"), [""; 0]);
+        let warnings = config.warnings();
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(
+            warnings[0].contains("default/package.license:1: `>=a/b` is left out"),
+            "{warnings:?}"
+        );
+        let config = root("").load();
+        let masks = Ebuild::new("a/c-1").license("BSD").masks(&config);
+        assert_eq!(masks.len(), 1, "{masks:?}");
+    }
+
+    #[test]
+    fn groups_that_do_not_exist_are_told() {
+        let root = root("-* @FREE @FREEE -@FREEE")
+            .file("etc/portage/license_groups", "MINE @FREE @NOWHERE\n")
+            .file("etc/portage/package.license", "*/* @EULAS\na/b @MINE\n");
+        let place = root.path("etc/portage");
+        let place = place.display();
+        assert_eq!(
+            root.load().warnings(),
+            [
+                format!(
+                    "{place}/package.license:2: `@MINE` contains @NOWHERE, but there is no such license group"
+                ),
+                format!(
+                    "{place}/package.license:1: `@EULAS` means nothing: there is no such license group; did you mean @EULA?"
+                ),
+                format!(
+                    "{place}/make.conf:1: `@FREEE` means nothing: there is no such license group; did you mean @FREE?"
+                ),
+            ]
+        );
+        // Without any group none is misspelt, nor is what nobody has written.
+        let none = Root::new().file("etc/portage/make.conf", "ACCEPT_LICENSE=\"@FREE\"\n");
+        assert_eq!(none.load().warnings(), [""; 0]);
+        let own = Root::new().file("etc/portage/license_groups", "MINE MIT\n");
+        assert_eq!(own.load().warnings(), [""; 0]);
     }
 
     #[test]

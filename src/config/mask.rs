@@ -72,7 +72,7 @@ impl MaskFiles {
                 stack(&mut with_master, &own, false);
                 stacked.extend(with_master);
             }
-            bind(&stacked, &repository.name, &mut masks)?;
+            bind(&stacked, &repository.name, &mut masks);
             if repository.directories != Directories::Forbidden {
                 let mut stacked = Stack::new();
                 stack(
@@ -80,7 +80,7 @@ impl MaskFiles {
                     &repository_items(repository, "package.unmask", warnings)?,
                     false,
                 );
-                bind(&stacked, &repository.name, &mut unmasks)?;
+                bind(&stacked, &repository.name, &mut unmasks);
             }
         }
         let (mut profile_masks, mut profile_unmasks) = (Stack::new(), Stack::new());
@@ -250,7 +250,7 @@ fn stack(target: &mut Stack, items: &[Item], any_repository: bool) {
 }
 
 /// Binds atoms without a repository to one.
-fn bind(from: &Stack, repository: &str, target: &mut Stack) -> Result<(), ConfigError> {
+fn bind(from: &Stack, repository: &str, target: &mut Stack) {
     for (text, line) in from {
         if line.atom.repository().is_some() {
             target.insert(text.clone(), line.clone());
@@ -264,12 +264,7 @@ fn bind(from: &Stack, repository: &str, target: &mut Stack) -> Result<(), Config
             ),
             None => format!("{text}::{repository}"),
         };
-        let atom = Atom::parse_config(&bound).map_err(|source| ConfigError::Atom {
-            path: line.origin.file.to_path_buf(),
-            line: line.origin.line,
-            text: bound.clone(),
-            source: Box::new(source),
-        })?;
+        let atom = line.atom.clone().in_repository(repository);
         target.insert(
             bound,
             MaskLine {
@@ -278,7 +273,6 @@ fn bind(from: &Stack, repository: &str, target: &mut Stack) -> Result<(), Config
             },
         );
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -345,6 +339,30 @@ mod tests {
         assert!(masked("a/one-1", "gentoo") && !masked("a/one-1", "mine"));
         assert!(masked("a/two-1", "gentoo") && masked("a/two-1", "mine"));
         assert!(!masked("a/three-1", "gentoo") && masked("a/three-1", "mine"));
+    }
+
+    #[test]
+    fn a_repository_may_be_called_like_a_package_with_a_version() {
+        let mut root = Root::new()
+            .file("repo/profiles/package.mask", "a/one\n")
+            .file("work-2/metadata/layout.conf", "masters = gentoo\n")
+            .file("work-2/profiles/package.mask", "a/two\n")
+            .file("etc/portage/package.use", "a/one::work-2 x\n")
+            .file("etc/portage/package.unmask", "a/one::work-2\n")
+            .file("work-2/profiles/repo_name", "work-2\n");
+        root.options.extra_repos = vec![root.path("work-2")];
+        let config = root.load();
+        let of = |cpv: &str, repository: &'static str| {
+            let mut package = Ebuild::new(cpv).iuse("x");
+            package.repository = repository;
+            package
+        };
+        assert_eq!(of("a/one-1", "work-2").masks(&config), [""; 0]);
+        assert_eq!(of("a/one-1", "gentoo").masks(&config).len(), 1);
+        assert_eq!(of("a/two-1", "work-2").masks(&config).len(), 1);
+        assert_eq!(of("a/two-1", "gentoo").masks(&config), [""; 0]);
+        assert_eq!(of("a/one-1", "work-2").flags(&config), "x");
+        assert_eq!(config.warnings(), [""; 0]);
     }
 
     #[test]

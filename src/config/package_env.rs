@@ -93,6 +93,14 @@ impl PackageEnv {
         })
     }
 
+    /// All that is said for some packages only, in no order.
+    pub(super) fn assignments(&self) -> impl Iterator<Item = &Assignment> {
+        self.files
+            .values()
+            .chain(self.repositories.values())
+            .flatten()
+    }
+
     /// Takes out what is said for `*/*`: it counts as make.conf.
     pub(super) fn take_global(&mut self, known: &HashMap<String, String>) -> Variables {
         let names = self.table.take_global().unwrap_or_default();

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::error::ConfigError;
+use super::files::{self, Directories, Line};
 use super::locations::{self, Locations};
 use super::options::Options;
 use super::repositories::{self, Repositories, Sources};
@@ -52,7 +53,7 @@ impl Start {
             Some(path) => TomlFile::read(path, true)?,
             None => TomlFile::read(&locations.user.join("ebd.toml"), false)?,
         };
-        let repositories = repositories::load(
+        let mut repositories = repositories::load(
             &Sources {
                 config_root: &locations.config_root,
                 names: locations.variables(),
@@ -64,6 +65,9 @@ impl Start {
             },
             warnings,
         )?;
+        let categories = files::lines(&locations.user.join("categories"), Directories::Forbidden)?;
+        let categories = categories.iter().map(Line::text);
+        repositories.set.add_categories(categories);
         Ok(Self {
             conf_paths,
             has_make_conf: early.is_some(),

@@ -330,6 +330,25 @@ impl Table {
         Ok(table)
     }
 
+    /// Adds the entries of a later table. What it says of an atom takes the place of what is known of the same one.
+    pub(super) fn replace_with(&mut self, later: Table) {
+        let replace = |known: &mut Vec<Entry>, later: Vec<Entry>| {
+            for entry in later {
+                let text = entry.atom.to_string();
+                match known.iter_mut().find(|it| it.atom.to_string() == text) {
+                    Some(before) => *before = entry,
+                    None => known.push(entry),
+                }
+            }
+        };
+        for (cp, entries) in later.plain {
+            replace(self.plain.entry(cp).or_default(), entries);
+        }
+        for (cp, entries) in later.wild {
+            replace(self.wild.entry(cp).or_default(), entries);
+        }
+    }
+
     /// Takes out the entry for all packages, `*/*` and nothing more.
     pub(super) fn take_global(&mut self) -> Option<Vec<Word>> {
         let entries = self.wild.get_mut("*/*")?;

@@ -79,8 +79,26 @@ impl Value {
     }
 
     fn words(&self) -> Vec<String> {
-        self.text().split_whitespace().map(str::to_owned).collect()
+        words(&self.text())
     }
+
+    /// The words of each line: a list has a line in each of its elements. There is one at least.
+    fn lines(&self) -> Vec<Vec<String>> {
+        let texts = match self {
+            Value::Text(text) => std::slice::from_ref(text),
+            Value::Words(texts) => texts.as_slice(),
+        };
+        let lines = texts.iter().flat_map(|text| text.lines());
+        let mut lines: Vec<_> = lines.map(words).filter(|line| !line.is_empty()).collect();
+        if lines.is_empty() {
+            lines.push(Vec::new());
+        }
+        lines
+    }
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split_whitespace().map(str::to_owned).collect()
 }
 
 /// A variable as it is written.
@@ -265,21 +283,13 @@ impl TomlFile {
             ("package.accept_restrict", &package.restrict),
         ] {
             if let Some(value) = value {
-                self.add(file, &atoms, &value.get_ref().words(), &places.of(value));
-                says_something = true;
-            }
-        }
-        for (file, value) in [
-            ("package.mask", &package.mask),
-            ("package.unmask", &package.unmask),
-        ] {
-            if let Some(value) = value {
-                says_something = true;
-                if *value.get_ref() {
-                    self.add(file, &atoms, &[], &places.of(value));
+                for words in value.get_ref().lines() {
+                    self.add(file, &atoms, &words, &places.of(value));
                 }
+                says_something = true;
             }
         }
+        says_something |= self.masks(package, &atoms, places)?;
         if !package.variables.is_empty() {
             says_something = true;
             let name = format!("ebd.toml#{}", number + 1);
@@ -299,6 +309,40 @@ impl TomlFile {
             ));
         }
         Ok(())
+    }
+
+    /// What it says of masks, if it says anything.
+    fn masks(
+        &mut self,
+        package: &Package,
+        atoms: &[String],
+        places: &Places<'_>,
+    ) -> Result<bool, ConfigError> {
+        let mut says_something = false;
+        for (file, value, no, cure) in [
+            (
+                "package.mask",
+                &package.mask,
+                "`mask = false` takes no mask away",
+                "write unmask = true, or remove the line",
+            ),
+            (
+                "package.unmask",
+                &package.unmask,
+                "`unmask = false` masks nothing",
+                "write mask = true, or remove the line",
+            ),
+        ] {
+            let Some(value) = value else { continue };
+            let origin = places.of(value);
+            if !*value.get_ref() {
+                let file = origin.file.to_path_buf();
+                return Err(ConfigError::syntax(file, origin.line, no, cure));
+            }
+            self.add(file, atoms, &[], &origin);
+            says_something = true;
+        }
+        Ok(says_something)
     }
 
     fn add(&mut self, file: &'static str, atoms: &[String], words: &[String], origin: &Origin) {
@@ -407,112 +451,4 @@ fn explained(message: &str) -> (String, String) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::fixture::{Ebuild, Root};
-
-    const WHOLE: &str = r#"
-profile = "gentoo:default"
-
-[variables]
-CFLAGS = "-O3"
-CXXFLAGS = "${CFLAGS} -fx"
-USE = ["conf", "-acl"]
-
-[repositories.gentoo]
-priority = 5
-exclude-update = true
-variables = { MAKEOPTS = "-j7" }
-
-[[package]]
-match = ["a/b", "a/c"]
-use = "x -conf"
-keywords = "~amd64"
-
-[[package]]
-match = ">=a/b-2"
-mask = true
-
-[[package]]
-match = "a/b"
-variables = { CFLAGS = "${CFLAGS} -g" }
-"#;
-
-    #[test]
-    fn says_what_the_files_would() {
-        let root = Root::new()
-            .file("etc/portage/make.conf", "USE=\"first acl\"\n")
-            .file("etc/portage/package.use", "a/b -x y\n")
-            .file("etc/portage/ebd.toml", WHOLE);
-        std::fs::remove_file(root.path("etc/portage/make.profile")).unwrap();
-        let config = root.load();
-        let package = Ebuild::new("a/b-1")
-            .iuse("acl conf first x y")
-            .keywords("~amd64");
-        let answer = package.ask(&config);
-        assert_eq!(package.flags(&config), "first x y");
-        assert!(answer.masks.is_empty(), "{:?}", answer.masks);
-        assert_eq!(answer.variables["CFLAGS"], "-O3 -g");
-        assert_eq!(answer.variables["CXXFLAGS"], "-O3 -fx");
-        assert_eq!(answer.variables["MAKEOPTS"], "-j7");
-        assert_eq!(Ebuild::new("a/b-2").masks(&config).len(), 1);
-        assert_eq!(config.repositories().priority("gentoo"), Some(5));
-        assert!(config.updates["gentoo"].exclude_update);
-        let origin = config.origin("CXXFLAGS").unwrap();
-        assert!(
-            origin.file.ends_with("etc/portage/ebd.toml") && origin.line == 6,
-            "{origin}"
-        );
-    }
-
-    #[test]
-    fn a_file_that_is_named_takes_the_place_of_the_other() {
-        let mut root = Root::new()
-            .file("etc/portage/ebd.toml", "[variables]\nOTHER = \"default\"\n")
-            .file("mine.toml", "[variables]\nOTHER = \"named\"\n");
-        assert_eq!(root.load().get("OTHER"), Some("default"));
-        root.options.config_file = Some(root.path("mine.toml"));
-        assert_eq!(root.load().get("OTHER"), Some("named"));
-        root.options.config_file = Some(root.path("none.toml"));
-        assert!(root.error().contains("none.toml: cannot be read"));
-        root.options.config_file = None;
-        let root = root.env("EBD_CONFIG", "/nowhere/at/all.toml");
-        assert!(root.error().contains("all.toml: cannot be read"));
-    }
-
-    #[test]
-    fn errors_tell_the_line_and_what_was_meant() {
-        for (text, wanted) in [
-            (
-                "[variables]\nA = \"1\"\n\n[[package]]\nmatch = \"a/b\"\nusee = \"x\"\n",
-                ":6: unknown field `usee`",
-            ),
-            (
-                "[[package]]\nmatch = \"a/b\"\nusee = \"x\"\n",
-                "did you mean use?",
-            ),
-            (
-                "[[package]]\nmatch = \"a/b\"\n",
-                ":2: this [[package]] says nothing",
-            ),
-            ("[[package]]\nuse = \"x\"\n", ":1: missing field `match`"),
-            (
-                "\n[repositories.gentoo]\npriority = \"high\"\n",
-                ":3: invalid type",
-            ),
-            ("[variables]\nA = 1\n", ":2: a text or a list of texts"),
-            ("profile = \"gentoo:none\"\n", ":1: "),
-            ("profile = \"other:x\"\n", "no repository is called other"),
-            ("x = [\n", ":"),
-            (
-                "[[package]]\nmatch = \"a b\"\nuse = \"x\"\n",
-                ":3: `a` does not name a package",
-            ),
-        ] {
-            let error = Root::new().file("etc/portage/ebd.toml", text).error();
-            assert!(
-                error.starts_with("/etc/portage/ebd.toml") && error.contains(wanted),
-                "{text}: {error}"
-            );
-        }
-    }
-}
+mod tests;

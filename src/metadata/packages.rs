@@ -13,13 +13,9 @@ pub(super) fn directories(
     repositories: &RepoSet,
     repository: &str,
 ) -> Result<Vec<(String, PathBuf)>, MetadataError> {
-    let categories = repositories.categories(repository)?;
-    let location = repositories
-        .repository(repository)
-        .map(|repository| repository.location().to_owned())
-        .unwrap_or_default();
+    let location = repositories.named(repository)?.location();
     let mut found = Vec::new();
-    for category in categories {
+    for category in repositories.categories()? {
         let directory = location.join(&category);
         let fail = |source| MetadataError::Read {
             path: directory.clone(),

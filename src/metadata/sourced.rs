@@ -1,19 +1,19 @@
 //! Entries of what sourcing an ebuild gave.
 
 use super::{Entry, MetadataError};
-use crate::repo::{EclassFile, RepoSet};
+use crate::repo::{EclassFile, RepoError};
 
-/// Makes the entry of an ebuild of `repository` whose text has the MD5 sum `md5`, from the values
-/// that bash had, `INHERITED` among them. Gives the inherited eclasses too, by name.
+/// Makes the entry of an ebuild whose text has the MD5 sum `md5`, from the values that bash had,
+/// `INHERITED` among them; `find` finds eclasses by their names. Gives the inherited eclasses too, by
+/// name.
 ///
 /// # Errors
 /// A value is not UTF-8, an eclass that was inherited cannot be found or read, or what
 /// [`Entry::from_sourced`] says.
 pub fn from_values(
-    repositories: &RepoSet,
-    repository: &str,
     md5: &str,
     values: &[(String, Vec<u8>)],
+    mut find: impl FnMut(&str) -> Result<EclassFile, RepoError>,
 ) -> Result<(Entry, Vec<(String, EclassFile)>), MetadataError> {
     let mut pairs = Vec::with_capacity(values.len());
     for (key, value) in values {
@@ -24,8 +24,7 @@ pub fn from_values(
     let inherited = pairs.iter().find(|(key, _)| *key == "INHERITED");
     let mut eclasses = Vec::new();
     for name in inherited.map_or("", |(_, names)| names).split_whitespace() {
-        let file = repositories.eclass(repository, name)?;
-        eclasses.push((name.to_owned(), file));
+        eclasses.push((name.to_owned(), find(name)?));
     }
     let sums: Vec<_> = eclasses
         .iter()

@@ -128,7 +128,36 @@ impl NameKind {
     }
 
     /// Checks a name against the rules of its kind.
+    ///
+    /// # Errors
+    /// What is wrong, and where.
     pub fn check(self, name: &str) -> Result<(), NameError> {
+        self.check_characters(name)?;
+        // A repository name must also be a valid package name.
+        if matches!(self, NameKind::Package | NameKind::Repository)
+            && let Some(ending) = version_ending(name)
+        {
+            return Err(NameError::EndsInVersion {
+                kind: self,
+                name: name.to_owned(),
+                ending: ending.to_owned(),
+            });
+        }
+        if self == NameKind::Eclass && name == "default" {
+            return Err(NameError::Reserved {
+                kind: self,
+                name: name.to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Checks only the characters of a name. Portage asks no more of the name of a repository, which may be that of a
+    /// folder and then end like a version.
+    ///
+    /// # Errors
+    /// A character that does not belong there.
+    pub fn check_characters(self, name: &str) -> Result<(), NameError> {
         let Some(first) = name.chars().next() else {
             return Err(NameError::Empty { kind: self });
         };
@@ -145,22 +174,6 @@ impl NameKind {
                 kind: self,
                 name: name.to_owned(),
                 found: first,
-            });
-        }
-        // A repository name must also be a valid package name.
-        if matches!(self, NameKind::Package | NameKind::Repository)
-            && let Some(ending) = version_ending(name)
-        {
-            return Err(NameError::EndsInVersion {
-                kind: self,
-                name: name.to_owned(),
-                ending: ending.to_owned(),
-            });
-        }
-        if self == NameKind::Eclass && name == "default" {
-            return Err(NameError::Reserved {
-                kind: self,
-                name: name.to_owned(),
             });
         }
         Ok(())

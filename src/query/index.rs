@@ -138,7 +138,7 @@ impl Index {
         writable_cache: Option<&Path>,
     ) -> Result<Self, IndexError> {
         let work = Work::new(set, repository, writable_cache, Extent::Entries)?;
-        let categories = set.categories(repository.name())?;
+        let categories = set.categories()?;
         let mut parts = Vec::new();
         for cp in packages {
             let Some((category, name)) = cp.split_once('/') else {

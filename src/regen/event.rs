@@ -60,6 +60,12 @@ pub enum Event {
         /// Whether it had to be written, or would have to be (`--check`, `--verify`).
         changed: bool,
     },
+    /// An eclass changed while ebuilds were sourced. Entries that have it tell its former checksum,
+    /// so that the next run makes them again.
+    Changed {
+        /// The eclass as it was found at first.
+        path: PathBuf,
+    },
     /// Something that does no harm to the entries.
     Notice {
         /// What.

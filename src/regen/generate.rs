@@ -27,6 +27,8 @@ pub(super) enum EbuildError {
     },
     #[error(transparent)]
     Sourcing(#[from] SourcingError),
+    #[error("{}: {} changed while it was sourced, more than once; call ebd regen again when nothing changes the repository", path.display(), eclass.display())]
+    Changing { path: PathBuf, eclass: PathBuf },
     #[error("{}: its metadata is not valid", path.display())]
     Metadata {
         path: PathBuf,
@@ -73,6 +75,9 @@ pub(super) fn read(path: &Path) -> Result<Text, EbuildError> {
     Ok(Text { bytes, eapi })
 }
 
+/// How often an ebuild is sourced whose eclasses come into being meanwhile.
+const ATTEMPTS: usize = 3;
+
 /// Sources one ebuild and makes its entry; the sourcer must be for its EAPI.
 pub(super) async fn generate(
     shared: &Shared,
@@ -81,6 +86,35 @@ pub(super) async fn generate(
     text: &Text,
     whole_eclasses: bool,
 ) -> Result<Generated, EbuildError> {
+    let mut new = PathBuf::new();
+    for _ in 0..ATTEMPTS {
+        match attempt(shared, sourcer, stale, text, whole_eclasses).await? {
+            Attempt::Made(generated) => return Ok(generated),
+            Attempt::New(eclass) => new = eclass,
+        }
+    }
+    Err(EbuildError::Changing {
+        path: stale.ebuild.path.clone(),
+        eclass: new,
+    })
+}
+
+/// What came of sourcing an ebuild once.
+enum Attempt {
+    /// All its eclasses were known before.
+    Made(Generated),
+    /// This one was not, so it may have been another when bash read it.
+    New(PathBuf),
+}
+
+async fn attempt(
+    shared: &Shared,
+    sourcer: &mut Sourcer,
+    stale: &Stale,
+    text: &Text,
+    whole_eclasses: bool,
+) -> Result<Attempt, EbuildError> {
+    let known = shared.eclasses.len();
     let sourced = sourcer
         .source(&Subject {
             cpv: &stale.ebuild.cpv,
@@ -89,30 +123,37 @@ pub(super) async fn generate(
             limit: shared.options.limit,
         })
         .await?;
-    let (entry, inherited) = from_values(
-        &shared.repositories,
-        &shared.repository,
-        &HashName::Md5.hex(&text.bytes),
-        &sourced.values,
-    )
-    .map_err(|source| EbuildError::Metadata {
-        path: stale.ebuild.path.clone(),
-        source,
-    })?;
+    let mut new = None;
+    let find = |name: &str| {
+        let file = shared.eclasses.get(&shared.repositories, name)?;
+        if !shared.eclasses.was_among(known, name) {
+            new = Some(file.path.clone());
+        }
+        Ok(file)
+    };
+    let md5 = HashName::Md5.hex(&text.bytes);
+    let (entry, inherited) =
+        from_values(&md5, &sourced.values, find).map_err(|source| EbuildError::Metadata {
+            path: stale.ebuild.path.clone(),
+            source,
+        })?;
+    if let Some(eclass) = new {
+        return Ok(Attempt::New(eclass));
+    }
     let mut eclasses = Vec::new();
     let mut kept = Vec::new();
     for (name, file) in inherited {
-        // A file that changed meanwhile was another when it was kept.
+        // What changed meanwhile may have been another when it was kept.
         let used = sourced.kept.get(&name);
         kept.extend(used.filter(|used| used.eclass.md5 == file.md5).cloned());
         eclasses.push(file.path);
     }
-    Ok(Generated {
+    Ok(Attempt::Made(Generated {
         entry,
         eclasses,
         kept,
         output: sourced.output,
-    })
+    }))
 }
 
 /// Whether the text is one that bash and everybody else read alike (PMS 7.1).

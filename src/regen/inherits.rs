@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use crate::pms::names::NameKind;
-use crate::repo::RepoSet;
+use crate::repo::{Eclasses, RepoSet};
 use crate::util::regular;
 
 /// What eclasses seem to inherit, by their files.
@@ -18,12 +18,12 @@ pub(super) struct Prediction {
 }
 
 impl Prediction {
-    /// The files of the eclasses that an ebuild of `repository` with this text seems to inherit,
-    /// directly or not; those that others need first.
+    /// The files of the eclasses, of those that `eclasses` finds, that an ebuild with this text
+    /// seems to inherit, directly or not; those that others need first.
     pub(super) fn eclasses(
         &self,
         repositories: &RepoSet,
-        repository: &str,
+        eclasses: &Eclasses,
         text: &[u8],
     ) -> Vec<PathBuf> {
         let mut found = Vec::new();
@@ -33,7 +33,7 @@ impl Prediction {
             if !seen.insert(name.clone()) {
                 continue;
             }
-            if let Ok(file) = repositories.eclass(repository, &name) {
+            if let Ok(file) = eclasses.get(repositories, &name) {
                 open.extend(self.inherited(&file.path));
                 found.push(file.path);
             }

@@ -21,7 +21,7 @@ use super::worker::work;
 use crate::metadata::{Cache, MetadataError};
 use crate::processor::sourcer::{EclassStore, Sourcer, SourcingError};
 use crate::processor::{ProcessorError, Settings};
-use crate::repo::{RepoError, RepoSet, Repository};
+use crate::repo::{Eclasses, RepoError, RepoSet, Repository};
 use crate::util::atomic::AtomicError;
 use crate::util::causes::causes;
 use crate::util::output::OutputError;
@@ -149,6 +149,8 @@ pub(super) struct Shared {
     pub(super) repositories: Arc<RepoSet>,
     pub(super) repository: String,
     pub(super) eclass_dirs: Vec<PathBuf>,
+    /// The eclasses as they were before the first ebuild was sourced.
+    pub(super) eclasses: Eclasses,
     /// What sourcing may read; nothing if it cannot be confined to that.
     pub(super) readable: Option<Vec<PathBuf>>,
     pub(super) cache: PathBuf,
@@ -216,8 +218,13 @@ pub async fn regen(
         }
         false => None,
     };
+    let eclasses = match sources {
+        true => Eclasses::of(repositories, &name)?,
+        false => Eclasses::none_yet(&name),
+    };
     let shared = Shared {
         eclass_dirs,
+        eclasses,
         readable,
         cache,
         queue: Mutex::default(),
@@ -299,6 +306,9 @@ async fn apply(
     };
     let shared = Arc::new(shared);
     source(&shared, stale, sourcer, &mut summary).await?;
+    for path in shared.eclasses.changed(&shared.repositories) {
+        shared.tell(Event::Changed { path });
+    }
     remember(&shared, survey.names.as_ref());
     formats::copy(&shared, copies, &mut summary)?;
     lists::make(&shared, &mut summary)?;

@@ -225,7 +225,7 @@ fn packages(scope: &Scope<'_>, survey: &mut Survey) -> Result<Vec<String>, RepoE
         return Ok(scope.packages.to_vec());
     }
     let mut all = Vec::new();
-    for category in scope.repositories.categories(scope.repository.name())? {
+    for category in scope.repositories.categories()? {
         match scope.repository.packages(&category) {
             Ok(names) => all.extend(names.iter().map(|name| format!("{category}/{name}"))),
             Err(error) => {
@@ -296,8 +296,8 @@ fn judge_entry(
     })
 }
 
-/// The entries of the cache that are neither of `names` nor of any other ebuild of the repository: one in a folder that
-/// cannot be read is not looked at, but it may be there.
+/// The entries of the cache that are neither of `names` nor of any other ebuild of the repository: one whose category
+/// nobody lists, or in a folder that cannot be read, is not looked at, but it may be there.
 fn orphans(scope: &Scope<'_>, names: &HashSet<String>) -> Result<Vec<PathBuf>, SurveyError> {
     let read = |path: &Path| -> Result<Vec<fs::DirEntry>, SurveyError> {
         let failed = |source| SurveyError::Cache {

@@ -59,8 +59,7 @@ impl<'a> Unaffected<'a> {
         let mut eclasses = Vec::new();
         let mut kept = Vec::new();
         for (name, old) in entry.eclasses().unwrap_or_default() {
-            let repositories = &self.shared.repositories;
-            let Ok(file) = repositories.eclass(&self.shared.repository, name) else {
+            let Ok(file) = self.shared.eclasses.get(&self.shared.repositories, name) else {
                 return Ok(None);
             };
             let uses = remembered.uses(name, old);

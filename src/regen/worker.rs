@@ -54,7 +54,7 @@ pub(super) async fn work(
         let predicted =
             shared
                 .prediction
-                .eclasses(&shared.repositories, &shared.repository, &text.bytes);
+                .eclasses(&shared.repositories, &shared.eclasses, &text.bytes);
         let mut result = attempt(&shared, &mut current, &stale, &text, &predicted).await;
         // Kept eclasses know no files and lines. Whole ones do, and theirs is the last word.
         let again = matches!(&result, Err(EbuildError::Sourcing(error))

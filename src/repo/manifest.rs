@@ -76,6 +76,15 @@ pub struct ManifestEntry {
 }
 
 impl ManifestEntry {
+    /// Whether both say the same of the same file, in whichever order their checksums are.
+    #[must_use]
+    pub fn says_as(&self, other: &Self) -> bool {
+        let has = |(function, hash): &(String, String)| other.hash(function) == Some(hash.as_str());
+        (self.kind, &self.name, self.size) == (other.kind, &other.name, other.size)
+            && self.hashes.len() == other.hashes.len()
+            && self.hashes.iter().all(has)
+    }
+
     /// The checksum that the function of this name gives.
     pub fn hash(&self, function: &str) -> Option<&str> {
         self.hashes

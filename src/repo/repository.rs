@@ -1,6 +1,5 @@
 //! One repository.
 
-use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -142,19 +141,17 @@ impl Repository {
         .collect()
     }
 
-    /// The categories that `profiles/categories` lists, sorted; those of masters not included.
+    /// The lines of `profiles/categories`, as they are written. What they mean together with those of other
+    /// repositories, [`RepoSet::categories`](super::RepoSet::categories) tells.
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn categories(&self) -> Result<&[String], RepoError> {
+    pub fn listed_categories(&self) -> Result<&[String], RepoError> {
         if let Some(known) = self.categories.get() {
             return Ok(known);
         }
-        let listed: BTreeSet<String> = lines(&self.location.join("profiles/categories"))?
-            .into_iter()
-            .filter(|name| NameKind::Category.is_valid(name))
-            .collect();
-        Ok(self.categories.get_or_init(|| listed.into_iter().collect()))
+        let listed = lines(&self.location.join("profiles/categories"))?;
+        Ok(self.categories.get_or_init(|| listed))
     }
 
     /// The names of the packages in a category, sorted: its directories that hold an ebuild, or cannot be read.
@@ -417,7 +414,10 @@ mod tests {
             ("app-misc/empty/metadata.xml", ""),
         ]);
         let opened = Repository::open(directory.path()).unwrap();
-        assert_eq!(opened.categories().unwrap(), ["app-misc", "sys-apps"]);
+        assert_eq!(
+            opened.listed_categories().unwrap(),
+            ["app-misc", "sys-apps"]
+        );
         assert_eq!(opened.packages("app-misc").unwrap(), ["foo"]);
         assert!(opened.packages("sys-apps").unwrap().is_empty());
         let package = opened.ebuilds("app-misc/foo").unwrap();

@@ -75,6 +75,8 @@ pub struct RepoSet {
     names: Arc<RepositoryNames>,
     taken: Vec<TakenAlias>,
     main: Option<usize>,
+    /// Lines as those of `profiles/categories`.
+    user_categories: Vec<String>,
     checksums: Mutex<HashMap<PathBuf, (Stamp, String)>>,
 }
 
@@ -190,29 +192,23 @@ impl RepoSet {
         })
     }
 
-    /// The categories of a repository: its own and those of its masters, sorted.
-    ///
-    /// # Errors
-    /// The repository is unknown, or a list cannot be read.
-    pub fn categories(&self, name: &str) -> Result<Vec<String>, RepoError> {
-        let member = self.member(name)?;
-        let mut all: BTreeSet<String> = member.repository.categories()?.iter().cloned().collect();
-        for master in self.pick(&member.masters) {
-            all.extend(master.categories()?.iter().cloned());
-        }
-        Ok(all.into_iter().collect())
-    }
-
-    /// The categories that any repository lists, sorted.
+    /// The categories, which are the same for all repositories, as in Portage: those that the repositories list, the
+    /// lowest priority first, and behind them the user. `-name` takes one away again, `-*` all. Sorted.
     ///
     /// # Errors
     /// A list cannot be read.
-    pub fn all_categories(&self) -> Result<Vec<String>, RepoError> {
+    pub fn categories(&self) -> Result<Vec<String>, RepoError> {
         let mut all = BTreeSet::new();
         for repository in self.repositories() {
-            all.extend(repository.categories()?.iter().cloned());
+            stack_categories(&mut all, repository.listed_categories()?);
         }
+        stack_categories(&mut all, &self.user_categories);
         Ok(all.into_iter().collect())
+    }
+
+    /// Puts categories of the user's behind those that the repositories list.
+    pub fn add_categories(&mut self, lines: impl IntoIterator<Item = String>) {
+        self.user_categories.extend(lines);
     }
 
     /// All packages, as `category/package`, sorted, each once.
@@ -221,7 +217,7 @@ impl RepoSet {
     /// A list or directory cannot be read.
     pub fn all_packages(&self) -> Result<Vec<String>, RepoError> {
         let mut all = BTreeSet::new();
-        for category in self.all_categories()? {
+        for category in self.categories()? {
             for repository in self.repositories() {
                 for package in repository.packages(&category)? {
                     all.insert(format!("{category}/{package}"));
@@ -253,7 +249,7 @@ impl RepoSet {
     pub fn package_named(&self, name: &str) -> Result<PackageName, RepoError> {
         let mut found = Vec::new();
         if NameKind::Package.is_valid(name) {
-            for category in self.all_categories()? {
+            for category in self.categories()? {
                 let cp = format!("{category}/{name}");
                 if !self.ebuilds(&cp)?.is_empty() {
                     found.push(cp);
@@ -320,6 +316,22 @@ impl RepoSet {
         let md5 = digests.get(HashName::Md5).unwrap_or_default().to_owned();
         lock().insert(path.to_owned(), (stamp, md5.clone()));
         Ok(md5)
+    }
+}
+
+/// Adds what lines of a list of categories say to what those before have said.
+fn stack_categories(all: &mut BTreeSet<String>, lines: &[String]) {
+    for line in lines {
+        match line.strip_prefix('-') {
+            Some("*") => all.clear(),
+            Some(gone) => {
+                all.remove(gone);
+            }
+            None if NameKind::Category.is_valid(line) => {
+                all.insert(line.clone());
+            }
+            None => {}
+        }
     }
 }
 

@@ -8,6 +8,7 @@ mod builds;
 mod changed;
 mod compilers;
 mod nasty;
+mod unseen;
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};

@@ -69,6 +69,30 @@ fn values_are_shown_alone_and_together() {
 }
 
 #[test]
+fn a_name_is_that_of_a_variable_if_there_is_one_else_that_of_a_package() {
+    let trial = trial()
+        .package("dev-lang/R-1", "")
+        .package("net-misc/proxies-1", "")
+        .conf("env/fast", "CFLAGS=\"-fast\"\nsmall=\"yes\"\nBIG=\"yes\"\n")
+        .variable("http_proxy", "http://proxy.example.org:3128");
+    let shown = |arguments: &[&str]| config(&trial, arguments).succeeds().stdout.clone();
+    assert_eq!(shown(&["http_proxy"]), "http://proxy.example.org:3128\n");
+    assert_eq!(
+        shown(&["http_proxy", "proxies"]),
+        "http://proxy.example.org:3128\n"
+    );
+    assert!(shown(&["R"]).starts_with("dev-lang/R-1::trial\n"));
+    assert_eq!(shown(&["CFLAGS", "R"]), "-O2\n");
+    // Of a package alone.
+    for name in ["small", "BIG"] {
+        assert_eq!(shown(&[name, "app-misc/foo"]), "yes\n");
+        config(&trial, &[name]).fails(&["is set for some packages only; name one of them, too"]);
+    }
+    config(&trial, &["NONE"]).fails(&["NONE: nothing sets this variable"]);
+    config(&trial, &["http_prox"]).fails(&["http_prox: no such package"]);
+}
+
+#[test]
 fn each_flag_tells_what_turned_it() {
     let trial = trial();
     let outcome = config(&trial, &["--why", "USE", "=app-misc/foo-1"]);

@@ -112,6 +112,48 @@ fn a_thick_manifest_lists_all_files() {
     trial.run(&["build", "foo"]).succeeds();
 }
 
+/// A Manifest as gpg signs it.
+fn signed(text: &str) -> String {
+    format!(
+        "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\n{text}-----BEGIN PGP SIGNATURE-----\n\n\
+         iHUEARYIAB0=\n-----END PGP SIGNATURE-----\n"
+    )
+}
+
+#[test]
+fn a_signed_manifest_that_is_right_keeps_its_signature() {
+    let server = server();
+    let trial = Trial::new()
+        .make_conf(&format!("{NO_MIRRORS}FEATURES=\"sign\"\n"))
+        .package("app-misc/foo-1", &body(&server));
+    let noted = "FEATURES=sign: ebd signs no Manifests";
+    trial.run(&["manifest", "foo"]).ends(0, &[noted]);
+    let text = signed(&manifest(&trial));
+    trial.put("repo/app-misc/foo/Manifest", &text);
+    trial
+        .run(&["manifest", "foo"])
+        .ends(0, &["Manifest: is as it should be"]);
+    assert_eq!(manifest(&trial), text);
+    // Another order of checksums says the same, another order of entries does not.
+    let one = dist("foo-1.tar", b"one");
+    let doc = dist("foo-doc.tar", b"doc");
+    let words: Vec<&str> = one.split_whitespace().collect();
+    let turned = format!(
+        "{} {} {}\n{doc}",
+        words[..3].join(" "),
+        words[5..].join(" "),
+        words[3..5].join(" ")
+    );
+    trial.put("repo/app-misc/foo/Manifest", &turned);
+    trial.run(&["manifest", "foo"]).succeeds();
+    assert_eq!(manifest(&trial), turned);
+    trial.put("repo/app-misc/foo/Manifest", signed(&format!("{doc}{one}")));
+    trial
+        .run(&["manifest", "foo"])
+        .ends(0, &["the signature of what was there is gone", noted]);
+    assert_eq!(manifest(&trial), format!("{one}{doc}"));
+}
+
 #[test]
 fn the_repository_says_which_hashes() {
     let server = server();

@@ -16,6 +16,7 @@ use super::support::{Outcome, Trial, ebuild};
 
 mod bad_input;
 mod eclasses;
+mod meanwhile;
 mod memory;
 mod mirror;
 mod nasty;
@@ -449,6 +450,51 @@ fn an_overlays_eclass_shadows_its_masters() {
         .ends(0, &["over: 1 generated (1 written)"]);
     let entry = fs::read_to_string(trial.path("over/metadata/md5-cache/app-misc/foo-1")).unwrap();
     assert_eq!(entry, trial.entry("app-misc/foo-1").unwrap());
+}
+
+// There is one list of categories for all repositories, as in Portage, and the user may add to it.
+#[test]
+fn an_overlay_may_use_the_categories_of_others_and_of_the_user() {
+    let trial = Trial::new()
+        .gentoo()
+        .package("dev-libs/bar-1", "")
+        .file("sibling/profiles/repo_name", "sibling\n")
+        .file("sibling/profiles/categories", "of-sibling\n")
+        .file("sibling/metadata/layout.conf", "masters = trial\n")
+        .file("over/profiles/repo_name", "over\n")
+        .file("over/metadata/layout.conf", "masters = trial\n")
+        .file("over/of-sibling/one/one-1.ebuild", ebuild(""))
+        .file("over/of-user/two/two-1.ebuild", ebuild(""))
+        .file("over/of-nobody/three/three-1.ebuild", ebuild(""))
+        .file("over/metadata/md5-cache/of-nobody/three-1", "EAPI=8\n")
+        .file("over/metadata/md5-cache/of-nobody/four-1", "EAPI=8\n")
+        .conf("categories", "# ours\nof-user\n");
+    let repos = ["sibling", "over"].map(|name| {
+        let path = trial.path(name);
+        format!("[{name}]\nlocation = {}\n", path.display())
+    });
+    let known = fs::read_to_string(trial.path("conf/etc/portage/repos.conf")).unwrap();
+    let trial = trial.conf("repos.conf", &format!("{known}{}", repos.concat()));
+    for told in [
+        "over: 2 generated (2 written), 0 still valid, 1 removed",
+        "over: 0 generated (0 written), 2 still valid, 0 removed",
+    ] {
+        trial.regen(&["over"]).ends(0, &[told]);
+        // What has no ebuild is gone, what nobody looks at is kept.
+        let entries = trial.texts("over/metadata/md5-cache");
+        let entries: Vec<_> = entries.iter().map(|(p, _)| p.to_str().unwrap()).collect();
+        assert_eq!(
+            entries,
+            ["of-nobody/three-1", "of-sibling/one-1", "of-user/two-1"]
+        );
+    }
+    for (query, found) in [
+        ("of-user/two", "of-user/two-1::over\n"),
+        ("repo:over", "of-sibling/one-1::over\nof-user/two-1::over\n"),
+    ] {
+        let outcome = trial.run_configured("query", &[query]);
+        assert_eq!(outcome.succeeds().stdout, found, "{outcome}");
+    }
 }
 
 /// A repository that takes a second or more to do.

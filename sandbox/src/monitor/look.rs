@@ -1,12 +1,12 @@
 //! Telling what a program finds when it looks: the same is looked at here, the way it would be.
 
-use std::ffi::{CStr, CString, OsStr};
+use std::ffi::{CStr, CString, OsStr, OsString};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::readlink;
+use nix::fcntl::{readlink, readlinkat};
 use nix::libc;
 use nix::sys::stat::SFlag;
 
@@ -14,7 +14,7 @@ use super::change::Change;
 use super::request::{Request, Wish};
 use super::{Answer, Decider, lock};
 use crate::calls::{Look, Place, Shape, Subject};
-use crate::resolve::{Found, Given, Object};
+use crate::resolve::{Entry, Found, Given, Object};
 use crate::trace::{Kind, Outcome};
 
 /// Where paths mean another thing to each process.
@@ -36,16 +36,19 @@ impl Decider {
             Shape::Open { place, flags, .. } => {
                 let flags = request.int(flags);
                 look_at(request, place, |name| opened(name, flags))
-                    .map(|(path, outcome)| (path, Kind::Open, outcome))
+                    .map(|(path, outcome)| Sight::of(path, Kind::Open, outcome))
             }
             Shape::Execute { place, flags } => {
                 let flags = flags.map_or(0, |flags| request.int(flags));
-                run(request, place, flags).map(|(path, outcome)| (path, Kind::Execute, outcome))
+                run(request, place, flags)
+                    .map(|(path, outcome)| Sight::of(path, Kind::Execute, outcome))
             }
-            Shape::List => listed(request).map(|path| (path, Kind::List, None)),
-            Shape::Look { subject, look } => {
-                asked(request, subject, look).map(|(path, outcome)| (path, kind(look), outcome))
-            }
+            Shape::List => listed(request).map(|path| Sight {
+                beside: Some(Beside::ListedBy(request.caller.program().into())),
+                ..Sight::of(path, Kind::List, None)
+            }),
+            Shape::Look { subject, look } => asked(request, subject, look)
+                .map(|(path, outcome)| Sight::of(path, kind(look), outcome)),
             _ => return,
         };
         match looked {
@@ -66,14 +69,13 @@ impl Decider {
 
     /// Has noted what [`seen`] saw of a call, now that it is known what is said to it.
     pub(super) fn trace_seen(&mut self, seen: Seen, answer: &Answer) {
-        self.seen
-            .extend(seen.into_iter().map(|(path, kind, foreseen)| {
-                let outcome = match answer {
-                    Answer::Fail(error) => Some(*error),
-                    Answer::Proceed | Answer::Make(_) | Answer::Give(_) => foreseen,
-                };
-                (path, kind, outcome)
-            }));
+        self.seen.extend(seen.into_iter().map(|sight| Sight {
+            outcome: match answer {
+                Answer::Fail(error) => Some(*error),
+                Answer::Proceed | Answer::Make(_) | Answer::Give(_) => sight.outcome,
+            },
+            ..sight
+        }));
     }
 
     /// Answers a call and, if it was still waiting, which is given, notes what it looked at.
@@ -85,16 +87,45 @@ impl Decider {
         let mut noted = lock(&self.shared.noted);
         let waited = answer();
         if waited {
-            for (path, kind, outcome) in seen {
-                noted.add(path, *kind, *outcome);
+            for sight in seen {
+                noted.add(sight);
             }
         }
         waited
     }
 }
 
-/// Paths, what is done with them, and what will come of it if it is allowed.
-pub(super) type Seen = Vec<(PathBuf, Kind, Outcome)>;
+/// A path, what is done with it, and what will come of that if it is allowed.
+#[derive(Debug, Clone)]
+pub(super) struct Sight {
+    pub(super) path: PathBuf,
+    pub(super) kind: Kind,
+    pub(super) outcome: Outcome,
+    pub(super) beside: Option<Beside>,
+}
+
+/// What else is to be known of it.
+#[derive(Debug, Clone)]
+pub(super) enum Beside {
+    /// The program that lists it.
+    ListedBy(OsString),
+    /// Where the link leads that it is from then on.
+    Leads(OsString),
+}
+
+impl Sight {
+    fn of(path: PathBuf, kind: Kind, outcome: Outcome) -> Self {
+        Self {
+            path,
+            kind,
+            outcome,
+            beside: None,
+        }
+    }
+}
+
+/// What a call looks at.
+pub(super) type Seen = Vec<Sight>;
 
 /// What is to be noted of a call that changes something, or that was resolved for another reason.
 pub(super) fn seen(request: &Request, wish: Result<&Wish, &Errno>) -> Seen {
@@ -132,8 +163,8 @@ pub(super) fn seen(request: &Request, wish: Result<&Wish, &Errno>) -> Seen {
         (Ok(Wish::Read { .. }), _) => Kind::Open,
         _ => Kind::Change,
     };
-    let outcome = match wish {
-        Err(&error) => Some(error),
+    let outcome = match &wish {
+        Err(error) => Some(**error),
         Ok(Wish::Change(change)) => foreseen(change).or_else(|| {
             // A program without a terminal has none by that name either.
             let terminal = change.paths().contains(&Path::new("/dev/tty"));
@@ -145,8 +176,50 @@ pub(super) fn seen(request: &Request, wish: Result<&Wish, &Errno>) -> Seen {
         let text = request.text(*place).ok()?;
         absolute(request, *place, &text).ok()
     };
-    let paths = places.iter().filter_map(path);
-    paths.map(|path| (path, kind, outcome)).collect()
+    let mut seen: Seen = places
+        .iter()
+        .filter_map(path)
+        .map(|path| Sight::of(path, kind, outcome))
+        .collect();
+    if let (Ok(Wish::Change(change)), Kind::Change) = (&wish, kind) {
+        add_really_changed(&mut seen, change, outcome);
+        if let (Some(sight), Some(target)) = (seen.get_mut(places.len() - 1), leads(change)) {
+            sight.beside = Some(Beside::Leads(target));
+        }
+    }
+    seen
+}
+
+/// Adds what a change is made to, where links on the way lead elsewhere than the path says.
+fn add_really_changed(seen: &mut Seen, change: &Change, outcome: Outcome) {
+    let is_personal = |path: &Path| {
+        let path = path.as_os_str().as_bytes();
+        PERSONAL.iter().any(|prefix| path.starts_with(prefix))
+    };
+    if seen.iter().any(|sight| is_personal(&sight.path)) {
+        return;
+    }
+    for path in change.paths() {
+        if path.is_absolute() && seen.iter().all(|sight| sight.path != path) {
+            seen.push(Sight::of(path.to_owned(), Kind::Change, outcome));
+        }
+    }
+}
+
+/// Where a link leads that is made, or gets another name.
+fn leads(change: &Change) -> Option<OsString> {
+    let named = |entry: &Entry| {
+        (entry.kind() == Ok(SFlag::S_IFLNK))
+            .then(|| readlinkat(&entry.parent, entry.name.as_c_str()).ok())?
+    };
+    match change {
+        Change::Symlink(target, _) => Some(OsStr::from_bytes(target.to_bytes()).to_owned()),
+        Change::Link(object, _) if object.kind() == Ok(SFlag::S_IFLNK) => {
+            readlinkat(&object.fd, c"").ok()
+        }
+        Change::Rename { old, .. } => named(old),
+        _ => None,
+    }
 }
 
 /// The kind of access that a way of looking is.

@@ -2,13 +2,13 @@
 //! take the trace themselves.
 
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
-use std::path::Path;
 
 use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::trace::{Kind, Outcome, Trace};
+use super::look::{Beside, Sight};
+use crate::trace::Trace;
 
 /// What was noted since it was taken.
 ///
@@ -48,8 +48,21 @@ impl Noted {
     }
 
     /// Notes an access.
-    pub(super) fn add(&mut self, path: &Path, kind: Kind, outcome: Outcome) {
-        self.for_all(|trace| trace.add(path, kind, outcome));
+    pub(super) fn add(&mut self, sight: &Sight) {
+        let Sight {
+            path,
+            kind,
+            outcome,
+            beside,
+        } = sight;
+        self.for_all(|trace| {
+            trace.add(path, *kind, *outcome);
+            match (beside, outcome) {
+                (Some(Beside::ListedBy(program)), _) => trace.listed_by(path, program),
+                (Some(Beside::Leads(target)), None) => trace.leads(path, target),
+                (Some(Beside::Leads(_)), Some(_)) | (None, _) => {}
+            }
+        });
     }
 
     /// Notes that the trace is not the whole truth.

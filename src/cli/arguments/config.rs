@@ -30,7 +30,8 @@ Exit status: 0 done, 1 there is no such variable or package, 2 wrong usage.";
 #[command(after_help = EXAMPLES)]
 pub(in crate::cli) struct Config {
     /// Variables; packages by name, category/name, or an atom such as '=app-misc/foo-1.2::gentoo'.
-    /// Of both, the variables are shown as they are for the packages
+    /// A name without a slash is that of a variable if there is one. Of both, the variables are shown
+    /// as they are for the packages
     #[arg(value_name = "VARIABLE|ATOM")]
     pub(in crate::cli) names: Vec<String>,
 

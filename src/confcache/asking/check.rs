@@ -1,7 +1,7 @@
 //! Checks: what they ask, and what is learned of them.
 
 use std::collections::{BTreeSet, HashSet};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
@@ -15,8 +15,9 @@ use super::super::checks::{Check, Output, named_in};
 use super::super::defines::Names;
 use super::super::facts::{Fact, Sum, sum};
 use super::super::outline::is_name;
-use super::super::questions::Looker;
+use super::super::questions::{Looker, interpreter_of};
 use super::found::Looked;
+use super::functions::Functions;
 use super::shell::{Inherited, variables};
 use super::{Asked, Server, Take, Told, minds_definitions, names_in};
 use crate::processor::library::quote;
@@ -125,6 +126,7 @@ impl Server<'_> {
             return b"n\n";
         };
         let variable = variable(&check, &arguments);
+        self.learns_functions();
         if self.at.shell.is_empty() || NEVER.iter().any(|begin| variable.starts_with(begin)) {
             return b"n\n";
         }
@@ -215,6 +217,29 @@ impl Server<'_> {
         }
     }
 
+    /// Takes what the shell has told of its functions, if it has sourced another file since it did last.
+    fn learns_functions(&mut self) {
+        let told = |name: &str| {
+            let path = self.folder.path().join(name);
+            let text = fs::read(&path).ok()?;
+            let _ = fs::remove_file(path);
+            Some(Functions::parse(&text))
+        };
+        let Some(now) = told("functions") else {
+            return;
+        };
+        let before = told("functions-before").flatten();
+        let known = self.at.functions.take();
+        self.at.functions = match (now, before) {
+            (Some(now), Some(before)) => Some(now.since(&before, known.as_ref())),
+            (now, _) => now,
+        };
+        if self.at.functions.is_none() {
+            // Whatever it has been told is no ground to stand on.
+            self.at.shell.clear();
+        }
+    }
+
     /// The check that a message is about, its arguments, and the values that it may depend on.
     fn asked(&self, fields: &[Vec<u8>]) -> Option<Request> {
         let [_, place, options, splits, ..] = fields else {
@@ -282,6 +307,12 @@ impl Server<'_> {
         }
         for (name, value) in &inherited.variables {
             add(&format!("variable {name}"), &self.placeless(value));
+        }
+        if let Some(functions) = &self.at.functions {
+            let text = |part: &Range<usize>| self.at.text.get(part.clone()).unwrap_or_default();
+            for (name, text) in functions.called(check.texts.iter().map(text)) {
+                add(&format!("function {}", String::from_utf8_lossy(name)), text);
+            }
         }
         if check.sees_directory {
             add("the folder", self.at.directory.as_os_str().as_bytes());
@@ -449,7 +480,7 @@ impl Server<'_> {
             let first = name.components().next();
             let Some(Component::Normal(first)) = first else {
                 // Where names are looked for by what they begin with, only those of checks are.
-                if question.asked.names && globs {
+                if question.asked.names && (globs || self.is_listed_by_programs(&learning.trace)) {
                     return Err("it listed the folder".to_owned());
                 }
                 continue;
@@ -496,6 +527,17 @@ impl Server<'_> {
         Ok((found, local, by_another_name))
     }
 
+    /// Whether somebody else than the shell itself has listed the folder, or another shell may have.
+    fn is_listed_by_programs(&self, trace: &Trace) -> bool {
+        let mut listers = trace.listers();
+        let by_another =
+            listers.any(|(folder, program)| folder == self.at.directory && !is_shell(program));
+        by_another
+            || trace
+                .programs()
+                .any(|program| is_shell(&interpreter_of(program)))
+    }
+
     /// What makes another shell have the variables that this one has behind a check.
     fn code(&self, check: &Check) -> Result<Vec<u8>, String> {
         let read = |name: &str| {
@@ -535,6 +577,12 @@ impl Server<'_> {
         }
         Ok(code)
     }
+}
+
+/// Whether a program is a shell and nothing else besides.
+fn is_shell(program: &Path) -> bool {
+    let name = program.file_name().and_then(OsStr::to_str);
+    name.is_some_and(|name| matches!(name, "sh" | "bash" | "dash" | "ksh" | "zsh"))
 }
 
 /// What makes another shell have the variables that a check has told the values of.

@@ -8,6 +8,7 @@ use sandbox::{Kind, Trace};
 
 use super::super::facts::{self, Fact};
 use super::super::learn::may_change;
+use super::super::links::Links;
 use super::super::places::Place;
 use super::super::questions::{self, Looker, libraries, loaded_by_the_kernel, merge, question};
 use super::Server;
@@ -49,6 +50,8 @@ impl Server<'_> {
         // The folder of a build is as far away from the next one's.
         let build = self.build.as_deref();
         let is_near = |path: &Path| build.is_some_and(|build| path.starts_with(build));
+        // What was there before is looked at where it leads.
+        let links = Links::made(trace);
         for (named, kind, outcome) in trace.accesses() {
             if named.starts_with(self.folder.path()) {
                 continue;
@@ -56,23 +59,33 @@ impl Server<'_> {
             let question = question(kind, outcome);
             let changed = kind == Kind::Change && outcome.is_none();
             let is_here = named.starts_with(&self.at.directory);
-            match self.at.places.of(named) {
-                Place::Inside(name) => {
-                    by_another_name |= !is_here;
-                    let known = inside.entry(name).or_default();
-                    known.0.asked = known.0.asked.and(question.asked);
-                    known.1 |= changed;
-                }
-                Place::Outside(path) => {
-                    if self.temporary.came_and_went(&path) {
-                        continue;
+            let itself = (named.to_owned(), is_here, question);
+            // Whether it was there then is not known.
+            let led = questions::Question {
+                asked: question.asked,
+                ..questions::Question::default()
+            };
+            let ways = links.ways(named, kind).into_iter();
+            let ways = ways.map(|way| (way.path, is_here && !way.rooted, led));
+            for (way, is_here, question) in std::iter::once(itself).chain(ways) {
+                match self.at.places.of(&way) {
+                    Place::Inside(name) => {
+                        by_another_name |= !is_here && !named.starts_with(&self.at.directory);
+                        let known = inside.entry(name).or_default();
+                        known.0.asked = known.0.asked.and(question.asked);
+                        known.1 |= changed;
                     }
-                    if changed {
-                        may_change(&path, looker).map_err(|error| error.to_string())?;
-                        continue;
+                    Place::Outside(path) => {
+                        if self.temporary.came_and_went(&path) {
+                            continue;
+                        }
+                        if changed {
+                            may_change(&path, looker).map_err(|error| error.to_string())?;
+                            continue;
+                        }
+                        reached(&path, is_here || (is_near(&way) && is_near(&path)));
+                        merge(&mut outside, path, question);
                     }
-                    reached(&path, is_here || (is_near(named) && is_near(&path)));
-                    merge(&mut outside, path, question);
                 }
             }
         }

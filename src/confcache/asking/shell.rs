@@ -31,11 +31,22 @@ esac
     ))
 }
 
-/// The text that defines the functions of the script of this number, and runs it.
-pub(super) fn start_text(folder: &Path, number: usize) -> Option<String> {
+/// The text that defines the functions of the script of this number, and runs it. `sources_unseen` says whether the
+/// script may source files without telling.
+pub(super) fn start_text(folder: &Path, number: usize, sources_unseen: bool) -> Option<String> {
     let at = |name: &str| quoted(&folder.join(name));
     let (up, down, answer) = (at("up")?, at("down")?, at("answer")?);
     let (exports, names) = (at("exports")?, at("names")?);
+    let (functions, functions_before) = (at("functions")?, at("functions-before")?);
+    // Where that cannot be seen it is told before each check.
+    let forget = match sources_unseen {
+        true => ":",
+        false => "unset __ebd_sourced",
+    };
+    let sourced = match sources_unseen {
+        true => "__ebd_sourced=",
+        false => "unset __ebd_sourced",
+    };
     let (before, after, script) = (
         at("before")?,
         at("after")?,
@@ -47,6 +58,7 @@ pub(super) fn start_text(folder: &Path, number: usize) -> Option<String> {
     Some(format!(
         r#"__ebd_in=
 __ebd_hit=
+{sourced}
 case ${{BASH_VERSION-}} in
   [4-9]*) __ebd_exports () {{ compgen -e >{names} && mapfile -t __ebd_names <{names} && {{ declare -p "${{__ebd_names[@]}}" && umask; }} >{exports} || {{ export -p; umask; }} >{exports}; }} ;;
   *) __ebd_exports () {{ {{ export -p; umask; }} >{exports}; }} ;;
@@ -54,6 +66,7 @@ esac
 __ebd_ask () {{
   __ebd_hit=
   case $__ebd_in in ?*) __ebd_in="n $__ebd_in"; return 1 ;; esac
+  case ${{__ebd_sourced+y}} in y) __ebd_functions || return 1 ;; esac
   __ebd_exports
   printf '%s\000' "$(($#+5))" ask {number} "$PWD" "$-" "${{IFS+y$IFS}}" "$@" >{up}
   IFS= read -r __ebd_answer <{down}
@@ -73,6 +86,14 @@ __ebd_tell () {{
        IFS= read -r __ebd_answer <{down} ;;
   esac
 }}
+case ${{BASH_VERSION-}} in
+  [4-9]*)
+    __ebd_functions_before () {{ {{ declare -F; declare -f; }} >{functions_before}; }}
+    __ebd_functions () {{ {{ declare -F; declare -f; }} >{functions} && {forget}; }} ;;
+  *)
+    __ebd_functions_before () {{ :; }}
+    __ebd_functions () {{ return 1; }} ;;
+esac
 __ebd_run () {{
   __ebd_exports
   printf '%s\000' "$(($#+3))" run {number} "$PWD" "$@" >{up}

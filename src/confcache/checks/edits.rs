@@ -24,6 +24,10 @@ static STARTS: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r#"eval "\\\$SHELL( )\\"\\\$ac_sub_configure\\" \$ac_sub_configure_args"#).ok()
 });
 
+/// What is put before the name of a file that is sourced: it is nothing, and notes that it was, and which functions
+/// there were before.
+pub(super) const SOURCES: &str = "${__ebd_sourced=$(__ebd_functions_before)}";
+
 /// What is put behind the condition of a check.
 pub(super) fn ask(number: usize, check: &Check, indirect: &[String]) -> String {
     let mut text = " || ".to_owned();

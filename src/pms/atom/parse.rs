@@ -63,7 +63,8 @@ impl Checker<'_> {
                     "outside of the configuration",
                 ));
             }
-            self.name(NameKind::Repository, repository)?;
+            let checked = NameKind::Repository.check_characters(repository.text);
+            checked.map_err(|source| self.bad_name(repository, source))?;
         }
         let wildcard = raw.category.text.contains('*') || pn.contains('*');
         let use_deps = match raw.use_deps {
@@ -308,11 +309,15 @@ impl Checker<'_> {
 
     fn name(&self, kind: NameKind, piece: Piece) -> Result<(), AtomError> {
         kind.check(piece.text)
-            .map_err(|source: NameError| AtomError::Name {
-                atom: self.text.to_owned(),
-                offset: piece.offset + source.offset(),
-                source,
-            })
+            .map_err(|source| self.bad_name(piece, source))
+    }
+
+    fn bad_name(&self, piece: Piece, source: NameError) -> AtomError {
+        AtomError::Name {
+            atom: self.text.to_owned(),
+            offset: piece.offset + source.offset(),
+            source,
+        }
     }
 
     /// Fails if the dialect's EAPI lacks a feature.
@@ -410,6 +415,8 @@ mod tests {
             "cat/*",
             "dev-*/foo*:0::gentoo",
             "cat/pkg::gentoo",
+            // The rule of PMS 3.1.5 that they do not end like a version is not Portage's.
+            "cat/pkg::work-2",
             "=cat/pkg-1.0*:0::x-y[a]",
             "=*/*-*9999*",
             "=cat/pkg-1.0-r1-2",

@@ -137,7 +137,7 @@ impl<'a> Work<'a> {
 
     /// Whether names and the best versions are as they were.
     pub(super) fn is_unchanged(&self, head: &Head) -> Result<bool, IndexError> {
-        let names = self.set.categories(self.repository.name())?;
+        let names = self.set.categories()?;
         if !head
             .categories
             .iter()
@@ -187,7 +187,7 @@ impl<'a> Work<'a> {
             .iter()
             .map(|category| (category.name.as_str(), category))
             .collect();
-        let names = self.set.categories(self.repository.name())?;
+        let names = self.set.categories()?;
         let more = names.len() != head.categories.len();
         let mut parts = in_threads(&names, |name| {
             let known = known.get(name.as_str()).copied();

@@ -28,34 +28,7 @@ impl RepoSet {
     /// A repository cannot be opened or is called otherwise than configured, two have one name,
     /// or a master or `main` is not among them.
     pub fn new(settings: &[RepoSettings], main: Option<&str>) -> Result<Self, RepoError> {
-        let mut opened = Vec::with_capacity(settings.len());
-        for (place, setting) in settings.iter().enumerate() {
-            let mut repository = Repository::open(&setting.location)?;
-            let aliases = stack_aliases(&repository.layout().aliases, &setting.aliases);
-            if !repository.is_named() {
-                repository.rename(&setting.name);
-            }
-            if repository.name() != setting.name && !aliases.contains(&setting.name) {
-                return Err(RepoError::OtherName {
-                    configured: setting.name.clone(),
-                    own: repository.name().to_owned(),
-                    path: setting.location.clone(),
-                });
-            }
-            let is_main = main.is_some_and(|m| m == setting.name || m == repository.name());
-            let default = if is_main { MAIN_PRIORITY } else { 0 };
-            let priority = setting.priority.unwrap_or(default);
-            opened.push(Opened {
-                repository,
-                priority,
-                aliases,
-                setting,
-                place,
-            });
-        }
-        opened.sort_by(|a, b| {
-            (a.priority, a.repository.name()).cmp(&(b.priority, b.repository.name()))
-        });
+        let opened = open(settings, main)?;
         let (positions, taken) = positions(&opened)?;
         let name_at = |at: usize| opened.get(at).map(|it| it.repository.name());
         let pairs = positions.iter();
@@ -127,9 +100,49 @@ impl RepoSet {
             names,
             taken,
             main,
+            user_categories: Vec::new(),
             checksums: Mutex::default(),
         })
     }
+}
+
+/// Opens the repositories and puts them in ascending order of priority, then name.
+fn open<'a>(
+    settings: &'a [RepoSettings],
+    main: Option<&str>,
+) -> Result<Vec<Opened<'a>>, RepoError> {
+    let mut opened = Vec::with_capacity(settings.len());
+    for (place, setting) in settings.iter().enumerate() {
+        let mut repository = Repository::open(&setting.location)?;
+        let aliases = stack_aliases(&repository.layout().aliases, &setting.aliases);
+        if !repository.is_named() {
+            repository.rename(&setting.name);
+        }
+        if repository.name() != setting.name && !aliases.contains(&setting.name) {
+            return Err(RepoError::OtherName {
+                configured: setting.name.clone(),
+                own: repository.name().to_owned(),
+                path: setting.location.clone(),
+            });
+        }
+        opened.push(Opened {
+            repository,
+            priority: setting.priority.unwrap_or(0),
+            aliases,
+            setting,
+            place,
+        });
+    }
+    // What the main repository's name or alias leads to can be told when all are known.
+    if let Some(name) = main
+        && let Some(at) = positions(&opened)?.0.get(name)
+        && let Some(one) = opened.get_mut(*at)
+    {
+        one.priority = one.setting.priority.unwrap_or(MAIN_PRIORITY);
+    }
+    opened
+        .sort_by(|a, b| (a.priority, a.repository.name()).cmp(&(b.priority, b.repository.name())));
+    Ok(opened)
 }
 
 /// Where each name and alias leads. A repository's own name goes before the name of a section, this before aliases, and

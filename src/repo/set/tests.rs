@@ -158,6 +158,53 @@ fn names_must_agree() {
 }
 
 #[test]
+fn the_main_repository_comes_first_whatever_it_is_called() {
+    let trees = Trees::new();
+    trees
+        .repository("zoo", "masters =\naliases = animals\n")
+        .repository("ape", "masters = zoo\n")
+        .repository("bee", "masters = zoo\naliases = zoo\n");
+    let order = |main: &str, change: fn(&mut RepoSettings)| {
+        let mut all = ["ape", "bee", "zoo"].map(|name| trees.settings(name));
+        change(&mut all[2]);
+        let set = RepoSet::new(&all, Some(main)).unwrap();
+        assert_eq!(set.main().unwrap().name(), "zoo");
+        let order: Vec<_> = set.repositories().map(Repository::name).collect();
+        (order.join(" "), set.priority("zoo").unwrap())
+    };
+    let first = ("zoo ape bee".to_owned(), -1000);
+    assert_eq!(order("zoo", |_| {}), first);
+    assert_eq!(order("animals", |_| {}), first);
+    assert_eq!(
+        order("mine", |zoo| zoo.aliases = vec!["mine".to_owned()]),
+        first
+    );
+    assert_eq!(
+        order("animals", |zoo| zoo.priority = Some(3)),
+        ("ape bee zoo".to_owned(), 3)
+    );
+}
+
+#[test]
+fn categories_are_those_of_all_and_of_the_user() {
+    let trees = Trees::new();
+    trees
+        .repository("gentoo", "masters =\n")
+        .repository("own", "masters = gentoo\n")
+        .repository("sibling", "masters = gentoo\n")
+        .file("gentoo/profiles/categories", "app-misc\nold\n")
+        .file("own/profiles/categories", "-old\n.bad\nmine # ours\n")
+        .file("sibling/profiles/categories", "other\n");
+    let all = ["gentoo", "own", "sibling"].map(|name| trees.settings(name));
+    let mut set = RepoSet::new(&all, Some("gentoo")).unwrap();
+    assert_eq!(set.categories().unwrap(), ["app-misc", "mine", "other"]);
+    set.add_categories(["-other", "users", "-none"].map(str::to_owned));
+    assert_eq!(set.categories().unwrap(), ["app-misc", "mine", "users"]);
+    set.add_categories(["-*", "last"].map(str::to_owned));
+    assert_eq!(set.categories().unwrap(), ["last"]);
+}
+
+#[test]
 fn the_higher_priority_comes_last_at_equal_versions() {
     let trees = Trees::new();
     trees
@@ -183,7 +230,6 @@ fn the_higher_priority_comes_last_at_equal_versions() {
         PackageName::Several(vec!["app-arch/foo".into(), "app-misc/foo".into()])
     );
     assert_eq!(set.package_named("none").unwrap(), PackageName::Unknown);
-    assert_eq!(set.categories("a-over").unwrap(), ["app-arch", "app-misc"]);
 
     let resolved = |atom: &str| set.resolve(Atom::parse_config(atom).unwrap());
     assert_eq!(resolved("a/b").unwrap().to_string(), "a/b");

@@ -30,11 +30,11 @@ pub(super) fn asks_the_compiler(variable: &str, text: &str) -> String {
 pub(super) const BEGIN: &str = "exec 5>config.log\nas_nop=:\nPACKAGE=$1\nprintf '%s\\n' \"#define PACKAGE_NAME \\\"$1\\\"\" >confdefs.h\n";
 pub(super) const END: &str = "rm -f confdefs.h\n: >config.status\n";
 
-fn trial(checks: &str) -> Trial {
+pub(super) fn trial(checks: &str) -> Trial {
     Trial::new(&script(checks))
 }
 
-fn script(checks: &str) -> String {
+pub(super) fn script(checks: &str) -> String {
     format!("{BEGIN}{checks}{END}")
 }
 
@@ -55,12 +55,16 @@ fn answered(outcome: &Outcome) -> (usize, usize) {
 /// Runs the script with the cache and without: what it says must be the same. Gives how many of how many checks were
 /// answered.
 #[track_caller]
-fn asks(trial: &Trial, arguments: &[&str]) -> (usize, usize) {
+pub(super) fn asks(trial: &Trial, arguments: &[&str]) -> (usize, usize) {
     asks_with(trial, arguments, &[])
 }
 
 #[track_caller]
-fn asks_with(trial: &Trial, arguments: &[&str], variables: &[(&str, &str)]) -> (usize, usize) {
+pub(super) fn asks_with(
+    trial: &Trial,
+    arguments: &[&str],
+    variables: &[(&str, &str)],
+) -> (usize, usize) {
     let [(plain, ()), (cached, ())] = trial.with_and_without(arguments, variables, || ());
     assert_eq!(plain.stdout, cached.stdout);
     // Shown if a test fails.

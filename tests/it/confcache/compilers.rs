@@ -21,19 +21,19 @@ printf '%s\n' "#define PACKAGE_NAME \"$1\"" >confdefs.h
 const END: &str = "rm -f confdefs.h\n: >config.status\n";
 
 /// Writes a program behind the definitions and does something with it, in words of its own.
-fn asks(word: &str, program: &str, rest: &str) -> String {
+pub(super) fn asks(word: &str, program: &str, rest: &str) -> String {
     format!(
         ": {word}\ncat confdefs.h - <<_ACEOF >conftest.$ac_ext\n/* end confdefs.h.  */\n{program}\n_ACEOF\n{rest}\n\
          cat conftest.err >&6\nrm -f conftest*\n"
     )
 }
 
-const COMPILE: &str = "if { (eval \"$ac_compile\") 2>conftest.err\n  test $? = 0; }\nthen echo compiled >&6; else echo not >&6\nfi";
+pub(super) const COMPILE: &str = "if { (eval \"$ac_compile\") 2>conftest.err\n  test $? = 0; }\nthen echo compiled >&6; else echo not >&6\nfi";
 const LINK_AND_RUN: &str = "if (eval $ac_link) 2>conftest.err && ./conftest$ac_exeext >&6; then echo ran >&6; else echo not >&6; fi";
 const PREPROCESS: &str =
     "if (eval \"$ac_cpp conftest.$ac_ext\") 2>conftest.err |\n  grep answer= >&6\nthen :\nfi";
 
-fn script(parts: &[String]) -> String {
+pub(super) fn script(parts: &[String]) -> String {
     format!("{BEGIN}{}{END}", parts.concat())
 }
 

@@ -1,0 +1,303 @@
+//! What a check or a script has looked at in a way that its trace does not show at first sight.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use super::answers::{asks, asks_with, check, script, trial};
+use super::compilers;
+use super::{HEAD, Trial};
+
+/// Has the script run by bash, which knows more than `sh` of some systems.
+fn by_bash(trial: &Trial) {
+    let path = trial.path("build/configure");
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(HEAD.starts_with("#! /bin/sh\n"));
+    fs::write(path, text.replacen("#! /bin/sh\n", "#! /bin/bash\n", 1)).unwrap();
+}
+
+#[test]
+fn a_link_that_the_run_makes_leads_to_what_it_depends_on() {
+    for body in [
+        "ln -s \"$OUT\" sdk; cat sdk/version >made",
+        "ln -s \"$OUT\" sdk; cat sdk/version >made; rm sdk",
+        "ln -s ../out sdk; cat sdk/version >made; rm sdk",
+        "ln -s \"$OUT\" a; mv a b; cat b/version >made; rm b",
+        "ln -s \"$OUT\" a; ln -s a b; cat b/version >made; rm a b",
+        "mkdir d; ln -s \"$OUT/version\" d/v; cat d/v >made; rm -r d",
+        "ln -s \"$OUT\" sdk; test -f sdk/version && cat sdk/../out/version >made; rm sdk",
+    ] {
+        let trial = Trial::new(&format!("{body}\n: >config.status\n"));
+        trial.put("out/version", "one");
+        assert_eq!(trial.same_as_uncached(&[]), "learned", "{body}");
+        assert_eq!(trial.same_as_uncached(&[]), "hit", "{body}");
+        trial.put("out/version", "two");
+        let why = trial.why(&[]);
+        assert!(why.contains("out/version: was a file"), "{body}: {why}");
+        assert_eq!(trial.same_as_uncached(&[]), "learned", "{body}");
+        assert_eq!(trial.same_as_uncached(&[]), "hit", "{body}");
+    }
+}
+
+#[test]
+fn what_is_written_through_a_link_is_written_elsewhere() {
+    for body in [
+        "ln -s \"$OUT\" d; echo x >d/new",
+        "ln -s \"$OUT\" d; echo x >d/new; rm d",
+        "ln -s \"$OUT/new\" f; echo x >f; rm f",
+        "ln -s ../out d; mkdir -p d/new; rm d",
+    ] {
+        let trial = Trial::new(&format!("{body}\n: >config.status\n"));
+        for _ in 0..2 {
+            let _ = fs::remove_file(trial.path("out/new"));
+            let _ = fs::remove_dir(trial.path("out/new"));
+            assert_eq!(trial.configure(&[]), "untaught", "{body}");
+            assert!(trial.path("out/new").exists(), "{body}");
+        }
+    }
+}
+
+#[test]
+fn a_link_that_was_there_is_a_fact_itself() {
+    for (reads, changed) in [
+        ("cat dep/version", "dep: was a link to ../v1"),
+        ("readlink dep", "dep: was a link to ../v1"),
+        ("cat inner/version", "inner: was a link to here"),
+    ] {
+        let trial = Trial::new(&format!("{reads} >made\n: >config.status\n"));
+        let put = |dep: &str, inner: &str| {
+            trial.clean();
+            for (folder, text) in [("v1", "one"), ("v2", "two")] {
+                trial.put(&format!("{folder}/version"), text);
+            }
+            for (folder, text) in [("here", "one"), ("there", "two")] {
+                trial.put(&format!("build/{folder}/version"), text);
+            }
+            symlink(dep, trial.path("build/dep")).unwrap();
+            symlink(inner, trial.path("build/inner")).unwrap();
+        };
+        let run = || {
+            trial.confcache(&["--", "./configure"]).succeeds();
+            (
+                trial.last(),
+                fs::read_to_string(trial.path("build/made")).unwrap(),
+            )
+        };
+        put("../v1", "here");
+        let (outcome, first) = run();
+        assert_eq!(outcome, "learned", "{reads}");
+        put("../v1", "here");
+        assert_eq!(run(), ("hit".to_owned(), first.clone()), "{reads}");
+        put("../v2", "there");
+        let why = trial.confcache(&["why", "--", "./configure"]);
+        assert!(why.stdout.contains(changed), "{reads}: {why}");
+        let (outcome, second) = run();
+        assert_eq!(outcome, "learned", "{reads}");
+        assert_ne!(first, second, "{reads}");
+    }
+}
+
+#[test]
+fn a_check_that_makes_a_link_depends_on_where_it_leads() {
+    for body in [
+        "ln -s \"$OUT/version\" conftest.v; ac_cv_x=`cat conftest.v`; rm -f conftest.v",
+        "ln -s \"$OUT\" conftest.d; ac_cv_x=`cat conftest.d/version`; rm -f conftest.d",
+        "ln -s ../out conftest.d; ac_cv_x=`cat conftest.d/version`; rm -f conftest.d",
+    ] {
+        let trial = trial(&check("ac_cv_x", body));
+        trial.put("out/version", "one");
+        assert_eq!(asks(&trial, &["a"]), (0, 1), "{body}");
+        assert_eq!(asks(&trial, &["b"]), (1, 1), "{body}");
+        trial.put("out/version", "two");
+        assert_eq!(asks(&trial, &["c"]), (0, 1), "{body}");
+        assert_eq!(asks(&trial, &["d"]), (1, 1), "{body}");
+    }
+}
+
+#[test]
+fn what_is_in_the_folder_counts_for_who_lists_it() {
+    for body in [
+        "ac_cv_x=`ls | grep -c plugin`",
+        "ac_cv_x=`find . -name '*.plugin' | wc -l`",
+        "ac_cv_x=`sh -c 'echo *'`",
+        "ac_cv_x=`\"$OUT/lists\"`",
+    ] {
+        let trial = trial(&format!(
+            "case $1 in b) : >a.plugin ;; esac\n{}rm -f a.plugin\n",
+            check("ac_cv_x", body)
+        ));
+        trial.put("out/lists", "#!/bin/sh\necho *\n");
+        let lists = trial.path("out/lists");
+        fs::set_permissions(lists, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        for argument in ["a", "b", "a"] {
+            assert_eq!(asks(&trial, &[argument]), (0, 1), "{body}");
+        }
+    }
+    // The shell itself, which only looks for what checks leave behind.
+    let trial = trial(&check(
+        "ac_cv_x",
+        "echo x >conftest.one; ac_cv_x=`cat conftest.one`; rm -f conftest*",
+    ));
+    assert_eq!(asks(&trial, &["a"]), (0, 1));
+    assert_eq!(asks(&trial, &["b"]), (1, 1));
+}
+
+/// A file that is sourced may bring functions that the script does not have, and others in the place of its own.
+#[test]
+fn functions_of_other_files_count() {
+    for own in ["", "probe () {\n  echo own\n}\n"] {
+        for source in [". \"$OUT/helpers\"", "command . \"$OUT/helpers\""] {
+            let script = format!("{own}{source}\n{}", check("ac_cv_x", "ac_cv_x=`probe`"));
+            let trial = trial(&script);
+            let helpers = |text: &str| trial.put("out/helpers", text);
+            by_bash(&trial);
+            helpers("probe () { calls; }\ncalls () { echo one; }\n");
+            assert_eq!(asks(&trial, &["a"]), (0, 1), "{script}");
+            assert_eq!(asks(&trial, &["b"]), (1, 1), "{script}");
+            helpers("probe () { calls; }\ncalls () { echo two; }\n");
+            assert_eq!(asks(&trial, &["c"]), (0, 1), "{script}");
+            // What has nothing to do with it does not count.
+            helpers("probe () { calls; }\ncalls () { echo two; }\nother () { :; }\n");
+            assert_eq!(asks(&trial, &["d"]), (1, 1), "{script}");
+        }
+    }
+}
+
+/// Not every shell can tell its functions.
+#[test]
+fn a_shell_that_may_have_other_functions_is_not_answered() {
+    let trial = trial(&format!(
+        "{}. \"$OUT/helpers\"\n{}",
+        check("ac_cv_before", "ac_cv_before=yes"),
+        check("ac_cv_x", "ac_cv_x=`probe`")
+    ));
+    let shell = trial.path("build/configure");
+    let text = fs::read_to_string(&shell).unwrap();
+    fs::write(&shell, text.replacen("#! /bin/sh\n", "#! /bin/dash\n", 1)).unwrap();
+    for (word, known) in [("one", 0), ("one", 1), ("two", 1)] {
+        trial.put("out/helpers", &format!("probe () {{ echo {word}; }}\n"));
+        assert_eq!(asks(&trial, &[word]), (known, 1), "{word}");
+    }
+}
+
+#[test]
+fn all_definitions_of_a_function_count() {
+    let text = |first: &str| {
+        script(&format!(
+            "probe () {{\n  echo {first}\n}}\n{}probe () {{\n  echo last\n}}\n",
+            check("ac_cv_x", "ac_cv_x=`probe`")
+        ))
+    };
+    let trial = Trial::new(&text("one"));
+    assert_eq!(asks(&trial, &["a"]), (0, 1));
+    assert_eq!(asks(&trial, &["b"]), (1, 1));
+    trial.script(&text("two"));
+    assert_eq!(asks(&trial, &["c"]), (0, 1));
+}
+
+#[test]
+fn functions_that_a_shell_begins_with_count() {
+    let trial = trial(&check("ac_cv_x", "ac_cv_x=`probe`"));
+    by_bash(&trial);
+    for (text, known) in [("one", 0), ("one", 1), ("two", 0)] {
+        let function = format!("() {{ echo {text}; }}");
+        let variables = [("BASH_FUNC_probe%%", function.as_str())];
+        assert_eq!(asks_with(&trial, &[text], &variables), (known, 1), "{text}");
+    }
+}
+
+#[test]
+fn what_is_added_to_a_variable_is_added() {
+    let text = format!(
+        "my_libs=$1\n{}printf '%s\\n' \"$my_libs\" >&6\n",
+        check("ac_cv_x", "ac_cv_x=yes; my_libs+=\" -lfoo\"")
+    );
+    let trial = trial(&text);
+    by_bash(&trial);
+    for (argument, known) in [("a", 0), ("a", 1), ("b", 0), ("b", 1)] {
+        assert_eq!(asks(&trial, &[argument]), (known, 1), "{argument}");
+    }
+}
+
+#[test]
+fn how_long_a_variable_is_counts() {
+    let text = format!(
+        "list=$1\n{}",
+        check(
+            "ac_cv_x",
+            "if test ${#list} -gt 3; then ac_cv_x=long; else ac_cv_x=short; fi"
+        )
+    );
+    let trial = trial(&text);
+    for (argument, known) in [("a", 0), ("a", 1), ("aaaa", 0), ("aaaa", 1)] {
+        assert_eq!(asks(&trial, &[argument]), (known, 1), "{argument}");
+    }
+}
+
+/// Of these only the first element could be asked for.
+#[test]
+fn arrays_are_not_asked_for() {
+    for body in [
+        "ac_cv_x=${list[1]}",
+        "ac_cv_x=${#list[@]}",
+        "list[1]=z; ac_cv_x=yes",
+    ] {
+        let text = format!(
+            "declare -a list\neval 'list=(1 \"$1\")'\n{}printf '%s\\n' \"${{list[*]}}\" >&6\n{}",
+            check("ac_cv_x", body),
+            check("ac_cv_y", "ac_cv_y=yes")
+        );
+        let trial = trial(&text);
+        by_bash(&trial);
+        for argument in ["a", "b", "a"] {
+            assert_eq!(asks(&trial, &[argument]).1, 1, "{body}");
+        }
+    }
+}
+
+/// What was asked of a file first is less than what its compiler saw.
+#[test]
+fn a_header_that_was_tested_for_counts_with_its_content() {
+    let elsewhere = tempfile::tempdir_in("/var/tmp").unwrap();
+    let header = elsewhere.path().join("foo.h");
+    let program = format!(
+        "#include \"{}\"\nint x[FOO_ABI == 1 ? 1 : -1];",
+        header.display()
+    );
+    let compile = compilers::asks(
+        "one",
+        &program,
+        "ac_cv_x=no\nif (eval \"$ac_compile\") 2>conftest.err; then ac_cv_x=yes; fi; : >conftest.err",
+    );
+    let body = format!(
+        "if test -f {}; then\n{}fi",
+        header.display(),
+        compile.replace("cat conftest.err >&6\n", "")
+    );
+    let parts = ["as_nop=:\n".to_owned(), check("ac_cv_x", &body)];
+    let trial = Trial::new(&compilers::script(&parts));
+    for (abi, known) in [(1, 0), (1, 1), (2, 0), (2, 1)] {
+        let text = format!("#define FOO_ABI {abi}\n");
+        if fs::read_to_string(&header).ok().as_ref() != Some(&text) {
+            fs::write(&header, text).unwrap();
+        }
+        let [(plain, ()), (cached, ())] = trial.with_and_without(&["a"], &[], || ());
+        assert_eq!(plain.stdout, cached.stdout);
+        let told = format!("of 1 checks {known} were answered");
+        assert!(cached.stderr.contains(&told), "{abi}: {}", cached.stderr);
+    }
+}
+
+/// What it might define is seen by nobody, and what it does at one time must not look like another's doing.
+#[test]
+fn a_check_that_sources_a_file_is_not_asked() {
+    let trial = trial(&format!(
+        "probe () {{\n  echo own\n}}\n{}{}",
+        check("ac_cv_x", ". \"$OUT/helpers\"; ac_cv_x=yes"),
+        check("ac_cv_y", "ac_cv_y=`probe`")
+    ));
+    by_bash(&trial);
+    trial.put("out/helpers", "probe () { echo other; }\n");
+    for (argument, known) in [("a", 0), ("b", 1)] {
+        assert_eq!(asks(&trial, &[argument]), (known, 1), "{argument}");
+    }
+}
