@@ -20,6 +20,7 @@ mod sandboxed;
 mod shell;
 mod show;
 mod signals;
+mod stdout;
 mod terminal;
 mod transfer;
 
@@ -61,16 +62,15 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => {
-            let _ = error.print();
-            let exit = if error.use_stderr() {
-                Exit::Usage
-            } else {
-                Exit::Done
-            };
-            return exit.into();
+            let printed = error.print();
+            if error.use_stderr() {
+                return Exit::Usage.into();
+            }
+            stdout::note(printed);
+            return stdout::finish(Exit::Done).into();
         }
     };
-    match arguments.command {
+    let exit = match arguments.command {
         Command::Build(arguments) => build::main(*arguments),
         Command::Shell(arguments) => shell::main(*arguments),
         Command::Env(arguments) => env::main(*arguments),
@@ -86,8 +86,8 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Command::Confcache(arguments) => confcache::main(&arguments),
         Command::Completions { shell } => documents::completions(shell),
         Command::Manual { folder } => documents::manual(&folder),
-    }
-    .into()
+    };
+    stdout::finish(exit).into()
 }
 
 /// How the program ends in a hidden role.

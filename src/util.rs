@@ -7,6 +7,8 @@ pub mod causes;
 pub mod date;
 pub mod digest;
 pub mod lock;
+pub mod output;
 pub mod printable;
+pub mod regular;
 pub mod tail;
 pub mod token;

@@ -15,6 +15,7 @@ use crate::processor::ProcessorError;
 use crate::processor::sourcer::{Exchange, Sourcer, SourcingError, Subject};
 use crate::repo::{Ebuild, Eclasses, RepoError};
 use crate::util::digest::{HashName, hash_file};
+use crate::util::regular;
 
 /// How long sourcing one ebuild may take.
 const SOURCING_LIMIT: Duration = Duration::from_secs(120);
@@ -140,7 +141,7 @@ impl Candidate {
     /// # Errors
     /// It cannot be read, or its EAPI is unknown.
     pub fn unsourced(session: &Session, ebuild: Ebuild) -> Result<Self, CandidateError> {
-        let text = std::fs::read(&ebuild.path).map_err(|source| CandidateError::Read {
+        let text = regular::read(&ebuild.path).map_err(|source| CandidateError::Read {
             path: ebuild.path.clone(),
             source,
         })?;
@@ -207,7 +208,7 @@ impl Candidate {
                 entry
             }
             Lookup::Stale(_) | Lookup::Missing => {
-                let text = std::fs::read(&ebuild.path).map_err(|source| CandidateError::Read {
+                let text = regular::read(&ebuild.path).map_err(|source| CandidateError::Read {
                     path: ebuild.path.clone(),
                     source,
                 })?;

@@ -286,12 +286,12 @@ async fn tell(
                 source,
                 reason,
             }),
-            fetch::Event::SetAside { file, path } => events.tell(Event::Elog {
+            fetch::Event::SetAside { file, path, reason } => events.tell(Event::Elog {
                 package,
                 phase: "fetch".into(),
                 level: "warn".into(),
                 text: format!(
-                    "{file}: its content was wrong; it was renamed to {}",
+                    "{file}: its content was wrong ({reason}); it was renamed to {}",
                     path.display()
                 ),
             }),

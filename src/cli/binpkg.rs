@@ -23,6 +23,7 @@ use super::arguments::{Display, When};
 use super::build::{Failure, absolute, complain};
 use super::exit::Exit;
 use super::paint::Paint;
+use super::stdout;
 use crate::binpkg::index::{Entry, HeaderSettings, Index};
 use crate::binpkg::pkgdir::Pkgdir;
 use crate::binpkg::selection::{Selection, age};
@@ -169,11 +170,10 @@ fn now() -> u64 {
 
 /// Prints a line of JSON, or of text.
 fn line(json: Option<serde_json::Value>, text: &str) {
-    let mut output = std::io::stdout().lock();
-    let _ = match json {
-        Some(value) => writeln!(output, "{value}"),
-        None => writeln!(output, "{text}"),
-    };
+    match json {
+        Some(value) => stdout::line(value),
+        None => stdout::line(text),
+    }
 }
 
 /// Tells of something that went wrong.

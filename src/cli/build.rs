@@ -13,7 +13,7 @@ use super::exit::Exit;
 use super::paint::Paint;
 use super::plan;
 use super::show::telling;
-use super::{shell, signals, terminal};
+use super::{shell, signals, stdout, terminal};
 use crate::binpkg::pkgdir::{Format, Pkgdir};
 use crate::build::ahead::Ahead;
 use crate::build::binaries::{self, Binaries, BinariesError};
@@ -349,7 +349,7 @@ pub(super) fn absolute(path: &Path) -> PathBuf {
 pub(super) fn complain(display: &Display, causes: &[String]) {
     if display.json {
         let line = serde_json::json!({ "event": "error", "causes": causes });
-        let _ = writeln!(std::io::stdout(), "{line}");
+        stdout::line(line);
         return;
     }
     let paint = Paint::new(display.color);

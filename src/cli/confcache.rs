@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::arguments::{self, ConfcachePlace, ConfcacheWork};
 use super::exit::Exit;
+use super::stdout;
 use crate::confcache::{
     Asked, Cache, Call, CallError, Compiled, Limits, Outcome, Rules, RunError, Session, Stream,
     Summary, Told, Tracer,
@@ -69,7 +70,7 @@ fn say(line: &str) {
 
 /// A line that was asked for.
 fn print(line: &str) {
-    let _ = writeln!(std::io::stdout(), "{line}");
+    stdout::line(line);
 }
 
 /// Where the cache is, or why that is not known.
@@ -194,13 +195,12 @@ fn run(arguments: &arguments::Confcache) -> Result<Exit, Vec<String>> {
 
 /// Passes on what a command prints.
 fn forward(stream: Stream, bytes: &[u8]) {
-    let _ = match stream {
-        Stream::Output => {
-            let mut output = std::io::stdout().lock();
-            output.write_all(bytes).and_then(|()| output.flush())
+    match stream {
+        Stream::Output => stdout::write(bytes),
+        Stream::Error => {
+            let _ = std::io::stderr().lock().write_all(bytes);
         }
-        Stream::Error => std::io::stderr().lock().write_all(bytes),
-    };
+    }
 }
 
 /// Runs the script of an `econf`, or puts back what is known of it: the words behind [`ROLE`].

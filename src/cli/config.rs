@@ -11,6 +11,7 @@ use super::exit::Exit;
 use super::paint::Paint;
 use super::show::telling;
 use super::signals;
+use super::stdout;
 use crate::build::candidate::Candidate;
 use crate::build::event::Events;
 use crate::build::plan;
@@ -66,8 +67,7 @@ async fn work(arguments: arguments::Config) -> Result<Exit, Failure> {
             });
         }
     }
-    // Whoever reads it may have seen enough.
-    let _ = std::io::stdout().write_all(output.as_bytes());
+    stdout::write(output.as_bytes());
     Ok(Exit::Done)
 }
 

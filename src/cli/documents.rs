@@ -6,15 +6,13 @@ use clap::CommandFactory;
 
 use super::arguments::Arguments;
 use super::exit::Exit;
+use super::stdout;
 
 /// Prints the completions for a shell.
 pub(super) fn completions(shell: clap_complete::Shell) -> Exit {
-    clap_complete::generate(
-        shell,
-        &mut Arguments::command(),
-        "ebd",
-        &mut std::io::stdout(),
-    );
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "ebd", &mut script);
+    stdout::write(&script);
     Exit::Done
 }
 

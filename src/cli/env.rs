@@ -1,7 +1,5 @@
 //! `ebd env`.
 
-use std::io::Write;
-
 use serde_json::{Value as Json, json};
 use similar::TextDiff;
 
@@ -10,6 +8,7 @@ use super::build::{self, Failure};
 use super::exit::Exit;
 use super::show::telling;
 use super::signals;
+use super::stdout;
 use crate::build::event::Events;
 use crate::build::failure::Origin as Call;
 use crate::build::origins::History;
@@ -29,8 +28,7 @@ async fn work(arguments: arguments::Env) -> Result<Exit, Failure> {
     let display = arguments.around.display.clone();
     // What is printed is the environment, in JSON too.
     let result = telling(display.aside(), |events, _| execute(&arguments, events)).await;
-    // Whoever reads it may have seen enough.
-    let _ = std::io::stdout().write_all(result?.as_bytes());
+    stdout::write(result?.as_bytes());
     Ok(Exit::Done)
 }
 

@@ -14,6 +14,7 @@ use super::exit::Exit;
 use super::paint::Paint;
 use super::show::telling;
 use super::signals;
+use super::stdout;
 use crate::build::candidate::Candidate;
 use crate::build::event::{self as build_event, Events};
 use crate::build::fetching::{Distfiles, requests};
@@ -121,7 +122,7 @@ async fn explain(arguments: &arguments::Fetch, session: &Session, candidate: &Ca
     };
     if arguments.around.display.json {
         let line = json!({ "event": "nofetch", "package": cpv.to_string(), "text": lines });
-        let _ = writeln!(std::io::stdout(), "{line}");
+        stdout::line(line);
     } else if !lines.is_empty() {
         let text = lines.join("\n  ");
         let _ = writeln!(std::io::stderr(), "{cpv} says:\n  {text}");
@@ -163,7 +164,6 @@ pub(super) async fn bring(
 
 /// Lists the files, their sizes, and where each would come from.
 fn pretend(session: &Session, all: &[Wanted], json: bool) {
-    let mut output = std::io::stdout().lock();
     let distdir = &session.fetcher.options().distdir;
     for wanted in all {
         for request in &wanted.requests {
@@ -200,7 +200,7 @@ fn pretend(session: &Session, all: &[Wanted], json: bool) {
                 }
                 line
             };
-            let _ = writeln!(output, "{line}");
+            stdout::line(line);
         }
     }
 }
@@ -271,7 +271,7 @@ impl Brought {
                 "retries": told.retries,
                 "sources": sources,
             });
-            let _ = writeln!(std::io::stdout(), "{line}");
+            stdout::line(line);
         } else if !display.quiet {
             let rate = (bytes as f64 / seconds.max(0.001)) as u64;
             let mut text = format!("{fetched} fetched ({} in {seconds:.1} s", HumanBytes(bytes));
@@ -396,8 +396,8 @@ impl View {
                 source,
                 reason,
             } => self.say(&format!("{file}: not from {source}: {reason}")),
-            Event::SetAside { file, path } => self.say(&format!(
-                "{} {file}: its content was wrong; it was renamed to {}",
+            Event::SetAside { file, path, reason } => self.say(&format!(
+                "{} {file}: its content was wrong ({reason}); it was renamed to {}",
                 self.paint.warn("warning:"),
                 path.display()
             )),
@@ -489,8 +489,8 @@ impl View {
             } => {
                 json!({ "event": "source-failed", "file": file, "source": source, "reason": reason })
             }
-            Event::SetAside { file, path } => {
-                json!({ "event": "set-aside", "file": file, "path": path })
+            Event::SetAside { file, path, reason } => {
+                json!({ "event": "set-aside", "file": file, "path": path, "reason": reason })
             }
             Event::Done { file, how } => {
                 let (how, source) = match how {
@@ -503,7 +503,7 @@ impl View {
                 json!({ "event": "done", "file": file, "how": how, "source": source })
             }
         };
-        let _ = writeln!(std::io::stdout(), "{line}");
+        stdout::line(line);
     }
 }
 

@@ -11,6 +11,7 @@ use super::exit::Exit;
 use super::fetch::bring;
 use super::show::telling;
 use super::signals;
+use super::stdout;
 use crate::build::event::{Event, Events};
 use crate::build::manifest::{self, Made, Making};
 use crate::build::session::Session;
@@ -251,7 +252,7 @@ fn tell(display: &arguments::Display, cp: &str, path: &Path, made: Made) {
         let line = json!({
             "event": "manifest", "package": cp, "path": path, "how": word, "unsigned": unsigned
         });
-        let _ = writeln!(std::io::stdout(), "{line}");
+        stdout::line(line);
     } else if !display.quiet {
         let text = match made {
             Made::Unchanged => "is as it should be",

@@ -1,8 +1,8 @@
 //! Showing what would be built.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 
+use super::stdout;
 use crate::binpkg::selection;
 use crate::build::binaries::Chosen;
 use crate::build::candidate::Candidate;
@@ -13,7 +13,6 @@ use crate::pms::atom::PackageFacts;
 
 /// Prints the plan to standard output: a line per package, or an object per line.
 pub(super) fn show(plan: &Plan, config: &Config, json: bool) {
-    let mut output = std::io::stdout().lock();
     for candidate in &plan.candidates {
         let flags = flags(candidate, config);
         let line = if json {
@@ -45,7 +44,7 @@ pub(super) fn show(plan: &Plan, config: &Config, json: bool) {
             }
             line
         };
-        let _ = writeln!(output, "{line}");
+        stdout::line(line);
     }
 }
 
@@ -87,7 +86,7 @@ pub(super) fn show_binary(chosen: &Chosen, json: bool) {
             entry.path()
         )
     };
-    let _ = writeln!(std::io::stdout(), "{line}");
+    stdout::line(line);
 }
 
 /// The flags of IUSE by the USE_EXPAND variable that they belong to, the enabled ones first.

@@ -10,6 +10,7 @@ use crate::build::event::{Event, UnfitBinary};
 use crate::util::printable::printable;
 
 use super::paint::Paint;
+use super::stdout;
 
 /// How many binary packages are shown that were not used.
 const SHOWN_UNFIT: usize = 3;
@@ -141,7 +142,7 @@ impl Progress {
                 ));
                 self.say(package);
                 self.bars.suspend(|| {
-                    let _ = writeln!(std::io::stdout(), "{}", path.display());
+                    stdout::line(path.display());
                 });
             }
             Event::BinaryFetch { package, .. } => self.start(package),
@@ -162,7 +163,7 @@ impl Progress {
                     path.display()
                 ));
                 self.bars.suspend(|| {
-                    let _ = writeln!(std::io::stdout(), "{}", path.display());
+                    stdout::line(path.display());
                 });
             }
             Event::BinaryUnfit { package, unfit } => {
@@ -182,7 +183,7 @@ impl Progress {
                 ));
                 self.say(package);
                 self.bars.suspend(|| {
-                    let _ = writeln!(std::io::stdout(), "{}", directory.display());
+                    stdout::line(directory.display());
                 });
             }
             Event::Failed { package, .. } => {

@@ -1,7 +1,7 @@
 //! `ebd query` and `ebd search`.
 
 use std::collections::{BTreeSet, HashMap};
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::arguments::{self, Display, Places};
@@ -10,6 +10,7 @@ use super::exit::Exit;
 use super::paint::Paint;
 use super::show::telling;
 use super::signals;
+use super::stdout;
 use crate::build::candidate::Candidate;
 use crate::build::event::{Event, Events};
 use crate::config::{Config, Options, has_own_configuration, repositories};
@@ -98,19 +99,25 @@ fn indexes(set: &RepoSet, cache: &Path, open: &impl Open) -> Result<Vec<Index>, 
         .collect()
 }
 
-/// The indexes, with everything that has no metadata sourced. Those ebuilds that cannot be are told, and whether there
-/// are any.
+/// The indexes, with everything that has no metadata sourced. Those ebuilds that cannot be, and folders that cannot be
+/// read, are told, and whether there are any.
 async fn complete(
     set: &RepoSet,
     places: &Places,
     display: &Display,
     open: impl Open,
 ) -> Result<(Vec<Index>, bool), Failure> {
+    if set.repositories().next().is_none() {
+        return Err(Failure(vec![
+            "no repository is configured; name one with --repo PATH".to_owned(),
+        ]));
+    }
     let cache = cache(&options(places))?;
     let found = indexes(set, &cache, &open)?;
     let unknown: Vec<Unknown> = found.iter().flat_map(Index::unknown).cloned().collect();
     if unknown.is_empty() {
-        return Ok((found, false));
+        let faulty = tell_faults(&found, display);
+        return Ok((found, faulty));
     }
     let failed = telling(display.aside(), |events, _| source(places, unknown, events)).await?;
     for (unknown, reasons) in &failed {
@@ -122,7 +129,37 @@ async fn complete(
         causes.extend(reasons.iter().cloned());
         complain(display, &causes);
     }
-    Ok((indexes(set, &cache, &open)?, !failed.is_empty()))
+    let found = indexes(set, &cache, &open)?;
+    let faulty = tell_faults(&found, display);
+    Ok((found, faulty || !failed.is_empty()))
+}
+
+/// Tells of folders that cannot be read, and whether there are any.
+fn tell_faults(indexes: &[Index], display: &Display) -> bool {
+    let mut any = false;
+    for error in indexes.iter().flat_map(Index::faults) {
+        any = true;
+        let mut causes = causes(error);
+        if let Some(first) = causes.first_mut() {
+            first.push_str(", and is left out");
+        }
+        complain(display, &causes);
+    }
+    any
+}
+
+/// Tells of folders with ebuilds that are no categories.
+fn tell_unlisted(set: &RepoSet, display: &Display) -> Result<(), Failure> {
+    if display.quiet {
+        return Ok(());
+    }
+    let categories = set.categories()?;
+    for repository in set.repositories() {
+        for left_out in repository.unlisted_categories(&categories)? {
+            let _ = writeln!(std::io::stderr(), "ebd: {left_out}");
+        }
+    }
+    Ok(())
 }
 
 /// Sources ebuilds, which leaves their entries in the writable cache. Gives those that could not be, with the reasons.
@@ -161,7 +198,10 @@ async fn list(
 ) -> Result<Exit, Failure> {
     let options = options(&arguments.places);
     let needs_configuration = restriction.needs_configuration()
-        || template.as_ref().is_some_and(Template::needs_configuration);
+        || match &template {
+            Some(template) => template.needs_configuration(),
+            None => arguments.display.json,
+        };
     let config = match needs_configuration {
         true => Some(Config::load(&options)?),
         false => None,
@@ -182,6 +222,9 @@ async fn list(
     let restriction = restriction.resolved(set)?;
     // Where atoms name the packages, only those are looked at.
     let packages = restriction.packages();
+    if packages.is_none() {
+        tell_unlisted(set, &arguments.display)?;
+    }
     let (indexes, incomplete) = complete(
         set,
         &arguments.places,
@@ -223,14 +266,14 @@ async fn list(
         found = best;
     }
     let paint = Paint::for_output(arguments.display.color);
-    write_lines(found.iter().map(|row| {
+    stdout::lines(found.iter().map(|row| {
         let subject = subject(row, config.as_ref(), &installed);
         match &template {
             Some(template) => template.fill(&subject),
-            None if arguments.display.json => json(&subject, needs_configuration),
+            None if arguments.display.json => json(&subject),
             None => format!("{}::{}", paint.bold(row.cpv.as_str()), row.repository),
         }
-    }))?;
+    }));
     Ok(match found.is_empty() || incomplete {
         true => Exit::Failed,
         false => Exit::Done,
@@ -266,25 +309,9 @@ fn installed_from(
     Ok(from)
 }
 
-/// Writes lines to standard output, as long as somebody reads them: whoever has seen enough may go.
-fn write_lines(mut lines: impl Iterator<Item = String>) -> Result<(), Failure> {
-    let mut output = BufWriter::new(std::io::stdout().lock());
-    let written = lines
-        .try_for_each(|line| writeln!(output, "{line}"))
-        .and_then(|()| output.flush());
-    match written {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure(vec![
-            "standard output: cannot be written".to_owned(),
-            error.to_string(),
-        ])),
-        _ => Ok(()),
-    }
-}
-
 /// Everything that is known of an ebuild.
-fn json(subject: &Subject<'_>, configured: bool) -> String {
-    let asked = |attribute: &&Attribute| configured || !matches!(attribute.name, "use" | "visible");
-    let values = Attribute::all().iter().filter(asked).map(|attribute| {
+fn json(subject: &Subject<'_>) -> String {
+    let values = Attribute::all().iter().map(|attribute| {
         let value = match attribute.name {
             "visible" => serde_json::json!(subject.is_visible()),
             "live" => serde_json::json!(subject.is_live()),
@@ -302,6 +329,7 @@ async fn look_for(arguments: arguments::Search, patterns: Vec<Pattern>) -> Resul
             let _ = writeln!(std::io::stderr(), "ebd: {warning}");
         }
     }
+    tell_unlisted(&set, &arguments.display)?;
     let (indexes, incomplete) = complete(
         &set,
         &arguments.places,
@@ -313,7 +341,7 @@ async fn look_for(arguments: arguments::Search, patterns: Vec<Pattern>) -> Resul
     .await?;
     let found = search(&indexes, &patterns);
     let paint = Paint::for_output(arguments.display.color);
-    write_lines(found.iter().map(|one| {
+    stdout::lines(found.iter().map(|one| {
         match arguments.display.json {
             true => serde_json::json!({
                 "package": one.cp,
@@ -324,7 +352,7 @@ async fn look_for(arguments: arguments::Search, patterns: Vec<Pattern>) -> Resul
             .to_string(),
             false => shown(one, &patterns, paint),
         }
-    }))?;
+    }));
     Ok(match found.is_empty() || incomplete {
         true => Exit::Failed,
         false => Exit::Done,

@@ -13,11 +13,15 @@ use super::build::{Failure, absolute};
 use super::exit::Exit;
 use super::paint::Paint;
 use super::signals;
+use super::stdout;
 use crate::config::{Options, cache_directory, repositories};
+use crate::pms::names::NameKind;
 use crate::processor::Settings;
 use crate::regen::event::Event;
 use crate::regen::lists::Lists;
 use crate::regen::run::{self, Mode, regen};
+use crate::repo::{LeftOut, RepoError, RepoSet, Repository};
+use crate::util::output::Output;
 
 /// Runs `ebd regen`.
 pub(super) fn main(arguments: arguments::Regen) -> Exit {
@@ -33,44 +37,27 @@ async fn execute(arguments: arguments::Regen) -> Result<Exit, Failure> {
         extra_repos: arguments.places.repos.clone(),
         ..Options::from_process()
     };
-    let (set, warnings) = repositories(&options)?;
-    let set = Arc::new(set);
-    let memory = cache_directory(&options)?.map(|folder| folder.join("regen"));
-    let (packages, names): (Vec<String>, Vec<String>) = arguments
-        .names
-        .iter()
-        .cloned()
-        .partition(|name| name.contains('/'));
-    let names = if names.is_empty() {
-        let all = set.repositories();
-        all.map(|repository| repository.name().to_owned()).collect()
-    } else {
-        names
-    };
-    if names.is_empty() {
-        return Err(Failure(vec![
-            "no repository is configured; name one with --repo PATH".to_owned(),
-        ]));
-    }
-    for package in &packages {
-        let mut known = false;
-        for name in &names {
-            let repository = set.repository(name);
-            known |= repository.is_some_and(|it| it.location().join(package).is_dir());
-        }
-        // A repository that is unknown is told of below.
-        if !known && names.iter().all(|name| set.repository(name).is_some()) {
-            return Err(Failure(vec![format!(
-                "{package}: there is no such package in {}",
-                names.join(", ")
-            )]));
-        }
-    }
     let mode = match (arguments.check, arguments.verify) {
         (true, _) => Mode::Check,
         (_, true) => Mode::Verify,
         _ => Mode::Write,
     };
+    let mut view = View::new(&arguments.display, mode);
+    let (set, warnings) = repositories(&options)?;
+    // Whatever goes wrong from here on, they may tell why.
+    for text in warnings {
+        view.show(&Event::Notice { text });
+    }
+    let set = Arc::new(set);
+    let memory = cache_directory(&options)?.map(|folder| folder.join("regen"));
+    let (packages, names) = named(&arguments.names, &set)?;
+    let whole = names.iter().filter(|_| packages.is_empty());
+    for repository in whole.filter_map(|name| set.repository(name)) {
+        for left_out in left_out(&set, repository)? {
+            let text = left_out.to_string();
+            view.show(&Event::Notice { text });
+        }
+    }
     let lists = lists(&arguments, names.len())?;
     let options = run::Options {
         jobs: arguments.jobs.map_or_else(
@@ -95,12 +82,7 @@ async fn execute(arguments: arguments::Regen) -> Result<Exit, Failure> {
         unconfined: arguments.unconfined,
     };
     let (events, mut told) = unbounded_channel();
-    for text in warnings {
-        let _ = events.send(Event::Notice { text });
-    }
-    let display = arguments.display.clone();
     let printer = tokio::spawn(async move {
-        let mut view = View::new(&display, mode);
         while let Some(event) = told.recv().await {
             view.show(&event);
         }
@@ -128,6 +110,80 @@ async fn execute(arguments: arguments::Regen) -> Result<Exit, Failure> {
     }
 }
 
+/// The packages among what was named, which must be there, and the repositories: all if none is named.
+fn named(texts: &[String], set: &RepoSet) -> Result<(Vec<String>, Vec<String>), Failure> {
+    // As a shell completes the names of folders.
+    let bare = |text: &String| {
+        let mut bare = text.trim_end_matches('/');
+        while let Some(rest) = bare.strip_prefix("./") {
+            bare = rest.trim_start_matches('/');
+        }
+        bare.to_owned()
+    };
+    let (packages, mut names): (Vec<String>, Vec<String>) = texts
+        .iter()
+        .map(|text| match bare(text) {
+            bare if bare.is_empty() || bare == "." => text.clone(),
+            bare => bare,
+        })
+        .partition(|name| name.contains('/'));
+    if let Some(text) = packages.iter().find(|text| !is_package(text)) {
+        return Err(Failure(vec![format!(
+            "{text}: is no package; name one as category/name, and a repository by its name or \
+             with --repo PATH"
+        )]));
+    }
+    if names.is_empty() {
+        let all = set.repositories();
+        names = all.map(|repository| repository.name().to_owned()).collect();
+    }
+    if names.is_empty() {
+        return Err(Failure(vec![
+            "no repository is configured; name one with --repo PATH".to_owned(),
+        ]));
+    }
+    // A repository that is unknown is told of by whoever works on it.
+    let Some(repositories) = names
+        .iter()
+        .map(|name| set.repository(name))
+        .collect::<Option<Vec<_>>>()
+    else {
+        return Ok((packages, names));
+    };
+    for package in &packages {
+        let mut known = false;
+        for repository in &repositories {
+            let found = repository.ebuilds(package)?;
+            known |= !found.ebuilds.is_empty() || !found.invalid.is_empty();
+        }
+        if !known {
+            return Err(Failure(vec![format!(
+                "{package}: there is no such package in {}",
+                names.join(", ")
+            )]));
+        }
+    }
+    Ok((packages, names))
+}
+
+/// The folders of a repository whose ebuilds nobody looks at.
+fn left_out(set: &RepoSet, repository: &Repository) -> Result<Vec<LeftOut>, RepoError> {
+    let categories = set.categories()?;
+    let mut found = repository.unlisted_categories(&categories)?;
+    for category in &categories {
+        // One that cannot be read is told of by the survey.
+        found.extend(repository.misnamed_packages(category).unwrap_or_default());
+    }
+    Ok(found)
+}
+
+/// Whether a text is the name of a package with its category.
+fn is_package(text: &str) -> bool {
+    text.split_once('/').is_some_and(|(category, name)| {
+        NameKind::Category.is_valid(category) && NameKind::Package.is_valid(name)
+    })
+}
+
 /// What else is to be made of `repositories` repositories.
 fn lists(arguments: &arguments::Regen, repositories: usize) -> Result<Lists, Failure> {
     let place = |option: &str, wanted: &Option<Option<PathBuf>>| {
@@ -140,7 +196,17 @@ fn lists(arguments: &arguments::Regen, repositories: usize) -> Result<Lists, Fai
                 "--{option}=FILE: {repositories} repositories cannot be written to one file; name \
                  one of them"
             ),
-            _ => return Ok(wanted.as_ref().map(|file| file.as_deref().map(absolute))),
+            Some(Some(file)) => {
+                let output = Output::find(file)?;
+                if output.file().is_some() || !(arguments.check || arguments.verify) {
+                    return Ok(Some(Some(absolute(file))));
+                }
+                format!(
+                    "--{option}={}: is no regular file, so there is nothing to compare",
+                    file.display()
+                )
+            }
+            _ => return Ok(wanted.as_ref().map(|_| None)),
         };
         Err(Failure(vec![problem]))
     };
@@ -181,7 +247,7 @@ impl View {
     fn show(&mut self, event: &Event) {
         if self.json {
             if let Ok(line) = serde_json::to_string(event) {
-                let _ = writeln!(std::io::stdout(), "{line}");
+                stdout::line(line);
             }
             return;
         }

@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 
 use super::arguments;
 use super::arguments::Net;
-use crate::util::atomic;
 use crate::util::causes::causes;
+use crate::util::output::Output;
 use crate::util::printable::printable;
 
 /// The status when there could be no sandbox, as `env` and `timeout` have it.
@@ -44,7 +44,7 @@ fn say(line: &str) {
 
 /// Runs the command and tells what was refused. Gives the exit status.
 fn work(arguments: &arguments::Sandbox) -> Result<u8, Vec<String>> {
-    check_files(arguments)?;
+    let outputs = check_files(arguments)?;
     let policy = policy(arguments)?;
     let mut settings = settings(arguments, &policy)?;
     let (status, sandbox) = loop {
@@ -66,14 +66,14 @@ fn work(arguments: &arguments::Sandbox) -> Result<u8, Vec<String>> {
     if !violations.is_empty() {
         show(&violations);
     }
-    if let Some(path) = &arguments.report {
-        write(path, &report(status, &violations))?;
+    if let Some(output) = &outputs.report {
+        write(output, &report(status, &violations))?;
     }
-    if let Some(path) = &arguments.trace {
+    if let Some(output) = &outputs.trace {
         for reason in trace.escapes() {
             say(&format!("ebd: the trace is not complete: {reason}"));
         }
-        write(path, &traced(&trace))?;
+        write(output, &traced(&trace))?;
     }
     Ok(match status {
         0 if !violations.is_empty() => 1,
@@ -81,23 +81,26 @@ fn work(arguments: &arguments::Sandbox) -> Result<u8, Vec<String>> {
     })
 }
 
+/// What is written when the command has ended.
+struct Outputs {
+    report: Option<Output>,
+    trace: Option<Output>,
+}
+
 /// Finds out before anything is run whether what is to be written afterwards can be, and tells of
 /// paths that are nothing.
-fn check_files(arguments: &arguments::Sandbox) -> Result<(), Vec<String>> {
-    for path in arguments.report.iter().chain(&arguments.trace) {
-        let folder = match path.parent() {
-            Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
-            Some(parent) => parent,
-            None => path,
-        };
-        let wrong = match (path.is_dir(), folder.is_dir()) {
-            (true, _) => "is a folder, not a file to write to",
-            (false, false) => "cannot be written: its folder does not exist",
-            (false, true) => continue,
-        };
-        return Err(vec![format!("{}: {wrong}", printable(path.as_os_str()))]);
-    }
-    if arguments.report.is_some() && arguments.report == arguments.trace {
+fn check_files(arguments: &arguments::Sandbox) -> Result<Outputs, Vec<String>> {
+    let find = |path: &PathBuf| {
+        let output = Output::find(path)?;
+        output.check().map(|()| output)
+    };
+    let find = |path: &Option<PathBuf>| path.as_ref().map(find).transpose();
+    let report = find(&arguments.report).map_err(|error| causes(&error))?;
+    let trace = find(&arguments.trace).map_err(|error| causes(&error))?;
+    if let (Some(report), Some(trace)) = (&report, &trace)
+        && report.is(trace)
+        && report.file().is_some()
+    {
         return Err(vec!["--report and --trace name the same file".into()]);
     }
     for (option, paths) in [
@@ -112,7 +115,7 @@ fn check_files(arguments: &arguments::Sandbox) -> Result<(), Vec<String>> {
             ));
         }
     }
-    Ok(())
+    Ok(Outputs { report, trace })
 }
 
 /// Why there is no sandbox, and what else to do about it.
@@ -300,9 +303,9 @@ fn text<T: AsRef<std::ffi::OsStr>>(bytes: T) -> Value {
     }
 }
 
-/// Writes a file as a whole.
-fn write(path: &Path, value: &Value) -> Result<(), Vec<String>> {
+/// Writes a value as a line.
+fn write(output: &Output, value: &Value) -> Result<(), Vec<String>> {
     let mut bytes = value.to_string().into_bytes();
     bytes.push(b'\n');
-    atomic::write(path, &bytes, 0o644).map_err(|error| causes(&error))
+    output.write(&bytes).map_err(|error| causes(&error))
 }

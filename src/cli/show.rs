@@ -7,6 +7,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::arguments::Display;
 use super::paint::Paint;
 use super::progress::{Progress, Verbosity};
+use super::stdout;
 use super::terminal;
 use crate::build::console::{Console, Greeting, Request, Standing};
 use crate::build::event::{Event, Events};
@@ -66,7 +67,7 @@ async fn show(
 /// Prints an event as one line of JSON.
 fn print_json(event: &Event) {
     if let Ok(line) = serde_json::to_string(event) {
-        let _ = writeln!(std::io::stdout(), "{line}");
+        stdout::line(line);
     }
 }
 

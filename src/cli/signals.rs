@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 
 use super::arguments::Display;
 use super::build::{Failure, complain};
@@ -10,6 +11,9 @@ use super::exit::Exit;
 
 /// How long everything that was started may take to end after a signal.
 const FAREWELL: Duration = Duration::from_secs(3);
+
+/// How long work that does not hear a signal may go on.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Runs `work` to its end or to a signal's.
 ///
@@ -40,20 +44,38 @@ pub(super) fn run(display: &Display, work: impl Future<Output = Result<Exit, Fai
 }
 
 async fn until_signal(work: impl Future<Output = Exit>) -> std::io::Result<Exit> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hangup = signal(SignalKind::hangup())?;
-    let exit = tokio::select! {
+    let (tell, told) = oneshot::channel();
+    let (take, taken) = oneshot::channel();
+    listen(tell, taken)?;
+    let number = tokio::select! {
         exit = work => return Ok(exit),
-        _ = interrupt.recv() => Exit::Signal(2),
-        _ = terminate.recv() => Exit::Signal(15),
-        _ = hangup.recv() => Exit::Signal(1),
+        Ok(number) = told => number,
     };
+    let _ = take.send(());
     // Whatever was running has lost its processor's pipe by now, and so the wardens end it.
     let deadline = Instant::now() + FAREWELL;
     let me = nix::unistd::Pid::this();
     while !sandbox::process::descendants(me).is_empty() && Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    Ok(exit)
+    Ok(Exit::Signal(number))
+}
+
+/// Waits for a signal in a thread of the runtime, tells its number, and ends the program if that is not `taken`: work
+/// that looks through many files, or waits for a file that does not answer, hears nothing meanwhile.
+fn listen(tell: oneshot::Sender<u8>, taken: oneshot::Receiver<()>) -> std::io::Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        let number = tokio::select! {
+            _ = interrupt.recv() => 2,
+            _ = terminate.recv() => 15,
+            _ = hangup.recv() => 1,
+        };
+        if tell.send(number).is_ok() && tokio::time::timeout(PATIENCE, taken).await.is_err() {
+            std::process::exit(128 + i32::from(number));
+        }
+    });
+    Ok(())
 }

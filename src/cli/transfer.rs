@@ -8,6 +8,7 @@ use super::arguments;
 use super::arguments::When;
 use super::exit::Exit;
 use super::paint::Paint;
+use super::stdout;
 use crate::config::{Options, repositories};
 use crate::metadata::transfer::{Extent, Summary, transfer};
 use crate::metadata::{Cache, CacheFormat, MetadataError, Tree};
@@ -138,7 +139,6 @@ fn show(summary: &Summary, target: &Cache, json: bool) {
     for fault in &summary.faults {
         complain(&causes(&fault.error), Some(&fault.path), json);
     }
-    let mut output = std::io::stdout().lock();
     if json {
         let line = serde_json::json!({
             "event": "transferred",
@@ -151,12 +151,11 @@ fn show(summary: &Summary, target: &Cache, json: bool) {
             "unusable": summary.unusable,
             "lost": summary.lost,
         });
-        let _ = writeln!(output, "{line}");
+        stdout::line(line);
         return;
     }
     let unusable: usize = summary.unusable.values().sum();
-    let _ = writeln!(
-        output,
+    stdout::line(format_args!(
         "{} ({}): {} written, {} unchanged, {} removed, {unusable} unusable, {} failed",
         target.directory().display(),
         target.format(),
@@ -164,7 +163,7 @@ fn show(summary: &Summary, target: &Cache, json: bool) {
         summary.unchanged,
         summary.removed,
         summary.faults.len(),
-    );
+    ));
     let paint = Paint::new(When::Auto);
     let mut notes = std::io::stderr().lock();
     for (eapi, count) in &summary.unusable {
@@ -210,7 +209,7 @@ fn complain(causes: &[String], path: Option<&PathBuf>, json: bool) {
         if let (Some(path), Some(object)) = (path, line.as_object_mut()) {
             object.insert("path".to_owned(), serde_json::json!(path));
         }
-        let _ = writeln!(std::io::stdout(), "{line}");
+        stdout::line(line);
         return;
     }
     let mut causes = causes.iter();

@@ -8,7 +8,7 @@ use super::files;
 use super::ini::Ini;
 use super::repository_facts::RepositoryFacts;
 use super::toml_file::RepositoryOption;
-use crate::repo::{RepoSet, RepoSettings, Repository, TakenAlias};
+use crate::repo::{RepoError, RepoSet, RepoSettings, Repository, TakenAlias};
 
 /// What holds before any repos.conf is read.
 const BUILT_IN: &str =
@@ -139,9 +139,7 @@ pub(super) fn load(
         .max()
         .unwrap_or(0)
         .max(0);
-    for (path, priority) in sources.extra.iter().zip(highest.saturating_add(1)..) {
-        add_path(&mut list, path, "--repo", Some(priority))?;
-    }
+    add_named(&mut list, sources.extra, highest.saturating_add(1))?;
     let known = |wanted: &str| {
         list.iter()
             .any(|s| s.name == wanted || s.aliases.iter().any(|alias| alias == wanted))
@@ -150,20 +148,27 @@ pub(super) fn load(
         known(&setting.value) || &*setting.origin.file != Path::new(BUILT_IN_PLACE)
     });
     let main_name = main.as_ref().map(|setting| setting.value.as_str());
-    let origin = if configured {
-        "repos.conf"
-    } else {
-        "repositories"
-    };
-    let set = RepoSet::new(&list, main_name).map_err(|source| ConfigError::Repository {
-        origin: main.as_ref().map_or_else(
-            || origin.to_owned(),
-            |setting| match setting.origin.line {
-                0 => origin.to_owned(),
-                _ => setting.origin.file.display().to_string(),
+    let set = RepoSet::new(&list, main_name).map_err(|source| {
+        // The file with the section that is wrong; what paths have added has none.
+        let section = source.repository().filter(|name| {
+            let options = list.iter().find(|it| it.name == **name);
+            options.is_some_and(|it| !sources.extra.contains(&it.location))
+        });
+        let origin = match section {
+            Some(name) => ini.get(Some(name), "location").ok().flatten(),
+            None if source.repository().is_some() => None,
+            None => main.clone(),
+        };
+        ConfigError::Repository {
+            origin: match origin {
+                Some(setting) if setting.origin.line > 0 => {
+                    setting.origin.file.display().to_string()
+                }
+                _ if configured && source.repository().is_none() => "repos.conf".to_owned(),
+                _ => "repositories".to_owned(),
             },
-        ),
-        source: Box::new(source),
+            source: Box::new(source),
+        }
     })?;
     for taken in set.taken_aliases() {
         warnings.push(taken_alias(taken, &set, &list, &ini)?);
@@ -288,6 +293,38 @@ fn section(
     }))
 }
 
+/// Adds the repositories of the command line, the first with this priority.
+fn add_named(
+    list: &mut Vec<RepoSettings>,
+    paths: &[PathBuf],
+    lowest: i32,
+) -> Result<(), ConfigError> {
+    let unusable = |source| ConfigError::Repository {
+        origin: "--repo".to_owned(),
+        source: Box::new(source),
+    };
+    let mut added: Vec<(String, &PathBuf)> = Vec::new();
+    for (path, priority) in paths.iter().zip(lowest..) {
+        let has = |name: &str| path.join(name).exists();
+        if path.is_dir() && !has("profiles") && !has("metadata/layout.conf") {
+            return Err(unusable(RepoError::NotARepository { path: path.clone() }));
+        }
+        let name = add_path(list, path, "--repo", Some(priority))?;
+        let same = |first: &Path| first.canonicalize().ok() == path.canonicalize().ok();
+        if let Some((_, first)) = added.iter().find(|(known, _)| *known == name)
+            && !same(first)
+        {
+            return Err(unusable(RepoError::SameName {
+                name,
+                first: first.to_path_buf(),
+                second: path.clone(),
+            }));
+        }
+        added.push((name, path));
+    }
+    Ok(())
+}
+
 /// Adds a repository by its path and gives its name. One that repos.conf has under that name is
 /// moved there and keeps its options.
 fn add_path(
@@ -353,124 +390,4 @@ fn split_quoted(text: &str) -> Result<Vec<String>, ConfigError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::fixture::Root;
-    use super::*;
-
-    fn names(root: &Root) -> Vec<String> {
-        root.load()
-            .repositories()
-            .repositories()
-            .map(|r| r.name().to_owned())
-            .collect()
-    }
-
-    fn overlay(root: Root, name: &str, conf: &str) -> Root {
-        let location = root.path(name);
-        root.file(&format!("{name}/profiles/repo_name"), &format!("{name}\n"))
-            .file(
-                &format!("{name}/metadata/layout.conf"),
-                "masters = gentoo\n",
-            )
-            .file(
-                &format!("{name}.conf"),
-                &format!("[{name}]\nlocation = {}\n{conf}", location.display()),
-            )
-    }
-
-    #[test]
-    fn repositories_are_ordered_by_priority() {
-        let root = overlay(overlay(Root::new(), "zeta", "priority = -5\n"), "alpha", "");
-        let text: String = ["etc/portage/repos.conf", "zeta.conf", "alpha.conf"]
-            .map(|file| fs::read_to_string(root.path(file)).unwrap())
-            .concat();
-        let root = root.file("etc/portage/repos.conf", &text);
-        assert_eq!(names(&root), ["gentoo", "zeta", "alpha"]);
-        assert_eq!(
-            root.load().get("PORTDIR").unwrap(),
-            root.path("repo").to_str().unwrap()
-        );
-        let overlays = root.load().get("PORTDIR_OVERLAY").unwrap().to_owned();
-        assert_eq!(
-            overlays,
-            format!(
-                "{} {}",
-                root.path("zeta").display(),
-                root.path("alpha").display()
-            )
-        );
-    }
-
-    #[test]
-    fn the_command_line_adds_or_moves_repositories() {
-        let mut root = overlay(Root::new(), "mine", "");
-        root.options.extra_repos = vec![root.path("mine")];
-        assert_eq!(names(&root), ["gentoo", "mine"]);
-        let mut root = root
-            .file("copy/profiles/repo_name", "gentoo\n")
-            .file("copy/metadata/layout.conf", "masters =\n");
-        root.options.extra_repos = vec![root.path("copy")];
-        assert_eq!(
-            root.load().repositories().main().unwrap().location(),
-            root.path("copy")
-        );
-        root.options.extra_repos = vec![root.path("nowhere")];
-        assert_eq!(
-            root.error(),
-            "--repo: /nowhere is not a directory; create it or correct the setting"
-        );
-    }
-
-    #[test]
-    fn a_missing_directory_is_told_and_left_out() {
-        let root = Root::new();
-        let text = fs::read_to_string(root.path("etc/portage/repos.conf")).unwrap();
-        let root = root.file(
-            "etc/portage/repos.conf",
-            &format!("{text}[gone]\nlocation = /nowhere/at/all\n"),
-        );
-        assert_eq!(names(&root), ["gentoo"]);
-        let warning = root.load().warnings().join("\n");
-        assert!(
-            warning.contains("repos.conf:4: location of [gone]"),
-            "{warning}"
-        );
-    }
-
-    #[test]
-    fn the_environment_replaces_all_files() {
-        let root = overlay(Root::new(), "mine", "");
-        let text = format!(
-            "[mine]\nlocation = {}\nmasters =\n",
-            root.path("mine").display()
-        );
-        let root = root.env("PORTAGE_REPOSITORIES", &text);
-        std::fs::remove_file(root.path("etc/portage/make.profile")).unwrap();
-        assert_eq!(names(&root), ["mine"]);
-    }
-
-    #[test]
-    fn quoted_overlays() {
-        assert_eq!(
-            split_quoted("/a '/b c' \"/d\\\"e\" /f\\ g").unwrap(),
-            ["/a", "/b c", "/d\"e", "/f g"]
-        );
-        assert!(split_quoted("'/a").is_err());
-    }
-
-    #[test]
-    fn mistakes_are_named() {
-        let root = Root::new().file("etc/portage/repos.conf", "[DEFAULT]\nmain-repo = other\n");
-        assert!(root.error().contains("other"), "{}", root.error());
-        let root = Root::new();
-        let text = fs::read_to_string(root.path("etc/portage/repos.conf")).unwrap();
-        let root = root.file(
-            "etc/portage/repos.conf",
-            &format!("{text}priority = high\n"),
-        );
-        assert_eq!(
-            root.error(),
-            "/etc/portage/repos.conf:3: priority of [gentoo] is `high`; write a number"
-        );
-    }
-}
+mod tests;

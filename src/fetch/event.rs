@@ -65,6 +65,8 @@ pub enum Event {
         file: String,
         /// Its new path.
         path: PathBuf,
+        /// What was wrong.
+        reason: String,
     },
     /// The file is there and verified.
     Done {

@@ -106,11 +106,12 @@ impl Job<'_> {
         let _ = self.events.send(event);
     }
 
-    fn kept(&mut self, path: &Path) {
+    fn kept(&mut self, path: &Path, reason: String) {
         self.set_aside.push(path.to_owned());
         self.tell(Event::SetAside {
             file: self.file().to_owned(),
             path: path.to_owned(),
+            reason,
         });
     }
 
@@ -332,7 +333,9 @@ impl Fetcher {
                 let name = job.file().to_owned();
                 let user = self.user().await;
                 let kept = blocking(&job.target, user, move || set_aside(&path, &name)).await?;
-                job.kept(&kept);
+                let reason = mismatch.map(|it| it.to_string());
+                let reason = reason.unwrap_or_else(|| "it is empty".to_owned());
+                job.kept(&kept, reason);
             }
         }
         Ok(None)

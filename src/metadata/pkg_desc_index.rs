@@ -1,11 +1,10 @@
 //! `metadata/pkg_desc_index`, which lets a search read one file instead of all entries.
 
-use std::fs;
-
 use super::{Cache, MetadataError, packages};
 use crate::pms::cpv::Cpv;
 use crate::pms::eapi::{Eapi, scan};
 use crate::repo::RepoSet;
+use crate::util::regular;
 
 /// The text of a `pkg_desc_index` and what is missing in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +47,7 @@ pub fn pkg_desc_index(
                 description.unwrap_or_default().to_owned()
             }
             None => {
-                let bytes = fs::read(&best.path).map_err(|source| MetadataError::Read {
+                let bytes = regular::read(&best.path).map_err(|source| MetadataError::Read {
                     path: best.path.clone(),
                     source,
                 })?;
@@ -69,6 +68,8 @@ pub fn pkg_desc_index(
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::metadata::{CacheFormat, Entry};
     use crate::repo::RepoSettings;

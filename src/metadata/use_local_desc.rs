@@ -2,7 +2,6 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::PathBuf;
 
 use indexmap::IndexMap;
@@ -11,6 +10,7 @@ use roxmltree::{Document, Node, ParsingOptions};
 use super::MetadataError;
 use crate::pms::atom::{Atom, Operator};
 use crate::repo::RepoSet;
+use crate::util::regular;
 
 /// What Portage puts at the head of the file.
 const HEAD: &str = "\
@@ -73,7 +73,7 @@ pub fn use_local_desc(
     let mut faults = Vec::new();
     for (cp, directory) in super::packages::directories(repositories, repository)? {
         let path = directory.join("metadata.xml");
-        let xml = match fs::read_to_string(&path) {
+        let xml = match regular::open(&path).and_then(std::io::read_to_string) {
             Ok(xml) => xml,
             Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound) => continue,
             Err(error) => {
@@ -203,6 +203,8 @@ fn compare(a: Option<&Atom>, b: Option<&Atom>) -> Ordering {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::repo::RepoSettings;
 

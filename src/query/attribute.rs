@@ -41,6 +41,8 @@ pub(super) enum Kind {
     Words,
     /// A version, which has an order.
     Version,
+    /// A revision: a number, with or without an r before it.
+    Revision,
     /// True or false.
     Flag,
 }
@@ -105,9 +107,9 @@ const ATTRIBUTES: &[Attribute] = &[
     ),
     row(
         "revision",
-        Kind::Text,
+        Kind::Revision,
         Source::Name(|it| it.cpv.pr()),
-        "r0, r1, …",
+        "r0, r1, …; compares as numbers do, with or without the r",
     ),
     row("repo", Kind::Text, Source::Repository, "the repository"),
     row(

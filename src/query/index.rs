@@ -61,6 +61,7 @@ pub struct Index {
     head: Head,
     texts: String,
     unknown: Vec<Unknown>,
+    faults: Vec<IndexError>,
 }
 
 /// An ebuild and the text of its cache entry.
@@ -96,7 +97,8 @@ impl Index {
     /// cache that the repository ships, and from `writable_cache`, as [`metadata::lookup`] takes them.
     ///
     /// # Errors
-    /// A folder or an ebuild cannot be read.
+    /// The repository's folder, its categories or eclasses cannot be read. Folders of categories and packages that
+    /// cannot be are [`faults`](Self::faults).
     pub fn entries(
         set: &RepoSet,
         repository: &Repository,
@@ -144,7 +146,7 @@ impl Index {
             };
             if categories.iter().any(|known| known == category) {
                 let mut part = Part::new(category, 0);
-                work.package(cp, name.to_owned(), 0, None, "", false, &mut part)?;
+                work.package(cp, name.to_owned(), 0, None, "", false, &mut part);
                 parts.push(part);
             }
         }
@@ -157,6 +159,7 @@ impl Index {
             },
             texts: whole.texts,
             unknown: whole.unknown,
+            faults: whole.faults,
         })
     }
 
@@ -188,6 +191,7 @@ impl Index {
                 head,
                 texts: String::new(),
                 unknown: Vec::new(),
+                faults: Vec::new(),
             });
         }
         if let Some(mut file) = file {
@@ -208,10 +212,12 @@ impl Index {
                 head,
                 texts: old,
                 unknown,
+                faults: Vec::new(),
             });
         }
         let mut whole = assemble(updated, &old);
         unknown.append(&mut whole.unknown);
+        let faults = whole.faults;
         let texts = whole.texts;
         head = Head {
             location: repository.location().to_owned(),
@@ -229,7 +235,13 @@ impl Index {
             head,
             texts,
             unknown,
+            faults,
         })
+    }
+
+    /// The folders that cannot be read; what is in them is left out.
+    pub fn faults(&self) -> &[IndexError] {
+        &self.faults
     }
 
     /// The ebuilds of which there is no metadata; they are not among the others.

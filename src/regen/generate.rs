@@ -1,6 +1,5 @@
 //! Sourcing one ebuild and making its entry.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +9,7 @@ use crate::metadata::{Entry, MetadataError, from_values};
 use crate::pms::eapi::{self, Eapi, UnsupportedEapi};
 use crate::processor::sourcer::{KeptUse, Sourcer, SourcingError, Subject};
 use crate::util::digest::HashName;
+use crate::util::regular;
 
 /// Why one ebuild has no entry.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +63,7 @@ pub(super) struct Text {
 /// It cannot be read, is no text that everybody reads alike, or its EAPI is unknown.
 pub(super) fn read(path: &Path) -> Result<Text, EbuildError> {
     let own = || path.to_owned();
-    let bytes = fs::read(path).map_err(|source| EbuildError::Read {
+    let bytes = regular::read(path).map_err(|source| EbuildError::Read {
         path: own(),
         source,
     })?;

@@ -4,12 +4,12 @@
 //! functions are called. A wrong guess costs time and nothing else.
 
 use std::collections::{HashMap, HashSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use crate::pms::names::NameKind;
 use crate::repo::{Eclasses, RepoSet};
+use crate::util::regular;
 
 /// What eclasses seem to inherit, by their files.
 #[derive(Debug, Default)]
@@ -47,7 +47,7 @@ impl Prediction {
         if let Some(names) = known.get(eclass) {
             return names.clone();
         }
-        let names = fs::read(eclass)
+        let names = regular::read(eclass)
             .map(|text| named(&text))
             .unwrap_or_default();
         known.insert(eclass.to_owned(), names.clone());

@@ -11,6 +11,7 @@ use crate::metadata::{
     Cache, CacheFormat, pkg_desc_index, timestamp_chk, use_local_desc, write_if_changed,
 };
 use crate::util::causes::located;
+use crate::util::output::Output;
 
 /// Which of the files are to be made, and where. `Some(None)` is the repository's own place.
 #[derive(Debug, Clone, Default)]
@@ -33,9 +34,7 @@ pub(super) fn make(shared: &Shared, summary: &mut Summary) -> Result<(), RegenEr
         repository.map_or_else(PathBuf::new, |it| it.location().join(place))
     };
     if let Some(place) = &lists.use_local_desc {
-        let path = place
-            .clone()
-            .unwrap_or_else(|| own("profiles/use.local.desc"));
+        let own = own("profiles/use.local.desc");
         let made = use_local_desc(repositories, name, None)?;
         for (path, error) in made.faults {
             summary.failed += 1;
@@ -46,12 +45,11 @@ pub(super) fn make(shared: &Shared, summary: &mut Summary) -> Result<(), RegenEr
                 causes: why,
             });
         }
-        list(shared, &path, &made.text, summary)?;
+        list(shared, place.as_deref(), &own, &made.text, summary)?;
     }
     if let Some(place) = &lists.pkg_desc_index {
-        let path = place
-            .clone()
-            .unwrap_or_else(|| own("metadata/pkg_desc_index"));
+        let own = own("metadata/pkg_desc_index");
+        let path = place.as_deref().unwrap_or(&own);
         let cache = Cache::open(&shared.cache, CacheFormat::Md5Dict);
         let made = pkg_desc_index(repositories, name, &cache)?;
         for cpv in made.missing {
@@ -59,7 +57,7 @@ pub(super) fn make(shared: &Shared, summary: &mut Summary) -> Result<(), RegenEr
                 text: format!("{cpv} has no entry and is left out of {}", path.display()),
             });
         }
-        list(shared, &path, &made.text, summary)?;
+        list(shared, place.as_deref(), &own, &made.text, summary)?;
     }
     if lists.timestamp && shared.options.mode == Mode::Write {
         let text = timestamp_chk(SystemTime::now());
@@ -68,18 +66,36 @@ pub(super) fn make(shared: &Shared, summary: &mut Summary) -> Result<(), RegenEr
     Ok(())
 }
 
-/// Writes one of the files, if it is not what it should be.
-fn list(shared: &Shared, path: &Path, text: &str, summary: &mut Summary) -> Result<(), RegenError> {
-    let changed = match shared.options.mode {
-        Mode::Write => write_if_changed(path, text)?,
-        _ => {
-            let same = fs::read(path).is_ok_and(|known| known == text.as_bytes());
+/// Writes one of the files, at the place that was named or at the repository's own, if it is not what it should be.
+/// Only the links of one that was named are followed: those in a repository may be anybody's.
+fn list(
+    shared: &Shared,
+    named: Option<&Path>,
+    own: &Path,
+    text: &str,
+    summary: &mut Summary,
+) -> Result<(), RegenError> {
+    let output = named.map(Output::find).transpose()?;
+    let file = match &output {
+        Some(output) => output.file(),
+        None => Some(own),
+    };
+    let changed = match (shared.options.mode, file, &output) {
+        (Mode::Write, Some(file), _) => write_if_changed(file, text)?,
+        (Mode::Write, None, Some(output)) => {
+            output.write(text.as_bytes())?;
+            true
+        }
+        (_, Some(file), _) => {
+            let same = fs::read(file).is_ok_and(|known| known == text.as_bytes());
             summary.stale += usize::from(!same);
             !same
         }
+        // Nothing can be compared with a device.
+        (_, None, _) => false,
     };
     shared.tell(Event::Listed {
-        path: path.to_owned(),
+        path: named.unwrap_or(own).to_owned(),
         changed,
     });
     Ok(())

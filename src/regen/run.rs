@@ -24,6 +24,7 @@ use crate::processor::{ProcessorError, Settings};
 use crate::repo::{Eclasses, RepoError, RepoSet, Repository};
 use crate::util::atomic::AtomicError;
 use crate::util::causes::causes;
+use crate::util::output::OutputError;
 
 /// Why a repository could not be brought up to date.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +42,9 @@ pub enum RegenError {
     /// written.
     #[error(transparent)]
     Metadata(#[from] MetadataError),
+    /// A file that was named for something made of the whole repository cannot be written.
+    #[error(transparent)]
+    Output(#[from] OutputError),
     /// The repository's formats have nothing to tell what is stale.
     #[error(
         "{}: metadata/layout.conf has no md5-dict among its cache-formats, and the others cannot \

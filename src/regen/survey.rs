@@ -12,7 +12,9 @@ use crate::metadata::{Entry, MetadataError, StaleReason};
 use crate::pms::cpv::Cpv;
 use crate::pms::eapi;
 use crate::repo::{Ebuild, EclassFile, InvalidEbuild, RepoError, RepoSet, Repository};
+use crate::util::causes::causes;
 use crate::util::digest::HashName;
+use crate::util::regular;
 
 /// Why a repository could not be looked through.
 #[derive(Debug, thiserror::Error)]
@@ -92,7 +94,7 @@ pub struct Survey {
     pub stale: Vec<Stale>,
     /// Ebuilds that cannot be read.
     pub unreadable: Vec<Unreadable>,
-    /// Files that look like ebuilds but have no valid name.
+    /// Files that look like ebuilds but have no valid name, and folders that cannot be read.
     pub invalid: Vec<InvalidEbuild>,
     /// Entries without an ebuild.
     pub orphans: Vec<PathBuf>,
@@ -131,15 +133,21 @@ enum Found {
 /// ebuild or entry concerns only that one.
 pub fn survey(scope: &Scope<'_>) -> Result<Survey, SurveyError> {
     let mut survey = Survey::default();
-    let packages = packages(scope)?;
+    let packages = packages(scope, &mut survey)?;
     let next = AtomicUsize::new(0);
-    let work = || -> Result<(Vec<Found>, Vec<InvalidEbuild>), RepoError> {
+    let work = || {
         let mut found = Vec::new();
         let mut invalid = Vec::new();
         // Each is looked for once, not once for each entry that has it.
         let mut eclasses = HashMap::new();
         while let Some(cp) = packages.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let package = scope.repository.ebuilds(cp)?;
+            let package = match scope.repository.ebuilds(cp) {
+                Ok(package) => package,
+                Err(error) => {
+                    invalid.push(unreadable(scope, cp, &error));
+                    continue;
+                }
+            };
             invalid.extend(package.invalid);
             found.extend(
                 package
@@ -148,7 +156,7 @@ pub fn survey(scope: &Scope<'_>) -> Result<Survey, SurveyError> {
                     .map(|ebuild| judge(scope, ebuild, &mut eclasses)),
             );
         }
-        Ok((found, invalid))
+        (found, invalid)
     };
     let results = std::thread::scope(|threads| {
         let running: Vec<_> = (0..scope.threads.max(1))
@@ -160,8 +168,7 @@ pub fn survey(scope: &Scope<'_>) -> Result<Survey, SurveyError> {
             .collect::<Result<Vec<_>, _>>()
     })?;
     let mut names = HashSet::new();
-    for result in results {
-        let (found, invalid) = result?;
+    for (found, invalid) in results {
         survey.invalid.extend(invalid);
         for found in found {
             survey.ebuilds += 1;
@@ -194,15 +201,37 @@ pub fn survey(scope: &Scope<'_>) -> Result<Survey, SurveyError> {
     Ok(survey)
 }
 
+/// Whether the system says that a path leads nowhere.
+fn is_absent(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
+/// What is told of a folder that cannot be read.
+fn unreadable(scope: &Scope<'_>, name: &str, error: &RepoError) -> InvalidEbuild {
+    let path = scope.repository.location().join(name);
+    let why = causes(error).pop().unwrap_or_default();
+    InvalidEbuild {
+        path,
+        reason: format!("cannot be read, and is left out: {why}"),
+    }
+}
+
 /// The packages to look at.
-fn packages(scope: &Scope<'_>) -> Result<Vec<String>, RepoError> {
+fn packages(scope: &Scope<'_>, survey: &mut Survey) -> Result<Vec<String>, RepoError> {
     if !scope.packages.is_empty() {
         return Ok(scope.packages.to_vec());
     }
     let mut all = Vec::new();
     for category in scope.repositories.categories()? {
-        for name in scope.repository.packages(&category)? {
-            all.push(format!("{category}/{name}"));
+        match scope.repository.packages(&category) {
+            Ok(names) => all.extend(names.iter().map(|name| format!("{category}/{name}"))),
+            Err(error) => {
+                let folder = unreadable(scope, &category, &error);
+                survey.invalid.push(folder);
+            }
         }
     }
     Ok(all)
@@ -210,7 +239,7 @@ fn packages(scope: &Scope<'_>) -> Result<Vec<String>, RepoError> {
 
 /// Whether the ebuild's entry is right.
 fn judge(scope: &Scope<'_>, ebuild: Ebuild, eclasses: &mut Eclasses) -> Found {
-    let text = match fs::read(&ebuild.path) {
+    let text = match regular::read(&ebuild.path) {
         Ok(text) => text,
         Err(error) => {
             return Found::Unreadable(Box::new(Unreadable {
@@ -268,7 +297,7 @@ fn judge_entry(
 }
 
 /// The entries of the cache that are neither of `names` nor of any other ebuild of the repository: one whose category
-/// nobody lists is not looked at, but it is there.
+/// nobody lists, or in a folder that cannot be read, is not looked at, but it may be there.
 fn orphans(scope: &Scope<'_>, names: &HashSet<String>) -> Result<Vec<PathBuf>, SurveyError> {
     let read = |path: &Path| -> Result<Vec<fs::DirEntry>, SurveyError> {
         let failed = |source| SurveyError::Cache {
@@ -298,8 +327,9 @@ fn orphans(scope: &Scope<'_>, names: &HashSet<String>) -> Result<Vec<PathBuf>, S
             if names.contains(cpv.as_str()) || !entry.path().is_file() {
                 continue;
             }
-            let ebuild = scope.repository.location().join(cpv.cp());
-            if !ebuild.join(format!("{pf}.ebuild")).exists() {
+            let folder = scope.repository.location().join(cpv.cp());
+            let found = fs::metadata(folder.join(format!("{pf}.ebuild")));
+            if found.is_err_and(|error| is_absent(&error)) {
                 orphans.push(entry.path());
             }
         }

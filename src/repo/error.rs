@@ -12,6 +12,15 @@ pub enum RepoError {
         /// The location given.
         path: PathBuf,
     },
+    /// The location is a directory without anything that a repository has.
+    #[error(
+        "{}: is no repository: it has neither profiles nor metadata/layout.conf",
+        path.display()
+    )]
+    NotARepository {
+        /// The location given.
+        path: PathBuf,
+    },
     /// A file or directory could not be read.
     #[error("{}: cannot be read", path.display())]
     Read {
@@ -80,7 +89,7 @@ pub enum RepoError {
     /// A repository's master is not configured.
     #[error(
         "repository {repository}: its master {master} is not configured (add {master} to \
-         repos.conf, or set masters for {repository} there)"
+         repos.conf, give its folder with --repo PATH too, or set masters for {repository} there)"
     )]
     MissingMaster {
         /// The repository that has the master.
@@ -131,6 +140,23 @@ pub enum RepoError {
 }
 
 impl RepoError {
+    /// The name of the repository whose configuration is wrong, if it is that of one.
+    pub fn repository(&self) -> Option<&str> {
+        match self {
+            Self::OtherName {
+                configured: name, ..
+            }
+            | Self::SameName { name, .. }
+            | Self::MissingMaster {
+                repository: name, ..
+            }
+            | Self::MissingOverride {
+                repository: name, ..
+            } => Some(name),
+            _ => None,
+        }
+    }
+
     pub(super) fn read(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::Read { path, source }

@@ -1,11 +1,12 @@
 //! Manifest files: sizes and checksums of distfiles and of a package's own files (GLEP 44).
 
 use std::collections::HashMap;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 pub use super::manifest_check::{ManifestMismatch, ManifestProblem};
 use super::text::is_absent;
+use crate::util::regular;
 
 /// A Manifest that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -19,7 +20,7 @@ pub enum ManifestError {
         source: io::Error,
     },
     /// A line says nothing, or something that cannot be.
-    #[error("{}, line {line}: {what}", path.display())]
+    #[error("{}, line {line}: {what} (`ebd manifest --force` makes it anew)", path.display())]
     Line {
         /// The file.
         path: PathBuf,
@@ -108,7 +109,7 @@ impl Manifest {
     /// The file cannot be read or parsed.
     pub fn read(directory: &Path) -> Result<Option<Self>, ManifestError> {
         let path = directory.join("Manifest");
-        match fs::read(&path) {
+        match regular::read(&path) {
             Ok(bytes) => Self::parse(&bytes, &path).map(Some),
             Err(error) if is_absent(&error) => Ok(None),
             Err(source) => Err(ManifestError::Read { path, source }),
@@ -322,7 +323,11 @@ mod tests {
                 "Manifest, line 1: `../../a` is no place for a file of kind AUX",
             ),
         ] {
-            assert_eq!(parse(text).unwrap_err().to_string(), what);
+            let told = parse(text).unwrap_err().to_string();
+            assert_eq!(
+                told,
+                format!("{what} (`ebd manifest --force` makes it anew)")
+            );
         }
         assert!(parse("DIST a 1 MD5 00\nDIST a 1 MD5 00 SHA1 11\n").is_ok());
     }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::manifest::{FileKind, Manifest, ManifestEntry};
 use super::text::is_absent;
 use crate::util::digest::{HashFileError, HashName, UnknownHash, hash_file};
+use crate::util::printable::printable;
 
 /// One file that is not as the Manifest has it.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +23,17 @@ pub enum ManifestProblem {
     Unlisted {
         /// The file.
         path: PathBuf,
+    },
+    /// A Manifest has no way to write the name.
+    #[error(
+        "{}: a name {what} cannot stand in a Manifest; rename or remove the file",
+        printable(path.as_os_str())
+    )]
+    Name {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: &'static str,
     },
     /// The file's size or a checksum is another.
     #[error("{}: {mismatch}", path.display())]
@@ -196,6 +208,8 @@ pub(super) fn present_files(
     Ok(())
 }
 
+/// The names in a directory; none if it is not there. Hidden ones that are no text, which no Manifest has, are left
+/// out.
 pub(super) fn names(directory: &Path) -> Result<Vec<String>, ManifestProblem> {
     let error = |source| ManifestProblem::Directory {
         path: directory.to_owned(),
@@ -206,10 +220,21 @@ pub(super) fn names(directory: &Path) -> Result<Vec<String>, ManifestProblem> {
         Err(source) if is_absent(&source) => return Ok(Vec::new()),
         Err(source) => return Err(error(source)),
     };
-    entries
-        .map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()))
-        .collect::<Result<_, _>>()
-        .map_err(error)
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(error)?;
+        match entry.file_name().into_string() {
+            Ok(name) => found.push(name),
+            Err(name) if name.as_encoded_bytes().starts_with(b".") => {}
+            Err(_) => {
+                return Err(ManifestProblem::Name {
+                    path: entry.path(),
+                    what: "that is not UTF-8",
+                });
+            }
+        }
+    }
+    Ok(found)
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ impl ManifestEntry {
 /// is below `files/`, and other files.
 ///
 /// # Errors
-/// Something cannot be read.
+/// Something cannot be read, or has a name that no Manifest can have.
 pub fn own_files(
     directory: &Path,
     hashes: &[HashName],
@@ -41,7 +41,14 @@ pub fn own_files(
         }
     }
     let entry = |(kind, name): (FileKind, String)| {
-        let digests = hash_file(&place(directory, kind, &name), hashes)?;
+        let path = place(directory, kind, &name);
+        if name.contains(char::is_whitespace) {
+            return Err(ManifestProblem::Name {
+                path,
+                what: "with a space in it",
+            });
+        }
+        let digests = hash_file(&path, hashes)?;
         Ok(ManifestEntry::of(kind, &name, &digests))
     };
     files.into_iter().map(entry).collect()
@@ -75,6 +82,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::repo::manifest::Manifest;
 
     #[test]
     fn a_thick_manifest_lists_everything() {
@@ -94,6 +102,8 @@ mod tests {
             "files/b/x.patch",
             "files/a.patch",
             "files/.hidden",
+            "files/.hidden one",
+            "files/ü(1)+~.patch",
             "files/digest-foo-1",
             "CVS/Root",
         ] {
@@ -119,6 +129,7 @@ mod tests {
             [
                 "AUX a.patch 13 MD5",
                 "AUX b/x.patch 15 MD5",
+                "AUX ü(1)+~.patch 19 MD5",
                 "DIST foo-1.tar 7 BLAKE2B",
                 "EBUILD foo-1.ebuild 12 MD5",
                 "EBUILD foo-2.ebuild 12 MD5",
@@ -126,7 +137,49 @@ mod tests {
                 "MISC metadata.xml 12 MD5",
             ]
         );
+        let read = Manifest::parse(text.as_bytes(), Path::new("Manifest")).unwrap();
+        assert_eq!(manifest_text(read.entries()), text);
         assert!(text.contains("DIST foo-1.tar 7 BLAKE2B a SHA512 b\n"));
         assert!(text.ends_with(&format!(" SHA1 {}\n", HashName::Sha1.hex(b"metadata.xml"))));
+    }
+
+    #[test]
+    fn names_that_no_manifest_can_have_are_refused() {
+        use std::ffi::OsStr;
+        use std::os::unix::ffi::OsStrExt;
+
+        for (name, told) in [
+            (
+                &b"files/a b.patch"[..],
+                "files/a b.patch: a name with a space",
+            ),
+            (b"files/sub/a\tb", "files/sub/a\\tb: a name with a space"),
+            ("files/a\u{a0}b".as_bytes(), "a name with a space"),
+            (b"read me", "read me: a name with a space"),
+            (b"foo 1.ebuild", "foo 1.ebuild: a name with a space"),
+            (
+                b"files/\xff.patch",
+                "files/\\xff.patch: a name that is not UTF-8",
+            ),
+            (b"files/\xff/x", "files/\\xff: a name that is not UTF-8"),
+            (b"\xff", "/\\xff: a name that is not UTF-8"),
+        ] {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join(OsStr::from_bytes(name));
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, "").unwrap();
+            let hidden = directory.path().join(OsStr::from_bytes(b"files/.\xff"));
+            fs::create_dir_all(hidden.parent().unwrap()).unwrap();
+            fs::write(hidden, "").unwrap();
+            let error = own_files(directory.path(), &[HashName::Md5]).unwrap_err();
+            assert!(error.to_string().contains(told), "{error}");
+            fs::remove_file(path).unwrap();
+            let _ = fs::remove_dir(directory.path().join(OsStr::from_bytes(b"files/\xff")));
+            assert!(
+                own_files(directory.path(), &[HashName::Md5])
+                    .unwrap()
+                    .is_empty()
+            );
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! One repository.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -153,7 +154,7 @@ impl Repository {
         Ok(self.categories.get_or_init(|| listed))
     }
 
-    /// The names of the packages in a category, sorted: its directories that hold an ebuild.
+    /// The names of the packages in a category, sorted: its directories that hold an ebuild, or cannot be read.
     /// A category without a directory has none.
     ///
     /// # Errors
@@ -169,7 +170,13 @@ impl Repository {
                 continue;
             }
             let package = directory.join(&name);
-            if package.is_dir() && names_in(&package)?.iter().any(|file| is_ebuild(file)) {
+            // One that cannot be read is told of when its ebuilds are asked for.
+            let has = |names: Vec<String>| names.iter().any(|file| is_ebuild(file));
+            let is_package = match fs::metadata(&package) {
+                Ok(it) => it.is_dir() && names_in(&package).map_or(true, has),
+                Err(error) => !is_absent(&error),
+            };
+            if is_package {
                 found.push(name);
             }
         }
@@ -192,11 +199,20 @@ impl Repository {
             return Ok(package);
         }
         let directory = self.location.join(cp);
-        for name in names_in(&directory)? {
+        for name in all_names_in(&directory)? {
+            let path = directory.join(&name);
+            let Ok(name) = name.into_string() else {
+                if path.extension() == Some("ebuild".as_ref()) {
+                    package.invalid.push(InvalidEbuild {
+                        path,
+                        reason: "its name is not UTF-8".to_owned(),
+                    });
+                }
+                continue;
+            };
             let Some(pf) = name.strip_suffix(".ebuild").filter(|_| is_ebuild(&name)) else {
                 continue;
             };
-            let path = directory.join(&name);
             match Cpv::from_parts(category, pf) {
                 Ok(cpv) if cpv.pn() == pn => package.ebuilds.push(Ebuild {
                     cpv,
@@ -309,6 +325,12 @@ fn descriptions(path: &Path) -> Result<IndexMap<String, String>, RepoError> {
 
 /// The UTF-8 names in a directory that are not hidden; none when there is no directory.
 fn names_in(directory: &Path) -> Result<Vec<String>, RepoError> {
+    let names = all_names_in(directory)?.into_iter();
+    Ok(names.filter_map(|name| name.into_string().ok()).collect())
+}
+
+/// The names in a directory that are not hidden; none when there is no directory.
+fn all_names_in(directory: &Path) -> Result<Vec<OsString>, RepoError> {
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
         Err(error) if is_absent(&error) => return Ok(Vec::new()),
@@ -317,9 +339,8 @@ fn names_in(directory: &Path) -> Result<Vec<String>, RepoError> {
     let mut names = Vec::new();
     for entry in entries {
         let entry = entry.map_err(RepoError::read(directory))?;
-        if let Ok(name) = entry.file_name().into_string()
-            && !name.starts_with('.')
-        {
+        let name = entry.file_name();
+        if !name.as_encoded_bytes().starts_with(b".") {
             names.push(name);
         }
     }

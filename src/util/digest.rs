@@ -6,7 +6,6 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -15,6 +14,8 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use sha2::digest::DynDigest;
+
+use super::regular;
 
 /// How much of a file is read and hashed at a time.
 const BLOCK: usize = 1 << 20;
@@ -374,10 +375,10 @@ pub struct HashFileError {
 /// The size and the hashes `names` of a file, which is read once.
 ///
 /// # Errors
-/// The file cannot be opened or read.
+/// The file cannot be opened or read, or is no regular one.
 pub fn hash_file(path: &Path, names: &[HashName]) -> Result<Digests, HashFileError> {
     let mut digest = MultiDigest::new(names);
-    File::open(path)
+    regular::open(path)
         .and_then(|file| digest.update_reader(file))
         .map_err(|source| HashFileError {
             path: path.to_owned(),

@@ -325,7 +325,14 @@ fn a_wrong_file_in_distdir_is_replaced_by_the_right_one() {
     let content = fs::read_to_string(&path).unwrap();
     fs::write(path, format!("{content}src_unpack() {{ :; }}\n")).unwrap();
     let outcome = trial.run(&["build", "app-misc/foo"]);
-    outcome.ends(0, &["foo.tar", "_checksum_failure_"]);
+    outcome.ends(
+        0,
+        &[
+            "foo.tar: its content was wrong (",
+            "the Manifest says",
+            "_checksum_failure_",
+        ],
+    );
     assert_eq!(
         fs::read_to_string(trial.path("distfiles/foo.tar")).unwrap(),
         "right"

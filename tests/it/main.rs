@@ -27,6 +27,7 @@ mod resume;
 mod sandbox;
 mod settings;
 mod shell;
+mod stdout;
 mod stopping;
 mod support;
 mod transfer;

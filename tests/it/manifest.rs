@@ -239,3 +239,20 @@ fn what_is_no_package_is_named() {
         .run(&["manifest", "foo"])
         .fails(&["app-misc/foo: trial has no Manifests"]);
 }
+
+#[test]
+fn names_that_no_manifest_can_have_are_refused() {
+    let trial = Trial::new()
+        .file("repo/metadata/layout.conf", "masters =\n")
+        .package("app-misc/foo-1", "")
+        .file("repo/app-misc/foo/files/a.patch", "patch");
+    trial.run(&["manifest", "foo"]).succeeds();
+    let before = manifest(&trial);
+    let trial = trial.file("repo/app-misc/foo/files/a b.patch", "patch");
+    trial.run(&["manifest", "foo"]).fails(&[
+        "files/a b.patch: a name with a space in it cannot stand in a Manifest; rename or remove",
+    ]);
+    assert_eq!(manifest(&trial), before);
+    fs::remove_file(trial.path("repo/app-misc/foo/files/a b.patch")).unwrap();
+    trial.run(&["manifest", "foo"]).succeeds();
+}

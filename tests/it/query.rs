@@ -77,6 +77,11 @@ fn queries_list_what_is_so() {
         (&value["cpv"], &value["eclass"]),
         (&"dev-libs/bar-1".into(), &"helper".into())
     );
+    assert_eq!(
+        (&value["visible"], &value["use"]),
+        (&true.into(), &"".into())
+    );
+    assert_eq!(found(&trial, &["revision>=0 & !live"]).len(), 2);
     run(&trial, "query", &["app-misc/nothing"]).ends(1, &[]);
 }
 
@@ -205,26 +210,44 @@ fn searches_rank_names_first_and_mark_what_was_found() {
 }
 
 #[test]
-fn what_cannot_be_written_is_told() {
+fn what_cannot_be_read_is_left_out_alone() {
+    use std::os::unix::fs::symlink;
+
     let trial = trial();
-    for command in ["query", "search"] {
-        let full = std::fs::File::options()
-            .write(true)
-            .open("/dev/full")
-            .unwrap();
-        let all = if command == "query" {
-            "app-misc/foo"
-        } else {
-            "foo"
-        };
-        assert!(!run(&trial, command, &[all]).succeeds().stdout.is_empty());
-        let outcome = Outcome::of(trial.command_configured(command, &[all]).stdout(full));
-        assert_eq!(outcome.code(), 1, "{outcome}");
-        assert!(
-            outcome
-                .stderr
-                .contains("standard output: cannot be written"),
-            "{outcome}"
-        );
+    let link = |name: &str| {
+        let path = trial.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        symlink(path.file_name().unwrap(), &path).unwrap();
+    };
+    fs::write(
+        trial.path("repo/profiles/categories"),
+        "app-misc\ndev-libs\nloop\n",
+    )
+    .unwrap();
+    link("repo/loop");
+    link("repo/app-misc/around");
+    link("repo/app-misc/foo/foo-0.ebuild");
+    let told = [
+        "repo/loop: cannot be read, and is left out",
+        "repo/app-misc/around: cannot be read, and is left out",
+        "app-misc/foo-0::trial: has no metadata, and is left out",
+    ];
+    // Each time, not only when the index is made.
+    for _ in 0..2 {
+        let outcome = run(&trial, "query", &["category:app-misc | category:dev-libs"]);
+        outcome.ends(1, &told);
+        assert_eq!(outcome.stdout.lines().count(), 3, "{outcome}");
+        let outcome = run(&trial, "search", &["text"]);
+        outcome.ends(1, &told[..2]);
+        assert!(outcome.stdout.contains("app-misc/foo 2"), "{outcome}");
     }
+    run(&trial, "regen", &["trial"]).ends(
+        1,
+        &[
+            "repo/loop: cannot be read",
+            "repo/app-misc/around: cannot be read",
+            "foo-0.ebuild: cannot be read",
+            "3 generated",
+        ],
+    );
 }

@@ -330,6 +330,8 @@ fn check_writes_nothing() {
         .fails(&["app-misc/foo-1: there is no entry", "dev-libs/bar-0.1_rc2"]);
     assert_eq!(trial.files("repo"), before);
     assert!(!trial.path("repo/metadata/md5-cache").exists());
+    // Nothing is sourced, so there is no "everything".
+    trial.regen(&["--check", "--all"]).ends(2, &["--all"]);
 }
 
 #[test]
@@ -359,6 +361,32 @@ fn only_named_packages_are_done() {
         .regen(&["app-misc/nothing"])
         .fails(&["app-misc/nothing"]);
     trial.regen(&["nowhere"]).fails(&["nowhere", "trial"]);
+}
+
+#[test]
+fn packages_are_named_as_shells_complete_them_and_no_other_folder_is_one() {
+    let trial = basic();
+    for name in ["dev-libs/bar/", "./dev-libs/bar", ".//./dev-libs/bar//"] {
+        trial
+            .regen(&["--check", name])
+            .fails(&["dev-libs/bar-0.1_rc2: there is no entry", "1 stale"]);
+    }
+    let trial = trial.file("repo/dev-libs/empty/metadata.xml", "");
+    for name in ["dev-libs/empty", "repo/dev-libs", "profiles/default"] {
+        trial
+            .regen(&["--check", name])
+            .fails(&[&format!("{name}: there is no such package in trial")]);
+    }
+    for name in [
+        "repo/dev-libs/bar",
+        "../dev-libs/bar",
+        "/dev-libs/bar",
+        "=dev-libs/bar-0.1_rc2",
+        "dev-libs/bar-0.1_rc2",
+        "dev-libs/bar::trial",
+    ] {
+        trial.regen(&["--check", name]).fails(&["is no package"]);
+    }
 }
 
 #[test]

@@ -44,7 +44,7 @@ pub(in crate::cli) struct Regen {
     pub(in crate::cli) memory: Option<PathBuf>,
 
     /// Change nothing; exit with 1 if anything is stale
-    #[arg(long)]
+    #[arg(long, conflicts_with = "all")]
     pub(in crate::cli) check: bool,
 
     /// Change nothing; source every ebuild, and exit with 1 if an entry is not what that gives

@@ -1,6 +1,5 @@
 //! `ebd binpkg show`.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -13,6 +12,7 @@ use crate::binpkg::xpak::Metadata;
 use crate::cli::arguments::binpkg::Show;
 use crate::cli::build::Failure;
 use crate::cli::exit::Exit;
+use crate::cli::stdout;
 
 /// Metadata of more bytes is told by its size.
 const LONGEST_SHOWN: usize = 2000;
@@ -49,7 +49,7 @@ fn one(entry: Option<&Entry>, path: PathBuf, arguments: &Show) -> Result<(), Fai
                 path.display()
             )]));
         };
-        let _ = std::io::stdout().write_all(content);
+        stdout::write(content);
         return Ok(());
     }
     let signed = match &package {

@@ -85,7 +85,7 @@ impl Fetcher {
             let is_wrong = reason.is_wrong_content();
             let kept = if reason.has_left_content() && partial.size() > 0 {
                 let kept = partial.set_aside().await?;
-                job.kept(&kept);
+                job.kept(&kept, reason.to_string());
                 Some(kept)
             } else {
                 None
@@ -176,11 +176,11 @@ impl Fetcher {
             return Ok(None);
         }
         let digests = partial.digests().await?;
-        if expected.verify(&digests).is_ok() {
+        let Err(mismatch) = expected.verify(&digests) else {
             return Ok(Some(digests));
-        }
+        };
         let kept = partial.set_aside().await?;
-        job.kept(&kept);
+        job.kept(&kept, mismatch.to_string());
         Ok(None)
     }
 
@@ -237,7 +237,7 @@ impl Fetcher {
             };
             if reason.has_left_content() && others == Some(partial.restarts()) {
                 let kept = partial.set_aside().await?;
-                job.kept(&kept);
+                job.kept(&kept, reason.to_string());
                 continue;
             }
             if !reason.is_transient() {

@@ -20,6 +20,9 @@ use crate::repo::{Ebuild, RepoSet, Repository};
 /// How young a change may not be to have a stamp, in seconds.
 const TOO_YOUNG: i64 = 1;
 
+/// The stamp of what is to be looked at again in any case.
+const NEVER: u64 = u64::MAX;
+
 /// What is needed to look at a repository.
 pub(super) struct Work<'a> {
     set: &'a RepoSet,
@@ -36,6 +39,8 @@ pub(super) struct Part {
     /// Texts that are not in the old index, in the order of their records.
     fresh: Vec<String>,
     pub(super) unknown: Vec<Unknown>,
+    /// What cannot be read, and is left out.
+    faults: Vec<IndexError>,
     pub(super) changed: bool,
 }
 
@@ -49,8 +54,16 @@ impl Part {
             },
             fresh: Vec::new(),
             unknown: Vec::new(),
+            faults: Vec::new(),
             changed: false,
         }
+    }
+
+    /// Leaves something of the category, or all of it, out, this time.
+    pub(super) fn leave_out(&mut self, error: IndexError) {
+        self.faults.push(error);
+        self.category.stamp = NEVER;
+        self.changed = true;
     }
 }
 
@@ -91,7 +104,7 @@ impl<'a> Work<'a> {
         }
         let mut hasher = DefaultHasher::new();
         hash_state(&stat, &mut hasher);
-        Ok(Some((stat, hasher.finish().max(1))))
+        Ok(Some((stat, hasher.finish().clamp(1, NEVER - 1))))
     }
 
     fn stamp(&self, path: &str) -> Result<u64, IndexError> {
@@ -134,7 +147,9 @@ impl<'a> Work<'a> {
             return Ok(false);
         }
         let results = in_threads(&head.categories, |category| {
-            if self.stamp(&category.name)? != category.stamp {
+            // What cannot be looked at is told by the update.
+            let is_now = |path: &str, stamp| self.stamp(path).is_ok_and(|found| found == stamp);
+            if !is_now(&category.name, category.stamp) {
                 return Ok(false);
             }
             let mut path = String::new();
@@ -143,14 +158,14 @@ impl<'a> Work<'a> {
                 path.push_str(&category.name);
                 path.push('/');
                 path.push_str(&package.name);
-                if package.stamp == 0 || self.stamp(&path)? != package.stamp {
+                if package.stamp == 0 || !is_now(&path, package.stamp) {
                     return Ok(false);
                 }
                 if let Some(best) = package.ebuilds.last() {
                     path.push('/');
                     path.push_str(&best.pf);
                     path.push_str(".ebuild");
-                    if best.stamp == 0 || self.stamp(&path)? != best.stamp {
+                    if best.stamp == 0 || !is_now(&path, best.stamp) {
                         return Ok(false);
                     }
                 }
@@ -175,7 +190,13 @@ impl<'a> Work<'a> {
         let names = self.set.categories()?;
         let more = names.len() != head.categories.len();
         let mut parts = in_threads(&names, |name| {
-            self.category(name, known.get(name.as_str()).copied(), old, same_eclasses)
+            let known = known.get(name.as_str()).copied();
+            let part = self.category(name, known, old, same_eclasses);
+            Ok::<_, IndexError>(part.unwrap_or_else(|error| {
+                let mut part = Part::new(name, 0);
+                part.leave_out(error);
+                part
+            }))
         })?;
         if more && let Some(part) = parts.first_mut() {
             part.changed = true;
@@ -216,22 +237,22 @@ impl<'a> Work<'a> {
             .collect();
         for name in names {
             let cp = format!("{}/{name}", part.category.name);
-            let Some((stat, stamp)) = self.look(&cp)? else {
-                part.changed = true;
-                continue;
+            let (stat, stamp) = match self.look(&cp) {
+                Ok(Some(found)) => found,
+                Ok(None) => {
+                    part.changed = true;
+                    continue;
+                }
+                Err(error) => {
+                    part.leave_out(error);
+                    continue;
+                }
             };
             if SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT != SFlag::S_IFDIR {
                 continue;
             }
-            self.package(
-                &cp,
-                name.clone(),
-                stamp,
-                known.get(name.as_str()).copied(),
-                old,
-                same_eclasses,
-                &mut part,
-            )?;
+            let before = known.get(name.as_str()).copied();
+            self.package(&cp, name, stamp, before, old, same_eclasses, &mut part);
         }
         part.changed |= part.category.packages.len() != before.packages.len();
         Ok(part)
@@ -247,7 +268,7 @@ impl<'a> Work<'a> {
         old: &str,
         same_eclasses: bool,
         part: &mut Part,
-    ) -> Result<(), IndexError> {
+    ) {
         let mut package = Package {
             name,
             stamp,
@@ -264,7 +285,10 @@ impl<'a> Work<'a> {
         match same_names {
             true => listed.extend(before.iter().map(|record| (record.pf.clone(), None))),
             false => {
-                let ebuilds = self.repository.ebuilds(cp)?.ebuilds;
+                let ebuilds = match self.repository.ebuilds(cp) {
+                    Ok(package) => package.ebuilds,
+                    Err(error) => return part.leave_out(error.into()),
+                };
                 listed.extend(
                     ebuilds
                         .into_iter()
@@ -278,7 +302,8 @@ impl<'a> Work<'a> {
         }
         let category = part.category.name.clone();
         for (pf, ebuild) in listed {
-            let stamp = self.stamp(&format!("{cp}/{pf}.ebuild"))?;
+            // One that cannot be looked at is unknown.
+            let stamp = self.stamp(&format!("{cp}/{pf}.ebuild")).unwrap_or(0);
             let record = before.iter().find(|record| record.pf == pf);
             if let Some(record) = record
                 && stamp != 0
@@ -334,7 +359,6 @@ impl<'a> Work<'a> {
             });
         }
         part.category.packages.push(package);
-        Ok(())
     }
 
     /// Whether the eclasses that an entry names are what they were.
@@ -422,6 +446,7 @@ pub(super) struct Whole {
     pub(super) categories: Vec<Category>,
     pub(super) texts: String,
     pub(super) unknown: Vec<Unknown>,
+    pub(super) faults: Vec<IndexError>,
 }
 
 /// Puts parts together, with their texts one behind the other; `old` has those that are kept.
@@ -430,9 +455,11 @@ pub(super) fn assemble(parts: Vec<Part>, old: &str) -> Whole {
         categories: Vec::with_capacity(parts.len()),
         texts: String::with_capacity(old.len()),
         unknown: Vec::new(),
+        faults: Vec::new(),
     };
     for part in parts {
         whole.unknown.extend(part.unknown);
+        whole.faults.extend(part.faults);
         let mut category = part.category;
         let mut fresh = part.fresh.into_iter();
         for package in &mut category.packages {

@@ -127,8 +127,8 @@ fn missing_masters_name_both_and_the_cure() {
     let error = RepoSet::new(&[trees.settings("over")], None).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "repository over: its master gentoo is not configured (add gentoo to repos.conf, or \
-         set masters for over there)"
+        "repository over: its master gentoo is not configured (add gentoo to repos.conf, give its \
+         folder with --repo PATH too, or set masters for over there)"
     );
     let mut settings = trees.settings("over");
     settings.masters = Some(Vec::new());

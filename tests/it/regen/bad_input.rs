@@ -324,3 +324,125 @@ fn a_bash_that_is_a_script_cannot_be_confined_which_is_said() {
         .regen(&["--bash", "./wrapper"])
         .ends(0, &["sourced unconfined", "wrapper is a script"]);
 }
+
+#[test]
+fn pipes_and_devices_are_not_waited_for() {
+    let trial = with_bad(ebuild("inherit piped"));
+    let pipe = |name: &str| {
+        let path = trial.path(name);
+        let _ = fs::remove_file(&path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    };
+    pipe("repo/eclass/piped.eclass");
+    assert_only_bad_fails(&trial, &[], &["piped.eclass was not found"]);
+    pipe("repo/app-m/bad/bad-1.ebuild");
+    let told = "bad-1.ebuild: cannot be read: it is a named pipe, not a regular file";
+    trial.regen(&["--all"]).fails(&[told, "1 failed"]);
+    let places = ["--repo", "repo"];
+    let all = [&places[..], &["category:app-m | category:app-z"]].concat();
+    let outcome = trial.run_configured("query", &all);
+    outcome.fails(&["app-m/bad-1::trial", "it is a named pipe"]);
+    assert_eq!(outcome.stdout.lines().count(), 2, "{outcome}");
+    trial
+        .run_configured("search", &[&places[..], &["trial"]].concat())
+        .fails(&["app-m/bad-1::trial", "it is a named pipe"]);
+    trial
+        .run(&["manifest", "app-m/bad"])
+        .fails(&["bad-1.ebuild", "it is a named pipe"]);
+    trial.put("repo/metadata/layout.conf", "masters =\n");
+    pipe("repo/app-a/good/files/pipe");
+    trial
+        .run(&["manifest", "app-a/good"])
+        .fails(&["files/pipe: cannot be read", "it is a named pipe"]);
+}
+
+#[test]
+fn work_that_waits_for_a_file_ends_by_a_signal() {
+    use nix::sys::signal::{Signal, kill};
+    use std::os::unix::process::ExitStatusExt;
+
+    let trial = Trial::new();
+    let categories = trial.path("repo/profiles/categories");
+    nix::unistd::mkfifo(&categories, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    for (command, signal) in [("regen", Signal::SIGTERM), ("search", Signal::SIGINT)] {
+        let words: &[&str] = match command {
+            "regen" => &["regen", "--repo", "repo", "trial"],
+            _ => &["search", "--repo", "repo", "word"],
+        };
+        let mut child = trial.start(words);
+        std::thread::sleep(std::time::Duration::from_millis(700));
+        assert!(child.try_wait().unwrap().is_none(), "{command}");
+        kill(nix::unistd::Pid::from_raw(child.id() as i32), signal).unwrap();
+        let begin = std::time::Instant::now();
+        let status = child.wait().unwrap();
+        assert!(begin.elapsed().as_secs() < 5, "{command}");
+        assert_eq!(
+            status.code(),
+            Some(128 + signal as i32),
+            "{command}: {:?}",
+            status.signal()
+        );
+    }
+}
+
+#[test]
+fn what_nobody_looks_at_is_told() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let trial = Trial::new()
+        .package("app-a/good-1", "")
+        .file("repo/lost/foo/foo-1.ebuild", ebuild(""))
+        .file("repo/app-a/+plus/+plus-1.ebuild", ebuild(""))
+        .file("repo/app-a/foo-1/foo-1-1.ebuild", ebuild(""));
+    let bad = std::ffi::OsStr::from_bytes(b"good-\xff.ebuild");
+    fs::write(trial.path("repo/app-a/good").join(bad), ebuild("")).unwrap();
+    trial.regen(&[]).fails(&[
+        "lost: is not among the categories of profiles/categories; its ebuilds are left out",
+        "app-a/+plus: ",
+        "app-a/foo-1: ",
+        "its name is not UTF-8",
+        "1 generated (1 written)",
+        "1 failed",
+    ]);
+    // Only what was asked for.
+    let outcome = trial.regen(&["app-a/good"]);
+    assert!(!outcome.stderr.contains("left out"), "{outcome}");
+    for (command, word) in [("query", "category:app-a"), ("search", "trial")] {
+        trial
+            .run_configured(command, &["--repo", "repo", word])
+            .ends(0, &["repo/lost: is not among the categories"]);
+    }
+    let all = ["--repo", "repo", "--quiet", "category:app-a"];
+    let quiet = trial.run_configured("query", &all);
+    assert_eq!(quiet.succeeds().stderr, "");
+}
+
+#[test]
+fn folders_that_are_no_repositories_are_refused() {
+    let trial = Trial::new().package("app-a/good-1", "");
+    trial.put("empty/app-a/foo/foo-1.ebuild", ebuild(""));
+    trial.put("other/profiles/repo_name", "trial\n");
+    for command in ["regen", "query", "search"] {
+        let word: &[&str] = match command {
+            "search" => &["word"],
+            _ => &[],
+        };
+        let run = |places: &[&str]| trial.run_configured(command, &[places, word].concat());
+        run(&["--repo", "empty"])
+            .fails(&["empty: is no repository: it has neither profiles nor metadata/layout.conf"]);
+        run(&["--repo", "repo", "--repo", "other"])
+            .fails(&["repository trial: both repo and other have this name"]);
+        let twice = run(&["--repo", "repo", "--repo", "./repo"]);
+        assert!(!twice.stderr.contains("have this name"), "{twice}");
+        run(&[]).fails(&["no repository is configured; name one with --repo PATH"]);
+    }
+    trial.put(
+        "conf/etc/portage/repos.conf",
+        "[gone]\nlocation = /nowhere\n",
+    );
+    trial.run_configured("regen", &[]).fails(&[
+        "location of [gone] is not a directory",
+        "no repository is configured",
+    ]);
+}

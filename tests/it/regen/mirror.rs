@@ -1,7 +1,7 @@
 //! What mirrors serve beside the cache: other formats, and files made of the whole repository.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, symlink};
 
 use filetime::FileTime;
 
@@ -164,4 +164,36 @@ fn a_repository_may_have_flat_lists_alone() {
             .regen(&[option])
             .fails(&["cache-formats", "md5-dict", "repo"]);
     }
+}
+
+#[test]
+fn lists_go_where_they_are_sent() {
+    let trial = with_xml();
+    symlink("/dev/null", trial.path("null")).unwrap();
+    symlink("elsewhere", trial.path("link")).unwrap();
+    let printed = trial.regen(&["--use-local-desc=/dev/stdout", "--pkg-desc-index=null"]);
+    let uses = &printed.succeeds().stdout;
+    assert!(
+        uses.ends_with("\napp-misc/foo:doc - Build the documentation\n"),
+        "{printed}"
+    );
+    assert!(trial.path("null").is_symlink());
+    for _ in 0..2 {
+        trial.regen(&["--use-local-desc=link"]).succeeds();
+        assert!(trial.path("link").is_symlink());
+        assert_eq!(&trial.read("elsewhere"), uses);
+    }
+    trial
+        .regen(&["--check", "--pkg-desc-index=null"])
+        .fails(&["null: is no regular file, so there is nothing to compare"]);
+    // A link in the repository is not followed: it may be anybody's.
+    trial.put("secret", "kept");
+    symlink(
+        trial.path("secret"),
+        trial.path("repo/profiles/use.local.desc"),
+    )
+    .unwrap();
+    trial.regen(&["--use-local-desc"]).succeeds();
+    assert_eq!(trial.read("secret"), "kept");
+    assert_eq!(&trial.read("repo/profiles/use.local.desc"), uses);
 }

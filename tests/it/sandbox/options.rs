@@ -367,3 +367,39 @@ fn a_report_that_cannot_be_written_is_an_error() {
         outcome.ends(outcome.code(), &["none/file"]);
     }
 }
+
+/// Devices, pipes and links are written to, never replaced.
+#[test]
+fn what_is_no_file_is_written_to_and_stays() {
+    let place = Place::new();
+    let write = |option: &str, file: &Path| {
+        let mut command = place.trial.command(&["sandbox", option]);
+        command.arg(file).args(["--", "echo", "text"]);
+        let outcome = super::finish(&mut command);
+        outcome.succeeds();
+        outcome.stdout
+    };
+    let null = place.path("null");
+    symlink("/dev/null", &null).unwrap();
+    let link = place.path("link");
+    symlink("report", &link).unwrap();
+    for option in ["--report", "--trace"] {
+        let printed = write(option, Path::new("/dev/stdout"));
+        let value = printed.strip_prefix("text\n").unwrap();
+        let value: serde_json::Value = serde_json::from_str(value).unwrap();
+        assert!(value.is_object(), "{value}");
+        assert_eq!(write(option, &null), "text\n");
+        assert!(null.is_symlink());
+        for _ in 0..2 {
+            assert_eq!(write(option, &link), "text\n");
+        }
+        assert!(link.is_symlink());
+        let text = fs::read(place.path("report")).unwrap();
+        serde_json::from_slice::<serde_json::Value>(&text).unwrap();
+    }
+    // What cannot be written is told before the command is run.
+    let mut command = place.trial.command(&["sandbox", "--report", "/dev/fd/77"]);
+    let outcome = super::finish(command.args(["--", "echo", "text"]));
+    outcome.ends(125, &["/dev/fd/77: cannot be written"]);
+    assert_eq!(outcome.stdout, "");
+}
