@@ -71,6 +71,7 @@ impl Kind {
 /// The words for what stands beside accesses in files: the length of a path is the number.
 const LISTED_BY: &str = "listed-by";
 const LEADS: &str = "leads";
+const MADE: &str = "made";
 
 fn pairs(all: &BTreeMap<OsString, BTreeSet<OsString>>) -> impl Iterator<Item = (&Path, &Path)> {
     all.iter().flat_map(|(path, others)| {
@@ -95,6 +96,8 @@ pub struct Trace {
     listers: BTreeMap<OsString, BTreeSet<OsString>>,
     /// Where links lead that were made.
     links: BTreeMap<OsString, BTreeSet<OsString>>,
+    /// Where nothing was until something was made there.
+    made: BTreeSet<OsString>,
     escapes: BTreeSet<String>,
 }
 
@@ -116,6 +119,19 @@ impl Trace {
         self.accesses.insert(path.into(), vec![(kind, outcome)]);
     }
 
+    /// Notes that something is made where nothing is; to be noted before the change itself is.
+    pub(crate) fn makes(&mut self, path: &Path) {
+        // What was removed there before may have been there from the begin.
+        if !self.has_changed(path) {
+            self.made.insert(path.into());
+        }
+    }
+
+    fn has_changed(&self, path: &Path) -> bool {
+        let known = self.accesses.get(path.as_os_str());
+        known.is_some_and(|known| known.contains(&(Kind::Change, None)))
+    }
+
     /// Notes which program listed a directory.
     pub(crate) fn listed_by(&mut self, directory: &Path, program: &OsStr) {
         let known = self.listers.entry(directory.into()).or_default();
@@ -135,6 +151,9 @@ impl Trace {
 
     /// Adds what another trace has.
     pub fn extend(&mut self, other: &Self) {
+        for path in other.made() {
+            self.makes(path);
+        }
         for (path, kind, outcome) in other.accesses() {
             self.add(path, kind, outcome);
         }
@@ -162,6 +181,17 @@ impl Trace {
         self.accesses()
             .filter(|&(_, kind, outcome)| kind == Kind::Execute && outcome.is_none())
             .map(|(path, ..)| path)
+    }
+
+    /// The paths at which nothing was until something was made there, by the programs themselves.
+    pub fn made(&self) -> impl Iterator<Item = &Path> {
+        self.made.iter().map(Path::new)
+    }
+
+    /// Whether nothing was at the path until something was made there.
+    #[must_use]
+    pub fn has_made(&self, path: &Path) -> bool {
+        self.made.contains(path.as_os_str())
     }
 
     /// The directories that were listed, with the programs that did, each by its executable file.
@@ -200,6 +230,11 @@ impl Trace {
                 bytes.push(0);
             }
         }
+        for path in &self.made {
+            bytes.extend_from_slice(format!("{MADE} 0 ").as_bytes());
+            bytes.extend_from_slice(path.as_bytes());
+            bytes.push(0);
+        }
         for reason in self.escapes() {
             bytes.extend_from_slice(format!("escape 0 {}", reason.replace('\0', " ")).as_bytes());
             bytes.push(0);
@@ -228,6 +263,10 @@ impl Trace {
                     LEADS => trace.leads(path, other),
                     _ => trace.listed_by(path, other),
                 }
+                continue;
+            }
+            if word == MADE {
+                trace.made.insert(path.to_owned());
                 continue;
             }
             if word == "escape" {
@@ -275,6 +314,16 @@ mod tests {
         trace.listed_by(Path::new("/a b"), OsStr::new("/bin/ls"));
         trace.leads(Path::new("/a\nb"), OsStr::from_bytes(b"../c d\xff"));
         trace.leads(Path::new("/a\nb"), OsStr::new("/"));
+        trace.makes(Path::new("/new"));
+        trace.add(Path::new("/new"), Kind::Change, None);
+        trace.add(Path::new("/old"), Kind::Change, None);
+        trace.makes(Path::new("/old"));
+        assert_eq!(trace.made().collect::<Vec<_>>(), [Path::new("/new")]);
+        let mut later = Trace::default();
+        later.makes(Path::new("/old"));
+        later.makes(Path::new("/later"));
+        trace.extend(&later);
+        assert_eq!(trace.made().count(), 2);
         both.extend(&trace);
         assert_eq!(
             both.listers().collect::<Vec<_>>(),

@@ -9,7 +9,7 @@ use sandbox::{Kind, Trace};
 use super::facts::{Asked, Fact, State};
 use super::links::Links;
 use super::output::{self, Change};
-use super::places::{Place, Places, Temporary};
+use super::places::{Place, Places, Temporary, came_and_went};
 use super::questions::{Looker, Question, libraries, loaded_by_the_kernel, merge, question};
 use super::rules::Rule;
 use super::tree::{Seen, Tree};
@@ -115,7 +115,7 @@ impl Lesson<'_> {
                         merge(&mut inside, name, always);
                     }
                     Place::Outside(path) => {
-                        if self.temporary.came_and_went(&path) {
+                        if self.temporary.came_and_went(&path) || came_and_went(self.trace, &path) {
                             continue;
                         }
                         if kind == Kind::Change && done {

@@ -3,6 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Component, Path, PathBuf};
 
+use sandbox::Trace;
+
 /// Where something is.
 pub(super) enum Place {
     /// In the directory, by this name.
@@ -138,6 +140,16 @@ impl Temporary {
         first
             .is_some_and(|first| !self.before.contains(&first) && first.symlink_metadata().is_err())
     }
+}
+
+/// Whether a path is one that a script has made where nothing was, or below such a one, and nothing is there now.
+pub(super) fn came_and_went(trace: &Trace, path: &Path) -> bool {
+    let is_made = |path: &&Path| trace.has_made(path);
+    let made = path.ancestors().find(is_made);
+    made.is_some_and(|made| {
+        made.symlink_metadata()
+            .is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+    })
 }
 
 #[cfg(test)]

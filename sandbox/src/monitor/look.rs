@@ -102,6 +102,8 @@ pub(super) struct Sight {
     pub(super) kind: Kind,
     pub(super) outcome: Outcome,
     pub(super) beside: Option<Beside>,
+    /// Whether it makes something where nothing is.
+    pub(super) makes: bool,
 }
 
 /// What else is to be known of it.
@@ -120,6 +122,7 @@ impl Sight {
             kind,
             outcome,
             beside: None,
+            makes: false,
         }
     }
 }
@@ -187,7 +190,25 @@ pub(super) fn seen(request: &Request, wish: Result<&Wish, &Errno>) -> Seen {
             sight.beside = Some(Beside::Leads(target));
         }
     }
+    if let Ok(Wish::Change(change)) = &wish
+        && makes(change)
+    {
+        for sight in &mut seen {
+            sight.makes = true;
+        }
+    }
     seen
+}
+
+/// Whether a change makes something where nothing is, and does nothing else.
+fn makes(change: &Change) -> bool {
+    match change {
+        Change::Open { found, .. } => matches!(found, Found::Missing(_)),
+        Change::Mkdir(entry, _) | Change::Mknod(entry, ..) | Change::Symlink(_, entry) => {
+            !entry.exists()
+        }
+        _ => false,
+    }
 }
 
 /// Adds what a change is made to, where links on the way lead elsewhere than the path says.

@@ -54,8 +54,12 @@ impl Noted {
             kind,
             outcome,
             beside,
+            makes,
         } = sight;
         self.for_all(|trace| {
+            if *makes && outcome.is_none() {
+                trace.makes(path);
+            }
             trace.add(path, *kind, *outcome);
             match (beside, outcome) {
                 (Some(Beside::ListedBy(program)), _) => trace.listed_by(path, program),

@@ -9,7 +9,7 @@ use sandbox::{Kind, Trace};
 use super::super::facts::{self, Fact};
 use super::super::learn::may_change;
 use super::super::links::Links;
-use super::super::places::Place;
+use super::super::places::{Place, came_and_went};
 use super::super::questions::{self, Looker, libraries, loaded_by_the_kernel, merge, question};
 use super::Server;
 
@@ -76,7 +76,7 @@ impl Server<'_> {
                         known.1 |= changed;
                     }
                     Place::Outside(path) => {
-                        if self.temporary.came_and_went(&path) {
+                        if self.temporary.came_and_went(&path) || came_and_went(trace, &path) {
                             continue;
                         }
                         if changed {

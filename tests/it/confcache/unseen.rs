@@ -301,3 +301,45 @@ fn a_check_that_sources_a_file_is_not_asked() {
         assert_eq!(asks(&trial, &[argument]), (known, 1), "{argument}");
     }
 }
+
+/// As autoconf looks whether the file systems of a prefix have long names, where the user may write there.
+#[test]
+fn what_is_made_elsewhere_and_removed_again_leaves_nothing() {
+    for (body, taught) in [
+        (
+            "mkdir \"$OUT/cf$$\"; : >\"$OUT/cf$$/x\"; rm -r \"$OUT/cf$$\"",
+            true,
+        ),
+        (
+            ": >\"$OUT/cf$$\"; rm \"$OUT/cf$$\"; : >\"$OUT/cf$$\"; rm \"$OUT/cf$$\"",
+            true,
+        ),
+        ("mkdir -p \"$OUT/cf\"; rm -r \"$OUT/cf\"", true),
+        // It is there still, was there before, or comes back as another.
+        ("mkdir \"$OUT/cf$$\"", false),
+        ("rm -r \"$OUT/old\"", false),
+        (
+            "rm -r \"$OUT/old\"; mkdir \"$OUT/old\"; rmdir \"$OUT/old\"",
+            false,
+        ),
+        ("mv \"$OUT/old\" \"$OUT/new\"; rm -r \"$OUT/new\"", false),
+    ] {
+        let trial = Trial::new(&format!("{body}\necho made >made\n: >config.status\n"));
+        let renewed = || {
+            let _ = fs::remove_dir_all(trial.path("out"));
+            trial.put("out/old/file", "");
+        };
+        renewed();
+        let first = if taught { "learned" } else { "untaught" };
+        assert_eq!(trial.configure(&[]), first, "{body}");
+        renewed();
+        let again = if taught { "hit" } else { "untaught" };
+        assert_eq!(trial.configure(&[]), again, "{body}");
+        let asked = super::answers::trial(&check("ac_cv_x", &format!("{body}\nac_cv_x=yes")));
+        asked.put("out/old/file", "");
+        asks(&asked, &["a"]);
+        fs::remove_dir_all(asked.path("out")).unwrap();
+        asked.put("out/old/file", "");
+        assert_eq!(asks(&asked, &["b"]).0, usize::from(taught), "{body}");
+    }
+}
