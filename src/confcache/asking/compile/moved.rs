@@ -39,38 +39,24 @@ pub(super) struct Moved<'a> {
     pub(super) now: &'a Bound,
 }
 
+/// A place in a program of a check.
 static PLACE: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"(?m)(conftest\w*\.\w+:)(\d+)|^( *)(\d+)( \|)").ok());
+    LazyLock::new(|| Regex::new(r"(conftest\w*\.\w+:)(\d+)").ok());
+/// What a message begins with: the file that it, and the lines shown below it, are about.
+static MESSAGE: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"^([^\s:][^:\n]*):\d+:").ok());
+/// A line of the program that is shown.
+static SHOWN: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^ *(\d+)( \|)").ok());
 static TEMPORARY: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"/cc[A-Za-z0-9]{6}\b").ok());
 
 impl Moved<'_> {
     /// Messages about a program that stands there now.
     pub(super) fn text(&self, text: &[u8]) -> Vec<u8> {
-        let mut text = text.to_vec();
-        if self.then.lines != self.now.lines
-            && let Some(place) = PLACE.as_ref()
-        {
-            let moved = |found: &Captures<'_>| -> Vec<u8> {
-                let whole = found.get(0).map_or(&b""[..], |all| all.as_bytes());
-                let number = found.get(2).or_else(|| found.get(4));
-                let number = number
-                    .and_then(|it| std::str::from_utf8(it.as_bytes()).ok()?.parse::<u32>().ok());
-                let Some(number) = number.filter(|number| *number > self.then.lines) else {
-                    return whole.to_vec();
-                };
-                let number = (number - self.then.lines).saturating_add(self.now.lines);
-                match (found.get(1), found.get(5)) {
-                    (Some(name), _) => [name.as_bytes(), number.to_string().as_bytes()].concat(),
-                    (None, Some(bar)) => {
-                        let width = whole.len() - bar.len();
-                        [format!("{number:width$}").as_bytes(), bar.as_bytes()].concat()
-                    }
-                    (None, None) => whole.to_vec(),
-                }
-            };
-            text = place.replace_all(&text, moved).into_owned();
-        }
+        let mut text = match self.then.lines == self.now.lines {
+            true => text.to_vec(),
+            false => self.with_moved_lines(text),
+        };
         for (then, now) in [
             (&self.then.folder, &self.now.folder),
             (&self.then.build, &self.now.build),
@@ -80,6 +66,48 @@ impl Moved<'_> {
             }
         }
         text
+    }
+
+    fn with_moved_lines(&self, text: &[u8]) -> Vec<u8> {
+        let (Some(place), Some(message), Some(shown)) =
+            (PLACE.as_ref(), MESSAGE.as_ref(), SHOWN.as_ref())
+        else {
+            return text.to_vec();
+        };
+        let mut moved = Vec::with_capacity(text.len());
+        // Lines of headers are shown like those of the program, and stay where they are.
+        let mut is_program = false;
+        for line in text.split_inclusive(|byte| *byte == b'\n') {
+            if let Some(found) = shown.captures(line) {
+                let number = found
+                    .get(1)
+                    .and_then(|number| self.moved(number.as_bytes()));
+                if let (true, Some(number), Some(bar)) = (is_program, number, found.get(2)) {
+                    let width = bar.start();
+                    moved.extend_from_slice(format!("{number:width$}").as_bytes());
+                    moved.extend_from_slice(line.get(bar.start()..).unwrap_or_default());
+                    continue;
+                }
+            } else if let Some(file) = message.captures(line).and_then(|found| found.get(1)) {
+                let name = file.as_bytes().rsplit(|byte| *byte == b'/').next();
+                is_program = name.is_some_and(|name| name.starts_with(b"conftest"));
+            }
+            moved.extend_from_slice(&place.replace_all(line, |found: &Captures<'_>| {
+                let part = |at: usize| found.get(at).map_or(&b""[..], |part| part.as_bytes());
+                match self.moved(part(2)) {
+                    Some(number) => [part(1), number.to_string().as_bytes()].concat(),
+                    None => part(0).to_vec(),
+                }
+            }));
+        }
+        moved
+    }
+
+    /// The number of a line behind the definitions, where it is now.
+    fn moved(&self, number: &[u8]) -> Option<u32> {
+        let number = std::str::from_utf8(number).ok()?.parse::<u32>().ok()?;
+        let behind = number.checked_sub(self.then.lines).filter(|it| *it > 0)?;
+        Some(behind.saturating_add(self.now.lines))
     }
 }
 
@@ -127,9 +155,11 @@ mod tests {
             now: &now,
         };
         let text = "conftest.c:12:3: error: x\n   12 | int x\n      | ^\nconftest.c:4:1: y\n\
-                    /usr/x.h:12: z\n/a/b/conftest.c:13: undefined\n/a/temp\n";
+                    In file included from conftest.c:11:\n/usr/x.h:12: z\n   12 | z\n/a/b/conftest.c:13: undefined\n\
+                    /a/temp\n";
         let now = "conftest.c:107:3: error: x\n  107 | int x\n      | ^\nconftest.c:4:1: y\n\
-                   /usr/x.h:12: z\n/other/x/conftest.c:108: undefined\n/other/temp\n";
+                   In file included from conftest.c:106:\n/usr/x.h:12: z\n   12 | z\n/other/x/conftest.c:108: undefined\n\
+                   /other/temp\n";
         assert_eq!(String::from_utf8(moved.text(text.as_bytes())).unwrap(), now);
         let same = Moved {
             then: &then,
