@@ -3,6 +3,7 @@
 mod clients;
 mod hosts;
 mod input;
+mod judged;
 mod moves;
 mod quickpkg;
 mod repositories;
