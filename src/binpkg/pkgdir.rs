@@ -258,7 +258,8 @@ impl Pkgdir {
         self.try_reserve(&directory, cpv, format, build_id)
     }
 
-    /// Takes the place of a package that stands at `path`, which stays until the reservation is committed.
+    /// Takes the place of a package that stands at `path`, which stays until the reservation is committed. What is read of
+    /// it from then on is what will be replaced: no builder puts another one there meanwhile.
     ///
     /// # Errors
     /// Somebody else writes there.
@@ -273,9 +274,7 @@ impl Pkgdir {
         };
         let directory = path.parent().unwrap_or(&self.path);
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let stem = name
-            .strip_suffix(format.extension())
-            .map_or(name.as_ref(), |stem| stem.trim_end_matches('.'));
+        let stem = names::stem(&name);
         let partial = self.lock_partial(directory, stem)?.ok_or_else(busy)?;
         let path = path.to_owned();
         Ok(Reservation::new(

@@ -221,6 +221,33 @@ fn the_old_layout_has_one_place() {
 }
 
 #[test]
+fn who_packs_a_package_anew_and_who_builds_it_keep_each_other_away() {
+    for multi_instance in [true, false] {
+        let (_directory, pkgdir) = pkgdir(PkgdirOptions {
+            multi_instance,
+            ..PkgdirOptions::default()
+        });
+        for format in [Format::Xpak, Format::Gpkg] {
+            let builder = pkgdir.reserve(&cpv(), format).unwrap();
+            let (path, id) = (builder.path().to_owned(), builder.build_id());
+            let over = pkgdir.reserve_over(&path, format, id);
+            assert!(matches!(over, Err(PkgdirError::Busy { .. })), "{over:?}");
+            drop(builder);
+            let over = pkgdir.reserve_over(&path, format, id).unwrap();
+            let built = match id {
+                Some(id) => pkgdir.reserve_id(&cpv(), format, id),
+                None => pkgdir.reserve(&cpv(), format).map(Some),
+            };
+            assert!(
+                matches!(built, Ok(None) | Err(PkgdirError::Busy { .. })),
+                "{built:?}"
+            );
+            drop(over);
+        }
+    }
+}
+
+#[test]
 fn lists_both_layouts() {
     let (_directory, pkgdir) = multi();
     for path in [
