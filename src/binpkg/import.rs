@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 
 use super::index::{Entry, HeaderSettings, Index, IndexError};
 use super::package::{Package, PackageError};
-use super::pkgdir::{Format, Pkgdir, PkgdirError, PkgdirOptions, Reservation, Sealed, Written};
+use super::pkgdir::{
+    Format, Pkgdir, PkgdirError, PkgdirOptions, Reservation, Sealed, Unread, Written,
+};
 use super::repack::{RepackError, with_metadata};
 use super::survey::package_files;
 use super::xpak::Metadata;
@@ -82,21 +84,23 @@ pub enum Imported {
     There(String),
 }
 
-/// The package files that `source` is or has: a file, or a PKGDIR, whose index is not looked at.
+/// The package files that `source` is or has: a file, or a PKGDIR, whose index is not looked at. And why directories
+/// below it cannot be read.
 ///
 /// # Errors
-/// A directory cannot be read.
-pub fn packages_of(source: &Path) -> Result<Vec<PathBuf>, PkgdirError> {
+/// The PKGDIR cannot be read.
+pub fn packages_of(source: &Path) -> Result<(Vec<PathBuf>, Vec<Unread>), PkgdirError> {
     if source.is_file() {
-        return Ok(vec![source.to_owned()]);
+        return Ok((vec![source.to_owned()], Vec::new()));
     }
     let pkgdir = Pkgdir::existing(source, PkgdirOptions::default())?;
-    let mut found: Vec<PathBuf> = package_files(&pkgdir)?
+    let (files, unread) = package_files(&pkgdir)?;
+    let mut found: Vec<PathBuf> = files
         .into_iter()
         .map(|(path, _)| pkgdir.path().join(path))
         .collect();
     found.sort();
-    Ok(found)
+    Ok((found, unread))
 }
 
 /// Takes the package at `path` over into `pkgdir`.

@@ -25,7 +25,8 @@ mod names;
 mod reservation;
 
 use files::{directories, regular_files, sweep_directory};
-pub(super) use files::{entries as entries_of, is_gone};
+pub(super) use files::{entries as entries_of, is_gone, is_passed_over, noting};
+pub use files::Unread;
 pub use names::{Format, PackageFile};
 pub use reservation::{Reservation, Sealed, Written};
 
@@ -162,20 +163,28 @@ impl Pkgdir {
 
     /// All packages of both layouts, sorted by path. Placeholders and files with other names are left out.
     ///
-    /// Names are believed; the content is not looked at.
+    /// Names are believed; the content is not looked at. Directories below PKGDIR that cannot be read are passed over.
     ///
     /// # Errors
-    /// A directory cannot be read.
+    /// PKGDIR cannot be read.
     pub fn list(&self) -> Result<Vec<PackageFile>, PkgdirError> {
+        Ok(self.listing()?.0)
+    }
+
+    /// The same, and why directories below PKGDIR could not be read.
+    fn listing(&self) -> Result<(Vec<PackageFile>, Vec<Unread>), PkgdirError> {
         let mut files = Vec::new();
+        let mut unread = Vec::new();
         for category in directories(&self.path)? {
-            for (file, metadata) in regular_files(&self.path.join(&category))? {
+            let folder = self.path.join(&category);
+            for (file, metadata) in noting(&mut unread, regular_files(&folder)) {
                 if metadata.size() > 0 {
                     files.extend(PackageFile::in_category(&category, &file));
                 }
             }
-            for pn in directories(&self.path.join(&category))? {
-                for (file, metadata) in regular_files(&self.path.join(&category).join(&pn))? {
+            // Why it cannot be read was noted already.
+            for pn in directories(&folder).unwrap_or_default() {
+                for (file, metadata) in noting(&mut unread, regular_files(&folder.join(&pn))) {
                     if metadata.size() > 0 {
                         files.extend(PackageFile::in_package(&category, &pn, &file));
                     }
@@ -183,22 +192,25 @@ impl Pkgdir {
             }
         }
         files.sort_by(|one, other| one.path().cmp(other.path()));
-        Ok(files)
+        Ok((files, unread))
     }
 
-    /// The packages of [`Pkgdir::list`] that have no entry in `index`.
+    /// The packages of [`Pkgdir::list`] that have no entry in `index`, and why directories below PKGDIR could not be read.
     ///
     /// # Errors
-    /// A directory cannot be read.
-    pub fn unlisted(&self, index: &Index) -> Result<Vec<PackageFile>, PkgdirError> {
+    /// PKGDIR cannot be read.
+    pub fn unlisted(
+        &self,
+        index: &Index,
+    ) -> Result<(Vec<PackageFile>, Vec<Unread>), PkgdirError> {
         let known: HashSet<PathBuf> = index
             .entries()
             .iter()
             .map(|entry| PathBuf::from(entry.path().as_ref()))
             .collect();
-        let mut files = self.list()?;
+        let (mut files, unread) = self.listing()?;
         files.retain(|file| !known.contains(file.path()));
-        Ok(files)
+        Ok((files, unread))
     }
 
     /// The packages of one version in their own directory, CATEGORY/PN, that have no entry in `index`, sorted by path.
@@ -282,16 +294,17 @@ impl Pkgdir {
         ))
     }
 
-    /// Removes what builders that were killed left behind, everywhere, and gives the paths of it.
+    /// Removes what builders that were killed left behind, everywhere, and gives the paths of it. Directories that cannot
+    /// be read are passed over.
     ///
     /// # Errors
-    /// A directory cannot be read, or something in it cannot be removed.
+    /// PKGDIR cannot be read, or something in it cannot be removed.
     pub fn sweep(&self) -> Result<Vec<PathBuf>, PkgdirError> {
         let mut swept = Vec::new();
         for category in directories(&self.path)? {
             let category = self.path.join(category);
             swept.extend(sweep_directory(&category)?);
-            for pn in directories(&category)? {
+            for pn in directories(&category).unwrap_or_default() {
                 swept.extend(sweep_directory(&category.join(pn))?);
             }
         }

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 
 use super::index::{HeaderSettings, Index, IndexError};
-use super::pkgdir::{Pkgdir, PkgdirError};
+use super::pkgdir::{Pkgdir, PkgdirError, Unread};
 use super::survey::{EntryFault, Memory, Survey, Unusable, survey};
 
 /// What is wrong with PKGDIR.
@@ -38,6 +38,9 @@ pub enum Finding {
     /// A file is no package. Repairing does not remove it.
     #[error(transparent)]
     Unusable(Unusable),
+    /// A directory cannot be read. Repairing leaves what the index has of it.
+    #[error(transparent)]
+    Unread(Unread),
     /// The index, or the compressed one, is missing.
     #[error("{0} is missing")]
     NoIndex(&'static str),
@@ -52,7 +55,7 @@ pub enum Finding {
 impl Finding {
     /// Whether the index is wrong, and not a package.
     pub fn is_of_index(&self) -> bool {
-        !matches!(self, Self::Unusable(_))
+        !matches!(self, Self::Unusable(_) | Self::Unread(_))
     }
 }
 
@@ -95,7 +98,7 @@ pub fn fix(pkgdir: &Pkgdir, header: &HeaderSettings) -> Result<Repaired, PkgdirE
     if first.is_clean() && compressed(pkgdir)?.is_empty() {
         return Ok(Repaired {
             packages: first.standing.len(),
-            findings: first.unusable.into_iter().map(Finding::Unusable).collect(),
+            findings: beside_the_index(first.unusable, first.unread).collect(),
             written: false,
         });
     }
@@ -145,8 +148,17 @@ fn findings(pkgdir: &Pkgdir, found: Survey) -> Result<Vec<Finding>, PkgdirError>
         });
     }
     all.extend(compressed(pkgdir)?);
-    all.extend(found.unusable.into_iter().map(Finding::Unusable));
+    all.extend(beside_the_index(found.unusable, found.unread));
     Ok(all)
+}
+
+/// What is wrong with files and directories, which no index mends.
+fn beside_the_index(
+    unusable: Vec<Unusable>,
+    unread: Vec<Unread>,
+) -> impl Iterator<Item = Finding> {
+    let unread = unread.into_iter().map(Finding::Unread);
+    unusable.into_iter().map(Finding::Unusable).chain(unread)
 }
 
 /// What is wrong with the files of the index as such.

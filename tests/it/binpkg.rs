@@ -10,6 +10,7 @@ mod repositories;
 mod serve;
 mod signed;
 mod together;
+mod unreadable;
 
 use std::collections::BTreeMap;
 use std::fs;
