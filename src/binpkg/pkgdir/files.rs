@@ -2,6 +2,7 @@
 
 use std::fs::{self, Metadata};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::PkgdirError;
@@ -28,7 +29,7 @@ impl From<Unread> for PkgdirError {
 pub(super) fn sweep_directory(directory: &Path) -> Result<Vec<PathBuf>, PkgdirError> {
     let mut swept = Vec::new();
     // Nothing can be removed where nothing can be read.
-    for (file, _) in regular_files(directory).unwrap_or_default() {
+    for (file, metadata) in regular_files(directory).unwrap_or_default() {
         let Some(stem) = names::partial_stem(&file) else {
             continue;
         };
@@ -38,21 +39,54 @@ pub(super) fn sweep_directory(directory: &Path) -> Result<Vec<PathBuf>, PkgdirEr
             continue;
         };
         let lock = lock.remove_on_release();
-        for format in [Format::Xpak, Format::Gpkg] {
-            let placeholder = directory.join(format!("{stem}.{}", format.extension()));
-            if placeholder
-                .symlink_metadata()
-                .is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0)
-            {
-                fs::remove_file(&placeholder)
-                    .map_err(|source| PkgdirError::io(&placeholder, "removed", source))?;
-                swept.push(placeholder);
-            }
+        // A builder may have come to its end since, and then this is a new file.
+        let same = lock
+            .file()
+            .metadata()
+            .is_ok_and(|now| (now.dev(), now.ino()) == (metadata.dev(), metadata.ino()));
+        if !same {
+            continue;
+        }
+        for placeholder in placeholders(directory, stem) {
+            fs::remove_file(&placeholder)
+                .map_err(|source| PkgdirError::io(&placeholder, "removed", source))?;
+            swept.push(placeholder);
         }
         drop(lock);
         swept.push(partial);
     }
     Ok(swept)
+}
+
+/// What [`sweep_directory`] would remove.
+pub(super) fn left_over(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for (file, _) in regular_files(directory).unwrap_or_default() {
+        let partial = directory.join(&file);
+        if let Some(stem) = names::partial_stem(&file)
+            && matches!(Lock::is_held(&partial), Ok(false))
+            && partial.symlink_metadata().is_ok()
+        {
+            found.extend(placeholders(directory, stem));
+            found.push(partial);
+        }
+    }
+    found
+}
+
+/// The empty files that keep the names of a package which is not there yet.
+fn placeholders(directory: &Path, stem: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for format in [Format::Xpak, Format::Gpkg] {
+        let path = directory.join(format!("{stem}.{}", format.extension()));
+        if path
+            .symlink_metadata()
+            .is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0)
+        {
+            found.push(path);
+        }
+    }
+    found
 }
 
 /// Whether the package file that should stand at `path` is certainly not there.

@@ -35,6 +35,7 @@ pub(super) fn fix(store: &Store) -> Result<Exit, Failure> {
         "written": repaired.written,
         "packages": repaired.packages,
         "unusable": count(|finding| matches!(finding, Finding::Unusable(_))),
+        "left_over": count(|finding| matches!(finding, Finding::LeftOver(_))),
         "unread": count(|finding| matches!(finding, Finding::Unread(_))),
     });
     let what = if repaired.written {
@@ -47,7 +48,7 @@ pub(super) fn fix(store: &Store) -> Result<Exit, Failure> {
         &format!("{} packages, the index was {what}", repaired.packages),
     );
     // What is no package, or cannot be read, could not be mended.
-    Ok(match repaired.findings.iter().all(Finding::is_of_index) {
+    Ok(match repaired.findings.iter().all(Finding::is_mended) {
         true => Exit::Done,
         false => Exit::Failed,
     })
