@@ -81,6 +81,17 @@ impl Expected {
             .map(|(_, value)| value.as_str())
     }
 
+    /// The hashes that are known, as Portage tells them to programs that fetch: names in lower case and values, such
+    /// as `sha512:…`, with spaces between.
+    #[must_use]
+    pub fn digests(&self) -> String {
+        let known = self.hashes.iter();
+        // A program's words are made of it.
+        let plain = known.filter(|(_, value)| value.bytes().all(|it| it.is_ascii_hexdigit()));
+        let pairs = plain.map(|(name, value)| format!("{}:{value}", name.name().to_lowercase()));
+        pairs.collect::<Vec<_>>().join(" ")
+    }
+
     /// Compares a file with the entry: the size first, then every known hash in the order of the names.
     ///
     /// # Errors
@@ -164,6 +175,17 @@ mod tests {
         let entry = Expected::new(3, [("SHA512", right)]);
         assert_eq!(entry.verify(&got), Ok(()));
         assert!(entry.verify(&digests(b"abc", &[HashName::Md5])).is_err());
+    }
+
+    #[test]
+    fn programs_are_told_what_is_known() {
+        let hashes = [
+            ("SHA512", "0a"),
+            ("GOST", "1"),
+            ("MD5", "$x"),
+            ("SHA1", "2"),
+        ];
+        assert_eq!(Expected::new(4, hashes).digests(), "sha1:2 sha512:0a");
     }
 
     #[test]
