@@ -38,7 +38,7 @@ pub use command::FetchCommands;
 pub use document::{Document, DocumentState};
 pub use error::{FetchError, SourceError, SourceFailure};
 pub use event::{Event, Events, How};
-pub use expected::{Expected, Mismatch};
+pub use expected::{Contradiction, Expected, Mismatch};
 pub use fetcher::{Fetched, Fetcher, Request};
 pub use identity::FetchUser;
 pub use layout::{Layout, Layouts, UnknownLayout};

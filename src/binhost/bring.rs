@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use reqwest::Url;
 
+use super::Host;
+use super::choice::Unfit;
 use super::instances::{Instance, Instances};
-use super::{Host, choice};
-use crate::binpkg::adopt::{AdoptError, adopt, there};
+use crate::binpkg::adopt::{AdoptError, Examined, adopt, examine, there};
 use crate::binpkg::audit::{Audit, AuditError};
 use crate::binpkg::index::{Entry, HeaderSettings};
 use crate::binpkg::package::{Package, PackageError};
@@ -59,6 +60,17 @@ pub enum BringError {
         /// Why.
         source: AdoptError,
     },
+    /// It is in PKGDIR, and is no good.
+    #[error("{}: is the package of that address, but is not used", path.display())]
+    There {
+        /// Where it is.
+        path: PathBuf,
+        /// Why.
+        source: AdoptError,
+    },
+    /// It may not be used, whatever its index says of it.
+    #[error("{0}")]
+    Unfit(Unfit),
     /// It cannot be read.
     #[error(transparent)]
     Package(#[from] PackageError),
@@ -73,17 +85,21 @@ pub enum BringError {
     Interrupted,
 }
 
-impl From<&BringError> for choice::Unfit {
+impl From<&BringError> for Unfit {
     fn from(error: &BringError) -> Self {
-        if let BringError::Input(parts)
-        | BringError::Adopt {
-            source: AdoptError::Input(parts),
-            ..
-        } = error
-        {
-            return Self::Input(parts.clone());
+        match error {
+            BringError::Unfit(unfit) => unfit.clone(),
+            BringError::Input(parts)
+            | BringError::There {
+                source: AdoptError::Input(parts),
+                ..
+            }
+            | BringError::Adopt {
+                source: AdoptError::Input(parts),
+                ..
+            } => Self::Input(parts.clone()),
+            _ => Self::Broken(crate::util::causes::causes(error).join(": ")),
         }
-        Self::Broken(crate::util::causes::causes(error).join(": "))
     }
 }
 
@@ -103,6 +119,15 @@ pub struct Desk {
 /// Says of a package's metadata which parts of what it was made of are not wanted.
 pub type Accept = Arc<dyn Fn(&Metadata) -> Result<(), Vec<String>> + Send + Sync>;
 
+/// What is asked of a package of a host itself, whatever its index says of it.
+#[derive(Clone, Copy)]
+pub struct Wanted<'a> {
+    /// Which parts of what it was made of are not wanted; this is asked of packages of PKGDIR too.
+    pub accept: &'a Accept,
+    /// Whether it may be used; it comes with the entry that was made of it.
+    pub judge: &'a (dyn Fn(&Instance) -> Result<(), Unfit> + Sync),
+}
+
 /// The folder that a host's packages are fetched to.
 #[must_use]
 pub fn folder(pkgdir: &Path) -> PathBuf {
@@ -117,12 +142,13 @@ pub async fn bring(
     instances: &Instances,
     instance: &Instance,
     desk: &Desk,
-    accept: Accept,
+    wanted: Wanted<'_>,
     events: &Events,
 ) -> Result<PathBuf, BringError> {
     let entry = instance.entry.clone();
     let Some(number) = instance.host else {
         let (pkgdir, own) = (desk.pkgdir.clone(), desk.own.clone());
+        let accept = wanted.accept.clone();
         return blocking(move || {
             own.entry(&pkgdir, &entry)?;
             let path = pkgdir.path_of(&entry).unwrap_or_default();
@@ -138,31 +164,72 @@ pub async fn bring(
     let folder = folder(desk.pkgdir.path());
     // Who comes second finds the package in PKGDIR.
     let _lock = lock(&folder, &address).await?;
-    {
+    let known = {
         let (pkgdir, entry) = (desk.pkgdir.clone(), entry.clone());
-        let there = blocking(move || Ok(there(&pkgdir, &entry))).await?;
-        if let Some(path) = there {
-            return Ok(path);
-        }
+        blocking(move || Ok(there(&pkgdir, &entry))).await?
+    };
+    if let Some(path) = known {
+        // It may have come otherwise, or for somebody who asks for less.
+        let examined = examined(&path, instance, audit, wanted).await?;
+        return match examined {
+            Ok(_) => Ok(path),
+            Err(source) => Err(BringError::There { path, source }),
+        };
     }
-    let fetched = fetch(host, &address, &entry, events).await;
-    let result = match fetched {
+    let result = match fetch(host, &address, &entry, events).await {
         Err(error) => Err(error),
         Ok(path) => {
-            let (pkgdir, header, audit) = (desk.pkgdir.clone(), desk.header.clone(), audit.clone());
-            blocking(move || {
-                let adopted = adopt(&pkgdir, &path, &entry, &audit, &header, &*accept);
-                let _ = fs::remove_file(&path);
-                adopted.map_err(|source| BringError::Adopt {
-                    address: without_password(&address),
-                    source,
-                })
-            })
-            .await
+            let taken = take(&path, &address, instance, audit, desk, wanted).await;
+            let _ = fs::remove_file(&path);
+            taken
         }
     };
     tidy(&folder);
     result
+}
+
+/// Takes a package that was fetched to `path` into PKGDIR, if it is good and may be used.
+async fn take(
+    path: &Path,
+    address: &str,
+    instance: &Instance,
+    audit: &Audit,
+    desk: &Desk,
+    wanted: Wanted<'_>,
+) -> Result<PathBuf, BringError> {
+    let address = without_password(address);
+    let examined = match examined(path, instance, audit, wanted).await? {
+        Ok(examined) => examined,
+        Err(source) => return Err(BringError::Adopt { address, source }),
+    };
+    let (pkgdir, header) = (desk.pkgdir.clone(), desk.header.clone());
+    let (path, said) = (path.to_owned(), instance.entry.clone());
+    blocking(move || {
+        adopt(&pkgdir, &path, &said, &examined, &header)
+            .map_err(|source| BringError::Adopt { address, source })
+    })
+    .await
+}
+
+/// Looks at the package of a host in the file `path`, and judges it by what it says itself: the index was believed only
+/// as far as to fetch it.
+async fn examined(
+    path: &Path,
+    instance: &Instance,
+    audit: &Audit,
+    wanted: Wanted<'_>,
+) -> Result<Result<Examined, AdoptError>, BringError> {
+    let (path, said) = (path.to_owned(), instance.entry.clone());
+    let (audit, accept) = (audit.clone(), wanted.accept.clone());
+    let found = blocking(move || Ok(examine(&path, &said, &audit, &*accept))).await?;
+    if let Ok(examined) = &found {
+        let package = Instance {
+            entry: examined.entry.clone(),
+            ..instance.clone()
+        };
+        (wanted.judge)(&package).map_err(BringError::Unfit)?;
+    }
+    Ok(found)
 }
 
 /// The lock on a package of a host, for as long as it is fetched and taken over. It lies beside the folder of what is

@@ -62,6 +62,8 @@ pub enum Unfit {
     Masked(String),
     /// It comes from another repository than the ebuild.
     Repository(String),
+    /// It does not say from which repository it comes.
+    NoRepository,
     /// Flags that are not as they should be.
     Use(Vec<String>),
     /// A dependency is not as in the ebuild.
@@ -80,6 +82,7 @@ impl fmt::Display for Unfit {
             Self::Unsignable => formatter.write_str("an xpak cannot be signed, and must be"),
             Self::Masked(reason) => write!(formatter, "it is masked: {reason}"),
             Self::Repository(name) => write!(formatter, "it is from the repository {name}"),
+            Self::NoRepository => formatter.write_str("it does not say of which repository it is"),
             Self::Use(flags) => write!(formatter, "its USE flags differ: {}", flags.join(" ")),
             Self::Dependencies(key) => write!(formatter, "{key} has changed since"),
             Self::Input(parts) => write!(
@@ -131,11 +134,14 @@ impl Wish<'_> {
         if let Some(mask) = own.masks.first() {
             return Err(Unfit::Masked(mask.to_string()));
         }
-        if let (Some(ebuild), Some(repository)) = (&ebuild, entry.get("REPO"))
-            && !self.packages_only
-            && repository != ebuild.repository
-        {
-            return Err(Unfit::Repository(repository.to_owned()));
+        if let Some(ebuild) = ebuild.filter(|_| !self.packages_only) {
+            match entry.get("REPO") {
+                None => return Err(Unfit::NoRepository),
+                Some(repository) if repository != ebuild.repository => {
+                    return Err(Unfit::Repository(repository.to_owned()));
+                }
+                Some(_) => {}
+            }
         }
         if self.respect_use {
             let flags = self.differing(instance, &own, ebuild);

@@ -9,14 +9,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Host;
-use super::bring::{Desk, bring, folder};
+use super::bring::{Accept, Desk, Wanted, bring, folder};
+use super::choice::Unfit;
 use super::index::{Freshness, HostError, HostIndex, load};
-use super::instances::Instances;
+use super::instances::{Instance, Instances};
 use crate::binpkg::audit::Audit;
 use crate::binpkg::build::{PackageOptions, write_package};
 use crate::binpkg::index::{Entry, FileFacts, HeaderSettings, Index};
 use crate::binpkg::pkgdir::{Format, Pkgdir, PkgdirOptions};
 use crate::binpkg::signature::Policy;
+use crate::binpkg::xpak::Metadata;
 use crate::config::BinaryRepository;
 use crate::fetch::FetchOptions;
 use crate::fetch::tests::world::{Reply, Server};
@@ -62,6 +64,17 @@ fn desk(pkgdir: &Pkgdir) -> Desk {
 
 /// Puts a small package into a PKGDIR.
 fn put(pkgdir: &Pkgdir, cpv: &str, built: u64, format: Format) -> Entry {
+    put_with(pkgdir, cpv, built, format, &[])
+}
+
+/// The same with more metadata.
+fn put_with(
+    pkgdir: &Pkgdir,
+    cpv: &str,
+    built: u64,
+    format: Format,
+    more: &[(&str, &str)],
+) -> Entry {
     let image = tempfile::tempdir().unwrap();
     fs::write(image.path().join("file"), built.to_string()).unwrap();
     let cpv = Cpv::parse(cpv).unwrap();
@@ -75,6 +88,7 @@ fn put(pkgdir: &Pkgdir, cpv: &str, built: u64, format: Format) -> Entry {
         ("BUILD_TIME", &built.to_string()),
     ]
     .into_iter()
+    .chain(more.iter().copied())
     .map(|(key, value)| (key.to_owned(), format!("{value}\n").into_bytes()))
     .collect();
     let place = pkgdir.reserve(&cpv, format).unwrap();

@@ -13,14 +13,17 @@ use super::package::{Package, PackageError};
 use super::pkgdir::{Format, Pkgdir, PkgdirError};
 use super::xpak::Metadata;
 use crate::pms::cpv::{Cpv, CpvError};
+use crate::util::digest::{HashName, hash_file};
 
-/// What the index of a host says of a package and what must be so.
-const HELD_AGAINST: [&str; 7] = [
+/// What the index of a host says of a package and what must be so. By these a package is told from others; whether it
+/// may be used is judged by what it says itself.
+const HELD_AGAINST: [&str; 8] = [
     "BUILD_ID",
     "BUILD_TIME",
     "CHOST",
     "EAPI",
     "IUSE",
+    "REPO",
     "SLOT",
     "USE",
 ];
@@ -74,27 +77,37 @@ pub enum AdoptError {
     Index(#[from] IndexError),
 }
 
-/// Takes the package in the file `path`, which has the size and checksums that `said`, the entry of a host's index,
-/// has, into `pkgdir` and its index. If PKGDIR has it already, that is given. `accept` says of the metadata which parts
-/// of what it was made of are not wanted.
+/// A package that was looked at: it is the one that the entry of a host's index tells of, whole, and signed as is asked.
+#[derive(Debug)]
+pub struct Examined {
+    cpv: Cpv,
+    format: Format,
+    metadata: Metadata,
+    /// The entry that is made of it, but for its checksums.
+    pub entry: Entry,
+}
+
+/// Looks at the package in the file `path`, which has the size and checksums that `said`, the entry of a host's index,
+/// has. `accept` says of the metadata which parts of what it was made of are not wanted.
 ///
 /// # Errors
-/// It is not what `said` says, not as `audit` wants it, or cannot be written. PKGDIR is then as it was.
-pub fn adopt(
-    pkgdir: &Pkgdir,
+/// It is not what `said` says, or not as `audit` and `accept` want it.
+pub fn examine(
     path: &Path,
     said: &Entry,
     audit: &Audit,
-    header: &HeaderSettings,
     accept: &dyn Fn(&Metadata) -> Result<(), Vec<String>>,
-) -> Result<PathBuf, AdoptError> {
+) -> Result<Examined, AdoptError> {
     audit.file(path)?;
     let mut package = Package::open(path)?;
-    let found = package.format();
+    let format = package.format();
     if let Some(named) = Format::of_name(Path::new(said.path().as_ref()))
-        && named != found
+        && named != format
     {
-        return Err(AdoptError::Format { named, found });
+        return Err(AdoptError::Format {
+            named,
+            found: format,
+        });
     }
     let cpv = Cpv::parse(said.cpv())?;
     let mut metadata = package.metadata()?;
@@ -113,16 +126,16 @@ pub fn adopt(
     if name != said.cpv() {
         return Err(differs("CPV", said.cpv(), &name));
     }
-    let facts = |path: String, mtime| FileFacts {
-        path,
+    let facts = FileFacts {
+        path: said.path().into_owned(),
         size: said.size().unwrap_or(0),
-        mtime,
+        mtime: said.mtime().unwrap_or(0),
         md5: String::new(),
         sha1: String::new(),
     };
-    let own = Entry::from_metadata(&cpv, &metadata, &facts(String::new(), 0))?;
+    let entry = Entry::from_metadata(&cpv, &metadata, &facts)?;
     for key in HELD_AGAINST {
-        let (expected, found) = (said.get(key), own.get(key));
+        let (expected, found) = (said.get(key), entry.get(key));
         if expected != found {
             return Err(differs(
                 key,
@@ -132,18 +145,41 @@ pub fn adopt(
         }
     }
     accept(&metadata).map_err(AdoptError::Input)?;
-    if let Some(there) = there(pkgdir, said) {
-        return Ok(there);
-    }
+    Ok(Examined {
+        cpv,
+        format,
+        metadata,
+        entry,
+    })
+}
+
+/// Takes the package in the file `path`, which was examined with `said`, into `pkgdir` and its index. If PKGDIR has it
+/// already, that is given.
+///
+/// # Errors
+/// It cannot be written. PKGDIR is then as it was.
+pub fn adopt(
+    pkgdir: &Pkgdir,
+    path: &Path,
+    said: &Entry,
+    package: &Examined,
+    header: &HeaderSettings,
+) -> Result<PathBuf, AdoptError> {
+    let Examined {
+        cpv,
+        format,
+        metadata,
+        entry,
+    } = package;
     let mtime = said.mtime();
-    let own_id = own.build_id().filter(|id| *id > 0);
+    let own_id = entry.build_id().filter(|id| *id > 0);
     let own_place = match own_id {
-        Some(id) if pkgdir.options().multi_instance => pkgdir.reserve_id(&cpv, found, id)?,
+        Some(id) if pkgdir.options().multi_instance => pkgdir.reserve_id(cpv, *format, id)?,
         _ => None,
     };
     let mut place = match own_place {
         Some(place) => place,
-        None => pkgdir.reserve(&cpv, found)?,
+        None => pkgdir.reserve(cpv, *format)?,
     };
     let mut copy = || -> io::Result<()> {
         io::copy(&mut File::open(path)?, &mut place)?;
@@ -163,10 +199,10 @@ pub fn adopt(
         return Ok(there);
     }
     locked.update_header(header);
-    Ok(locked.publish(sealed, &cpv, &metadata)?.path)
+    Ok(locked.publish(sealed, cpv, metadata)?.path)
 }
 
-/// The very package that a host's entry tells of, in PKGDIR, if it is there.
+/// The very package that a host's entry tells of, in PKGDIR, if it is there, with the size and checksum of the entry.
 #[must_use]
 pub fn there(pkgdir: &Pkgdir, said: &Entry) -> Option<PathBuf> {
     found_in(pkgdir, &Index::read(&pkgdir.index_path()).ok()?, said)
@@ -184,5 +220,21 @@ fn found_in(pkgdir: &Pkgdir, index: &Index, said: &Entry) -> Option<PathBuf> {
                 None => false,
             }
         })
-        .find_map(|entry| pkgdir.path_of(entry).filter(|path| path.is_file()))
+        .find_map(|entry| pkgdir.path_of(entry).filter(|path| is_it(path, said)))
+}
+
+/// Whether a file has the size and checksum that an entry says. What the index of PKGDIR says of it may have become
+/// wrong.
+fn is_it(path: &Path, said: &Entry) -> bool {
+    let hashes = [HashName::Sha1, HashName::Md5];
+    let named = hashes
+        .into_iter()
+        .find_map(|hash| Some((hash, said.get(hash.name())?)));
+    let Some((hash, expected)) = named else {
+        return false;
+    };
+    hash_file(path, &[hash]).is_ok_and(|digests| {
+        let digest = digests.get(hash).unwrap_or_default();
+        said.size() == Some(digests.size()) && digest.eq_ignore_ascii_case(expected)
+    })
 }

@@ -187,14 +187,15 @@ pub fn sign(
     let path = pkgdir
         .path_of(entry)
         .ok_or_else(|| SignInPlaceError::Outside(shown.clone()))?;
+    let cpv = Cpv::parse(entry.cpv())?;
+    // Before it is read, so that nobody builds another one in its place that would be lost.
+    let mut place = pkgdir.reserve_over(&path, Format::Gpkg, entry.build_id())?;
     let mut package = Package::open(&path)?;
     let mut metadata = package.metadata()?;
     metadata.remove("REPO_REVISIONS");
     let Package::Gpkg(package) = package else {
         return Err(SignInPlaceError::Unsignable(shown));
     };
-    let cpv = Cpv::parse(entry.cpv())?;
-    let mut place = pkgdir.reserve_over(&path, Format::Gpkg, entry.build_id())?;
     copy_gpkg(&package, None, &mut place, Some(signer))?;
     Ok(pkgdir.publish(place.seal()?, &cpv, &metadata, header)?)
 }

@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 
 use super::index::{Entry, HeaderSettings, Index, IndexError};
 use super::package::{Package, PackageError};
-use super::pkgdir::{Format, Pkgdir, PkgdirError, PkgdirOptions, Reservation, Sealed, Written};
+use super::pkgdir::{
+    Format, Pkgdir, PkgdirError, PkgdirOptions, Reservation, Sealed, Unread, Written,
+};
 use super::repack::{RepackError, with_metadata};
 use super::survey::package_files;
 use super::xpak::Metadata;
@@ -82,21 +84,23 @@ pub enum Imported {
     There(String),
 }
 
-/// The package files that `source` is or has: a file, or a PKGDIR, whose index is not looked at.
+/// The package files that `source` is or has: a file, or a PKGDIR, whose index is not looked at. And why directories
+/// below it cannot be read.
 ///
 /// # Errors
-/// A directory cannot be read.
-pub fn packages_of(source: &Path) -> Result<Vec<PathBuf>, PkgdirError> {
+/// The PKGDIR cannot be read.
+pub fn packages_of(source: &Path) -> Result<(Vec<PathBuf>, Vec<Unread>), PkgdirError> {
     if source.is_file() {
-        return Ok(vec![source.to_owned()]);
+        return Ok((vec![source.to_owned()], Vec::new()));
     }
     let pkgdir = Pkgdir::existing(source, PkgdirOptions::default())?;
-    let mut found: Vec<PathBuf> = package_files(&pkgdir)?
+    let (files, unread) = package_files(&pkgdir)?;
+    let mut found: Vec<PathBuf> = files
         .into_iter()
         .map(|(path, _)| pkgdir.path().join(path))
         .collect();
     found.sort();
-    Ok(found)
+    Ok((found, unread))
 }
 
 /// Takes the package at `path` over into `pkgdir`.
@@ -151,12 +155,16 @@ pub fn import(
                 return Ok(Imported::There(twin));
             }
             let reservation = pkgdir.reserve(&cpv, package.format())?;
-            let sealed = renumber(&mut package, &cpv, metadata.clone(), own_id, reservation)?;
-            let mut metadata = metadata;
-            if let Some(build_id) = sealed.written().build_id {
-                metadata.insert("BUILD_ID".to_owned(), build_id.to_string().into_bytes());
+            match reservation.build_id() {
+                // Where a version has one build, no other can have its number.
+                None => (copy(path, reservation, file.mtime())?, metadata, true),
+                Some(build_id) => {
+                    let mut metadata = metadata;
+                    metadata.insert("BUILD_ID".to_owned(), build_id.to_string().into_bytes());
+                    let sealed = renumber(&mut package, &cpv, &metadata, own_id, reservation)?;
+                    (sealed, metadata, false)
+                }
             }
-            (sealed, metadata, false)
         }
     };
     // It tells of where the package was built.
@@ -317,30 +325,21 @@ fn copy(path: &Path, mut place: Reservation, mtime: i64) -> Result<Sealed, Impor
     Ok(place.seal()?)
 }
 
-/// Copies a package with another build id in its metadata.
+/// Copies a package with another build id, which `metadata` has.
 fn renumber(
     package: &mut Package,
     cpv: &Cpv,
-    mut metadata: Metadata,
+    metadata: &Metadata,
     own_id: Option<u64>,
     mut place: Reservation,
 ) -> Result<Sealed, ImportError> {
-    let path = package.path().to_owned();
-    match place.build_id() {
-        Some(build_id) => {
-            metadata.insert("BUILD_ID".to_owned(), build_id.to_string().into_bytes());
-        }
-        None => {
-            metadata.remove("BUILD_ID");
-        }
-    }
     if package.is_signed() {
         return Err(ImportError::Signed {
-            path,
+            path: package.path().to_owned(),
             cpv: cpv.to_string(),
             build_id: own_id.unwrap_or(0),
         });
     }
-    with_metadata(package, &metadata, &mut place, None)?;
+    with_metadata(package, metadata, &mut place, None)?;
     Ok(place.seal()?)
 }

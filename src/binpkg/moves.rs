@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use super::audit::{Audit, AuditError};
 use super::index::{Entry, HeaderSettings, Index, IndexError};
 use super::package::{Package, PackageError};
-use super::pkgdir::{Pkgdir, PkgdirError};
+use super::pkgdir::{Format, Pkgdir, PkgdirError, Reservation};
 use super::repack::{RepackError, with_metadata};
 use super::selection::EntryFacts;
 use super::signature::Signer;
@@ -244,7 +244,8 @@ pub struct Resigning {
     pub audit: Audit,
 }
 
-/// Makes one change. Signed packages are changed by `resigning` only. Gives the path of the package that is changed, or that is new, below PKGDIR.
+/// Makes one change. Signed packages are changed by `resigning` only. Gives the path of the package that is changed, or that
+/// is new, below PKGDIR.
 ///
 /// # Errors
 /// The package is damaged, signed and cannot be signed anew, or cannot be written; then it is as it was.
@@ -259,6 +260,16 @@ pub fn apply(
     let path = pkgdir
         .path_of(&change.entry)
         .ok_or_else(|| MoveError::Outside(shown.clone()))?;
+    let format = match Format::of_name(&path) {
+        Some(format) => format,
+        None => Package::open(&path)?.format(),
+    };
+    let build_id = change.entry.build_id();
+    // What changes in its place is read when nobody can build another one there that would be lost.
+    let held = match change.name {
+        None => Some(pkgdir.reserve_over(&path, format, build_id)?),
+        Some(_) => None,
+    };
     let mut package = Package::open(&path)?;
     let resigning = match (package.is_signed(), resigning) {
         (false, _) => None,
@@ -282,22 +293,9 @@ pub fn apply(
     let old = Cpv::parse(change.entry.cpv()).map_err(name)?;
     let cpv = change.name.as_ref().unwrap_or(&old);
     alter(&mut metadata, change, moves, cpv);
-    let format = package.format();
-    let mut place = match &change.name {
-        // It changes in its place.
-        None => pkgdir.reserve_over(&path, format, change.entry.build_id())?,
-        Some(cpv) => {
-            let own = match change.entry.build_id().filter(|id| *id > 0) {
-                Some(id) if pkgdir.options().multi_instance => {
-                    pkgdir.reserve_id(cpv, format, id)?
-                }
-                _ => None,
-            };
-            match own {
-                Some(place) => place,
-                None => pkgdir.reserve(cpv, format)?,
-            }
-        }
+    let mut place = match held {
+        Some(place) => place,
+        None => place_of(pkgdir, cpv, format, build_id)?,
     };
     let signer = resigning.map(|resigning| &resigning.signer);
     with_metadata(&mut package, &metadata, &mut place, signer)?;
@@ -306,6 +304,22 @@ pub fn apply(
     metadata.remove("REPO_REVISIONS");
     let written = pkgdir.publish(package, cpv, &metadata, header)?;
     Ok(written.relative_path)
+}
+
+/// A place for a package under a new name: that of its build id, or the next one.
+fn place_of(
+    pkgdir: &Pkgdir,
+    cpv: &Cpv,
+    format: Format,
+    build_id: Option<u64>,
+) -> Result<Reservation, PkgdirError> {
+    if pkgdir.options().multi_instance
+        && let Some(id) = build_id.filter(|id| *id > 0)
+        && let Some(place) = pkgdir.reserve_id(cpv, format, id)?
+    {
+        return Ok(place);
+    }
+    pkgdir.reserve(cpv, format)
 }
 
 /// Changes the metadata of a package.
@@ -320,7 +334,12 @@ fn alter(metadata: &mut Metadata, change: &Change, moves: &Moves, cpv: &Cpv) {
         metadata.insert("CATEGORY".to_owned(), line(cpv.category()));
         metadata.insert("PF".to_owned(), line(cpv.pf()));
     }
-    if let Some(slot) = &change.slot {
+    let slot_now = metadata.get("SLOT").map_or(&[][..], Vec::as_slice);
+    let slot_now = String::from_utf8_lossy(slot_now).trim().to_owned();
+    if let Some(slot) = &change.slot
+        // One that was built meanwhile may have another already.
+        && slot_now == change.entry.get("SLOT").unwrap_or("0")
+    {
         metadata.insert("SLOT".to_owned(), line(slot));
     }
     let updates = moves.of(change.entry.get("REPO"));
@@ -335,104 +354,4 @@ fn alter(metadata: &mut Metadata, change: &Change, moves: &Moves, cpv: &Cpv) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn own() -> Cpv {
-        Cpv::parse("o/own-1").unwrap()
-    }
-
-    fn moved(from: &str, to: &str) -> Update {
-        Update::Move {
-            from: from.to_owned(),
-            to: to.to_owned(),
-        }
-    }
-
-    fn slot(atom: &str, from: &str, to: &str) -> Update {
-        Update::SlotMove {
-            atom: Atom::parse_config(atom).unwrap(),
-            from: from.to_owned(),
-            to: to.to_owned(),
-        }
-    }
-
-    #[test]
-    fn words_are_replaced_and_blanks_are_not() {
-        let updates = [
-            moved("a/b", "c/d"),
-            moved("c/d", "e/f"),
-            moved("x/y", "o/own"),
-            slot("g/h", "0", "2"),
-            slot("<g/v-3", "0", "2"),
-        ];
-        for (text, expected) in [
-            ("", ""),
-            ("a/b", "e/f"),
-            (
-                " >=a/b-1.2[x,y(+)]  || ( a/bb a/b:0/1= )\n",
-                " >=e/f-1.2[x,y(+)]  || ( a/bb e/f:0/1= )\n",
-            ),
-            ("x? ( !a/b ) a/b-extra", "x? ( !e/f ) a/b-extra"),
-            ("!x/y !<x/y-1 !<x/y-2 x/y", "!x/y !<o/own-1 !<x/y-2 o/own"),
-            (
-                "g/h g/h:0 >=g/h-1:0/0=[q] g/h:0/3= g/h:1 g/h:= g/v:0",
-                "g/h g/h:2 >=g/h-1:2/2=[q] g/h:2/3= g/h:1 g/h:= g/v:0",
-            ),
-        ] {
-            assert_eq!(applied(&updates, text, Eapi::LATEST, &own()), expected);
-        }
-    }
-
-    #[test]
-    fn moves_are_those_of_the_repository_or_else_of_the_main_one() {
-        let mut index = Index::default();
-        for (cpv, repository, slot, built) in [
-            ("a/b-1", "gentoo", "0", "1"),
-            ("a/b-2", "mine", "0", "2"),
-            ("a/b-3", "unknown", "0/4", "3"),
-            ("a/b-4", "gentoo", "0", "4"),
-            ("c/d-4", "gentoo", "0", "4"),
-            ("g/h-1", "gentoo", "0/0", "1"),
-            ("g/h-2", "gentoo", "0/7", "1"),
-        ] {
-            let mut entry = Entry::default();
-            entry.set("CPV", cpv);
-            entry.set("PATH", &format!("{cpv}.xpak"));
-            entry.set("REPO", repository);
-            entry.set("SLOT", slot);
-            entry.set("EAPI", "8");
-            entry.set("BUILD_TIME", built);
-            index.insert(entry);
-        }
-        let moves = Moves {
-            repositories: [
-                (
-                    "gentoo".to_owned(),
-                    vec![moved("a/b", "c/d"), slot("g/h", "0", "1")],
-                ),
-                ("mine".to_owned(), Vec::new()),
-            ]
-            .into(),
-            main: Some("gentoo".to_owned()),
-        };
-        let changes: Vec<String> = moves
-            .changes(&index)
-            .into_iter()
-            .map(|change| {
-                let name = change
-                    .name
-                    .map_or_else(String::new, |name| name.to_string());
-                format!(
-                    "{} {name} {}",
-                    change.entry.cpv(),
-                    change.slot.unwrap_or_default()
-                )
-            })
-            .collect();
-        assert_eq!(
-            changes,
-            ["a/b-1 c/d-1 ", "a/b-3 c/d-3 ", "g/h-1  1", "g/h-2  1/7"]
-        );
-    }
-}
+mod tests;

@@ -13,6 +13,7 @@ use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
 
 use nix::unistd::{AccessFlags, access};
 
@@ -24,10 +25,14 @@ mod files;
 mod names;
 mod reservation;
 
-use files::{directories, regular_files, sweep_directory};
-pub(super) use files::{entries as entries_of, is_gone};
+pub use files::Unread;
+use files::{directories, left_over, regular_files, sweep_directory};
+pub(super) use files::{entries as entries_of, is_gone, is_passed_over, noting};
 pub use names::{Format, PackageFile};
 pub use reservation::{Reservation, Sealed, Written};
+
+/// For how long, at most, somebody who looks for what is left over holds the lock of a builder.
+const BRIEFLY: Duration = Duration::from_millis(50);
 
 /// What went wrong in PKGDIR.
 #[derive(Debug, thiserror::Error)]
@@ -162,20 +167,28 @@ impl Pkgdir {
 
     /// All packages of both layouts, sorted by path. Placeholders and files with other names are left out.
     ///
-    /// Names are believed; the content is not looked at.
+    /// Names are believed; the content is not looked at. Directories below PKGDIR that cannot be read are passed over.
     ///
     /// # Errors
-    /// A directory cannot be read.
+    /// PKGDIR cannot be read.
     pub fn list(&self) -> Result<Vec<PackageFile>, PkgdirError> {
+        Ok(self.listing()?.0)
+    }
+
+    /// The same, and why directories below PKGDIR could not be read.
+    fn listing(&self) -> Result<(Vec<PackageFile>, Vec<Unread>), PkgdirError> {
         let mut files = Vec::new();
+        let mut unread = Vec::new();
         for category in directories(&self.path)? {
-            for (file, metadata) in regular_files(&self.path.join(&category))? {
+            let folder = self.path.join(&category);
+            for (file, metadata) in noting(&mut unread, regular_files(&folder)) {
                 if metadata.size() > 0 {
                     files.extend(PackageFile::in_category(&category, &file));
                 }
             }
-            for pn in directories(&self.path.join(&category))? {
-                for (file, metadata) in regular_files(&self.path.join(&category).join(&pn))? {
+            // Why it cannot be read was noted already.
+            for pn in directories(&folder).unwrap_or_default() {
+                for (file, metadata) in noting(&mut unread, regular_files(&folder.join(&pn))) {
                     if metadata.size() > 0 {
                         files.extend(PackageFile::in_package(&category, &pn, &file));
                     }
@@ -183,22 +196,22 @@ impl Pkgdir {
             }
         }
         files.sort_by(|one, other| one.path().cmp(other.path()));
-        Ok(files)
+        Ok((files, unread))
     }
 
-    /// The packages of [`Pkgdir::list`] that have no entry in `index`.
+    /// The packages of [`Pkgdir::list`] that have no entry in `index`, and why directories below PKGDIR could not be read.
     ///
     /// # Errors
-    /// A directory cannot be read.
-    pub fn unlisted(&self, index: &Index) -> Result<Vec<PackageFile>, PkgdirError> {
+    /// PKGDIR cannot be read.
+    pub fn unlisted(&self, index: &Index) -> Result<(Vec<PackageFile>, Vec<Unread>), PkgdirError> {
         let known: HashSet<PathBuf> = index
             .entries()
             .iter()
             .map(|entry| PathBuf::from(entry.path().as_ref()))
             .collect();
-        let mut files = self.list()?;
+        let (mut files, unread) = self.listing()?;
         files.retain(|file| !known.contains(file.path()));
-        Ok(files)
+        Ok((files, unread))
     }
 
     /// The packages of one version in their own directory, CATEGORY/PN, that have no entry in `index`, sorted by path.
@@ -258,7 +271,8 @@ impl Pkgdir {
         self.try_reserve(&directory, cpv, format, build_id)
     }
 
-    /// Takes the place of a package that stands at `path`, which stays until the reservation is committed.
+    /// Takes the place of a package that stands at `path`, which stays until the reservation is committed. What is read of
+    /// it from then on is what will be replaced: no builder puts another one there meanwhile.
     ///
     /// # Errors
     /// Somebody else writes there.
@@ -273,30 +287,58 @@ impl Pkgdir {
         };
         let directory = path.parent().unwrap_or(&self.path);
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let stem = name
-            .strip_suffix(format.extension())
-            .map_or(name.as_ref(), |stem| stem.trim_end_matches('.'));
-        let partial = self.lock_partial(directory, stem)?.ok_or_else(busy)?;
+        let stem = names::stem(&name);
+        let partial = self.lock_only(directory, stem)?.ok_or_else(busy)?;
         let path = path.to_owned();
         Ok(Reservation::new(
             &self.path, partial, path, build_id, format, None,
         ))
     }
 
-    /// Removes what builders that were killed left behind, everywhere, and gives the paths of it.
+    /// Removes what builders that were killed left behind, everywhere, and gives the paths of it. Directories that cannot
+    /// be read are passed over.
     ///
     /// # Errors
-    /// A directory cannot be read, or something in it cannot be removed.
+    /// PKGDIR cannot be read, or something in it cannot be removed.
     pub fn sweep(&self) -> Result<Vec<PathBuf>, PkgdirError> {
         let mut swept = Vec::new();
-        for category in directories(&self.path)? {
-            let category = self.path.join(category);
-            swept.extend(sweep_directory(&category)?);
-            for pn in directories(&category)? {
-                swept.extend(sweep_directory(&category.join(pn))?);
-            }
+        for directory in self.of_packages()? {
+            swept.extend(sweep_directory(&directory)?);
         }
         Ok(swept)
+    }
+
+    /// What [`Pkgdir::sweep`] would remove.
+    ///
+    /// # Errors
+    /// PKGDIR cannot be read.
+    pub fn left_over(&self) -> Result<Vec<PathBuf>, PkgdirError> {
+        let look = |directories: &[PathBuf]| -> Vec<PathBuf> {
+            directories.iter().flat_map(|it| left_over(it)).collect()
+        };
+        let directories = self.of_packages()?;
+        let first = look(&directories);
+        if first.is_empty() {
+            return Ok(first);
+        }
+        // A builder that has just begun has its file before it has the lock on it.
+        std::thread::sleep(BRIEFLY);
+        let mut second = look(&directories);
+        second.retain(|path| first.contains(path));
+        Ok(second)
+    }
+
+    /// The directories of categories and of packages that can be read.
+    fn of_packages(&self) -> Result<Vec<PathBuf>, PkgdirError> {
+        let mut found = Vec::new();
+        for category in directories(&self.path)? {
+            let category = self.path.join(category);
+            let below = directories(&category).unwrap_or_default();
+            let below: Vec<PathBuf> = below.iter().map(|pn| category.join(pn)).collect();
+            found.push(category);
+            found.extend(below);
+        }
+        Ok(found)
     }
 
     fn reserve_next(&self, cpv: &Cpv, format: Format) -> Result<Reservation, PkgdirError> {
@@ -362,12 +404,13 @@ impl Pkgdir {
     fn reserve_only(&self, cpv: &Cpv, format: Format) -> Result<Reservation, PkgdirError> {
         let directory = self.path.join(cpv.category());
         self.ensure_directory(&directory)?;
+        sweep_directory(&directory)?;
         let extension = match format {
             Format::Xpak => "tbz2",
             Format::Gpkg => format.extension(),
         };
         let path = directory.join(format!("{}.{extension}", cpv.pf()));
-        match self.lock_partial(&directory, cpv.pf())? {
+        match self.lock_only(&directory, cpv.pf())? {
             Some(partial) => Ok(Reservation::new(
                 &self.path, partial, path, None, format, None,
             )),
@@ -389,6 +432,15 @@ impl Pkgdir {
             .map_err(fail)?;
         self.share_file(lock.file());
         Ok(Some(lock))
+    }
+
+    /// The same where there is no other place: who sweeps holds the lock for a moment, and is no builder.
+    fn lock_only(&self, directory: &Path, stem: &str) -> Result<Option<Lock>, PkgdirError> {
+        if let Some(lock) = self.lock_partial(directory, stem)? {
+            return Ok(Some(lock));
+        }
+        std::thread::sleep(BRIEFLY);
+        self.lock_partial(directory, stem)
     }
 
     /// Gives a file the group of PKGDIR, and that group the rights it has to PKGDIR. Best effort, as in Portage.

@@ -3,9 +3,10 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 
 use super::index::{HeaderSettings, Index, IndexError};
-use super::pkgdir::{Pkgdir, PkgdirError};
+use super::pkgdir::{Pkgdir, PkgdirError, Unread};
 use super::survey::{EntryFault, Memory, Survey, Unusable, survey};
 
 /// What is wrong with PKGDIR.
@@ -38,6 +39,12 @@ pub enum Finding {
     /// A file is no package. Repairing does not remove it.
     #[error(transparent)]
     Unusable(Unusable),
+    /// A builder that was killed left a file. Repairing removes it.
+    #[error("{}: was left by a builder that was killed", .0.display())]
+    LeftOver(PathBuf),
+    /// A directory cannot be read. Repairing leaves what the index has of it.
+    #[error(transparent)]
+    Unread(Unread),
     /// The index, or the compressed one, is missing.
     #[error("{0} is missing")]
     NoIndex(&'static str),
@@ -50,9 +57,17 @@ pub enum Finding {
 }
 
 impl Finding {
-    /// Whether the index is wrong, and not a package.
+    /// Whether the index is wrong, and not a file.
     pub fn is_of_index(&self) -> bool {
-        !matches!(self, Self::Unusable(_))
+        !matches!(
+            self,
+            Self::Unusable(_) | Self::Unread(_) | Self::LeftOver(_)
+        )
+    }
+
+    /// Whether [`fix`] mends it.
+    pub fn is_mended(&self) -> bool {
+        !matches!(self, Self::Unusable(_) | Self::Unread(_))
     }
 }
 
@@ -74,17 +89,27 @@ pub struct Repaired {
 pub fn check(pkgdir: &Pkgdir) -> Result<Vec<Finding>, PkgdirError> {
     let index = Index::read(&pkgdir.index_path())?;
     let found = survey(pkgdir, &index, &Memory::default())?;
-    findings(pkgdir, found)
+    let mut all = findings(pkgdir, found)?;
+    all.extend(pkgdir.left_over()?.into_iter().map(Finding::LeftOver));
+    Ok(all)
 }
 
 /// Makes the index true again: entries for all packages, none for others. It is written only if something was wrong.
+/// What builders that were killed left behind is removed first.
 ///
 /// Everything is read before the index is locked; with the lock held it is looked at again, so that nothing that others
 /// do meanwhile is lost.
 ///
 /// # Errors
-/// PKGDIR cannot be read, or the index cannot be written.
+/// PKGDIR cannot be read, something that was left behind cannot be removed, or the index cannot be written.
 pub fn fix(pkgdir: &Pkgdir, header: &HeaderSettings) -> Result<Repaired, PkgdirError> {
+    let swept = pkgdir.sweep()?.into_iter().map(Finding::LeftOver);
+    let mut repaired = fix_index(pkgdir, header)?;
+    repaired.findings.extend(swept);
+    Ok(repaired)
+}
+
+fn fix_index(pkgdir: &Pkgdir, header: &HeaderSettings) -> Result<Repaired, PkgdirError> {
     let mut memory = Memory::default();
     let index = match Index::read(&pkgdir.index_path()) {
         // What is of another version is made anew, as in Portage.
@@ -95,7 +120,7 @@ pub fn fix(pkgdir: &Pkgdir, header: &HeaderSettings) -> Result<Repaired, PkgdirE
     if first.is_clean() && compressed(pkgdir)?.is_empty() {
         return Ok(Repaired {
             packages: first.standing.len(),
-            findings: first.unusable.into_iter().map(Finding::Unusable).collect(),
+            findings: beside_the_index(first.unusable, first.unread).collect(),
             written: false,
         });
     }
@@ -145,8 +170,14 @@ fn findings(pkgdir: &Pkgdir, found: Survey) -> Result<Vec<Finding>, PkgdirError>
         });
     }
     all.extend(compressed(pkgdir)?);
-    all.extend(found.unusable.into_iter().map(Finding::Unusable));
+    all.extend(beside_the_index(found.unusable, found.unread));
     Ok(all)
+}
+
+/// What is wrong with files and directories, which no index mends.
+fn beside_the_index(unusable: Vec<Unusable>, unread: Vec<Unread>) -> impl Iterator<Item = Finding> {
+    let unread = unread.into_iter().map(Finding::Unread);
+    unusable.into_iter().map(Finding::Unusable).chain(unread)
 }
 
 /// What is wrong with the files of the index as such.

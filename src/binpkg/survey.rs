@@ -14,7 +14,9 @@ use indexmap::IndexMap;
 
 use super::index::{Entry, FileFacts, Index, IndexError};
 use super::package::{Package, PackageError};
-use super::pkgdir::{Format, PackageFile, Pkgdir, PkgdirError};
+use super::pkgdir::{
+    Format, PackageFile, Pkgdir, PkgdirError, Unread, entries_of, is_passed_over, noting,
+};
 use super::xpak::Metadata;
 use crate::pms::cpv::Cpv;
 use crate::util::digest::{HashFileError, HashName, hash_file};
@@ -96,6 +98,8 @@ pub struct Survey {
     pub stale: Vec<Entry>,
     /// Files that are no packages though they are named so, and why.
     pub unusable: Vec<Unusable>,
+    /// Why directories below PKGDIR cannot be read. What the index has below them is taken for what stands there.
+    pub unread: Vec<Unread>,
 }
 
 /// What was read of files, for a second look at them.
@@ -119,7 +123,7 @@ fn seen(metadata: &fs::Metadata) -> Seen {
 /// Looks at everything in `pkgdir`. Files that `memory` knows unchanged are not read again.
 ///
 /// # Errors
-/// A directory cannot be read.
+/// PKGDIR cannot be read.
 pub fn survey(pkgdir: &Pkgdir, index: &Index, memory: &Memory) -> Result<Survey, PkgdirError> {
     let mut by_path: HashMap<String, Vec<&Entry>> = HashMap::new();
     let mut by_key: IndexMap<InstanceKey, &Entry> = IndexMap::new();
@@ -133,7 +137,9 @@ pub fn survey(pkgdir: &Pkgdir, index: &Index, memory: &Memory) -> Result<Survey,
     let mut survey = Survey::default();
     let mut standing: HashMap<InstanceKey, Standing> = HashMap::new();
     let mut order = Vec::new();
-    for (path, metadata) in package_files(pkgdir)? {
+    let (files, unread) = package_files(pkgdir)?;
+    survey.unread = unread;
+    for (path, metadata) in files {
         let known = by_path.get(&path).into_iter().flatten().find(|entry| {
             entry.size() == Some(metadata.size()) && entry.mtime() == Some(metadata.mtime())
         });
@@ -192,7 +198,10 @@ pub fn survey(pkgdir: &Pkgdir, index: &Index, memory: &Memory) -> Result<Survey,
         }
     }
     for (key, entry) in &by_key {
-        match standing.remove(key) {
+        match standing
+            .remove(key)
+            .or_else(|| survey.unseen(pkgdir, entry))
+        {
             Some(found) => {
                 survey.standing.insert(key.clone(), found);
             }
@@ -223,13 +232,26 @@ impl Survey {
         self.stale.is_empty() && self.standing.values().all(|found| found.fault.is_none())
     }
 
+    /// The package of an entry, if it is where nobody could look.
+    fn unseen(&self, pkgdir: &Pkgdir, entry: &Entry) -> Option<Standing> {
+        let place = pkgdir.path_of(entry)?;
+        let mut unread = self.unread.iter();
+        let hidden = unread.any(|unread| place.starts_with(&unread.path));
+        hidden.then(|| Standing {
+            path: entry.path().into_owned(),
+            cpv: entry.cpv().to_owned(),
+            fault: None,
+            entry: entry.clone(),
+        })
+    }
+
     /// Makes the checksums of all packages whose entries lack them, several at a time, and remembers what was read.
     /// Packages that cannot be read meanwhile are left out.
     pub fn complete(&mut self, pkgdir: &Pkgdir, memory: &mut Memory) {
         let missing: Vec<(InstanceKey, PathBuf)> = self
             .standing
             .iter()
-            .filter(|(_, found)| found.entry.get("MD5").is_none())
+            .filter(|(_, found)| found.fault.is_some() && found.entry.get("MD5").is_none())
             .map(|(key, found)| (key.clone(), pkgdir.path().join(&found.path)))
             .collect();
         let next = AtomicUsize::new(0);
@@ -346,14 +368,26 @@ fn place(absolute: &Path, path: &str, metadata: &Metadata) -> Result<Cpv, Unusab
     }
 }
 
-/// All files that are named as packages, with their paths below PKGDIR, in the order of the directories. Placeholders
-/// are left out.
-pub(super) fn package_files(pkgdir: &Pkgdir) -> Result<Vec<(String, fs::Metadata)>, PkgdirError> {
+/// Files with their paths below PKGDIR.
+type Files = Vec<(String, fs::Metadata)>;
+
+/// All files that are named as packages, in the order of the directories, and why directories below PKGDIR could not be
+/// read. Placeholders are left out.
+pub(super) fn package_files(pkgdir: &Pkgdir) -> Result<(Files, Vec<Unread>), PkgdirError> {
     let mut found = Vec::new();
+    let mut unread = Vec::new();
     let mut waiting = vec![String::new()];
     while let Some(directory) = waiting.pop() {
         let mut below = Vec::new();
-        for (name, metadata) in super::pkgdir::entries_of(&pkgdir.path().join(&directory))? {
+        let listed = entries_of(&pkgdir.path().join(&directory));
+        let listed = match directory.is_empty() {
+            true => listed?,
+            false => noting(&mut unread, listed),
+        };
+        for (name, metadata) in listed {
+            if metadata.is_dir() && is_passed_over(&name) {
+                continue;
+            }
             let path = match directory.as_str() {
                 "" => name,
                 directory => format!("{directory}/{name}"),
@@ -369,5 +403,5 @@ pub(super) fn package_files(pkgdir: &Pkgdir) -> Result<Vec<(String, fs::Metadata
         }
         waiting.extend(below.into_iter().rev());
     }
-    Ok(found)
+    Ok((found, unread))
 }

@@ -1,11 +1,12 @@
 //! Binary packages in the place of builds: the best one of PKGDIR and all hosts is brought into PKGDIR.
 
 mod error;
+mod remote;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use futures_util::StreamExt;
 
@@ -17,22 +18,21 @@ use super::input::{self, Input};
 use super::package::index_header;
 use super::packaging::pkgdir_options;
 use super::session::Session;
-use crate::binhost::bring::{self, Accept, Desk, bring};
+use crate::binhost::Host;
+use crate::binhost::bring::{Accept, Desk, Wanted, bring};
 use crate::binhost::choice::{Ebuild, Unfit, Wish};
 use crate::binhost::instances::{Instance, Instances};
-use crate::binhost::{Host, index};
-use crate::binpkg::audit::Audit;
 use crate::binpkg::index::Index;
 use crate::binpkg::package::Package;
 use crate::binpkg::pkgdir::Pkgdir;
 use crate::binpkg::selection::{EntryFacts, Names};
-use crate::binpkg::signature::{CommandError, Policy, Verifier};
-use crate::config::{Config, ConfigError};
-use crate::fetch::FetchOptions;
+use crate::binpkg::signature::Policy;
 use crate::pms::atom::{Atom, PackageFacts};
 use crate::util::causes::causes;
 
 pub use self::error::BinariesError;
+use self::remote::audit;
+pub use self::remote::{hosts, indexes, policy_for_hosts};
 
 /// Which binary packages are used, and when.
 #[derive(Debug, Clone, Copy)]
@@ -82,81 +82,6 @@ pub struct Binaries {
     pkgdir: Option<Pkgdir>,
     options: Options,
     libc: BTreeSet<String>,
-}
-
-/// What is asked of the signatures of hosts that say nothing of their own.
-#[must_use]
-pub fn policy_for_hosts(config: &Config) -> Policy {
-    let keyring = config.get("BINPKG_GPG_VERIFY_GPG_HOME").map(Path::new);
-    Policy::from_features(|name| config.features().contains(name)).for_hosts(keyring)
-}
-
-/// The hosts that are configured, those of higher priority first, and what was wrong with their configuration.
-/// What they have is fetched into a folder below `pkgdir`.
-///
-/// # Errors
-/// binrepos.conf cannot be read.
-pub fn hosts(
-    config: &Config,
-    fetch: &FetchOptions,
-    pkgdir: &Path,
-) -> Result<(Vec<Host>, Vec<String>), ConfigError> {
-    let found = config.binary_repositories()?;
-    let usual = policy_for_hosts(config);
-    let options = FetchOptions {
-        distdir: bring::folder(pkgdir),
-        group: None,
-        // An unfinished package is known to be of the same state of the same one.
-        resume_min_size: 0,
-        layouts: None,
-        ..fetch.clone()
-    };
-    let hosts = found
-        .list
-        .into_iter()
-        .map(|repository| Host::new(repository, options.clone(), usual));
-    Ok((hosts.collect(), found.warnings))
-}
-
-/// Asks all hosts for their indexes; of those that have none that can be used, why is given too. With `pretend` an old
-/// one is good enough.
-pub async fn indexes(
-    hosts: Vec<Host>,
-    cache: &Path,
-    pretend: bool,
-) -> (Vec<(Host, index::HostIndex)>, Vec<index::HostError>) {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |now| now.as_secs());
-    let asked: Vec<_> = futures_util::stream::iter(hosts)
-        .map(|host| async move {
-            let found = index::load(&host, cache, now, pretend).await;
-            (host, found)
-        })
-        .buffered(8)
-        .collect()
-        .await;
-    let (mut good, mut bad) = (Vec::new(), Vec::new());
-    for (host, found) in asked {
-        match found {
-            Ok(index) => good.push((host, index)),
-            Err(error) => bad.push(error),
-        }
-    }
-    (good, bad)
-}
-
-/// How packages are verified of which this is asked.
-fn audit(config: &Config, policy: Policy) -> Result<Audit, CommandError> {
-    let verifier = match policy {
-        Policy::Ignore => None,
-        Policy::IfSigned | Policy::Require | Policy::Warn => {
-            Some(Verifier::from_settings(&|name| {
-                config.get(name).map(str::to_owned)
-            })?)
-        }
-    };
-    Ok(Audit { policy, verifier })
 }
 
 /// The ebuild that a package is of: of its repository, or, as in Portage, of another one. One that cannot be read is
@@ -375,8 +300,13 @@ impl Binaries {
                 config: &candidate.config,
             });
             let host = self.instances.source(instance).map(|(host, _)| host);
-            let result = match wish.judge(instance, host, ebuild) {
-                Ok(()) => self.take(session, instance, &accept).await,
+            let judge = |instance: &Instance| wish.judge(instance, host, ebuild);
+            let wanted = Wanted {
+                accept: &accept,
+                judge: &judge,
+            };
+            let result = match judge(instance) {
+                Ok(()) => self.take(session, instance, wanted).await,
                 Err(unfit) => Err(unfit),
             };
             match result {
@@ -452,10 +382,10 @@ impl Binaries {
         &self,
         session: &Session,
         instance: &Instance,
-        accept: &Accept,
+        wanted: Wanted<'_>,
     ) -> Result<Option<PathBuf>, Unfit> {
         let Some(desk) = &self.desk else {
-            return self.would_take(instance, accept).map(|()| None);
+            return self.would_take(instance, wanted.accept).map(|()| None);
         };
         let begin = Instant::now();
         let package = instance.cpv.to_string();
@@ -468,14 +398,7 @@ impl Binaries {
             });
         }
         let teller = Teller::of_package(&session.events, package.clone());
-        let brought = bring(
-            &self.instances,
-            instance,
-            desk,
-            accept.clone(),
-            &teller.sender(),
-        )
-        .await;
+        let brought = bring(&self.instances, instance, desk, wanted, &teller.sender()).await;
         teller.end().await;
         let path = brought.map_err(|error| Unfit::from(&error))?;
         if let Some(audit) = instance.host.and_then(|number| desk.hosts.get(number)) {

@@ -1,5 +1,7 @@
 //! `ebd fetch`.
 
+mod joined;
+
 use std::collections::{BTreeSet, HashMap};
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
@@ -44,6 +46,13 @@ struct Wanted {
     candidate: Candidate,
 }
 
+impl Wanted {
+    /// Its name with its repository's.
+    fn full_name(&self) -> String {
+        format!("{}::{}", self.package, self.candidate.ebuild.repository)
+    }
+}
+
 async fn execute(arguments: &arguments::Fetch, events: Events) -> Result<Exit, Failure> {
     let session = build::session(
         &arguments.around.places,
@@ -62,12 +71,14 @@ async fn execute(arguments: &arguments::Fetch, events: Events) -> Result<Exit, F
         }
         let requests = requests(&session, &candidate, &distfiles)?;
         let package = candidate.cpv().to_string();
-        if all.iter().all(|other| other.package != package) {
-            all.push(Wanted {
-                package,
-                requests,
-                candidate,
-            });
+        let wanted = Wanted {
+            package,
+            requests,
+            candidate,
+        };
+        let name = wanted.full_name();
+        if all.iter().all(|other| other.full_name() != name) {
+            all.push(wanted);
         }
     }
     if arguments.pretend {
@@ -75,12 +86,7 @@ async fn execute(arguments: &arguments::Fetch, events: Events) -> Result<Exit, F
         pretend(&session, &all, arguments.around.display.json);
         return Ok(Exit::Done);
     }
-    let mut named = BTreeSet::new();
-    let requests: Vec<Request> = all
-        .iter()
-        .flat_map(|wanted| wanted.requests.iter().cloned())
-        .filter(|request| named.insert(request.plan.file.clone()))
-        .collect();
+    let (requests, clashes) = joined::join(&mut all);
     let brought = bring(&arguments.around.display, &session.fetcher, &requests).await?;
     let wants = |wanted: &Wanted, file: &str| {
         let mut files = wanted.requests.iter().map(|it| it.plan.file.as_str());
@@ -93,10 +99,19 @@ async fn execute(arguments: &arguments::Fetch, events: Events) -> Result<Exit, F
         }
     }
     session.pool.end().await;
-    Ok(brought.sum_up(&arguments.around.display, |file| {
+    let display = &arguments.around.display;
+    let clashed = !clashes.is_empty();
+    for clash in clashes {
+        complain(display, &[clash]);
+    }
+    let exit = brought.sum_up(display, |file| {
         let wanted = all.iter().filter(|it| wants(it, file));
         wanted.map(|it| it.package.clone()).collect()
-    }))
+    });
+    Ok(match clashed {
+        true => Exit::Failed,
+        false => exit,
+    })
 }
 
 /// Has the ebuild say how its files are to be had.

@@ -2,7 +2,7 @@
 //!
 //! They are what Portage calls `FETCHCOMMAND` and `RESUMECOMMAND`: words as a shell would have them, in which
 //! `${URI}`, `${DISTDIR}` and `${FILE}` stand for the address, the folder and the name that the file is to have
-//! there. What they leave is verified like everything else, whatever their exit status.
+//! there, and `${DIGESTS}` for the checksums that it is to have, which are one word only within quotes. What they leave is verified like everything else, whatever their exit status.
 
 use std::collections::HashMap;
 use std::os::unix::process::CommandExt;
@@ -69,6 +69,7 @@ struct Commands {
 pub(super) struct FetchCommand {
     /// The variable that has it.
     name: String,
+    text: String,
     words: Vec<String>,
     variables: HashMap<String, String>,
 }
@@ -153,12 +154,10 @@ impl FetchCommands {
                 })
             };
         };
-        let words = shell_words::split(text).map_err(|source| SourceError::CommandWords {
-            name: name.clone(),
-            source,
-        })?;
+        let words = split(&name, text)?;
         Ok(Some(FetchCommand {
             name,
+            text: text.to_owned(),
             words,
             variables: self.variables.clone(),
         }))
@@ -171,6 +170,20 @@ impl FetchCommands {
 }
 
 impl FetchCommand {
+    /// The same with the checksums of a file, as [`Expected::digests`] gives them.
+    ///
+    /// # Errors
+    /// Its words are no shell words then.
+    pub(super) fn with_digests(mut self, digests: &str) -> Result<Self, SourceError> {
+        // They may be several words, unlike everything else.
+        let text = replace(&self.text, &|name| match name {
+            "DIGESTS" => digests.to_owned(),
+            other => format!("${{{other}}}"),
+        });
+        self.words = split(&self.name, &text)?;
+        Ok(self)
+    }
+
     /// Runs it to its end: the file at `uri` goes to `file` in `directory`. It is ended, with all that it has
     /// started, when the future is dropped.
     ///
@@ -222,6 +235,14 @@ impl FetchCommand {
             said: without_password(&said.ok().and_then(Result::ok).unwrap_or_default()),
         })
     }
+}
+
+/// The words of what a variable has.
+fn split(name: &str, text: &str) -> Result<Vec<String>, SourceError> {
+    shell_words::split(text).map_err(|source| SourceError::CommandWords {
+        name: name.to_owned(),
+        source,
+    })
 }
 
 /// The processes that a program has started, which end with it.
@@ -385,6 +406,30 @@ mod tests {
         let broken = FetchCommands::from_variables([("FETCHCOMMAND", "a 'b")]);
         let error = broken.of("http", false).unwrap_err();
         assert_eq!(error.to_string(), "FETCHCOMMAND cannot be taken apart");
+    }
+
+    #[test]
+    fn checksums_are_several_words_unless_they_are_quoted() {
+        let commands = FetchCommands::from_variables([(
+            "FETCHCOMMAND",
+            r#"get ${DIGESTS} "$DIGESTS" --all="${DIGESTS}" '${FILE}' $2"#,
+        )]);
+        let command = commands.of("http", false).unwrap().unwrap();
+        let words = command.clone().with_digests("md5:0 sha1:1").unwrap().words;
+        assert_eq!(
+            words,
+            [
+                "get",
+                "md5:0",
+                "sha1:1",
+                "md5:0 sha1:1",
+                "--all=md5:0 sha1:1",
+                "${FILE}",
+                "$2"
+            ]
+        );
+        let words = command.with_digests("").unwrap().words;
+        assert_eq!(words, ["get", "", "--all=", "${FILE}", "$2"]);
     }
 
     #[test]

@@ -34,6 +34,17 @@ pub enum Mismatch {
     },
 }
 
+/// What two Manifest entries of one name say differently, so that they are of different files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contradiction {
+    /// What: `size`, or the name of a hash.
+    pub name: &'static str,
+    /// What the one entry says.
+    pub own: String,
+    /// What the other says.
+    pub other: String,
+}
+
 impl Expected {
     /// An entry with its size in bytes and its hashes: pairs of a name and a lower-case hexadecimal value.
     ///
@@ -79,6 +90,43 @@ impl Expected {
             .iter()
             .find(|(known, _)| *known == name)
             .map(|(_, value)| value.as_str())
+    }
+
+    /// Takes up the hashes that another entry has of the same file.
+    ///
+    /// # Errors
+    /// The size or a hash that both have differs; then nothing is taken up.
+    pub fn join(&mut self, other: &Self) -> Result<(), Contradiction> {
+        let differing = |name, own: String, other: String| Contradiction { name, own, other };
+        if self.size != other.size {
+            let (own, other) = (self.size.to_string(), other.size.to_string());
+            return Err(differing("size", own, other));
+        }
+        for (name, value) in &other.hashes {
+            if let Some(own) = self.get(*name)
+                && own != value
+            {
+                return Err(differing(name.name(), own.to_owned(), value.clone()));
+            }
+        }
+        for (name, value) in &other.hashes {
+            if self.get(*name).is_none() {
+                self.hashes.push((*name, value.clone()));
+            }
+        }
+        self.hashes.sort_by_key(|(name, _)| *name);
+        Ok(())
+    }
+
+    /// The hashes that are known, as Portage tells them to programs that fetch: names in lower case and values, such
+    /// as `sha512:…`, with spaces between.
+    #[must_use]
+    pub fn digests(&self) -> String {
+        let known = self.hashes.iter();
+        // A program's words are made of it.
+        let plain = known.filter(|(_, value)| value.bytes().all(|it| it.is_ascii_hexdigit()));
+        let pairs = plain.map(|(name, value)| format!("{}:{value}", name.name().to_lowercase()));
+        pairs.collect::<Vec<_>>().join(" ")
     }
 
     /// Compares a file with the entry: the size first, then every known hash in the order of the names.
@@ -164,6 +212,36 @@ mod tests {
         let entry = Expected::new(3, [("SHA512", right)]);
         assert_eq!(entry.verify(&got), Ok(()));
         assert!(entry.verify(&digests(b"abc", &[HashName::Md5])).is_err());
+    }
+
+    #[test]
+    fn entries_of_one_file_are_joined_and_others_are_not() {
+        let mut entry = Expected::new(4, [("SHA512", "0a"), ("MD5", "1")]);
+        let before = entry.clone();
+        let size = entry.join(&Expected::new(5, [("SHA512", "0a")]));
+        assert_eq!(size.unwrap_err().name, "size");
+        let hash = entry.join(&Expected::new(4, [("BLAKE2B", "3"), ("SHA512", "0b")]));
+        let expected = Contradiction {
+            name: "SHA512",
+            own: "0a".to_owned(),
+            other: "0b".to_owned(),
+        };
+        assert_eq!(hash, Err(expected));
+        assert_eq!(entry, before);
+        let same = Expected::new(4, [("BLAKE2B", "3"), ("SHA512", "0a")]);
+        assert_eq!(entry.join(&same), Ok(()));
+        assert_eq!(entry.digests(), "blake2b:3 md5:1 sha512:0a");
+    }
+
+    #[test]
+    fn programs_are_told_what_is_known() {
+        let hashes = [
+            ("SHA512", "0a"),
+            ("GOST", "1"),
+            ("MD5", "$x"),
+            ("SHA1", "2"),
+        ];
+        assert_eq!(Expected::new(4, hashes).digests(), "sha1:2 sha512:0a");
     }
 
     #[test]

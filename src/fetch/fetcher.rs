@@ -16,7 +16,7 @@ use crate::fetch::distdir::{
 };
 use crate::fetch::error::{FetchError, SourceError};
 use crate::fetch::event::{Event, Events, How};
-use crate::fetch::expected::Expected;
+use crate::fetch::expected::{Contradiction, Expected};
 use crate::fetch::held_lock::HeldLock;
 use crate::fetch::hosts::Hosts;
 use crate::fetch::identity::{FetchUser, acting};
@@ -40,6 +40,20 @@ pub struct Request {
 }
 
 impl Request {
+    /// Takes up what another package has of the same file: its sources, and what its Manifest says.
+    ///
+    /// # Errors
+    /// The Manifests say that they are different files; then nothing is taken up.
+    pub fn join(&mut self, other: &Self) -> Result<(), Contradiction> {
+        match (&mut self.expected, &other.expected) {
+            (Some(own), Some(other)) => own.join(other)?,
+            (None, other) => self.expected.clone_from(other),
+            (Some(_), None) => {}
+        }
+        self.plan.join(other.plan.clone());
+        Ok(())
+    }
+
     /// The distfiles of a package with what its Manifest says of each. `path` is where the Manifest is, or should be.
     pub fn with_manifest(
         plans: impl IntoIterator<Item = Plan>,

@@ -359,6 +359,7 @@ pub(super) async fn by_command(
         }
         .into());
     };
+    let command = command.with_digests(&expected.map(Expected::digests).unwrap_or_default())?;
     if partial.size() > 0 && !resume {
         partial.restart().await?;
     }

@@ -148,6 +148,38 @@ impl Lock {
         }
     }
 
+    /// Whether somebody else holds a lock on the file at `path`, which is neither made nor locked for that.
+    ///
+    /// # Errors
+    /// The file cannot be opened, or the file system knows no locks.
+    pub fn is_held(path: &Path) -> Result<bool, LockError> {
+        let opened = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NOFOLLOW)
+            .open(path);
+        let file = match opened {
+            Ok(file) => file,
+            Err(error) if is_gone(&error) => return Ok(false),
+            Err(source) => {
+                return Err(LockError::Open {
+                    path: path.to_owned(),
+                    source,
+                });
+            }
+        };
+        let mut found = whole_file(libc::F_WRLCK);
+        loop {
+            return match fcntl(&file, FcntlArg::F_OFD_GETLK(&mut found)) {
+                Ok(_) => Ok(found.l_type != libc::F_UNLCK as libc::c_short),
+                Err(Errno::EINTR) => continue,
+                Err(errno) => Err(LockError::Refused {
+                    path: path.to_owned(),
+                    source: errno.into(),
+                }),
+            };
+        }
+    }
+
     /// Makes the lock file disappear when the lock is let go of, as Portage does with `.*.portage_lockfile`.
     pub fn remove_on_release(mut self) -> Self {
         self.removed_on_release = true;
@@ -406,10 +438,14 @@ mod tests {
         assert!(lockf_succeeds(&path));
 
         let python = Python::holding(&path);
+        assert!(Lock::is_held(&path).unwrap());
         assert!(Lock::try_acquire(&path).unwrap().is_none());
         assert!(Lock::try_acquire_shared(&path).unwrap().is_none());
         python.release("");
-        assert!(Lock::try_acquire(&path).unwrap().is_some());
+        assert!(!Lock::is_held(&path).unwrap());
+        let lock = Lock::try_acquire(&path).unwrap();
+        assert!(lock.is_some() && Lock::is_held(&path).unwrap());
+        assert!(!Lock::is_held(&path.with_extension("none")).unwrap());
     }
 
     #[test]

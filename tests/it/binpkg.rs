@@ -3,12 +3,14 @@
 mod clients;
 mod hosts;
 mod input;
+mod judged;
 mod moves;
 mod quickpkg;
 mod repositories;
 mod serve;
 mod signed;
 mod together;
+mod unreadable;
 
 use std::collections::BTreeMap;
 use std::fs;

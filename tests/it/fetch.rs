@@ -98,6 +98,47 @@ fn trial(count: usize, missing: &[usize], body: &str) -> (Trial, Server) {
     (trial, server)
 }
 
+/// The packages p0 and p1 that call a distfile the same, each with the path of its own and what its Manifest has.
+fn of_one_name(server: &Server, all: [(&str, &[u8]); 2]) -> Trial {
+    let mut trial = Trial::new().make_conf(NO_MIRRORS);
+    for (at, (path, content)) in all.into_iter().enumerate() {
+        let uri = format!("SRC_URI=\"{}/{path} -> a.bin\"\n", server.address);
+        trial = trial
+            .package(&format!("app-misc/p{at}-1"), &uri)
+            .manifest(&format!("app-misc/p{at}"), &dist("a.bin", content));
+    }
+    trial
+}
+
+#[test]
+fn who_wants_the_same_file_gives_its_sources() {
+    let server = Server::start(vec![("/there".into(), b"content".to_vec())]);
+    let trial = of_one_name(&server, [("gone", b"content"), ("there", b"content")]);
+    let outcome = trial.run(&["fetch", "p0", "p1"]);
+    outcome.succeeds();
+    assert!(outcome.stderr.contains("1 fetched"), "{outcome}");
+    let there = fs::read(trial.path("distfiles/a.bin")).unwrap();
+    assert_eq!(there, b"content");
+}
+
+#[test]
+fn two_files_of_one_name_are_told_with_both_packages() {
+    let server = Server::start(vec![
+        ("/one".into(), b"first".to_vec()),
+        ("/two".into(), b"second".to_vec()),
+    ]);
+    let trial = of_one_name(&server, [("one", b"first"), ("two", b"second")]);
+    let outcome = trial.run(&["fetch", "p0", "p1"]);
+    let manifest = |at: usize| text(&trial.path(&format!("repo/app-misc/p{at}/Manifest")));
+    outcome.fails(&[
+        "a.bin of app-misc/p1-1::trial is another file than that of app-misc/p0-1::trial",
+        &format!("its size is 6 by {}, and 5 by {}", manifest(1), manifest(0)),
+        "1 fetched",
+    ]);
+    let there = fs::read(trial.path("distfiles/a.bin")).unwrap();
+    assert_eq!(there, b"first");
+}
+
 #[test]
 fn files_are_brought_once_and_summed_up() {
     let (trial, server) = trial(3, &[], "");

@@ -32,6 +32,20 @@ impl World {
 
     /// Brings the package of an entry from `address`.
     async fn bring(&self, entry: &Entry, address: &str) -> Result<PathBuf, String> {
+        let wanted = Wanted {
+            accept: &(std::sync::Arc::new(|_: &Metadata| Ok(())) as Accept),
+            judge: &|_| Ok(()),
+        };
+        self.bring_as(entry, address, wanted).await
+    }
+
+    /// The same, if it is as it is wanted.
+    async fn bring_as(
+        &self,
+        entry: &Entry,
+        address: &str,
+        wanted: Wanted<'_>,
+    ) -> Result<PathBuf, String> {
         let mut index = Index::default();
         index.replace_entries(vec![entry.clone()]);
         let found = HostIndex {
@@ -43,15 +57,9 @@ impl World {
         let instances = Instances::new(None, vec![(host, found)]);
         let instance = instances.all()[0].clone();
         let (events, _told) = tokio::sync::mpsc::unbounded_channel();
-        bring(
-            &instances,
-            &instance,
-            &desk(&self.own),
-            std::sync::Arc::new(|_| Ok(())),
-            &events,
-        )
-        .await
-        .map_err(|error| causes(&error).join(": "))
+        bring(&instances, &instance, &desk(&self.own), wanted, &events)
+            .await
+            .map_err(|error| causes(&error).join(": "))
     }
 }
 
@@ -226,6 +234,12 @@ async fn what_is_not_as_the_index_says_is_not_taken() {
             "says that BUILD_ID",
         ),
         (
+            "a repository that it does not name",
+            with("REPO", "gentoo"),
+            content.clone(),
+            "says that REPO is \"gentoo\", but in the package it is \"\"",
+        ),
+        (
             "another package",
             file_of(&other, &path),
             world.content(&other),
@@ -246,6 +260,94 @@ async fn what_is_not_as_the_index_says_is_not_taken() {
         assert!(error.contains(expected), "{what}: {error}");
         assert_eq!(everything(world.own.path()), before, "{what}");
     }
+}
+
+#[tokio::test]
+async fn a_package_is_judged_by_what_it_says_and_not_by_its_index() {
+    let world = World::new();
+    let said = [
+        ("LICENSE", "their-own"),
+        ("KEYWORDS", "~amd64"),
+        ("RESTRICT", "bindist"),
+        ("PROPERTIES", "interactive"),
+        ("RDEPEND", "x/y"),
+    ];
+    let mut entry = put_with(&world.theirs, "a/b-1", 6, Format::Gpkg, &said);
+    let server = serving(world.content(&entry));
+    // The index says nothing of all that.
+    for (key, _) in said {
+        entry.remove(key);
+    }
+    let accept: Accept = std::sync::Arc::new(|_: &Metadata| Ok(()));
+    let before = everything(world.own.path());
+    for (key, value) in said {
+        let judge = |package: &Instance| match package.entry.get(key) == Some(value) {
+            true => Err(Unfit::Masked(key.to_owned())),
+            false => Ok(()),
+        };
+        let wanted = Wanted {
+            accept: &accept,
+            judge: &judge,
+        };
+        let found = world.bring_as(&entry, &server.address, wanted).await;
+        assert_eq!(found.unwrap_err(), format!("it is masked: {key}"));
+        assert_eq!(everything(world.own.path()), before, "{key}");
+    }
+    world.bring(&entry, &server.address).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_in_pkgdir_already_is_looked_at_as_what_is_fetched() {
+    let world = World::new();
+    let entry = put(&world.theirs, "a/b-1", 6, Format::Gpkg);
+    let server = serving(world.content(&entry));
+    let path = world.bring(&entry, &server.address).await.unwrap();
+    let before = everything(world.own.path());
+    let accept: Accept = std::sync::Arc::new(|_: &Metadata| Ok(()));
+    let refuse: Accept = std::sync::Arc::new(|_: &Metadata| Err(vec!["eclasses".to_owned()]));
+    let masked = |_: &Instance| -> Result<(), Unfit> { Err(Unfit::Masked("so".to_owned())) };
+    let mut other = entry.clone();
+    other.set("USE", "");
+    for (entry, wanted, expected) in [
+        (
+            &entry,
+            Wanted {
+                accept: &refuse,
+                judge: &|_| Ok(()),
+            },
+            "it was made of something else: eclasses",
+        ),
+        (
+            &entry,
+            Wanted {
+                accept: &accept,
+                judge: &masked,
+            },
+            "it is masked: so",
+        ),
+        (
+            &other,
+            Wanted {
+                accept: &accept,
+                judge: &|_| Ok(()),
+            },
+            "says that USE is",
+        ),
+    ] {
+        let error = world.bring_as(entry, &server.address, wanted).await;
+        let error = error.unwrap_err();
+        assert!(error.contains(expected), "{error}");
+        assert_eq!(everything(world.own.path()), before, "{expected}");
+    }
+    assert_eq!(server.heads().len(), 1);
+    // One that is not any more what the index says is not it.
+    let mut damaged = fs::read(&path).unwrap();
+    let half = damaged.len() / 2;
+    damaged[half] ^= 1;
+    fs::write(&path, damaged).unwrap();
+    let new = world.bring(&entry, &server.address).await.unwrap();
+    assert_ne!(new, path);
+    assert_eq!(fs::read(new).unwrap(), world.content(&entry));
 }
 
 #[tokio::test]

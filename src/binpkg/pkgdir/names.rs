@@ -136,6 +136,14 @@ pub(crate) fn parse_build_id(text: &str) -> Option<u64> {
     text.parse().ok()
 }
 
+/// The name of a package file without its extension: `PF-BUILD_ID`, or `PF` in the layout without build ids.
+pub(super) fn stem(file: &str) -> &str {
+    [".gpkg.tar", ".xpak", ".tbz2"]
+        .iter()
+        .find_map(|extension| file.strip_suffix(extension))
+        .unwrap_or(file)
+}
+
 /// The hidden name under which a package is written.
 pub(super) fn partial(stem: &str) -> String {
     format!(".{stem}.partial")

@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::{Format, PkgdirError};
+use super::{Format, PkgdirError, names};
 use crate::util::atomic::sync_directory_of;
 use crate::util::digest::{Digests, HashName, MultiDigest};
 use crate::util::lock::Lock;
@@ -97,11 +97,7 @@ impl Reservation {
     /// `PF-BUILD_ID`, or `PF` in the layout without: the name without the extension.
     pub fn stem(&self) -> String {
         let name = self.path.file_name().unwrap_or_default().to_string_lossy();
-        [".gpkg.tar", ".xpak", ".tbz2"]
-            .iter()
-            .find_map(|extension| name.strip_suffix(extension))
-            .unwrap_or(&name)
-            .to_owned()
+        names::stem(&name).to_owned()
     }
 
     /// Where the package will be.

@@ -137,7 +137,9 @@ fn removes_what_a_killed_builder_left() {
 
     put(&pkgdir, "app-misc/foo/.foo-1.0-9.partial", "");
     put(&pkgdir, "app-misc/foo/foo-1.0-9.gpkg.tar", "");
-    assert_eq!(pkgdir.sweep().unwrap().len(), 2);
+    let left = pkgdir.left_over().unwrap();
+    assert_eq!(left.len(), 2);
+    assert_eq!(pkgdir.sweep().unwrap(), left);
     assert_eq!(names(&pkgdir, "app-misc/foo"), ["foo-1.0-2.xpak"]);
 }
 
@@ -218,6 +220,63 @@ fn the_old_layout_has_one_place() {
         ["foo-1.0.tbz2"],
         "a dropped reservation keeps the old package"
     );
+}
+
+#[test]
+fn who_packs_a_package_anew_and_who_builds_it_keep_each_other_away() {
+    for multi_instance in [true, false] {
+        let (_directory, pkgdir) = pkgdir(PkgdirOptions {
+            multi_instance,
+            ..PkgdirOptions::default()
+        });
+        for format in [Format::Xpak, Format::Gpkg] {
+            let builder = pkgdir.reserve(&cpv(), format).unwrap();
+            let (path, id) = (builder.path().to_owned(), builder.build_id());
+            let over = pkgdir.reserve_over(&path, format, id);
+            assert!(matches!(over, Err(PkgdirError::Busy { .. })), "{over:?}");
+            drop(builder);
+            let over = pkgdir.reserve_over(&path, format, id).unwrap();
+            let built = match id {
+                Some(id) => pkgdir.reserve_id(&cpv(), format, id),
+                None => pkgdir.reserve(&cpv(), format).map(Some),
+            };
+            assert!(
+                matches!(built, Ok(None) | Err(PkgdirError::Busy { .. })),
+                "{built:?}"
+            );
+            drop(over);
+        }
+    }
+}
+
+#[test]
+fn who_looks_for_what_is_left_over_is_not_taken_for_a_builder() {
+    let (_directory, pkgdir) = pkgdir(PkgdirOptions {
+        multi_instance: false,
+        ..PkgdirOptions::default()
+    });
+    put(&pkgdir, "app-misc/.foo-1.0.partial", "half a package");
+    let partial = pkgdir.path().join("app-misc/.foo-1.0.partial");
+    let sweeper = Lock::try_acquire(&partial).unwrap();
+    let sweeper = sweeper.unwrap().remove_on_release();
+    let reserved = std::thread::scope(|scope| {
+        scope.spawn(move || {
+            std::thread::sleep(BRIEFLY / 5);
+            drop(sweeper);
+        });
+        pkgdir.reserve(&cpv(), Format::Gpkg)
+    });
+    assert!(reserved.is_ok(), "{reserved:?}");
+    assert!(pkgdir.left_over().unwrap().is_empty());
+    // Who builds something else in the same category finds it too.
+    put(&pkgdir, "app-misc/.bar-1.partial", "half a package");
+    assert_eq!(
+        pkgdir.left_over().unwrap(),
+        [pkgdir.path().join("app-misc/.bar-1.partial")]
+    );
+    drop(reserved);
+    drop(pkgdir.reserve(&cpv(), Format::Gpkg).unwrap());
+    assert!(names(&pkgdir, "app-misc").is_empty());
 }
 
 #[test]

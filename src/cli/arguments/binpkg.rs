@@ -40,10 +40,10 @@ pub(in crate::cli) enum BinpkgCommand {
     /// Unpack the image or the metadata of a package
     #[command(after_help = EXTRACT_EXAMPLES)]
     Extract(Extract),
-    /// Tell what is wrong with the index (as emaint --check binhost does)
+    /// Tell what is wrong with the index (as emaint --check binhost does), and what killed builders have left
     #[command(after_help = CHECK_EXAMPLES)]
     Check(Store),
-    /// Make the index true again (as emaint --fix binhost does)
+    /// Make the index true again (as emaint --fix binhost does), and remove what killed builders have left
     #[command(after_help = FIX_EXAMPLES)]
     Fix(Store),
     /// Hold packages against the index, their own checksums and their signatures
@@ -52,7 +52,7 @@ pub(in crate::cli) enum BinpkgCommand {
     /// Sign packages anew with your gpg
     #[command(after_help = SIGN_EXAMPLES)]
     Sign(Named),
-    /// Remove packages that nobody needs any more
+    /// Remove packages that nobody needs any more, and what killed builders have left
     #[command(after_help = PRUNE_EXAMPLES)]
     Prune(Prune),
     /// Take packages over from files or another PKGDIR

@@ -14,7 +14,12 @@ pub(super) fn run(arguments: &Import) -> Result<Exit, Failure> {
     let json = arguments.store.json;
     let mut done = Exit::Done;
     for source in &arguments.sources {
-        for path in packages_of(source)? {
+        let (packages, unread) = packages_of(source)?;
+        for unread in &unread {
+            tell(unread, json);
+            done = Exit::Failed;
+        }
+        for path in packages {
             let (event, target) = match import(&opened.pkgdir, &path, &header) {
                 Ok(Imported::Taken(written)) => ("imported", written.relative_path),
                 Ok(Imported::Renumbered(written)) => ("renumbered", written.relative_path),

@@ -26,11 +26,17 @@ pub(super) fn fix(store: &Store) -> Result<Exit, Failure> {
     let opened = Opened::new(store, false)?;
     let repaired = repair::fix(&opened.pkgdir, &opened.header())?;
     tell(&repaired.findings, store.json);
+    let count = |is_it: fn(&Finding) -> bool| {
+        let findings = repaired.findings.iter();
+        findings.filter(|finding| is_it(finding)).count()
+    };
     let value = json!({
         "event": "fixed",
         "written": repaired.written,
         "packages": repaired.packages,
-        "unusable": repaired.findings.iter().filter(|finding| !finding.is_of_index()).count(),
+        "unusable": count(|finding| matches!(finding, Finding::Unusable(_))),
+        "left_over": count(|finding| matches!(finding, Finding::LeftOver(_))),
+        "unread": count(|finding| matches!(finding, Finding::Unread(_))),
     });
     let what = if repaired.written {
         "written"
@@ -41,8 +47,8 @@ pub(super) fn fix(store: &Store) -> Result<Exit, Failure> {
         store.json.then_some(value),
         &format!("{} packages, the index was {what}", repaired.packages),
     );
-    // What is no package could not be mended.
-    Ok(match repaired.findings.iter().all(Finding::is_of_index) {
+    // What is no package, or cannot be read, could not be mended.
+    Ok(match repaired.findings.iter().all(Finding::is_mended) {
         true => Exit::Done,
         false => Exit::Failed,
     })

@@ -55,6 +55,19 @@ pub(super) fn run(arguments: &Prune) -> Result<Exit, Failure> {
         let text = format!("{:10}  {}", rule.name(), entry.path());
         line(json.then_some(value), &text);
     }
+    let left = match arguments.pretend {
+        true => opened.pkgdir.left_over()?,
+        false => opened.pkgdir.sweep()?,
+    };
+    for path in &left {
+        let path = path.strip_prefix(opened.pkgdir.path()).unwrap_or(path);
+        let value = json!({
+            "event": if arguments.pretend { "would sweep" } else { "swept" },
+            "path": path,
+        });
+        let text = format!("{:10}  {}", "left over", path.display());
+        line(json.then_some(value), &text);
+    }
     let did = if arguments.pretend {
         "would free"
     } else {

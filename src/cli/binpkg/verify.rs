@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::{Opened, is_file, line, tell_error, wanted};
+use super::{Opened, is_file, line, tell, tell_error, wanted};
 use crate::binpkg::audit::{self, Audit};
 use crate::binpkg::index::Index;
 use crate::binpkg::signature::{Policy, Signer, Verifier};
@@ -34,6 +34,8 @@ pub(super) fn run(arguments: &Verify) -> Result<Exit, Failure> {
     let json = arguments.store.json;
     let mut bad = 0;
     let mut count = 0;
+    // Whether all of PKGDIR could be looked at, as far as that was asked for.
+    let mut complete = true;
     let mut one = |path: &Path, result: Result<bool, Vec<String>>| {
         count += 1;
         match result {
@@ -72,13 +74,15 @@ pub(super) fn run(arguments: &Verify) -> Result<Exit, Failure> {
             one(&path, result.map_err(|error| causes(&error)));
         }
         if atoms.is_empty() {
-            let unlisted = opened.pkgdir.unlisted(&index)?;
+            let (unlisted, unread) = opened.pkgdir.unlisted(&index)?;
             for file in &unlisted {
                 let path = opened.pkgdir.path().join(file.path());
                 let result = audit.file(&path);
                 one(file.path(), result.map_err(|error| causes(&error)));
             }
             opened.tell_unlisted(unlisted.len(), json);
+            unread.iter().for_each(|unread| tell(unread, json));
+            complete = unread.is_empty();
         }
     }
     if !json {
@@ -87,7 +91,10 @@ pub(super) fn run(arguments: &Verify) -> Result<Exit, Failure> {
             &format!("{} of {count} packages are good", count - bad),
         );
     }
-    Ok(if bad == 0 { Exit::Done } else { Exit::Failed })
+    Ok(match bad == 0 && complete {
+        true => Exit::Done,
+        false => Exit::Failed,
+    })
 }
 
 pub(super) fn sign(arguments: &Named) -> Result<Exit, Failure> {

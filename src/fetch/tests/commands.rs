@@ -99,6 +99,24 @@ async fn what_a_program_brings_is_verified() {
 }
 
 #[tokio::test]
+async fn a_program_is_told_the_checksums() {
+    let mut world = world(
+        &["gopher://host/a"],
+        &[(
+            "FETCHCOMMAND_GOPHER",
+            r#"sh -c 'cp "$1" "$2"; echo "$3+$4+$5+$6" >told' sh "@/source" "${DISTDIR}/${FILE}" "${DIGESTS}" ${DIGESTS}"#,
+        )],
+    );
+    let expected = world.request.expected.clone().unwrap();
+    world.fetch_well().await;
+    let told = fs::read_to_string(world.options.distdir.join("told")).unwrap();
+    let digests = expected.digests();
+    let words = digests.replace(' ', "+");
+    assert!(words.contains('+'), "{words}");
+    assert_eq!(told, format!("{digests}+{words}+\n"));
+}
+
+#[tokio::test]
 async fn an_unfinished_file_is_taken_up() {
     let mut world = world(
         &["gopher://host/a"],

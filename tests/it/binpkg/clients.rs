@@ -1,7 +1,12 @@
 //! PKGDIRs without several instances, and pruning by what clients can use.
 
+use std::fs;
+use std::path::Path;
+use std::time::UNIX_EPOCH;
+
 use super::{FOO, Made, put};
 use crate::support::Trial;
+use ebd::binpkg::pkgdir::Format;
 
 const BODY: &str = "IUSE=\"fast\"\nS=${WORKDIR}\n\
     src_install() { use fast && echo yes >fast; echo no >file; insinto /usr/share/foo; doins *; }";
@@ -54,6 +59,31 @@ fn without_instances_a_build_takes_the_place_of_the_one_before() {
             "{paths:?}"
         );
         trial.run(&["binpkg", "check"]).succeeds();
+    }
+}
+
+#[test]
+fn without_instances_packages_are_taken_over_as_they_are() {
+    for (format, name) in [
+        (Format::Gpkg, "foo-1.gpkg.tar"),
+        (Format::Xpak, "foo-1.tbz2"),
+    ] {
+        let trial = Trial::new();
+        let source = put(&trial.packages(), Made { format, ..FOO });
+        let target = Trial::new().make_conf("FEATURES=\"-binpkg-multi-instance\"\n");
+        for expected in ["imported", "already there"] {
+            let outcome = target.run(&["binpkg", "import", source.to_str().unwrap()]);
+            let expected = format!("{expected}: app-misc/{name}\n");
+            assert_eq!(outcome.succeeds().stdout, expected);
+        }
+        let taken = target.packages().join("app-misc").join(name);
+        assert!(fs::read(&taken).unwrap() == fs::read(&source).unwrap());
+        let modified = |path: &Path| {
+            let time = fs::metadata(path).unwrap().modified().unwrap();
+            time.duration_since(UNIX_EPOCH).unwrap().as_secs()
+        };
+        assert_eq!(modified(&taken), modified(&source));
+        target.run(&["binpkg", "check"]).succeeds();
     }
 }
 

@@ -7,11 +7,11 @@ use serde_json::Value;
 use super::serve::Serving;
 use crate::support::{Outcome, Trial};
 
-const BODY: &str = "IUSE=\"fast slow\"\nRDEPEND=\"fast? ( app-misc/bar )\"\nS=${WORKDIR}\n\
+pub(super) const BODY: &str = "IUSE=\"fast slow\"\nRDEPEND=\"fast? ( app-misc/bar )\"\nS=${WORKDIR}\n\
     src_install() { use fast && echo yes >fast; echo no >file; insinto /usr/share/foo; doins *; }";
 
 /// A trial with a package whose flags `uses` sets.
-fn trial(uses: &str) -> Trial {
+pub(super) fn trial(uses: &str) -> Trial {
     Trial::new()
         .gentoo()
         .package("app-misc/foo-1", BODY)
@@ -30,7 +30,7 @@ fn host(all_uses: &[&str]) -> (Trial, Serving) {
 }
 
 /// Names hosts, the one with the highest priority first.
-fn ask(trial: &Trial, uses: &str, hosts: &[&Serving]) {
+pub(super) fn ask(trial: &Trial, uses: &str, hosts: &[&Serving]) {
     let all: Vec<String> = hosts
         .iter()
         .map(|serving| format!("http://{}/", serving.host))
@@ -44,7 +44,7 @@ fn ask(trial: &Trial, uses: &str, hosts: &[&Serving]) {
     );
 }
 
-fn events(outcome: &Outcome, name: &str) -> Vec<Value> {
+pub(super) fn events(outcome: &Outcome, name: &str) -> Vec<Value> {
     let all = outcome.events();
     all.into_iter()
         .filter(|event| event["event"] == name)

@@ -392,6 +392,30 @@ fn builds_are_signed_where_features_ask_for_it() {
 }
 
 #[test]
+fn signed_packages_are_taken_over_where_a_version_has_one_build() {
+    let trial = filled();
+    let ring = Keyring::new(&trial, "s");
+    ring.key("builder", &[], "never");
+    configure(&trial, &ring, &ring, "");
+    trial.run(&["binpkg", "sign", FIRST]).succeeds();
+    let signed = trial.packages().join(ALL[0]);
+    let target = Trial::new().make_conf("FEATURES=\"-binpkg-multi-instance\"\n");
+    let import = || {
+        let done = target.run(&["binpkg", "import", signed.to_str().unwrap()]);
+        done.succeeds().stdout.clone()
+    };
+    assert_eq!(import(), "imported: app-misc/foo-1.gpkg.tar\n");
+    assert_eq!(import(), "already there: app-misc/foo-1.gpkg.tar\n");
+    let taken = target.packages().join("app-misc/foo-1.gpkg.tar");
+    assert!(fs::read(&taken).unwrap() == fs::read(&signed).unwrap());
+    target.run(&["binpkg", "check"]).succeeds();
+    let file = taken.to_str().unwrap();
+    trial
+        .run(&["binpkg", "verify", "--require-signature", file])
+        .succeeds();
+}
+
+#[test]
 fn signed_packages_are_moved_by_who_may_sign() {
     let trial = filled().gentoo().file(
         "repo/profiles/updates/1Q-2025",

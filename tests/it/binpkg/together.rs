@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{FOO, Made, put};
+use super::{ALL, FOO, Made, assert_found, filled, paths, put};
 use crate::support::Trial;
-use ebd::binpkg::pkgdir::Format;
+use ebd::binpkg::pkgdir::{Format, Pkgdir, PkgdirOptions};
+use ebd::pms::cpv::Cpv;
 
 /// How many processes put packages in, how many each, and after how many seconds one is always killed:
 /// EBD_TRIAL_CROWD="16 50 1" is more.
@@ -50,6 +51,57 @@ fn log(trial: &Trial, name: &str) -> File {
     let path = trial.path(name);
     let opened = OpenOptions::new().create(true).append(true).open(path);
     opened.unwrap()
+}
+
+#[test]
+fn what_a_killed_builder_has_left_is_told_and_removed() {
+    let trial = filled();
+    // One that is at work.
+    let pkgdir = Pkgdir::open(&trial.packages(), PkgdirOptions::default()).unwrap();
+    let cpv = Cpv::parse("app-misc/foo-1").unwrap();
+    let living = pkgdir.reserve(&cpv, Format::Xpak).unwrap();
+    for (command, killed) in [
+        (
+            &["fix"][..],
+            &[
+                "app-misc/foo/.foo-1-7.partial",
+                "app-misc/foo/foo-1-7.gpkg.tar",
+            ][..],
+        ),
+        (&["prune", "--keep", "9"], &["app-misc/.foo-1.partial"]),
+    ] {
+        for path in killed {
+            let half = if path.ends_with(".partial") {
+                "half"
+            } else {
+                ""
+            };
+            fs::write(trial.packages().join(path), half).unwrap();
+        }
+        let told: Vec<String> = killed
+            .iter()
+            .map(|path| format!("{path}: was left by a builder that was killed"))
+            .collect();
+        let told: Vec<&str> = told.iter().map(String::as_str).collect();
+        let found = trial.run(&["binpkg", "check"]);
+        assert_eq!(found.code(), 1);
+        assert_found(&found, &told);
+        let pretended = trial.run(&["binpkg", "prune", "--keep", "9", "--pretend"]);
+        for path in killed {
+            let line = format!("left over   {path}\n");
+            assert!(pretended.succeeds().stdout.contains(&line), "{pretended}");
+            assert!(trial.packages().join(path).exists());
+        }
+        let done = trial.run(&[&["binpkg"][..], command].concat());
+        for path in killed {
+            assert!(done.succeeds().stdout.contains(path), "{done}");
+            assert!(!trial.packages().join(path).exists());
+        }
+        trial.run(&["binpkg", "check"]).succeeds();
+    }
+    assert!(living.path().exists());
+    drop(living);
+    assert_eq!(paths(&trial), ALL);
 }
 
 #[test]
