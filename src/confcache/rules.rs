@@ -34,6 +34,19 @@ path /proc/net/** exists
 path /proc/sys/kernel/random/** exists
 path /sys/devices/system/cpu/cpu*/cpufreq/** exists
 path /etc/mtab exists
+# What the kernel counts for a group of processes, as Java looks at when it starts. Limits count.
+path /sys/fs/cgroup/**/*.stat exists
+path /sys/fs/cgroup/**/*_stat exists
+path /sys/fs/cgroup/**/*.current exists
+path /sys/fs/cgroup/**/*.peak exists
+path /sys/fs/cgroup/**/*.pressure exists
+path /sys/fs/cgroup/**/*.events* exists
+path /sys/fs/cgroup/**/*usage_in_bytes exists
+path /sys/fs/cgroup/**/*.failcnt exists
+path /sys/fs/cgroup/**/cpuacct.usage* exists
+path /sys/fs/cgroup/**/cgroup.procs exists
+path /sys/fs/cgroup/**/cgroup.threads exists
+path /sys/fs/cgroup/**/tasks exists
 # Devices that are the same everywhere, or another at each terminal.
 path /dev/null exists
 path /dev/zero exists
@@ -262,6 +275,17 @@ mod tests {
         assert!(matches!(rule("/proc/self"), Some(Rule::Ignore)));
         assert!(matches!(rule("/proc/cpuinfo"), Some(Rule::Without(_))));
         assert!(matches!(rule("/etc/ld.so.cache"), Some(Rule::Loader)));
+        for counts in [
+            "memory/a/b/memory.stat",
+            "memory.current",
+            "memory/x/memory.max_usage_in_bytes",
+            "a/cgroup.procs",
+        ] {
+            let path = format!("/sys/fs/cgroup/{counts}");
+            assert!(matches!(rule(&path), Some(Rule::Exists)), "{path}");
+        }
+        assert!(rule("/sys/fs/cgroup/a/memory.max").is_none());
+        assert!(rule("/sys/fs/cgroup/memory/memory.limit_in_bytes").is_none());
         assert!(rule("/proc/version").is_none());
         assert!(rule("/usr/include/stdio.h").is_none());
         assert!(rules.ignores_variable(OsStr::new("SSH_TTY")));
