@@ -78,6 +78,15 @@ pub struct Asked {
     pub told: Told,
 }
 
+impl Asked {
+    /// Takes back that an answer was kept.
+    pub(super) fn forget(&mut self, reason: &str) {
+        if let Told::Learned(why) = &self.told {
+            self.told = Told::Unlearned(why.clone(), reason.to_owned());
+        }
+    }
+}
+
 /// How compilers were answered, and how long all looking up took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Compiled {

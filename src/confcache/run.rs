@@ -4,7 +4,8 @@ mod mismatch;
 mod watched;
 
 use std::io;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -280,6 +281,7 @@ impl Session {
                 self.build.as_deref(),
             );
         }
+        let folder = identity(call.directory());
         let mut running = Running {
             call,
             print,
@@ -300,14 +302,9 @@ impl Session {
         let (mut asked, mut unkept) = (Vec::new(), None);
         let mut compiled = Compiled::default();
         let mut answered = Answered::default();
-        if let Some(mut asks) = ran.asks.take() {
-            // A check that was told of before the script failed was made nonetheless.
-            if let Err(error) = asks.answers.keep() {
-                unkept = Some(format!(
-                    "no answers are kept: {}",
-                    causes(&error).join(": ")
-                ));
-            }
+        let mut answers = None;
+        if let Some(asks) = ran.asks.take() {
+            answers = Some(asks.answers);
             ran.trace.extend(&asks.trace);
             if asks.lost {
                 printed.lose();
@@ -325,6 +322,17 @@ impl Session {
             took: begin.elapsed(),
         };
         let lesson = lesson.entry(printed, &mut looker);
+        let disturbed = disturbed(status, &lesson, folder != identity(call.directory()));
+        match (answers, disturbed) {
+            (Some(_), Some(why)) => asked.iter_mut().for_each(|asked| asked.forget(why)),
+            (Some(mut answers), None) => {
+                if let Err(error) = answers.keep() {
+                    let why = causes(&error).join(": ");
+                    unkept = Some(format!("no answers are kept: {why}"));
+                }
+            }
+            (None, _) => {}
+        }
         Ok(Traced {
             status,
             lesson,
@@ -333,6 +341,26 @@ impl Session {
             asked,
             compiled,
         })
+    }
+}
+
+/// Tells a folder from another that has its name.
+fn identity(folder: &Path) -> Option<(u64, u64)> {
+    let metadata = folder.metadata().ok()?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+/// Why what the checks of a run have found out may be due to something else than what was traced.
+fn disturbed(
+    status: u8,
+    lesson: &Result<Entry, Untaught>,
+    is_another: bool,
+) -> Option<&'static str> {
+    match lesson {
+        _ if is_another => Some("its folder became another"),
+        _ if status != 0 => Some("the script failed later"),
+        Err(Untaught::Untraced(_) | Untaught::Directory(_)) => Some("somebody else was at work"),
+        _ => None,
     }
 }
 

@@ -343,3 +343,34 @@ fn what_is_made_elsewhere_and_removed_again_leaves_nothing() {
         assert_eq!(asks(&asked, &["b"]).0, usize::from(taught), "{body}");
     }
 }
+
+/// What a check finds while its folder is taken away from below it is not what it would have found.
+#[test]
+fn a_run_that_fails_or_loses_its_folder_keeps_no_answers() {
+    let x = check("ac_cv_x", "ac_cv_x=yes");
+    for (ends, kept) in [
+        (":", true),
+        ("if test $1 = a; then exit 3; fi", false),
+        (
+            "if test $1 = a; then mv \"$PWD\" \"$PWD.old\"; mkdir \"$PWD\"; fi",
+            false,
+        ),
+    ] {
+        let trial = trial(&format!("{x}{ends}\n"));
+        let text = fs::read_to_string(trial.path("build/configure")).unwrap();
+        let run = |argument: &str| {
+            trial.clean();
+            trial.confcache(&["-v", "--no-replay", "--", "./configure", argument])
+        };
+        let first = run("a");
+        let why = trial.confcache(&["why", "ac_cv_x"]).stdout;
+        if !trial.path("build/configure").exists() {
+            trial.script("");
+            fs::write(trial.path("build/configure"), text).unwrap();
+        }
+        let told = run("b").stderr;
+        let answered = format!("of 1 checks {} were answered", usize::from(kept));
+        assert!(told.contains(&answered), "{ends}: {told}\n{first}");
+        assert_eq!(why.contains("and kept"), kept, "{ends}: {why}");
+    }
+}
