@@ -11,6 +11,7 @@ mod answers;
 mod asking;
 mod call;
 mod checks;
+mod claim;
 mod comments;
 mod defines;
 mod entry;

@@ -39,6 +39,9 @@ pub enum Untaught {
     /// Something was changed in its directory that it did not change.
     #[error("{} was changed, but not by what was traced", printable(.0.as_os_str()))]
     Untraced(PathBuf),
+    /// Somebody else configured the same directory meanwhile.
+    #[error("another configure run is at work in this directory")]
+    Shared,
     /// It made something that cannot be put back.
     #[error("what it made cannot be put back: {} {what}", printable(path.as_os_str()))]
     Made {

@@ -18,6 +18,7 @@ use self::watched::{Running, seen_from_around, shell_status, watched};
 use super::answers::Answers;
 use super::asking::{Asked, Compiled, Server, Told};
 use super::call::Call;
+use super::claim::Claim;
 use super::entry::{Body, Entry, Head, Stream};
 use super::facts::Broken;
 use super::journal::{self, Outcome};
@@ -122,6 +123,13 @@ impl Session {
     /// The command could not be run at all.
     pub fn run(&self, call: &Call, print: &Print) -> Result<Ran, RunError> {
         let begin = Instant::now();
+        let claim = match Claim::on(call.directory()) {
+            Ok(Some(claim)) => claim,
+            Ok(None) => return self.untaught(call, begin, Untaught::Shared),
+            Err(error) => {
+                return self.untaught(call, begin, Untaught::Directory(error.to_string()));
+            }
+        };
         let mut warnings = Vec::new();
         let found = self.cache.find(call, &self.rules, self.learned.is_none());
         let looking = begin.elapsed();
@@ -156,10 +164,11 @@ impl Session {
                 (None, reason(&broken, &different))
             }
         };
-        let ran = self.traced(call, print)?;
+        let ran = self.traced(call, &claim, print)?;
         let status = ran.status;
         warnings.extend(ran.warnings);
         let (asked, compiled, unkept) = (ran.asked, ran.compiled, ran.unkept);
+        let shared = matches!(ran.lesson, Err(Untaught::Shared));
         if !asked.is_empty() {
             // If nothing can be written, that is said below.
             let _ = self.learned().keep_asked(call.directory(), &asked);
@@ -200,7 +209,7 @@ impl Session {
         ran.mismatches = mismatches;
         ran.mismatches
             .extend(asked.iter().filter_map(|one| match &one.told {
-                Told::Differed { known, found } => Some(Mismatch {
+                Told::Differed { known, found } if !shared => Some(Mismatch {
                     what: one.variable.clone(),
                     how: first_difference(known.as_bytes(), found.as_bytes()).unwrap_or_default(),
                 }),
@@ -209,6 +218,21 @@ impl Session {
         ran.asked = asked;
         ran.compiled = compiled;
         Ok(ran)
+    }
+
+    /// Has the call run as if there were no cache.
+    fn untaught(&self, call: &Call, begin: Instant, reason: Untaught) -> Result<Ran, RunError> {
+        let why = reason.to_string();
+        let ran = plain(call, reason)?;
+        let warnings = match ran.status {
+            0 => vec![format!("nothing is kept: {why}")],
+            _ => Vec::new(),
+        };
+        let outcome = Outcome::Untaught {
+            why: "nothing was looked for".to_owned(),
+            reason: why,
+        };
+        Ok(self.end(call, begin, ran.status, outcome, warnings))
     }
 
     /// Removes files that are damaged, if they are ours, with one warning.
@@ -253,7 +277,7 @@ impl Session {
     }
 
     /// Has the call run, traced if that can be.
-    fn traced(&self, call: &Call, print: &Print) -> Result<Traced, RunError> {
+    fn traced(&self, call: &Call, claim: &Claim, print: &Print) -> Result<Traced, RunError> {
         let begin = Instant::now();
         let before = Tree::read(call.directory(), true);
         let before = match before {
@@ -321,7 +345,10 @@ impl Session {
             answered: &answered,
             took: begin.elapsed(),
         };
-        let lesson = lesson.entry(printed, &mut looker);
+        let mut lesson = lesson.entry(printed, &mut looker);
+        if claim.is_disputed() {
+            lesson = Err(Untaught::Shared);
+        }
         let disturbed = disturbed(status, &lesson, folder != identity(call.directory()));
         match (answers, disturbed) {
             (Some(_), Some(why)) => asked.iter_mut().for_each(|asked| asked.forget(why)),
@@ -359,7 +386,9 @@ fn disturbed(
     match lesson {
         _ if is_another => Some("its folder became another"),
         _ if status != 0 => Some("the script failed later"),
-        Err(Untaught::Untraced(_) | Untaught::Directory(_)) => Some("somebody else was at work"),
+        Err(Untaught::Untraced(_) | Untaught::Directory(_) | Untaught::Shared) => {
+            Some("somebody else was at work")
+        }
         _ => None,
     }
 }

@@ -3,7 +3,9 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
+use std::time::Duration;
 
+use super::answers::{self, check};
 use super::{BODY, HEAD, Trial, shown};
 use crate::support::{EBD, Outcome, is_root};
 
@@ -323,4 +325,60 @@ fn binary_output_and_names_that_are_no_text_come_back() {
     };
     assert_eq!(run(), "learned");
     assert_eq!(run(), "hit");
+}
+
+/// Each removes what the other has just made; no trace shows it.
+#[test]
+fn two_runs_in_one_folder_teach_nothing_and_are_told() {
+    let waits = |begun: &str, go: &str| {
+        check(
+            "ac_cv_x",
+            &format!(
+                "echo x >conftest.c; : >\"$OUT/$PACKAGE.{begun}\"\nuntil test -e \"$OUT/$PACKAGE.{go}\"\ndo sleep 0.02\ndone\n\
+                 if test -f conftest.c; then ac_cv_x=yes; else ac_cv_x=no; fi; rm -f conftest.c"
+            ),
+        )
+    };
+    let trial = answers::trial(&waits("begun", "go"));
+    trial.put(
+        "home/.config/ebd/confcache.conf",
+        "path **/*.begun ignore\npath **/*.go ignore\n",
+    );
+    let run = |name: &str| {
+        let mut command = trial.command(EBD, &["confcache", "-v", "--", "./configure", name]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().unwrap()
+    };
+    let end = |child: std::process::Child| {
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success());
+        let texts = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+        (texts, trial.last())
+    };
+    let first = run("slow");
+    while !trial.path("out/slow.begun").exists() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    trial.put("out/quick.go", "");
+    let ([stdout, stderr], outcome) = end(run("quick"));
+    assert!(stdout.ends_with("yes\n"), "{stdout}");
+    assert_eq!(outcome, "untaught");
+    assert!(
+        stderr.contains("another configure run is at work in this directory"),
+        "{stderr}"
+    );
+    trial.put("out/slow.go", "");
+    let ([stdout, stderr], outcome) = end(first);
+    assert!(stdout.ends_with("no\n"), "the two do not meet: {stdout}");
+    assert_eq!(outcome, "untaught");
+    assert!(
+        stderr.contains("another configure run is at work in this directory"),
+        "{stderr}"
+    );
+    for outcome in ["learned", "hit"] {
+        trial.clean();
+        let ([stdout, _], last) = end(run("slow"));
+        assert!(stdout.ends_with("yes\n"), "{stdout}");
+        assert_eq!(last, outcome);
+    }
 }
