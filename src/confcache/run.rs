@@ -3,6 +3,7 @@
 mod mismatch;
 mod watched;
 
+use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -279,6 +280,8 @@ impl Session {
     /// Has the call run, traced if that can be.
     fn traced(&self, call: &Call, claim: &Claim, print: &Print) -> Result<Traced, RunError> {
         let begin = Instant::now();
+        // Else its appearance is what changes a folder that the run lists. If it cannot be made, that is said later.
+        let _ = fs::create_dir_all(self.learned().folder());
         let before = Tree::read(call.directory(), true);
         let before = match before {
             Ok(before) => before,

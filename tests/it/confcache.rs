@@ -245,6 +245,14 @@ fn what_is_unchanged_is_put_back_and_not_run() {
     assert_eq!(trial.last(), "learned", "{outcome}");
 }
 
+/// That the cache is there from then on is no change to what is beside it.
+#[test]
+fn the_first_run_of_all_teaches_too_if_it_lists_the_folder_of_the_cache() {
+    let trial = Trial::new("ls .. >names\n: >config.status\n");
+    assert_eq!(trial.configure(&[]), "learned");
+    assert_eq!(trial.configure(&[]), "hit");
+}
+
 #[test]
 fn what_was_made_last_is_newest() {
     let trial = Trial::new("echo a > z; sleep 0.02; echo b > m; sleep 0.02; echo c > a");
