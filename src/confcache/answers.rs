@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use self::file::{Answer, File, Loaded, pack, unpack};
 use super::defines::{Included, Library, Names, read_text, relevant};
-use super::facts::{Broken, Fact, Sum, sum};
+use super::facts::{Broken, Fact, Sum, Sums, sum};
 use super::rules::Rules;
 use crate::util::atomic;
 use crate::util::token;
@@ -184,6 +184,8 @@ pub(super) struct Answers {
     by_key: HashMap<Sum, Vec<(usize, usize)>>,
     by_variable: HashMap<String, Vec<(usize, usize)>>,
     library: Library,
+    /// What was read near the folder.
+    sums: Sums,
     /// Numbers of what is new.
     numbers: Numbers,
 }
@@ -213,6 +215,7 @@ impl Answers {
             by_key: HashMap::new(),
             by_variable: HashMap::new(),
             library: Library::default(),
+            sums: Sums::default(),
             numbers: Numbers::default(),
         };
         let mut room = limit;
@@ -282,9 +285,11 @@ impl Answers {
                 why.get_or_insert(Miss::Broken(broken));
                 continue;
             }
-            let broken = local
-                .iter()
-                .find_map(|fact| fact.below(question.directory).check(rules).err());
+            let broken = local.iter().find_map(|fact| {
+                fact.below(question.directory)
+                    .check_with(rules, &mut self.sums)
+                    .err()
+            });
             if let Some(broken) = broken {
                 why.get_or_insert(Miss::Broken(broken));
                 continue;

@@ -7,6 +7,7 @@ use std::io::{self, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use nix::libc;
 use serde::{Deserialize, Serialize};
@@ -88,6 +89,9 @@ pub(super) enum State {
     Part(Option<Sum>),
 }
 
+/// The longest step in which the clock of a file system goes: FAT's.
+const STEP: Duration = Duration::from_secs(2);
+
 /// Tells a file that has not been touched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Hash)]
 pub(super) struct Stamp {
@@ -107,6 +111,18 @@ impl Stamp {
             modified: (metadata.mtime(), metadata.mtime_nsec()),
             changed: (metadata.ctime(), metadata.ctime_nsec()),
         }
+    }
+
+    /// Whether a file that is changed once more may keep it, as the clock of a file system goes in steps.
+    fn may_stay(&self, now: SystemTime) -> bool {
+        let (seconds, nanoseconds) = self.changed;
+        let since = Duration::new(
+            u64::try_from(seconds).unwrap_or_default(),
+            u32::try_from(nanoseconds).unwrap_or_default(),
+        );
+        let changed = SystemTime::UNIX_EPOCH.checked_add(since);
+        let age = changed.and_then(|changed| now.duration_since(changed).ok());
+        age.is_none_or(|age| age < STEP)
     }
 
     /// When the content was last changed, in seconds and nanoseconds.
@@ -201,6 +217,18 @@ impl Fact {
     /// # Errors
     /// It does not: what is different.
     pub(super) fn check(&self, rules: &Rules) -> Result<Option<Stamp>, Broken> {
+        self.check_with(rules, &mut Sums::default())
+    }
+
+    /// The same, where the contents of files that were looked at before and have not been touched are known.
+    ///
+    /// # Errors
+    /// As for [`Fact::check`].
+    pub(super) fn check_with(
+        &self,
+        rules: &Rules,
+        sums: &mut Sums,
+    ) -> Result<Option<Stamp>, Broken> {
         let path = self.path();
         if let Some(stamp) = self.stamp {
             let untouched = match &self.link {
@@ -215,7 +243,6 @@ impl Fact {
                 return Ok(None);
             }
         }
-        let sums = &mut Sums::default();
         let (link, state, stamp) = look(path, self.asked, self.about.as_deref(), rules, sums);
         if link == self.link && state == self.state {
             return Ok(stamp.filter(|_| self.stamp.is_some()));
@@ -234,7 +261,10 @@ pub(super) struct Sums(HashMap<Stamp, Option<Sum>>);
 
 impl Sums {
     fn of(&mut self, path: &Path, stamp: Stamp) -> Option<Sum> {
-        *self.0.entry(stamp).or_insert_with(|| file_sum(path).ok())
+        match stamp.may_stay(SystemTime::now()) {
+            true => file_sum(path).ok(),
+            false => *self.0.entry(stamp).or_insert_with(|| file_sum(path).ok()),
+        }
     }
 }
 
@@ -511,6 +541,28 @@ mod tests {
         fs::write(&path, "new compiler").unwrap();
         filetime::set_file_mtime(&path, time).unwrap();
         assert!(fact.check(&Rules::default()).is_err());
+    }
+
+    #[test]
+    fn what_has_just_been_written_is_read_again() {
+        let tmp = tempfile::tempdir().unwrap();
+        let path = tmp.path().join("conftest.c");
+        fs::write(&path, "one").unwrap();
+        let stamp = Stamp::of(&fs::metadata(&path).unwrap());
+        let mut sums = Sums::default();
+        let one = sums.of(&path, stamp);
+        fs::write(&path, "two").unwrap();
+        // As a clock may have it that goes in steps.
+        assert_ne!(sums.of(&path, stamp), one);
+        let changed = SystemTime::now() - 2 * STEP;
+        let changed = changed.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        let old = Stamp {
+            changed: (i64::try_from(changed.as_secs()).unwrap(), 0),
+            ..stamp
+        };
+        let two = sums.of(&path, old);
+        fs::write(&path, "one").unwrap();
+        assert_eq!(sums.of(&path, old), two, "it is not read once more");
     }
 
     #[test]
