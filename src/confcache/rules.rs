@@ -1,5 +1,5 @@
-//! What is left out of account: files that are never the same twice, and variables that no result
-//! depends on. One table, which users extend.
+//! What is left out of account: files that are never the same twice, variables that no result
+//! depends on, and what no two runs make alike. One table, which users extend.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -86,6 +86,11 @@ variable SYSTEMD_EXEC_PID ignore
 variable MEMORY_PRESSURE_* ignore
 variable HISTFILE ignore
 variable MAIL ignore
+# What two runs write and print differently by themselves; only `--verify` compares it.
+made **/config.log ignore
+made **/stamp-h ignore
+printed without ^configure: autobuild timestamp\.\.\.
+printed without ^checking for x86 cpuid .* output\.\.\.
 ";
 
 /// What counts of a path.
@@ -106,11 +111,20 @@ pub(super) enum Rule {
 pub(super) struct Lines(regex::bytes::Regex);
 
 impl Lines {
+    fn matching(regex: &str) -> Option<Self> {
+        Some(Self(regex::bytes::Regex::new(regex.trim()).ok()?))
+    }
+
+    /// Whether a line is one of them.
+    pub(super) fn has(&self, line: &[u8]) -> bool {
+        self.0.is_match(line)
+    }
+
     /// The sum of the other lines.
     pub(super) fn rest(&self, text: &[u8]) -> Sum {
         let mut hash = Sha256::new();
         for line in text.split_inclusive(|byte| *byte == b'\n') {
-            if !self.0.is_match(line) {
+            if !self.has(line) {
                 hash.update(line);
             }
         }
@@ -131,7 +145,8 @@ pub enum RulesError {
     },
     /// A line is no rule.
     #[error(
-        "{place}:{line}: {text:?} is no rule: they are `path GLOB ignore|exists|without REGEX` and `variable GLOB ignore`"
+        "{place}:{line}: {text:?} is no rule: they are `path GLOB ignore|exists|without REGEX`, \
+         `variable GLOB ignore`, `made GLOB ignore` and `printed without REGEX`"
     )]
     Line {
         /// The file.
@@ -143,11 +158,20 @@ pub enum RulesError {
     },
 }
 
+/// A star is a part of one component.
+const BY_COMPONENT: MatchOptions = MatchOptions {
+    case_sensitive: true,
+    require_literal_separator: true,
+    require_literal_leading_dot: false,
+};
+
 /// The table. Rules of users come before those that are built in.
 #[derive(Debug, Clone)]
 pub struct Rules {
     paths: Vec<(Pattern, Rule)>,
     variables: Vec<Pattern>,
+    made: Vec<Pattern>,
+    printed: Vec<Lines>,
     sum: Sum,
 }
 
@@ -157,6 +181,8 @@ impl Default for Rules {
         Self::parse("", "").unwrap_or_else(|_| Self {
             paths: Vec::new(),
             variables: Vec::new(),
+            made: Vec::new(),
+            printed: Vec::new(),
             sum: [0; 32],
         })
     }
@@ -182,6 +208,8 @@ impl Rules {
         let mut rules = Self {
             paths: Vec::new(),
             variables: Vec::new(),
+            made: Vec::new(),
+            printed: Vec::new(),
             sum: [0; 32],
         };
         for (place, text) in [(place, text), ("<built in>", BUILT_IN)] {
@@ -212,14 +240,14 @@ impl Rules {
                     None if rule == "ignore" => Rule::Ignore,
                     None if rule == "exists" => Rule::Exists,
                     None if rule == "loader" => Rule::Loader,
-                    Some(("without", lines)) => {
-                        Rule::Without(Lines(regex::bytes::Regex::new(lines.trim()).ok()?))
-                    }
+                    Some(("without", lines)) => Rule::Without(Lines::matching(lines)?),
                     _ => return None,
                 };
                 self.paths.push((pattern, rule));
             }
             "variable" if rule == "ignore" => self.variables.push(pattern),
+            "made" if rule == "ignore" => self.made.push(pattern),
+            "printed" if name == "without" => self.printed.push(Lines::matching(rule)?),
             _ => return None,
         }
         Some(())
@@ -227,17 +255,31 @@ impl Rules {
 
     /// What counts of this path, if not everything.
     pub(super) fn of(&self, path: &Path) -> Option<&Rule> {
-        let options = MatchOptions {
-            require_literal_separator: true,
-            ..MatchOptions::new()
-        };
         let found = self.paths.iter().find(|(pattern, _)| {
             path.as_os_str()
                 .as_bytes()
                 .starts_with(literal(pattern).as_bytes())
-                && pattern.matches_path_with(path, options)
+                && pattern.matches_path_with(path, BY_COMPONENT)
         });
         found.map(|(_, rule)| rule)
+    }
+
+    /// Whether two runs may make this differently, a path that begins in their folder.
+    pub(super) fn differs_by_itself(&self, made: &Path) -> bool {
+        let mut patterns = self.made.iter();
+        patterns.any(|pattern| pattern.matches_path_with(made, BY_COMPONENT))
+    }
+
+    /// What was printed, with nothing in the lines that two runs print differently by themselves.
+    pub(super) fn steady(&self, printed: &[u8]) -> Vec<u8> {
+        let lines = printed.split_inclusive(|byte| *byte == b'\n');
+        let steady = lines.map(
+            |line| match self.printed.iter().any(|each| each.has(line)) {
+                true => b"\n".as_slice(),
+                false => line,
+            },
+        );
+        steady.flatten().copied().collect()
     }
 
     /// Whether nothing depends on a variable of this name.
@@ -311,6 +353,24 @@ mod tests {
     }
 
     #[test]
+    fn what_differs_by_itself_is_known() {
+        let rules =
+            Rules::parse("made doc/*.stamp ignore\nprinted without ^built at\n", "f").unwrap();
+        for (made, differs) in [
+            ("config.log", true),
+            ("sub/config.log", true),
+            ("stamp-h", true),
+            ("doc/x.stamp", true),
+            ("doc/sub/x.stamp", false),
+            ("config.h", false),
+        ] {
+            assert_eq!(rules.differs_by_itself(Path::new(made)), differs, "{made}");
+        }
+        let printed = b"one\nbuilt at 12:00\nconfigure: autobuild timestamp... 1\ntwo";
+        assert_eq!(rules.steady(printed), b"one\n\n\ntwo");
+    }
+
+    #[test]
     fn users_add_rules_and_are_told_of_bad_ones() {
         let rules = Rules::parse("path /etc/motd exists\nvariable MY_* ignore\n", "f").unwrap();
         assert!(matches!(
@@ -326,6 +386,9 @@ mod tests {
             "path [ ignore",
             "path /x without (",
             "variable X exists",
+            "made x exists",
+            "printed without (",
+            "printed x ignore",
         ] {
             let error = Rules::parse(&format!("# mine\n{line}\n"), "f").unwrap_err();
             assert!(error.to_string().starts_with("f:2: "), "{error}");

@@ -184,7 +184,7 @@ impl Session {
             }
             Ok(body) if known.is_some() => {
                 let known = known.map(|entry| entry.body).unwrap_or_default();
-                let mismatches = mismatches(&known, &body.body);
+                let mismatches = mismatches(&known, &body.body, &self.rules);
                 let outcome = match mismatches.first() {
                     None => Outcome::Verified,
                     Some(first) => Outcome::Differed {

@@ -291,6 +291,23 @@ fn verifying_runs_and_compares() {
 }
 
 #[test]
+fn what_no_two_runs_make_alike_is_not_compared() {
+    let trial = Trial::new(
+        "echo checking for x; date '+built at %N'; date +%N >when; date +%N >stamp-h; : >config.status",
+    );
+    let verify = |table: &str| {
+        trial.put("home/.config/ebd/confcache.conf", table);
+        trial.configure(&[]);
+        trial.clean();
+        trial.confcache(&["--verify", "--", "./configure"])
+    };
+    verify("printed without ^built at\n").fails(&["when: line 1 is known as"]);
+    verify("made when ignore\n").fails(&["what was printed: line 2 is known as \"built at"]);
+    verify("made when ignore\nprinted without ^built at\n").succeeds();
+    assert_eq!(trial.last(), "verified");
+}
+
+#[test]
 fn the_cache_is_looked_at_and_kept_small() {
     let trial = Trial::new(BODY);
     trial.confcache(&["stats"]).succeeds();

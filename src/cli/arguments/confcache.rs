@@ -11,7 +11,7 @@ const EXAMPLES: &str = "Examples:
       run again, and script, arguments, environment and all of that are unchanged, what it
       made and printed is put back instead.
   ebd confcache --verify -- ./configure --prefix=/usr
-      Run it anyway and compare; 1 if anything but config.log is different.
+      Run it anyway and compare; 1 if anything is different that is not always so.
   ebd confcache why -- ./configure --prefix=/usr
       Tell why it would be run.
   ebd confcache why 'ac_cv_func_*'
@@ -28,6 +28,9 @@ to it:
   path GLOB exists            that they are there
   path GLOB without REGEX     the lines that do not match
   variable GLOB ignore
+and for --verify, what no two runs make or print alike:
+  made GLOB ignore            these files in the folder that is configured
+  printed without REGEX       the lines that match
 
 Exit status: that of the command, 128 + n if signal n ended it; 1 if --verify found a
 difference; 125 if the command line or the table is wrong, 126 and 127 if the command could

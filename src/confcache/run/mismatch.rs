@@ -3,15 +3,16 @@
 use super::Mismatch;
 use crate::confcache::entry::{Body, Stream};
 use crate::confcache::output::Change;
+use crate::confcache::rules::Rules;
 use crate::util::printable::printable;
 
-/// Where what is known and what a run made differ. The log of a run has temporary names in it and is
-/// left out.
-pub(super) fn mismatches(known: &Body, now: &Body) -> Vec<Mismatch> {
+/// Where what is known and what a run made differ, but for what no two runs make alike.
+pub(super) fn mismatches(known: &Body, now: &Body, rules: &Rules) -> Vec<Mismatch> {
     let mut all = Vec::new();
     let joined = |body: &Body, stream: Stream| -> Vec<u8> {
         let chunks = body.printed.iter().filter(|chunk| chunk.stream == stream);
-        chunks.flat_map(|chunk| chunk.bytes.clone()).collect()
+        let bytes: Vec<u8> = chunks.flat_map(|chunk| chunk.bytes.clone()).collect();
+        rules.steady(&bytes)
     };
     for (stream, what) in [
         (Stream::Output, "what was printed"),
@@ -24,7 +25,7 @@ pub(super) fn mismatches(known: &Body, now: &Body) -> Vec<Mismatch> {
             });
         }
     }
-    let counts = |change: &&Change| change.name().file_name() != Some("config.log".as_ref());
+    let counts = |change: &&Change| !rules.differs_by_itself(change.name());
     let find = |body: &Body, change: &Change| {
         let is_removal = matches!(change, Change::Remove { .. });
         let found = body.changes.iter().find(|other| {
