@@ -162,6 +162,8 @@ struct Asker {
     places: Places,
     /// What shell runs it: how it calls itself.
     shell: Vec<u8>,
+    /// The shell's process, by its number; empty if it has not told it.
+    process: String,
     shell_facts: Vec<Fact>,
     /// Its functions, once it has sourced another file.
     functions: Option<Functions>,
@@ -198,12 +200,20 @@ impl Asker {
             places: Places::new(&directory),
             directory,
             shell: Vec::new(),
+            process: String::new(),
             shell_facts: Vec::new(),
             functions: None,
             names: HashMap::new(),
             learning: None,
             compiling: None,
         })
+    }
+}
+
+impl Asker {
+    /// The limits of the shell, as the kernel tells them.
+    fn limits(&self) -> Vec<u8> {
+        fs::read(format!("/proc/{}/limits", self.process)).unwrap_or_default()
     }
 }
 
@@ -276,6 +286,15 @@ impl<'a> Server<'a> {
         let at = Asker::new(folder.path(), 0, call.text().to_vec(), directory)?;
         fs::write(folder.path().join("within"), within_text(folder.path())?).ok()?;
         let mut all = VERSION.to_vec();
+        // No shell tells these, but they are there.
+        for (name, value) in std::env::vars_os() {
+            if !super::outline::is_name(name.as_bytes()) {
+                all.extend_from_slice(name.as_bytes());
+                all.push(b'=');
+                all.extend_from_slice(value.as_bytes());
+                all.push(0);
+            }
+        }
         for (name, sum) in call.base() {
             all.extend_from_slice(name.as_bytes());
             all.push(0);
@@ -428,9 +447,9 @@ impl<'a> Server<'a> {
         let pid = fields
             .get(1)
             .and_then(|field| std::str::from_utf8(field).ok());
-        let program = pid
-            .filter(|pid| pid.bytes().all(|byte| byte.is_ascii_digit()))
-            .and_then(|pid| fs::read_link(format!("/proc/{pid}/exe")).ok());
+        let pid = pid.filter(|pid| pid.bytes().all(|byte| byte.is_ascii_digit()));
+        self.at.process = pid.unwrap_or_default().to_owned();
+        let program = pid.and_then(|pid| fs::read_link(format!("/proc/{pid}/exe")).ok());
         let Some(program) = program else {
             return;
         };

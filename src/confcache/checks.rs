@@ -18,6 +18,7 @@
 //! The script that asks has no more lines than the one it was made from, so that line numbers stay.
 
 mod edits;
+mod plain;
 mod told;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -27,6 +28,7 @@ use std::sync::LazyLock;
 use regex::bytes::Regex;
 
 use self::edits::{SOURCES, ask, tell};
+pub(super) use self::plain::runs_another;
 use super::facts::{Sum, sum};
 use super::outline::{Assignment, Function, Outline, Strange};
 
@@ -43,13 +45,16 @@ const PLACES: [&str; 6] = [
 /// Variables that autoconf's functions set in each of two branches before they use them.
 const SET_BY_BRANCHES: [&str; 2] = ["ac_retval", "as_status"];
 
+/// Variables of autoconf's functions, which are what they are to others where the script itself uses them.
+const THEIRS: [&str; 4] = ["ac_log", "ac_retval", "as_status", "as_lineno_stack"];
+
 /// Functions of autoconf that get the names of variables, which are looked for where they are called.
 const BY_NAME: [&str; 2] = ["as_fn_append", "as_fn_arith"];
 
 /// Functions of autoconf that get a status, or texts for people.
 const SAYING: [&[u8]; 3] = [b"as_fn_error", b"as_fn_exit", b"as_fn_set_status"];
 
-/// Commands that change what is no variable.
+/// Words of commands that change what is no variable, wherever they stand.
 const UNSEEN: [&str; 8] = [
     "export", "exec", "trap", "umask", "ulimit", "alias", "readonly", "wait",
 ];
@@ -63,12 +68,14 @@ pub(super) struct Check {
     pub(super) sum: Sum,
     /// The variables whose values it may depend on.
     pub(super) inputs: Vec<String>,
-    /// Whether its arguments are among what it depends on; the first is a line number.
+    /// Whether its arguments are among what it depends on.
     pub(super) in_function: bool,
+    /// Whether the first of them is too, which is a line number in autoconf's own.
+    pub(super) sees_first: bool,
     /// The variables that it may set.
     pub(super) outputs: BTreeSet<String>,
-    /// All variables that it can set, if that is known, and it tells their values: as the script calls them.
-    pub(super) told: Option<Vec<Output>>,
+    /// All variables that it can set, whose values it tells: as the script calls them.
+    pub(super) told: Vec<Output>,
     /// Where the texts are.
     pub(super) texts: Vec<Range<usize>>,
     /// Whether it knows in which directory it is.
@@ -82,7 +89,7 @@ pub(super) struct Check {
 /// A variable that a check sets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Output {
-    /// Its name, or `$3` for the one that the third argument names.
+    /// Its name, or how that is put together: `$3` is the one that the third argument names.
     pub(super) name: String,
     /// Whether the check may unset it.
     pub(super) unset: bool,
@@ -101,6 +108,8 @@ pub(super) struct Script {
     pub(super) starts: usize,
     /// Whether it may source files, or define functions, where that is not seen.
     pub(super) sources_unseen: bool,
+    /// Its functions, by where the texts of all of one name begin.
+    pub(super) functions: HashMap<Vec<u8>, Vec<usize>>,
 }
 
 /// How a script asks: what starts it once more in another shell.
@@ -123,7 +132,8 @@ impl Script {
         let whole = Whole::new(text, &outline, asking.environment);
         let mut edits: Vec<(usize, String)> = Vec::new();
         let mut checks = Vec::new();
-        for each in &outline.ifs {
+        let askable = !whole.changes_the_shell();
+        for each in outline.ifs.iter().filter(|_| askable) {
             let Some(body) = each.or_else.clone() else {
                 continue;
             };
@@ -170,7 +180,10 @@ impl Script {
             checks,
             compilers: count,
             starts: started,
-            sources_unseen: outline.sources_unseen || whole.defines_unseen(),
+            sources_unseen: outline.sources_unseen
+                || whole.defines_unseen()
+                || whole.holds_functions(),
+            functions: whole.all_functions(),
         })
     }
 }
@@ -243,6 +256,16 @@ impl<'a> Whole<'a> {
         self.text.get(range).unwrap_or_default()
     }
 
+    /// The name of the function that this is the body of; empty if it is none's.
+    fn name_of(&self, part: &Range<usize>) -> &'a [u8] {
+        let function = self
+            .outline
+            .functions
+            .iter()
+            .find(|each| each.body == *part);
+        function.map_or(&b""[..], |each| self.bytes(each.name.clone()))
+    }
+
     /// The functions of this name.
     fn functions_called(&self, name: &[u8]) -> impl Iterator<Item = &'a Function> {
         self.functions.get(name).into_iter().flatten().copied()
@@ -296,13 +319,18 @@ impl<'a> Whole<'a> {
         let mut outputs = BTreeSet::new();
         let mut indirect = BTreeSet::new();
         let mut hashed = Vec::new();
+        let mut used_by_others = BTreeSet::new();
         let (mut sees_directory, mut reads_defines) = (false, false);
+        if self.is_asked_for_its_status(body.end) {
+            return None;
+        }
         for part in &texts {
-            // What it may define is seen by none.
-            if self.outline.sources.iter().any(|at| part.contains(at)) {
+            let own = *part == body;
+            let function = self.name_of(part);
+            let is_by_name = BY_NAME.iter().any(|name| name.as_bytes() == function);
+            if !is_by_name && !SAYING.contains(&function) && !self.is_plain(part) {
                 return None;
             }
-            let own = *part == body;
             hashed.extend_from_slice(self.bytes(part.clone()));
             hashed.push(0);
             let used = self.used(part);
@@ -313,6 +341,11 @@ impl<'a> Whole<'a> {
                 }
             }
             reads_defines |= self.reads_defines(part);
+            if !function.starts_with(b"ac_fn_") && !function.starts_with(b"as_fn_") {
+                let all = used.inputs.union(&used.outputs);
+                let theirs = all.filter(|name| THEIRS.contains(&name.as_str()));
+                used_by_others.extend(theirs.cloned());
+            }
             inputs.extend(used.inputs);
             outputs.extend(used.outputs);
             let text = self.bytes(part.clone());
@@ -322,10 +355,6 @@ impl<'a> Whole<'a> {
             if is_strange {
                 return None;
             }
-            let is_by_name = BY_NAME.iter().any(|name| {
-                self.functions_called(name.as_bytes())
-                    .any(|each| each.body == *part)
-            });
             if is_by_name {
                 continue;
             }
@@ -363,15 +392,17 @@ impl<'a> Whole<'a> {
                 return None;
             }
         }
-        if !in_function && self.uses_arguments(&body) {
+        if !in_function && (self.uses_arguments(&body) || self.goes_through_arguments(&body)) {
             return None;
         }
-        let is_place = |name: &String| PLACES.contains(&name.as_str());
+        let is_place = |name: &str| PLACES.contains(&name) && !used_by_others.contains(name);
         inputs.retain(|name| !is_place(name));
         self.close(&mut inputs);
         for name in PLACES.iter().chain(&SET_BY_BRANCHES) {
-            inputs.remove(*name);
-            outputs.remove(*name);
+            if !used_by_others.contains(*name) {
+                inputs.remove(*name);
+                outputs.remove(*name);
+            }
         }
         outputs.extend(
             SET_BY_BRANCHES
@@ -379,13 +410,20 @@ impl<'a> Whole<'a> {
                 .filter(|name| hashed.windows(name.len()).any(|w| w == name.as_bytes()))
                 .map(|name| (*name).to_owned()),
         );
-        let told = self.told(&texts, &body, &outputs, in_function);
+        let told = self.told(
+            &texts,
+            &mut inputs,
+            &outputs,
+            &condition.variable,
+            in_function,
+        )?;
         let indirect: Vec<String> = indirect.into_iter().collect();
         let names = indirect.iter().map(|name| format!("${name}"));
         let check = Check {
             variable: condition.variable.clone(),
             sum: sum(&hashed),
             inputs: names.chain(inputs).collect(),
+            sees_first: in_function && self.sees_first_argument(&body),
             in_function,
             outputs,
             told,
@@ -433,12 +471,17 @@ impl<'a> Whole<'a> {
             .iter()
             .filter(|each| part.start <= each.text.start && each.text.end <= part.end)
             .collect();
+        let calculated = self.outline.arithmetic.iter();
+        let arithmetic: Vec<&Range<usize>> = calculated
+            .filter(|range| part.start <= range.start && range.end <= part.end)
+            .collect();
         for (name, offset) in names(text) {
             let at = part.start + offset;
             let document = documents
                 .iter()
                 .find(|each| each.text.start <= at && at < each.text.end);
-            let replaced = is_replaced(text, offset);
+            let replaced =
+                is_replaced(text, offset) || arithmetic.iter().any(|range| range.contains(&at));
             if let Some(document) = document
                 && (!document.expands || !replaced)
             {

@@ -50,6 +50,31 @@ pub(super) struct Assignment {
     pub(super) within: usize,
 }
 
+/// A simple command that begins with another word than an assignment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Command {
+    /// Where it stands; within backticks, where these begin.
+    pub(super) at: usize,
+    /// Its words as they are written, from its name on.
+    pub(super) words: Vec<Vec<u8>>,
+    /// Whether a shell of its own runs it, so that what it changes in the shell is lost.
+    pub(super) apart: bool,
+}
+
+impl Command {
+    /// Its name without what quotes it.
+    pub(super) fn name(&self) -> Vec<u8> {
+        let name = self.words.first().map_or(&b""[..], Vec::as_slice);
+        let kept = name.iter().filter(|byte| !b"\\'\"".contains(byte));
+        kept.copied().collect()
+    }
+
+    /// The words behind its name.
+    pub(super) fn rest(&self) -> &[Vec<u8>] {
+        self.words.get(1..).unwrap_or_default()
+    }
+}
+
 /// What is where in a script, by bytes.
 #[derive(Debug, Default)]
 pub(super) struct Outline {
@@ -59,6 +84,17 @@ pub(super) struct Outline {
     pub(super) assignments: Vec<Assignment>,
     /// Words that may be patterns for names of files.
     pub(super) patterns: Vec<Range<usize>>,
+    /// All commands, those within substitutions too.
+    pub(super) commands: Vec<Command>,
+    /// Where commands are started that nobody waits for.
+    pub(super) background: Vec<usize>,
+    /// `$((…))`, in which names stand for themselves.
+    pub(super) arithmetic: Vec<Range<usize>>,
+    /// Where something stands whose parts are not known: `((…))`, parts of values, or backticks around what is no
+    /// command.
+    pub(super) unread: Vec<usize>,
+    /// Where descriptors are used that are not those of all scripts.
+    pub(super) descriptors: Vec<usize>,
     /// Where the names of files begin that are sourced.
     pub(super) sources: Vec<usize>,
     /// Whether a file is sourced whose name is not seen, or may begin with that of a home directory.
@@ -73,15 +109,23 @@ pub(super) struct Strange(pub(super) usize);
 impl Outline {
     /// The outline of a script.
     pub(super) fn of(text: &[u8]) -> Result<Self, Strange> {
+        Self::within(text, 0)
+    }
+
+    /// That of a script which is so deep in another.
+    fn within(text: &[u8], deep: usize) -> Result<Self, Strange> {
         let mut reader = Reader {
             text,
             at: 0,
-            deep: 0,
+            deep,
+            apart: 0,
             wanted: Vec::new(),
             conditions: vec![0],
             outline: Self::default(),
         };
         reader.commands(false)?;
+        // What is within a word was found before the command that the word is part of.
+        reader.outline.commands.sort_by_key(|command| command.at);
         Ok(reader.outline)
     }
 }
@@ -98,15 +142,31 @@ enum Frame {
     Case {
         pattern: bool,
     },
+    /// From `while`, `until` or `for` to `do`.
+    Head,
     Loop,
     Brace,
     Paren,
 }
 
+/// The list of commands that is being read in a frame.
+#[derive(Default)]
+struct List {
+    /// Whether an `&&`, `||` or `|` has made what follows conditional, up to the end of the list.
+    listed: bool,
+    /// How many assignments there were before its last pipeline.
+    pipeline: usize,
+}
+
+/// Where an assignment stands that is come to by nobody, or lost.
+const NOWHERE: usize = usize::MAX;
+
 struct Reader<'a> {
     text: &'a [u8],
     at: usize,
     deep: usize,
+    /// In how many shells of their own.
+    apart: usize,
     /// Here-documents that begin at the next line: the word, whether it replaces, whether tabs count.
     wanted: Vec<(Vec<u8>, bool, bool)>,
     /// Where the things began that may be left out.
@@ -144,8 +204,13 @@ impl Reader<'_> {
         let mut named: Option<Range<usize>> = None;
         let mut begin = true;
         let mut last: Range<usize> = 0..0;
-        // An `&&` or `||` makes what follows conditional up to the end of the list.
-        let mut listed = false;
+        // One for each frame, and one around them.
+        let mut lists = vec![self.list()];
+        // Whether the list goes on in the next line.
+        let mut goes_on = false;
+        // How many assignments stand before the command whose name comes next.
+        let mut before = 0;
+        let mut command: Option<usize> = None;
         loop {
             let Some(byte) = self.peek() else {
                 if substitution || !frames.is_empty() || !self.wanted.is_empty() {
@@ -160,10 +225,11 @@ impl Reader<'_> {
                 b'\n' => {
                     self.at += 1;
                     self.documents()?;
-                    if !pattern {
-                        self.end_list(&mut listed);
+                    if !pattern && !goes_on {
+                        self.end_list(&mut lists);
                     }
                     begin = true;
+                    before = 0;
                 }
                 b'#' => {
                     while self.peek().is_some_and(|byte| byte != b'\n') {
@@ -172,7 +238,7 @@ impl Reader<'_> {
                 }
                 b';' if self.ahead(1) == Some(b';') => {
                     self.at += 2;
-                    self.end_list(&mut listed);
+                    self.end_list(&mut lists);
                     match frames.last_mut() {
                         Some(Frame::Case { pattern }) => *pattern = true,
                         _ => return self.strange(),
@@ -184,16 +250,18 @@ impl Reader<'_> {
                     let twice = self.ahead(1) == Some(byte);
                     self.at += 1 + usize::from(twice);
                     if !pattern {
-                        match byte {
-                            b';' => self.end_list(&mut listed),
-                            _ if twice && !listed => {
-                                listed = true;
-                                self.conditions.push(self.at);
+                        match (byte, twice) {
+                            (b';', _) => self.end_list(&mut lists),
+                            (b'&', false) => {
+                                self.outline.background.push(self.at);
+                                self.end_list(&mut lists);
                             }
-                            _ => {}
+                            _ => self.goes_on(&mut lists, !twice),
                         }
+                        goes_on = twice || byte == b'|';
                     }
                     begin = true;
+                    before = 0;
                 }
                 b'(' if pattern => self.at += 1,
                 b'(' => {
@@ -209,14 +277,21 @@ impl Reader<'_> {
                         named = Some(last.clone());
                         self.at = next + 1;
                     } else if begin {
+                        if self.ahead(1) == Some(b'(') {
+                            self.outline.unread.push(self.at);
+                        }
                         self.at += 1;
+                        self.apart += 1;
                         frames.push(Frame::Paren);
+                        lists.push(self.list());
                         // What is assigned in there is lost.
                         self.conditions.push(self.at);
                     } else {
                         return self.strange();
                     }
                     begin = true;
+                    goes_on = false;
+                    before = 0;
                 }
                 b')' => {
                     if let Some(Frame::Case { pattern }) = frames.last_mut()
@@ -228,7 +303,7 @@ impl Reader<'_> {
                         begin = true;
                         continue;
                     }
-                    self.end_list(&mut listed);
+                    self.end_list(&mut lists);
                     if frames.is_empty() && substitution {
                         break;
                     }
@@ -236,9 +311,12 @@ impl Reader<'_> {
                         Some(Frame::Paren) => {}
                         _ => return self.strange(),
                     }
+                    lists.pop();
+                    self.apart -= 1;
                     self.conditions.pop();
                     self.at += 1;
                     begin = true;
+                    before = 0;
                 }
                 b'<' | b'>' => self.redirection()?,
                 _ => {
@@ -259,11 +337,14 @@ impl Reader<'_> {
                     if pattern {
                         if self.bytes(word.clone()) == b"esac" {
                             frames.pop();
+                            lists.pop();
                             begin = true;
                         }
                         continue;
                     }
+                    goes_on = false;
                     if !begin {
+                        self.more(command, &word);
                         last = word;
                         continue;
                     }
@@ -276,9 +357,10 @@ impl Reader<'_> {
                                 or_else: None,
                                 elif: false,
                             });
+                            lists.push(self.list());
                         }
                         b"then" => {
-                            self.end_list(&mut listed);
+                            self.end_list(&mut lists);
                             let Some(Frame::If { then, elif, .. }) = frames.last_mut() else {
                                 return self.strange();
                             };
@@ -289,7 +371,7 @@ impl Reader<'_> {
                             }
                         }
                         b"elif" | b"else" => {
-                            self.end_list(&mut listed);
+                            self.end_list(&mut lists);
                             let at = self.at;
                             let Some(Frame::If {
                                 then,
@@ -333,7 +415,8 @@ impl Reader<'_> {
                             }
                         }
                         b"fi" => {
-                            self.end_list(&mut listed);
+                            self.end_list(&mut lists);
+                            lists.pop();
                             let Some(Frame::If {
                                 then: Some(_),
                                 or_else,
@@ -366,9 +449,11 @@ impl Reader<'_> {
                                 return self.strange();
                             }
                             frames.push(Frame::Case { pattern: true });
+                            lists.push(self.list());
                         }
                         b"esac" => {
-                            self.end_list(&mut listed);
+                            self.end_list(&mut lists);
+                            lists.pop();
                             match frames.pop() {
                                 Some(Frame::Case { .. }) => {
                                     self.conditions.pop();
@@ -385,19 +470,29 @@ impl Reader<'_> {
                                 return self.strange();
                             }
                             self.assign(name, self.at..self.at);
+                            frames.push(Frame::Head);
+                            lists.push(self.list());
                             self.blanks();
                             // `for x do`; else what follows are words up to the end of the list.
                             begin = self.text.get(self.at..self.at + 2) == Some(b"do");
+                            command = None;
                             continue;
                         }
-                        b"while" | b"until" => {}
+                        b"while" | b"until" => {
+                            frames.push(Frame::Head);
+                            lists.push(self.list());
+                        }
                         b"do" => {
-                            self.end_list(&mut listed);
-                            frames.push(Frame::Loop);
+                            self.end_list(&mut lists);
+                            match frames.last_mut() {
+                                Some(head @ Frame::Head) => *head = Frame::Loop,
+                                _ => return self.strange(),
+                            }
                             self.conditions.push(self.at);
                         }
                         b"done" => {
-                            self.end_list(&mut listed);
+                            self.end_list(&mut lists);
+                            lists.pop();
                             match frames.pop() {
                                 Some(Frame::Loop) => {
                                     self.conditions.pop();
@@ -411,9 +506,11 @@ impl Reader<'_> {
                                 self.conditions.push(from);
                             }
                             frames.push(Frame::Brace);
+                            lists.push(self.list());
                         }
                         b"}" => {
-                            self.end_list(&mut listed);
+                            self.end_list(&mut lists);
+                            lists.pop();
                             match frames.pop() {
                                 Some(Frame::Brace) => {}
                                 _ => return self.strange(),
@@ -432,6 +529,7 @@ impl Reader<'_> {
                         }
                         b"!" => {}
                         b"." | b"source" => {
+                            command = Some(self.command(&word, before));
                             self.sources();
                             begin = false;
                             last = word;
@@ -445,8 +543,10 @@ impl Reader<'_> {
                             match (name, equals) {
                                 (Some(name), Some(at)) if is_name(name) => {
                                     self.assign(from..from + name.len(), from + at + 1..self.at);
+                                    before += 1;
                                 }
                                 _ => {
+                                    command = Some(self.command(&word, before));
                                     begin = false;
                                     last = word;
                                 }
@@ -459,11 +559,12 @@ impl Reader<'_> {
                         return self.strange();
                     }
                     begin = true;
+                    before = 0;
                 }
             }
         }
         if self.conditions.len() != bottom {
-            self.end_list(&mut listed);
+            self.end_list(&mut lists);
         }
         if self.conditions.len() != bottom {
             return self.strange();
@@ -483,9 +584,63 @@ impl Reader<'_> {
         }
     }
 
-    fn end_list(&mut self, listed: &mut bool) {
-        if std::mem::take(listed) {
+    /// A list that begins here.
+    fn list(&self) -> List {
+        List {
+            listed: false,
+            pipeline: self.outline.assignments.len(),
+        }
+    }
+
+    /// What follows is come to only if, or while, what was read of the list lets it. Of a pipeline each part is
+    /// run by a shell of its own.
+    fn goes_on(&mut self, lists: &mut [List], is_pipe: bool) {
+        let Some(list) = lists.last_mut() else {
+            return;
+        };
+        let all = &mut self.outline.assignments;
+        if is_pipe {
+            for lost in all.get_mut(list.pipeline..).into_iter().flatten() {
+                lost.within = NOWHERE;
+            }
+        } else {
+            list.pipeline = all.len();
+        }
+        if !std::mem::replace(&mut list.listed, true) {
+            self.conditions.push(self.at);
+        }
+    }
+
+    fn end_list(&mut self, lists: &mut [List]) {
+        let Some(list) = lists.last_mut() else {
+            return;
+        };
+        list.pipeline = self.outline.assignments.len();
+        if std::mem::take(&mut list.listed) {
             self.conditions.pop();
+        }
+    }
+
+    /// Notes a command by its first word, and gives its number. The assignments before it hold for it only.
+    fn command(&mut self, word: &Range<usize>, assignments: usize) -> usize {
+        for before in self.outline.assignments.iter_mut().rev().take(assignments) {
+            before.within = NOWHERE;
+        }
+        let words = vec![self.bytes(word.clone()).to_vec()];
+        self.outline.commands.push(Command {
+            at: word.start,
+            words,
+            apart: self.apart > 0,
+        });
+        self.outline.commands.len() - 1
+    }
+
+    /// Notes another word of a command.
+    fn more(&mut self, command: Option<usize>, word: &Range<usize>) {
+        let more = self.text.get(word.clone()).unwrap_or_default();
+        let command = command.and_then(|number| self.outline.commands.get_mut(number));
+        if let Some(command) = command {
+            command.words.push(more.to_vec());
         }
     }
 

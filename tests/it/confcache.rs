@@ -7,6 +7,7 @@ mod answers;
 mod builds;
 mod changed;
 mod compilers;
+mod dynamic;
 mod nasty;
 mod unseen;
 

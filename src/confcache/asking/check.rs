@@ -5,20 +5,22 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::time::Instant;
 
+use memchr::memmem;
 use sandbox::Trace;
 
 use super::super::answers::{Bound, Given, Lesson, Miss, Question, Source, near_texts};
-use super::super::checks::{Check, Output, named_in};
+use super::super::checks::{Check, Output, named_in, runs_another};
 use super::super::defines::Names;
 use super::super::facts::{Fact, Sum, sum};
 use super::super::outline::is_name;
 use super::super::questions::{Looker, interpreter_of};
 use super::found::Looked;
 use super::functions::Functions;
-use super::shell::{Inherited, variables};
+use super::shell::Inherited;
 use super::{Asked, Server, Take, Told, minds_definitions, names_in};
 use crate::processor::library::quote;
 
@@ -78,8 +80,10 @@ struct Request {
 pub(super) struct Learning {
     number: usize,
     variable: String,
-    /// The variables whose values it tells, if it does.
-    told: Option<Vec<String>>,
+    /// The variables whose values it tells.
+    told: Vec<String>,
+    /// Whether what it looks for may have patterns in it.
+    globs: bool,
     key: Sum,
     given: Vec<Given>,
     /// Whether the folder is named in what it was given.
@@ -135,7 +139,9 @@ impl Server<'_> {
             Some(name) => Some(format!(
                 "a value names {name}, which the check was not known to use"
             )),
-            None => None,
+            None => all_given(&arguments, &values)
+                .any(|value| runs_another(&self.at.script.functions, &check.texts, value))
+                .then(|| "a value names what the check was not known to run".to_owned()),
         };
         if let Some(obstacle) = obstacle {
             let told = Told::Unlearned("it was not looked for".to_owned(), obstacle);
@@ -146,7 +152,7 @@ impl Server<'_> {
             return b"n\n";
         };
         let exports = &inherited.variables;
-        let (given, key) = self.given(&check, &manner, &arguments, &values, &inherited);
+        let (given, key) = self.given(&check, &place, &manner, &arguments, &values, &inherited);
         let text = |part: &Range<usize>| self.at.text.get(part.clone()).unwrap_or_default();
         let all = arguments.iter().chain(&values).chain(exports.values());
         let mut all = all.map(Vec::as_slice).chain(check.texts.iter().map(text));
@@ -183,17 +189,14 @@ impl Server<'_> {
             Err(why) => {
                 let path = value(&check, &values, "PATH").unwrap_or_default().to_vec();
                 self.trace_until_now(take);
-                let told = check.told.as_ref().map(|all| {
-                    let real = |output: &Output| argument(&output.name, &arguments);
-                    all.iter().map(real).collect()
-                });
-                let reply = match &told {
-                    Some(_) => b"s\n",
-                    None => b"m\n",
-                };
+                let real = |output: &Output| real(&check, &arguments, &values, &output.name);
+                let told = check.told.iter().map(real).collect();
+                let is_pattern = |byte: &u8| matches!(byte, b'*' | b'?' | b'[');
+                let globs = check.globs || values.iter().any(|value| value.iter().any(is_pattern));
                 self.at.learning = Some(Learning {
                     number,
                     told,
+                    globs,
                     variable,
                     key,
                     given,
@@ -212,7 +215,7 @@ impl Server<'_> {
                     made: HashSet::new(),
                     begin: Instant::now(),
                 });
-                reply
+                b"s\n"
             }
         }
     }
@@ -267,6 +270,7 @@ impl Server<'_> {
     fn given(
         &self,
         check: &Check,
+        place: &[u8],
         [options, splits]: &[Vec<u8>; 2],
         arguments: &[Vec<u8>],
         values: &[Vec<u8>],
@@ -286,8 +290,13 @@ impl Server<'_> {
         add("$-", options);
         add("IFS", splits);
         add("its umask", &inherited.umask);
-        // The first is a line number.
-        for (at, argument) in arguments.iter().enumerate().skip(1) {
+        add("its limits", &self.at.limits());
+        let folder = self.at.directory.metadata();
+        let rights = folder.map(|folder| (folder.mode(), folder.uid(), folder.gid()));
+        add("rights of the folder", format!("{rights:?}").as_bytes());
+        // The first is a line number in autoconf's functions.
+        let first = usize::from(!check.sees_first);
+        for (at, argument) in arguments.iter().enumerate().skip(first) {
             add(&format!("argument {}", at + 1), argument);
         }
         // Which variables are not set is the same wherever they are not mentioned.
@@ -310,12 +319,14 @@ impl Server<'_> {
         }
         if let Some(functions) = &self.at.functions {
             let text = |part: &Range<usize>| self.at.text.get(part.clone()).unwrap_or_default();
-            for (name, text) in functions.called(check.texts.iter().map(text)) {
+            let texts = check.texts.iter().map(text);
+            let all = texts.chain(all_given(arguments, values));
+            for (name, text) in functions.called(all) {
                 add(&format!("function {}", String::from_utf8_lossy(name)), text);
             }
         }
         if check.sees_directory {
-            add("the folder", self.at.directory.as_os_str().as_bytes());
+            add("the folder", place);
         }
         (given, sum(&all))
     }
@@ -328,11 +339,7 @@ impl Server<'_> {
         arguments: &[Vec<u8>],
         values: &[Vec<u8>],
     ) -> Option<Names> {
-        let values = values
-            .iter()
-            .map(|value| value.strip_prefix(b"y").unwrap_or(value));
-        let given = || arguments.iter().map(Vec::as_slice).chain(values.clone());
-        if check.reads_defines || given().any(minds_definitions) {
+        if check.reads_defines || all_given(arguments, values).any(minds_definitions) {
             return None;
         }
         let text = &self.at.text;
@@ -344,7 +351,7 @@ impl Server<'_> {
             names
         });
         let mut names = names.clone();
-        for value in given() {
+        for value in all_given(arguments, values) {
             names.add(value);
         }
         Some(names)
@@ -399,10 +406,11 @@ impl Server<'_> {
             .checks
             .get(learning.number)
             .ok_or("there is no such check")?;
-        let code = match &learning.told {
-            Some(names) => assigned(check, names, fields.get(2..).unwrap_or_default())?,
-            None => self.code(check)?,
-        };
+        let code = assigned(check, &learning.told, fields.get(2..).unwrap_or_default())?;
+        let own = self.folder.path().as_os_str().as_bytes();
+        if memmem::find(&code, own).is_some() {
+            return Err("a message names the script that asks".to_owned());
+        }
         if let Some(expected) = &learning.expected {
             let text = |code: &[u8]| String::from_utf8_lossy(code).into_owned();
             return Ok(match *expected == code {
@@ -414,8 +422,7 @@ impl Server<'_> {
             });
         }
         let why = learning.why.to_string();
-        let globs = check.globs;
-        let (found, local, by_another_name) = self.found(globs, &learning, looker)?;
+        let (found, local, by_another_name) = self.found(&learning, looker)?;
         let mut texts: Vec<PathBuf> = Vec::new();
         if learning.own.is_some() {
             texts = self.texts(found.iter().chain(&local))?;
@@ -440,7 +447,10 @@ impl Server<'_> {
             .defines(&question, &read)
             .ok_or("a file that it read cannot be looked through")?;
         let bound = Bound {
-            to_folder: learning.names_folder || by_another_name || self.tells_place(&code),
+            to_folder: learning.names_folder
+                || by_another_name
+                || self.tells_place(&code)
+                || self.tells_name(&code),
             to_build: self.names_build(&code),
             ..Bound::at(&self.at.directory, self.build.as_deref())
         };
@@ -461,10 +471,24 @@ impl Server<'_> {
         Ok(Told::Learned(why))
     }
 
+    /// Whether assignments tell the name of the folder that is configured, without its path.
+    fn tells_name(&self, code: &[u8]) -> bool {
+        let name = self
+            .at
+            .directory
+            .file_name()
+            .map_or(&b""[..], OsStr::as_bytes);
+        let mut values = code.split(|byte| *byte == b'\n').map(|line| {
+            let equals = line.iter().position(|byte| *byte == b'=');
+            line.get(equals.map_or(0, |at| at + 1)..)
+                .unwrap_or_default()
+        });
+        !name.is_empty() && values.any(|value| memmem::find(value, name).is_some())
+    }
+
     /// What the check found: elsewhere, and in the folder and around it; and whether it had another name for that.
     fn found(
         &mut self,
-        globs: bool,
         learning: &Learning,
         looker: &mut Looker<'_>,
     ) -> Result<(Vec<Fact>, Vec<Fact>, bool), String> {
@@ -480,7 +504,9 @@ impl Server<'_> {
             let first = name.components().next();
             let Some(Component::Normal(first)) = first else {
                 // Where names are looked for by what they begin with, only those of checks are.
-                if question.asked.names && (globs || self.is_listed_by_programs(&learning.trace)) {
+                if question.asked.names
+                    && (learning.globs || self.is_listed_by_programs(&learning.trace))
+                {
                     return Err("it listed the folder".to_owned());
                 }
                 continue;
@@ -537,46 +563,6 @@ impl Server<'_> {
                 .programs()
                 .any(|program| is_shell(&interpreter_of(program)))
     }
-
-    /// What makes another shell have the variables that this one has behind a check.
-    fn code(&self, check: &Check) -> Result<Vec<u8>, String> {
-        let read = |name: &str| {
-            let text = fs::read(self.folder.path().join(name)).unwrap_or_default();
-            variables(&text).ok_or_else(|| "the shell's variables could not be read".to_owned())
-        };
-        let (before, after) = (read("before")?, read("after")?);
-        let is_own = |name: &str| OWN.contains(&name) || name.starts_with("__ebd_");
-        let mut names: BTreeSet<&str> = check.outputs.iter().map(String::as_str).collect();
-        names.extend(
-            before
-                .iter()
-                .filter(|(name, value)| after.get(*name) != Some(value))
-                .map(|(name, _)| name.as_str()),
-        );
-        names.extend(
-            after
-                .keys()
-                .filter(|name| !before.contains_key(*name))
-                .map(String::as_str),
-        );
-        let mut code = Vec::new();
-        for name in names.into_iter().filter(|name| !is_own(name)) {
-            if KEPT.contains(&name) {
-                return Err(format!("it changed {name}"));
-            }
-            match (after.get(name), before.get(name)) {
-                (Some(value), _) => {
-                    code.extend_from_slice(name.as_bytes());
-                    code.push(b'=');
-                    code.extend_from_slice(value);
-                    code.push(b'\n');
-                }
-                (None, Some(_)) => code.extend_from_slice(format!("unset {name}\n").as_bytes()),
-                (None, None) => {}
-            }
-        }
-        Ok(code)
-    }
 }
 
 /// Whether a program is a shell and nothing else besides.
@@ -590,7 +576,7 @@ fn assigned(check: &Check, names: &[String], values: &[Vec<u8>]) -> Result<Vec<u
     if names.len() != values.len() {
         return Err("it has not told what it has set".to_owned());
     }
-    let outputs = check.told.iter().flatten();
+    let outputs = check.told.iter();
     let mut code = Vec::new();
     for ((name, value), output) in names.iter().zip(values).zip(outputs) {
         if !is_name(name.as_bytes()) {
@@ -625,6 +611,49 @@ fn argument(name: &str, arguments: &[Vec<u8>]) -> String {
         Some(name) => String::from_utf8_lossy(name).into_owned(),
         None => name.to_owned(),
     }
+}
+
+/// All that a check is given: its arguments, and the values of variables without the mark that these are set.
+fn all_given<'v>(
+    arguments: &'v [Vec<u8>],
+    values: &'v [Vec<u8>],
+) -> impl Iterator<Item = &'v [u8]> {
+    let values = values.iter().filter_map(|value| value.strip_prefix(b"y"));
+    arguments.iter().map(Vec::as_slice).chain(values)
+}
+
+/// The name of a variable that a check sets, put together of arguments and the values of others if it is written so.
+fn real(check: &Check, arguments: &[Vec<u8>], values: &[Vec<u8>], name: &str) -> String {
+    let mut real = String::new();
+    let mut rest = name;
+    while let Some((before, behind)) = rest.split_once('$') {
+        real.push_str(before);
+        let braced = behind.strip_prefix('{');
+        let behind = braced.unwrap_or(behind);
+        let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let end = behind.find(|c| !is_part(c)).unwrap_or(behind.len());
+        // Behind a dollar that is not in braces one digit is the number of an argument.
+        let is_argument = behind.starts_with(|c: char| c.is_ascii_digit());
+        let end = if is_argument && braced.is_none() {
+            1
+        } else {
+            end
+        };
+        let (of, behind) = behind.split_at(end);
+        let value = match of.parse::<usize>() {
+            Ok(at) => at
+                .checked_sub(1)
+                .and_then(|at| arguments.get(at))
+                .map(Vec::as_slice),
+            Err(_) => value(check, values, of),
+        };
+        real.push_str(&String::from_utf8_lossy(value.unwrap_or_default()));
+        rest = match braced {
+            Some(_) => behind.strip_prefix('}').unwrap_or(behind),
+            None => behind,
+        };
+    }
+    real + rest
 }
 
 /// The variable that has the answer to a check.

@@ -47,18 +47,14 @@ pub(super) fn start_text(folder: &Path, number: usize, sources_unseen: bool) -> 
         true => "__ebd_sourced=",
         false => "unset __ebd_sourced",
     };
-    let (before, after, script) = (
-        at("before")?,
-        at("after")?,
-        at(&format!("script-{number}"))?,
-    );
+    let script = at(&format!("script-{number}"))?;
     let (out, err) = (at("out")?, at("err")?);
     // All on few lines, and no command but those that are built into shells. Where bash lists all variables it
     // takes a time that grows with the square of their number, so it is asked for those that are exported only.
     Some(format!(
         r#"__ebd_in=
 __ebd_hit=
-{sourced}
+case ${{BASH_ENV+y}} in y) __ebd_sourced= ;; *) {sourced} ;; esac
 case ${{BASH_VERSION-}} in
   [4-9]*) __ebd_exports () {{ compgen -e >{names} && mapfile -t __ebd_names <{names} && {{ declare -p "${{__ebd_names[@]}}" && umask; }} >{exports} || {{ export -p; umask; }} >{exports}; }} ;;
   *) __ebd_exports () {{ {{ export -p; umask; }} >{exports}; }} ;;
@@ -68,12 +64,11 @@ __ebd_ask () {{
   case $__ebd_in in ?*) __ebd_in="n $__ebd_in"; return 1 ;; esac
   case ${{__ebd_sourced+y}} in y) __ebd_functions || return 1 ;; esac
   __ebd_exports
-  printf '%s\000' "$(($#+5))" ask {number} "$PWD" "$-" "${{IFS+y$IFS}}" "$@" >{up}
+  printf '%s\000' "$(($#+5))" ask {number} "$PWD" "$-:${{SHELLOPTS-}}:${{BASHOPTS-}}" "${{IFS+y$IFS}}" "$@" >{up}
   IFS= read -r __ebd_answer <{down}
   case $__ebd_answer in
     h) . {answer}; __ebd_hit=y; return 0 ;;
     s) __ebd_in=$1 ;;
-    m) __ebd_in=$1; set >{before} ;;
   esac
   return 1
 }}
@@ -81,10 +76,10 @@ __ebd_tell () {{
   case $__ebd_in in
     "n "*) __ebd_in=${{__ebd_in#n }} ;;
     "$1") __ebd_in=
-       case $# in 1) set >{after} ;; esac
        printf '%s\000' "$(($#+2))" tell {number} "$@" >{up}
        IFS= read -r __ebd_answer <{down} ;;
   esac
+  return "$__ebd_was"
 }}
 case ${{BASH_VERSION-}} in
   [4-9]*)
@@ -162,18 +157,6 @@ pub(super) fn inherited(text: &[u8]) -> Option<Inherited> {
 
 fn is_mask(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().all(u8::is_ascii_digit)
-}
-
-/// The variables that `set` printed, with their values as the shell quotes them.
-pub(super) fn variables(text: &[u8]) -> Option<BTreeMap<String, Vec<u8>>> {
-    let mut all = BTreeMap::new();
-    let mut rest = text;
-    while !rest.is_empty() {
-        let (name, value, more) = assignment(rest)?;
-        all.insert(name, value);
-        rest = more;
-    }
-    Some(all)
 }
 
 /// The assignment at the begin of what a shell printed, and what is behind its line.
@@ -329,9 +312,9 @@ mod tests {
     }
 
     #[test]
-    fn variables_are_told_apart() {
-        let text = b"A='x'\"'\"'\ny=z'\nB=\nC=$'a\\'b\\n'\nD=plain\\ text\nE=\"q\\\"\n\"\n";
-        let all = variables(text).unwrap();
+    fn values_are_told_apart() {
+        let text = b"export A='x'\"'\"'\nexport y=z'\nexport B=\nexport C=$'a\\'b\\n'\nexport D=plain\\ text\nexport E=\"q\\\"\n\"\n0022\n";
+        let all = inherited(text).unwrap().variables;
         let told: Vec<(&str, &str)> = all
             .iter()
             .map(|(name, value)| (name.as_str(), std::str::from_utf8(value).unwrap()))
@@ -339,15 +322,16 @@ mod tests {
         assert_eq!(
             told,
             [
-                ("A", "'x'\"'\"'\ny=z'"),
+                ("A", "'x'\"'\"'\nexport y=z'"),
                 ("B", ""),
                 ("C", "$'a\\'b\\n'"),
                 ("D", "plain\\ text"),
                 ("E", "\"q\\\"\n\""),
             ]
         );
-        for text in ["A='", "f () {\n", "A", "A=\"", "A=\\"] {
-            assert_eq!(variables(text.as_bytes()), None, "{text:?}");
+        for text in ["export A='", "export A=\"", "export A=\\"] {
+            let text = format!("{text}\n0022\n");
+            assert_eq!(inherited(text.as_bytes()), None, "{text:?}");
         }
     }
 }

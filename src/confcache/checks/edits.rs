@@ -34,7 +34,9 @@ pub(super) fn ask(number: usize, check: &Check, indirect: &[String]) -> String {
     if !indirect.is_empty() {
         text.push_str("{ ");
         for (at, name) in indirect.iter().enumerate() {
-            text.push_str(&format!("eval \"__ebd_{at}=\\${{${name}+y}}\\$${name}\"; "));
+            text.push_str(&format!(
+                "eval \"__ebd_{at}=\\${{${name}+y}}\\${{${name}-}}\"; "
+            ));
         }
     }
     text.push_str(&format!("__ebd_ask {number}"));
@@ -47,7 +49,7 @@ pub(super) fn ask(number: usize, check: &Check, indirect: &[String]) -> String {
         text.push_str(&format!(" \"$__ebd_{at}\""));
     }
     for name in check.inputs.iter().skip(indirect.len()) {
-        text.push_str(&format!(" \"${{{name}+y}}${name}\""));
+        text.push_str(&format!(" \"${{{name}+y}}${{{name}-}}\""));
     }
     if !indirect.is_empty() {
         text.push_str("; }");
@@ -57,19 +59,20 @@ pub(super) fn ask(number: usize, check: &Check, indirect: &[String]) -> String {
 
 /// What is put at the end of a check.
 pub(super) fn tell(number: usize, check: &Check) -> String {
-    let mut before = String::new();
+    // Who comes behind it may look at the status.
+    let mut before = "__ebd_was=$?; ".to_owned();
     let mut text = format!("__ebd_tell {number}");
-    for (at, output) in check.told.iter().flatten().enumerate() {
-        match output.name.strip_prefix('$') {
-            Some(argument) => {
+    for (at, output) in check.told.iter().enumerate() {
+        let name = &output.name;
+        match name.contains('$') {
+            true => {
                 before.push_str(&format!(
-                    "eval \"__ebd_{at}=\\${{${argument}+y}}\\$${argument}\"; "
+                    "eval \"__ebd_{at}=\\${{{name}+y}}\\${{{name}-}}\"; "
                 ));
                 text.push_str(&format!(" \"$__ebd_{at}\""));
             }
-            None => {
-                let name = &output.name;
-                text.push_str(&format!(" \"${{{name}+y}}${name}\""));
+            false => {
+                text.push_str(&format!(" \"${{{name}+y}}${{{name}-}}\""));
             }
         }
     }

@@ -6,42 +6,60 @@ use std::sync::LazyLock;
 
 use regex::bytes::Regex;
 
-use super::super::outline::is_name;
+use super::super::outline::{Command, is_name};
 use super::{BY_NAME, Output, PLACES, Whole};
 
-/// Ways to set variables other than assignments, `eval` and `unset`. Two parentheses behind a quotation mark or in a
-/// comment, as in `case "(($ac_try" in #(((`, calculate nothing.
-static SETS_UNSEEN: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(
-        r"(?m)(?:^|[\s;&|({`!\x22'\\])(?:read|source|getopts|let|mapfile|readarray|declare|typeset|local|printf\s+-v|coproc)(?:$|[\s\x22'\\])|(?:^|[\s;&|({`!)])\.\s|\$\{\w+:?=|\$\(\(|(?:^|[^\x22#(])\(\(",
-    )
-    .ok()
-});
+/// Commands that set variables, other than assignments, `eval` and `unset`.
+const SETTERS: [&[u8]; 7] = [
+    b"declare",
+    b"getopts",
+    b"let",
+    b"local",
+    b"mapfile",
+    b"readarray",
+    b"typeset",
+];
+/// An expansion that sets what it expands, if that is not set.
+static SETS_IF_UNSET: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\$\{(\w+):?=").ok());
+/// An assignment in arithmetic, or what may be one.
+static CALCULATES: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"[^=!<>]=[^=]|\+\+|--").ok());
 static COMMENT: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?m)^[ \t]*#.*$").ok());
 static UNSETS: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"\bunset((?:[ \t]+\w+)+)").ok());
-static EVALUATES: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?m)(^|.)\beval\b").ok());
 /// What is evaluated and sets nothing but what is never told.
-static SETS_NOTHING: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r#"^(?: ac_try_echo=| \$as_lineno_stack;| "?test )"#).ok());
-static SETS_ARGUMENT: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r#"^ "?\$\{?([2-9])\}?="#).ok());
+static SETS_NOTHING: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r#"^(?:ac_try_echo=|\$as_lineno_stack$|"?(?:test|echo|printf) )"#).ok()
+});
+/// An assignment that is evaluated and nothing else: a name, which may be put together, and a value.
+static SETS_ONE: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r#"^"?((?:\w|\$\w+|\$\{\w+\})+)=["']?(?:[\w.,:+/@%-]|\\?\$\{?\w+\}?|\\")*["']*$"#)
+        .ok()
+});
+static REPLACED: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\$\{?(\w+)\}?").ok());
 
 impl Whole<'_> {
-    /// All variables that texts can set, `outputs` among them; none if that cannot be seen.
+    /// All variables that the texts of a check can set, `outputs` among them; none if that cannot be seen. What may
+    /// stay as it was is added to `inputs`. `variable` is the one that has the answer, and is not set before.
     pub(super) fn told(
         &self,
         texts: &[Range<usize>],
-        body: &Range<usize>,
+        inputs: &mut BTreeSet<String>,
         outputs: &BTreeSet<String>,
+        variable: &str,
         in_function: bool,
     ) -> Option<Vec<Output>> {
-        let mut by_argument = BTreeSet::new();
+        let plain = |name: &str| name.replace(['{', '}'], "");
+        let mut named = outputs.clone();
         let mut unset = BTreeSet::new();
-        for part in texts {
+        let mut evaluated = Vec::new();
+        for (at, part) in texts.iter().enumerate() {
             let code = self.code(part);
-            if SETS_UNSEEN.as_ref()?.is_match(&code) {
+            if self.sets_unseen(part) {
                 return None;
+            }
+            for found in SETS_IF_UNSET.as_ref()?.captures_iter(&code) {
+                named.insert(String::from_utf8_lossy(found.get(1)?.as_bytes()).into_owned());
             }
             for found in UNSETS.as_ref()?.captures_iter(&code) {
                 let words = found.get(1)?.as_bytes().split(u8::is_ascii_whitespace);
@@ -49,36 +67,129 @@ impl Whole<'_> {
                     unset.insert(String::from_utf8_lossy(name).into_owned());
                 }
             }
-            let is_by_name = BY_NAME.iter().any(|name| {
-                self.functions_called(name.as_bytes())
-                    .any(|each| each.body == *part)
-            });
-            for found in EVALUATES.as_ref()?.captures_iter(&code) {
-                let rest = code.get(found.get(0)?.end()..).unwrap_or_default();
-                if is_by_name
-                    || found.get(1)?.as_bytes().ends_with(b"(")
-                    || SETS_NOTHING.as_ref()?.is_match(rest)
-                {
-                    continue;
-                }
-                let argument = SETS_ARGUMENT.as_ref()?.captures(rest)?.get(1)?;
-                // In another function the third argument is another.
-                if part != body || !in_function {
-                    return None;
-                }
-                by_argument.insert(format!("${}", String::from_utf8_lossy(argument.as_bytes())));
+            let function = self.name_of(part);
+            if BY_NAME.iter().any(|name| name.as_bytes() == function) {
+                continue;
+            }
+            for command in self.commands(part) {
+                let targets = self.targets(command)?.into_iter();
+                evaluated.extend(targets.map(|target| (at == 0 && in_function, function, target)));
             }
         }
+        let literal = evaluated.iter().map(|(.., target)| target);
+        named.extend(literal.filter(|target| is_name(target.as_bytes())).cloned());
+        for (has_arguments, function, target) in evaluated {
+            let mut parts = REPLACED.as_ref()?.captures_iter(target.as_bytes());
+            let known = parts.all(|found| {
+                let name = found.get(1).map_or(&b""[..], |name| name.as_bytes());
+                let name = String::from_utf8_lossy(name);
+                match name.parse::<usize>() {
+                    Ok(argument) => has_arguments && argument > 1,
+                    // What it sets itself may be anything by then.
+                    Err(_) => inputs.contains(&*name) && !named.contains(&*name),
+                }
+            });
+            if !known {
+                named.extend(self.given(texts, function, &target)?);
+            } else if is_name(target.as_bytes()) || plain(&target) == plain(variable) {
+                named.insert(target);
+            } else {
+                // What it was before is not asked for.
+                return None;
+            }
+        }
+        let literal = named.iter().filter(|name| is_name(name.as_bytes()));
+        inputs.extend(literal.filter(|name| !outputs.contains(*name)).cloned());
         unset.retain(|name| !PLACES.contains(&name.as_str()));
-        let names: BTreeSet<&String> = outputs.iter().chain(&unset).chain(&by_argument).collect();
-        let all = names.into_iter().filter(|name| *name != "$1");
+        let names: BTreeSet<&String> = named.iter().chain(&unset).collect();
         Some(
-            all.map(|name| Output {
-                name: name.clone(),
-                unset: unset.contains(name),
-            })
-            .collect(),
+            names
+                .into_iter()
+                .map(|name| Output {
+                    name: name.clone(),
+                    unset: unset.contains(name),
+                })
+                .collect(),
         )
+    }
+
+    /// The names that a command which the shell itself runs sets, as they are written, where these may be put
+    /// together; none if that cannot be seen.
+    fn targets(&self, command: &Command) -> Option<Vec<String>> {
+        let rest = command.rest();
+        let (text, first) = (rest.join(&b' '), rest.first());
+        match command.name().as_slice() {
+            _ if command.apart => Some(Vec::new()),
+            b"eval" if SETS_NOTHING.as_ref()?.is_match(&text) => Some(Vec::new()),
+            b"eval" => {
+                let target = SETS_ONE.as_ref()?.captures(&text)?.get(1)?;
+                Some(vec![
+                    String::from_utf8_lossy(target.as_bytes()).into_owned(),
+                ])
+            }
+            b"read" | b"as_fn_append" => {
+                let options = rest
+                    .iter()
+                    .take_while(|word| word.starts_with(b"-"))
+                    .count();
+                let names = match command.name().as_slice() {
+                    b"read" => rest.get(options..)?,
+                    _ => std::slice::from_ref(first?),
+                };
+                let names = names.iter().map(|name| {
+                    let name = name.strip_prefix(b"\"").unwrap_or(name);
+                    let name = name.strip_suffix(b"\"").unwrap_or(name);
+                    let plain = [name, b"=x"].concat();
+                    let target = SETS_ONE.as_ref()?.captures(&plain)?.get(1)?;
+                    Some(String::from_utf8_lossy(target.as_bytes()).into_owned())
+                });
+                names.collect()
+            }
+            _ => Some(Vec::new()),
+        }
+    }
+
+    /// What a function's argument that is the name of a variable is where texts call the function; none if that is
+    /// not written there.
+    fn given(&self, texts: &[Range<usize>], function: &[u8], target: &str) -> Option<Vec<String>> {
+        let argument: usize = target
+            .strip_prefix('$')?
+            .trim_matches(['{', '}'])
+            .parse()
+            .ok()?;
+        if function.is_empty() {
+            return None;
+        }
+        let mut names = Vec::new();
+        for command in texts.iter().flat_map(|part| self.commands(part)) {
+            if command.name() != function {
+                continue;
+            }
+            let word = command.words.get(argument)?;
+            let word = word.strip_prefix(b"\"").unwrap_or(word);
+            let word = word.strip_suffix(b"\"").unwrap_or(word);
+            if !is_name(word) {
+                return None;
+            }
+            names.push(String::from_utf8_lossy(word).into_owned());
+        }
+        Some(names)
+    }
+
+    /// Whether a text has commands, or arithmetic, by which a shell sets variables that are not seen.
+    fn sets_unseen(&self, part: &Range<usize>) -> bool {
+        let calculates = |range: &Range<usize>| {
+            let text = self.bytes(range.clone());
+            part.contains(&range.start)
+                && CALCULATES.as_ref().is_none_or(|regex| regex.is_match(text))
+        };
+        self.outline.arithmetic.iter().any(calculates)
+            || self.commands(part).iter().any(|command| {
+                let name = command.name();
+                let sets = command.rest().iter().any(|word| word.starts_with(b"-v"));
+                !command.apart
+                    && (SETTERS.contains(&name.as_slice()) || (name == b"printf" && sets))
+            })
     }
 
     /// A text without its here-documents, and without lines that are comments.
@@ -106,8 +217,13 @@ mod tests {
 
     /// What the only check of a script tells; nothing either if it is none whose answer may be shared.
     fn told(before: &str, body: &str) -> Option<Vec<(String, bool)>> {
+        told_by("test ${ac_cv_x+y}", before, body)
+    }
+
+    /// The same of one with this condition.
+    fn told_by(condition: &str, before: &str, body: &str) -> Option<Vec<(String, bool)>> {
         let text = format!(
-            "#! /bin/sh\n{before}\nf () {{\nif test ${{ac_cv_x+y}}\nthen :\n  printf %s \"(cached) \" >&6\n\
+            "#! /bin/sh\n{before}\nf () {{\nif {condition}\nthen :\n  printf %s \"(cached) \" >&6\n\
              else $as_nop\n{body}\nfi\n}}\n"
         );
         let asking = Asking {
@@ -117,10 +233,9 @@ mod tests {
         };
         let script = Script::of(text.as_bytes(), &asking).unwrap();
         let [check] = script.checks.as_slice() else {
-            assert!(body.contains("./file"), "no check in {text}");
             return None;
         };
-        let told = check.told.as_ref()?.iter();
+        let told = check.told.iter();
         Some(
             told.map(|output| (output.name.clone(), output.unset))
                 .collect(),
@@ -142,11 +257,45 @@ mod tests {
                 output("ac_cv_x")
             ])
         );
-        assert_eq!(
-            told("", "eval \"$3=yes\"; ac_cv_x=1"),
-            Some(vec![output("$3"), output("ac_cv_x")])
-        );
+        for (condition, body, name) in [
+            ("eval test \\${$3+y}", "eval \"$3=yes\"", "$3"),
+            (
+                "eval test \\${x_${y}_z+y}",
+                "eval x_${y}_z=\\$y",
+                "x_${y}_z",
+            ),
+            ("eval test \\${$y+y}", "eval \"$y=yes\"", "$y"),
+        ] {
+            let mut outputs = vec![output(name), output("ac_cv_x")];
+            outputs.sort();
+            let outputs = Some(outputs);
+            let body = format!("{body}; ac_cv_x=1");
+            assert_eq!(told_by(condition, "", &body), outputs, "{body}");
+            // What another than the answer was before is not asked for.
+            assert_eq!(told("", &body), None, "{body}");
+        }
+        // What it has set itself may be anything.
+        let body = "y=`cat x`; eval \"$y=yes\"";
+        assert_eq!(told_by("eval test \\${$y+y}", "", body), None);
         // What is evaluated in a shell of its own sets nothing here.
+        for body in [
+            "read x <file",
+            "'read' x <file",
+            "\\read -r x <file",
+            ": ${x=1}",
+            ": ${x:=1}",
+            "eval x=1",
+            "eval \"x=\\$y\"",
+        ] {
+            let outputs = [output("ac_cv_x"), output("x")];
+            let body = format!("{body}\nac_cv_x=1");
+            assert_eq!(told("", &body), Some(outputs.to_vec()), "{body}");
+        }
+        let function = "g () {\neval \"$3=1\"\n}";
+        assert_eq!(
+            told(function, "g a b c; ac_cv_x=1"),
+            Some(vec![output("ac_cv_x"), output("c")])
+        );
         let body =
             "(eval \"$ac_link\") 2>&5; eval ac_try_echo=\"\\$x\"; eval \"test \\$3\"; ac_cv_x=1";
         assert_eq!(told("", body), Some(vec![output("ac_cv_x")]));
@@ -169,7 +318,6 @@ mod tests {
     #[test]
     fn what_cannot_be_seen_is_known_not_to_be() {
         for body in [
-            "read x <file",
             "eval \"$name=1\"",
             "eval \"ac_cv_$name=1\"",
             "eval $command",
@@ -178,22 +326,27 @@ mod tests {
             "true && command . ./file",
             "x=`. ./file`",
             "source ./file",
-            ": ${x=1}",
-            ": ${x:=1}",
             "y=$((x=1))",
             "printf -v x 1",
             "getopts a x",
             "let x=1",
             "((x=1))",
             "if true;then ((x=1)); fi",
-            "'read' x",
-            "\\read x",
             "local x=1",
             "declare x=1",
         ] {
             assert_eq!(told("", &format!("{body}\nac_cv_x=1")), None, "{body}");
         }
-        let function = "g () {\neval \"$3=1\"\n}";
-        assert_eq!(told(function, "g a b c; ac_cv_x=1"), None);
+        for (function, body) in [
+            ("g () {\neval \"$3=1\"\n}", "g a b $c"),
+            ("g () {\neval \"$3=1; y=2\"\n}", "g a b c"),
+            ("g () {\neval \"x_$3=1\"\n}", "g a b c"),
+        ] {
+            assert_eq!(
+                told(function, &format!("{body}; ac_cv_x=1")),
+                None,
+                "{body}"
+            );
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Words, with what is quoted and substituted in them, redirections and here-documents.
 
-use super::{DEEP, Document, Reader, Strange};
+use super::{Command, DEEP, Document, Outline, Reader, Strange};
 
 impl Reader<'_> {
     pub(super) fn blanks(&mut self) {
@@ -52,10 +52,20 @@ impl Reader<'_> {
             self.wanted.push((plain, !quoted, tabs));
             return Ok(());
         }
+        let copies = self.peek() == Some(b'&');
         if let Some(b'>' | b'&' | b'|') = self.peek() {
             self.at += 1;
         }
-        self.target()
+        let at = self.at;
+        self.target()?;
+        let is_usual = matches!(
+            self.bytes(at..self.at).trim_ascii(),
+            b"1" | b"2" | b"5" | b"6" | b"-"
+        );
+        if copies && !is_usual {
+            self.outline.descriptors.push(at);
+        }
+        Ok(())
     }
 
     pub(super) fn target(&mut self) -> Result<(), Strange> {
@@ -137,27 +147,16 @@ impl Reader<'_> {
                     false => Ok(()),
                 }
             }
-            Some(b'`') => {
-                self.at += 1;
-                loop {
-                    match self.peek() {
-                        None => return self.strange(),
-                        Some(b'\\') => self.at += 2,
-                        Some(b'`') => {
-                            self.at += 1;
-                            return Ok(());
-                        }
-                        Some(_) => self.at += 1,
-                    }
-                }
-            }
+            Some(b'`') => self.backticks(false),
             Some(b'$') if self.ahead(1) == Some(b'(') => {
                 if self.ahead(2) == Some(b'(') {
                     return self.arithmetic();
                 }
                 self.at += 2;
                 self.conditions.push(self.at);
+                self.apart += 1;
                 self.commands(true)?;
+                self.apart -= 1;
                 self.conditions.pop();
                 self.at += 1;
                 Ok(())
@@ -170,7 +169,56 @@ impl Reader<'_> {
         }
     }
 
+    /// Reads what is between backticks, and the commands in there.
+    fn backticks(&mut self, in_quotes: bool) -> Result<(), Strange> {
+        let from = self.at;
+        let mut inner = Vec::new();
+        loop {
+            self.at += 1;
+            match self.peek() {
+                None => return self.strange(),
+                Some(b'\\') => {
+                    self.at += 1;
+                    let Some(next) = self.peek() else {
+                        return self.strange();
+                    };
+                    let is_freed =
+                        matches!(next, b'`' | b'\\' | b'$') || (in_quotes && next == b'"');
+                    if !is_freed {
+                        inner.push(b'\\');
+                    }
+                    inner.push(next);
+                }
+                Some(b'`') => break,
+                Some(byte) => inner.push(byte),
+            }
+        }
+        self.at += 1;
+        match Outline::within(&inner, self.deep + 1) {
+            Ok(found) if found.unread.is_empty() && found.documents.is_empty() => {
+                let commands = found.commands.into_iter().map(|command| Command {
+                    at: from,
+                    apart: true,
+                    ..command
+                });
+                self.outline.commands.extend(commands);
+                if !found.background.is_empty() {
+                    self.outline.background.push(from);
+                }
+                if !found.descriptors.is_empty() {
+                    self.outline.descriptors.push(from);
+                }
+                if !found.arithmetic.is_empty() {
+                    self.outline.arithmetic.push(from..self.at);
+                }
+            }
+            Ok(_) | Err(_) => self.outline.unread.push(from),
+        }
+        Ok(())
+    }
+
     pub(super) fn arithmetic(&mut self) -> Result<(), Strange> {
+        let from = self.at;
         self.at += 3;
         let mut open = 2_usize;
         while open > 0 {
@@ -182,6 +230,7 @@ impl Reader<'_> {
             }
             self.at += 1;
         }
+        self.outline.arithmetic.push(from..self.at);
         Ok(())
     }
 
@@ -195,6 +244,7 @@ impl Reader<'_> {
                     return Ok(());
                 }
                 Some(b'$') if self.ahead(1) == Some(b'{') => self.expansion(true)?,
+                Some(b'`') => self.backticks(true)?,
                 Some(_) => self.piece()?,
             }
         }
@@ -202,10 +252,18 @@ impl Reader<'_> {
 
     /// `${…}`. Within double quotes, single quotes are like any other byte.
     pub(super) fn expansion(&mut self, in_quotes: bool) -> Result<(), Strange> {
+        let from = self.at;
         self.at += 2;
         self.deep += 1;
         if self.deep > DEEP {
             return self.strange();
+        }
+        let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        let name = rest.iter().take_while(|byte| is_part(byte)).count();
+        let colon = rest.get(name) == Some(&b':');
+        if colon && !matches!(rest.get(name + 1), Some(b'-' | b'=' | b'?' | b'+')) {
+            self.outline.unread.push(from);
         }
         loop {
             match self.peek() {

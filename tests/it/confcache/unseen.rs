@@ -8,7 +8,7 @@ use super::compilers;
 use super::{HEAD, Trial};
 
 /// Has the script run by bash, which knows more than `sh` of some systems.
-fn by_bash(trial: &Trial) {
+pub(super) fn by_bash(trial: &Trial) {
     let path = trial.path("build/configure");
     let text = fs::read_to_string(&path).unwrap();
     assert!(HEAD.starts_with("#! /bin/sh\n"));

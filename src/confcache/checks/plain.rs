@@ -1,0 +1,194 @@
+//! What a check must not have in it: whatever changes the shell in another way than by setting variables, and whatever
+//! depends on what is not seen in its text.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use regex::bytes::Regex;
+
+use super::super::outline::{Command, is_name};
+use super::{Whole, find, names};
+
+/// Builtins that change the shell, or tell something of it that is no value of a variable.
+const STATE: [&[u8]; 38] = [
+    b".",
+    b"alias",
+    b"bg",
+    b"bind",
+    b"builtin",
+    b"command",
+    b"complete",
+    b"coproc",
+    b"declare",
+    b"dirs",
+    b"disown",
+    b"enable",
+    b"exec",
+    b"export",
+    b"fc",
+    b"fg",
+    b"getopts",
+    b"hash",
+    b"history",
+    b"jobs",
+    b"logout",
+    b"popd",
+    b"pushd",
+    b"readonly",
+    b"set",
+    b"setopt",
+    b"shift",
+    b"shopt",
+    b"source",
+    b"suspend",
+    b"times",
+    b"trap",
+    b"type",
+    b"typeset",
+    b"ulimit",
+    b"umask",
+    b"unalias",
+    b"wait",
+];
+
+/// A variable whose name is put together in what is evaluated.
+static PUT_TOGETHER: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r#"\\\$\{?\w+["'\\]*[$`]|\$'|`|\$\("#).ok());
+/// The arguments of a function or script, in any form.
+static ARGUMENTS: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"\$(?:[*@#]|\{[*@]|\{#[*@}])|\bfor\s+\w+\s*(?:;|\n|do\b)").ok());
+static FIRST: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\$(?:1|\{#?1\b)").ok());
+static DEFINES: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r#"(?m)(?:^["']?|[;&|{(])[ \t]*([\w.-]+)[ \t]*\([ \t]*\)\s*(?:\{\s|\()"#).ok()
+});
+/// Parts of values, and arithmetic, where a here-document has them.
+static UNREAD: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"\$\{\w+:[^-=?+]|\$\(\(").ok());
+
+fn has(regex: &'static LazyLock<Option<Regex>>, text: &[u8]) -> bool {
+    regex.as_ref().is_none_or(|regex| regex.is_match(text))
+}
+
+impl Whole<'_> {
+    /// Whether a text does nothing that would not be done by who gets its answer, or that does not depend on
+    /// variables, files and programs only.
+    pub(super) fn is_plain(&self, part: &Range<usize>) -> bool {
+        let outline = self.outline;
+        let within = |all: &[usize]| all.iter().any(|at| part.contains(at));
+        if within(&outline.background) || within(&outline.unread) || within(&outline.descriptors) {
+            return false;
+        }
+        let is_inner = |range: &Range<usize>| part.start < range.start && range.end < part.end;
+        if outline.functions.iter().any(|each| is_inner(&each.body)) {
+            return false;
+        }
+        let mut documents = outline.documents.iter().filter(|each| is_inner(&each.text));
+        if documents.any(|each| each.expands && has(&UNREAD, self.bytes(each.text.clone()))) {
+            return false;
+        }
+        self.commands(part)
+            .iter()
+            .all(|each| self.is_plain_command(each))
+    }
+
+    /// The commands of a text.
+    pub(super) fn commands(&self, part: &Range<usize>) -> &[Command] {
+        let all = &self.outline.commands;
+        let before = |at: usize| all.partition_point(|each| each.at < at);
+        all.get(before(part.start)..before(part.end))
+            .unwrap_or_default()
+    }
+
+    fn is_plain_command(&self, command: &Command) -> bool {
+        let rest = command.rest();
+        match command.name().as_slice() {
+            b"cd" | b"chdir" => command.apart,
+            b"unset" => rest.iter().all(|word| is_name(word)),
+            b"eval" => !has(&PUT_TOGETHER, &rest.join(&b' ')),
+            name if STATE.contains(&name) => false,
+            name => match name.iter().position(|byte| *byte == b'$') {
+                None => true,
+                // As `$as_unset` is.
+                Some(_) if find(name, b"unset").is_some() => false,
+                Some(0) => true,
+                Some(at) => {
+                    let begin = name.get(..at).unwrap_or_default();
+                    !self.functions.keys().any(|each| each.starts_with(begin))
+                }
+            },
+        }
+    }
+
+    /// Whether a text depends on the first argument of the function that it is in, or on how many there are.
+    pub(super) fn sees_first_argument(&self, part: &Range<usize>) -> bool {
+        let text = self.bytes(part.clone());
+        has(&FIRST, text) || has(&ARGUMENTS, text)
+    }
+
+    /// Whether a text goes through the arguments without naming them.
+    pub(super) fn goes_through_arguments(&self, part: &Range<usize>) -> bool {
+        has(&ARGUMENTS, self.bytes(part.clone()))
+    }
+
+    /// Whether what stands behind a check, whose text ends here, looks at the status that the check has ended with.
+    pub(super) fn is_asked_for_its_status(&self, end: usize) -> bool {
+        let rest = self.text.get(end..).unwrap_or_default();
+        let near = rest.get(..rest.len().min(200)).unwrap_or_default();
+        let lines: Vec<&[u8]> = near.split(|byte| *byte == b'\n').take(3).collect();
+        lines.iter().any(|line| find(line, b"$?").is_some())
+    }
+
+    /// Whether the script changes for all that comes behind what no check can tell.
+    pub(super) fn changes_the_shell(&self) -> bool {
+        self.outline.commands.iter().any(|command| {
+            match command.name().as_slice() {
+                b"ulimit" => !command.apart,
+                // All scripts have that one for zsh.
+                b"alias" => command.rest().first().map(Vec::as_slice) != Some(b"-g"),
+                _ => false,
+            }
+        })
+    }
+
+    /// Whether a value that is assigned may define functions where it is evaluated, others than those of autoconf and
+    /// automake.
+    pub(super) fn holds_functions(&self) -> bool {
+        let mut assignments = self.outline.assignments.iter();
+        assignments.any(|each| {
+            let value = self.bytes(each.value.clone());
+            DEFINES.as_ref().is_none_or(|regex| {
+                let mut defined = regex.captures_iter(value).filter_map(|found| found.get(1));
+                let is_own = |name: &[u8]| name.starts_with(b"as_fn_") || name.starts_with(b"am__");
+                defined.any(|name| !is_own(name.as_bytes()))
+            })
+        })
+    }
+
+    /// The functions of the script by name, with all that run when they are called.
+    pub(super) fn all_functions(&self) -> HashMap<Vec<u8>, Vec<usize>> {
+        let all = self.functions.iter();
+        all.map(|(name, each)| {
+            let bodies = each.iter().map(|function| function.body.start).collect();
+            (name.to_vec(), bodies)
+        })
+        .collect()
+    }
+}
+
+/// Whether a value may run what the check was not known to run: a function that is not among the texts which begin
+/// there, or, as its first word, a builtin that changes the shell.
+pub(in super::super) fn runs_another(
+    functions: &HashMap<Vec<u8>, Vec<usize>>,
+    texts: &[Range<usize>],
+    value: &[u8],
+) -> bool {
+    const OTHERS: [&[u8]; 6] = [b"cd", b"eval", b"let", b"local", b"read", b"unset"];
+    let mut words = value.split(u8::is_ascii_whitespace);
+    let first = words.find(|word| !word.is_empty()).unwrap_or_default();
+    let known = |at: &usize| texts.iter().any(|text| text.start == *at);
+    let mut named = names(value).filter_map(|(name, _)| functions.get(name));
+    STATE.contains(&first)
+        || OTHERS.contains(&first)
+        || named.any(|bodies| !bodies.iter().all(known))
+}
