@@ -410,13 +410,10 @@ impl<'a> Whole<'a> {
                 .filter(|name| hashed.windows(name.len()).any(|w| w == name.as_bytes()))
                 .map(|name| (*name).to_owned()),
         );
-        let told = self.told(
-            &texts,
-            &mut inputs,
-            &outputs,
-            &condition.variable,
-            in_function,
-        )?;
+        // What has the answer is not set before.
+        let mut asked = vec![condition.variable.clone()];
+        asked.extend(indirect.iter().map(|name| format!("${name}")));
+        let told = self.told(&texts, &mut inputs, &outputs, &asked, in_function)?;
         let indirect: Vec<String> = indirect.into_iter().collect();
         let names = indirect.iter().map(|name| format!("${name}"));
         let check = Check {

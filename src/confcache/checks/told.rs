@@ -40,13 +40,14 @@ static REPLACED: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\$\{?(\
 
 impl Whole<'_> {
     /// All variables that the texts of a check can set, `outputs` among them; none if that cannot be seen. What may
-    /// stay as it was is added to `inputs`. `variable` is the one that has the answer, and is not set before.
+    /// stay as it was is added to `inputs`. `asked` are the variables whose values are asked for or known to be none, as
+    /// they are written: with the name of another in them.
     pub(super) fn told(
         &self,
         texts: &[Range<usize>],
         inputs: &mut BTreeSet<String>,
         outputs: &BTreeSet<String>,
-        variable: &str,
+        asked: &[String],
         in_function: bool,
     ) -> Option<Vec<Output>> {
         let plain = |name: &str| name.replace(['{', '}'], "");
@@ -91,7 +92,9 @@ impl Whole<'_> {
             });
             if !known {
                 named.extend(self.given(texts, function, &target)?);
-            } else if is_name(target.as_bytes()) || plain(&target) == plain(variable) {
+            } else if is_name(target.as_bytes())
+                || asked.iter().any(|asked| plain(asked) == plain(&target))
+            {
                 named.insert(target);
             } else {
                 // What it was before is not asked for.
