@@ -33,8 +33,10 @@ static SETS_NOTHING: LazyLock<Option<Regex>> = LazyLock::new(|| {
 });
 /// An assignment that is evaluated and nothing else: a name, which may be put together, and a value.
 static SETS_ONE: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r#"^"?((?:\w|\$\w+|\$\{\w+\})+)=["']?(?:[\w.,:+/@%-]|\\?\$\{?\w+\}?|\\")*["']*$"#)
-        .ok()
+    Regex::new(
+        r#"^"?((?:\w|\$\w+|\$\{\w+\})+)=["']?(?:[\w.,:+/@%-]|\\\$\{?(?:\w+|\$\{?\w+\}?)\}?|\\")*["']*$"#,
+    )
+    .ok()
 });
 static REPLACED: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\$\{?(\w+)\}?").ok());
 
@@ -268,6 +270,7 @@ mod tests {
                 "x_${y}_z",
             ),
             ("eval test \\${$y+y}", "eval \"$y=yes\"", "$y"),
+            ("eval test \\${$y+y}", "eval $y=\\$$3", "$y"),
         ] {
             let mut outputs = vec![output(name), output("ac_cv_x")];
             outputs.sort();
@@ -324,6 +327,8 @@ mod tests {
             "eval \"$name=1\"",
             "eval \"ac_cv_$name=1\"",
             "eval $command",
+            "eval x=$command",
+            "eval \"x=$command\"",
             ". ./file",
             "if . ./file; then :; fi",
             "true && command . ./file",
