@@ -7,6 +7,7 @@ mod answers;
 mod builds;
 mod changed;
 mod compilers;
+mod elsewhere;
 mod nasty;
 mod unseen;
 
