@@ -232,6 +232,8 @@ fn is_plain(path: &str) -> bool {
 
 /// What is left of a run that asked.
 pub(super) struct Asks {
+    /// Where it spoke with who answered, which is gone.
+    pub(super) folder: PathBuf,
     pub(super) trace: Trace,
     pub(super) lost: bool,
     pub(super) answered: Answered,
@@ -259,9 +261,11 @@ impl<'a> Server<'a> {
         verify: bool,
         build: Option<&Path>,
     ) -> Option<Self> {
+        // By the name that everything is traced by.
+        let temporary_files = std::env::temp_dir().canonicalize().ok()?;
         let folder = tempfile::Builder::new()
             .prefix("ebd-asks-")
-            .tempdir()
+            .tempdir_in(temporary_files)
             .ok()?;
         let pipe = |name: &str| {
             let path = folder.path().join(name);
@@ -368,6 +372,7 @@ impl<'a> Server<'a> {
             }
         }
         Asks {
+            folder: self.folder.path().to_owned(),
             trace: self.trace,
             lost: self.lost,
             answered: self.answered,
