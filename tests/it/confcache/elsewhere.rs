@@ -178,3 +178,54 @@ fn names_that_are_made_up_are_not_remembered() {
     // Chance has it that some of them look like words.
     assert!(often < once + 20, "{once} {often}");
 }
+
+/// A check that is made again finds what has become of things, as do those of another script.
+#[test]
+fn what_a_script_changes_between_its_checks_counts() {
+    let own = unused("/var/tmp", "between").map(Removed).unwrap();
+    let temporary = own.0.to_str().unwrap();
+    let f = |text: &str| format!("f () {{\n{}}}\n", check("ac_cv_x", text));
+    let again = "unset ac_cv_x\nf\n";
+    for out in ["$OUT", temporary] {
+        for (text, change, back) in [
+            (
+                "if test -f OUT/gen; then ac_cv_x=yes; else ac_cv_x=no; fi",
+                ": >OUT/gen",
+                "rm OUT/gen",
+            ),
+            (
+                "ac_cv_x=`cat OUT/old`",
+                "echo other >OUT/old",
+                "echo one >OUT/old",
+            ),
+            (
+                "if test -f OUT/d/gen; then ac_cv_x=yes; else ac_cv_x=no; fi",
+                "mv OUT/e OUT/d",
+                "mv OUT/d OUT/e",
+            ),
+            (
+                "ac_cv_x=`cat OUT/l/gen`",
+                "rm OUT/l; ln -s f OUT/l",
+                "rm OUT/l; ln -s e OUT/l",
+            ),
+            ("ac_cv_x=`ls OUT/e`", "mkdir OUT/e/sub", "rmdir OUT/e/sub"),
+        ] {
+            let text = format!("{}f\n{change}\n{again}{back}\n{again}", f(text));
+            let asked = trial(&text.replace("OUT", &format!("\"{out}\"")));
+            let folder = match out {
+                "$OUT" => asked.path("out"),
+                other => PathBuf::from(other),
+            };
+            for (name, content) in [("old", "one\n"), ("e/gen", "in e\n"), ("f/gen", "in f\n")] {
+                let path = folder.join(name);
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(path, content).unwrap();
+            }
+            let _ = fs::remove_file(folder.join("l"));
+            std::os::unix::fs::symlink("e", folder.join("l")).unwrap();
+            for argument in ["a", "b"] {
+                assert_eq!(asks(&asked, &[argument]).1, 3, "{text}");
+            }
+        }
+    }
+}
