@@ -319,3 +319,19 @@ fn signals_do_what_they_would() {
         run.outcome
     );
 }
+
+/// Descriptors go with a message as ever, whether it has an address or not.
+#[test]
+fn descriptors_can_be_passed_on() {
+    let place = Place::new();
+    for words in ["passing", "passing-to +/new", "thread passing"] {
+        place
+            .run_free(dynamic(), words, &place.outside())
+            .succeeds();
+        place.run(words).succeeds();
+        let free = ["--write".as_ref(), "/".as_ref()];
+        let mut all = place.words(words, &place.outside());
+        all.insert(0, dynamic().into());
+        place.run_with(&free, &all).succeeds();
+    }
+}
