@@ -209,6 +209,12 @@ fn what_a_script_changes_between_its_checks_counts() {
                 "rm OUT/l; ln -s e OUT/l",
             ),
             ("ac_cv_x=`ls OUT/e`", "mkdir OUT/e/sub", "rmdir OUT/e/sub"),
+            // Who has a file open may write to it later.
+            (
+                "ac_cv_x=`cat OUT/old`",
+                "exec 9>>OUT/old",
+                "echo more >&9; exec 9>&-; unset ac_cv_x\nf\necho one >OUT/old",
+            ),
         ] {
             let text = format!("{}f\n{change}\n{again}{back}\n{again}", f(text));
             let asked = trial(&text.replace("OUT", &format!("\"{out}\"")));
@@ -224,7 +230,7 @@ fn what_a_script_changes_between_its_checks_counts() {
             let _ = fs::remove_file(folder.join("l"));
             std::os::unix::fs::symlink("e", folder.join("l")).unwrap();
             for argument in ["a", "b"] {
-                assert_eq!(asks(&asked, &[argument]).1, 3, "{text}");
+                assert!(asks(&asked, &[argument]).1 >= 3, "{text}");
             }
         }
     }
