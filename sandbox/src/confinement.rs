@@ -27,6 +27,8 @@ use nix::fcntl::AtFlags;
 use nix::libc;
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
 
+use crate::signals::leave_pipes_to_program;
+
 /// The hidden first argument by which the `ebd` program becomes a confined one.
 pub const ARGUMENT: &str = "__confined";
 
@@ -223,6 +225,7 @@ pub fn run(arguments: &[OsString]) -> Result<Option<Infallible>, ConfinementErro
         variables.push(text(&variable)?);
     }
     confinement.apply()?;
+    leave_pipes_to_program();
     let errno: Errno = match nix::unistd::execveat(
         file.as_fd(),
         c"",

@@ -30,6 +30,7 @@ use crate::listener;
 use crate::monitor::{Monitor, Setup, Shared, descriptor_of};
 use crate::namespaces::{Feature, Namespaces, Network, Refusal};
 use crate::policy::Policy;
+use crate::signals::{is_ignored, leave_pipes_to_program};
 use crate::wall::Wall;
 use crate::warden::{self, reap_until};
 
@@ -537,12 +538,15 @@ extern "C" fn note_ending(number: nix::libc::c_int) {
 }
 
 /// Has SIGTERM and SIGHUP interrupt what this process waits for, instead of ending it:
-/// [`ending`] tells.
+/// [`ending`] tells. Below `nohup` the end of a terminal stays nobody's business.
 pub(crate) fn put_off_ending() {
     use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, sigaction};
     let handler = SigHandler::Handler(note_ending);
     let action = SigAction::new(handler, SaFlags::empty(), SigSet::empty());
     for number in [Signal::SIGTERM, Signal::SIGHUP] {
+        if number == Signal::SIGHUP && is_ignored(number) {
+            continue;
+        }
         // SAFETY: the handler stores one number.
         let _ = unsafe { sigaction(number, &action) };
     }
@@ -571,6 +575,7 @@ fn become_program(words: &[CString], attached: bool) -> i32 {
     let Some(program) = words.first() else {
         return 127;
     };
+    leave_pipes_to_program();
     let Err(errno) = nix::unistd::execvp(program, words);
     eprintln!(
         "ebd: {}: cannot be run: {}",

@@ -28,6 +28,7 @@ mod namespaces;
 mod policy;
 pub mod process;
 mod resolve;
+pub mod signals;
 pub mod terminal;
 mod trace;
 mod violation;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
 use super::arguments::Display;
@@ -66,16 +66,31 @@ async fn until_signal(work: impl Future<Output = Exit>) -> std::io::Result<Exit>
 fn listen(tell: oneshot::Sender<u8>, taken: oneshot::Receiver<()>) -> std::io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let mut hangup = signal(SignalKind::hangup())?;
+    // Below `nohup` nobody hears it, nor what is started from here.
+    let ignored = sandbox::signals::is_ignored(nix::sys::signal::Signal::SIGHUP);
+    let mut hangup = match ignored {
+        true => None,
+        false => Some(signal(SignalKind::hangup())?),
+    };
     tokio::spawn(async move {
         let number = tokio::select! {
             _ = interrupt.recv() => 2,
             _ = terminate.recv() => 15,
-            _ = hangup.recv() => 1,
+            () = heard(hangup.as_mut()) => 1,
         };
         if tell.send(number).is_ok() && tokio::time::timeout(PATIENCE, taken).await.is_err() {
             std::process::exit(128 + i32::from(number));
         }
     });
     Ok(())
+}
+
+/// Returns when the signal has come, if it can.
+async fn heard(signal: Option<&mut Signal>) {
+    match signal {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
+    }
 }

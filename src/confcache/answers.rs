@@ -260,6 +260,11 @@ impl Answers {
         });
     }
 
+    /// Forgets which facts hold: something has changed that may be one of them.
+    pub(super) fn forget(&mut self) {
+        self.files.iter_mut().for_each(Loaded::forget);
+    }
+
     /// Looks for an answer. `defines` is `confdefs.h`, `own` are the names that the check itself mentions, or none
     /// if all of it counts.
     ///

@@ -25,7 +25,7 @@ use std::time::Instant;
 
 use memchr::memmem;
 use nix::libc;
-use sandbox::Trace;
+use sandbox::{Kind, Trace};
 use serde::{Deserialize, Serialize};
 
 use self::check::Learning;
@@ -37,14 +37,14 @@ use super::call::{Call, is_autoconf};
 use super::checks::{Asking, Script};
 use super::defines::{Names, Nature, nature, read_text};
 use super::facts::{self, Fact, Stamp, Sum, sum};
-use super::learn::Answered;
-use super::places::{Place, Places, Temporary};
+use super::learn::{Answered, may_change};
+use super::places::{Passing, Place, Places, Temporary};
 use super::printed::Printed;
 use super::questions::{self, Looker};
 use crate::pms::eapi::Eapi;
 
 /// Changes when answers of before must not be taken for ones of now.
-const VERSION: &[u8] = b"4";
+const VERSION: &[u8] = b"5";
 
 /// What ends the answering when it is written to [`Server::end`].
 pub(super) const END: &[u8] = b"1\0end\0";
@@ -145,6 +145,10 @@ pub(super) struct Server<'a> {
     trace: Trace,
     /// Whether a trace was lost.
     lost: bool,
+    /// What was changed elsewhere, as far as it is there still.
+    touched: HashSet<PathBuf>,
+    /// What was looked through beforehand, and is a part of what is traced until the next time; none if it was lost.
+    ahead: Option<Trace>,
     answered: Answered,
     outcomes: Vec<Asked>,
     compiled: Compiled,
@@ -242,6 +246,8 @@ fn is_plain(path: &str) -> bool {
 
 /// What is left of a run that asked.
 pub(super) struct Asks {
+    /// Where it spoke with who answered, which is gone.
+    pub(super) folder: PathBuf,
     pub(super) trace: Trace,
     pub(super) lost: bool,
     pub(super) answered: Answered,
@@ -269,9 +275,11 @@ impl<'a> Server<'a> {
         verify: bool,
         build: Option<&Path>,
     ) -> Option<Self> {
+        // By the name that everything is traced by.
+        let temporary_files = std::env::temp_dir().canonicalize().ok()?;
         let folder = tempfile::Builder::new()
             .prefix("ebd-asks-")
-            .tempdir()
+            .tempdir_in(temporary_files)
             .ok()?;
         let pipe = |name: &str| {
             let path = folder.path().join(name);
@@ -325,6 +333,8 @@ impl<'a> Server<'a> {
                 .map(Path::to_owned),
             trace: Trace::default(),
             lost: false,
+            touched: HashSet::new(),
+            ahead: Some(Trace::default()),
             answered: Answered::default(),
             outcomes: Vec::new(),
             compiled: Compiled::default(),
@@ -362,6 +372,9 @@ impl<'a> Server<'a> {
             fields.remove(1);
             self.returns_to(number);
             let is_known = self.at.number == number;
+            if is_known && matches!(kind.as_slice(), b"ask" | b"run") {
+                self.sees_changes(looker, take);
+            }
             let reply: &[u8] = match Some(kind.as_slice()).filter(|_| is_known) {
                 Some(b"shell") => {
                     self.greet(&fields, looker);
@@ -387,6 +400,7 @@ impl<'a> Server<'a> {
             }
         }
         Asks {
+            folder: self.folder.path().to_owned(),
             trace: self.trace,
             lost: self.lost,
             answered: self.answered,
@@ -476,7 +490,45 @@ impl<'a> Server<'a> {
             Some(taken) => self.trace.extend(taken),
             None => self.lost = true,
         }
-        taken
+        let mut ahead = self.ahead.replace(Trace::default())?;
+        ahead.extend(&taken?);
+        Some(ahead)
+    }
+
+    /// Forgets which facts hold if something was changed since then that may be one of them.
+    fn sees_changes(&mut self, looker: &Looker<'_>, take: Take<'_>) {
+        let Some(taken) = take() else {
+            self.lost = true;
+            self.ahead = None;
+            self.answers.forget();
+            return;
+        };
+        self.at.places.forget();
+        let mut passing = Passing::of(&taken, self.temporary);
+        let changes = taken
+            .accesses()
+            .filter(|(_, kind, outcome)| *kind == Kind::Change && outcome.is_none());
+        for (path, ..) in changes {
+            if path.starts_with(self.folder.path()) {
+                continue;
+            }
+            // What is in the folder and around it is looked at each time.
+            if let Place::Outside(path) = self.at.places.of(path)
+                && passing.made(&path).is_none()
+                && may_change(&path, looker).is_err()
+            {
+                self.touched.insert(path);
+            }
+        }
+        if !self.touched.is_empty() {
+            self.answers.forget();
+        }
+        // Who has opened it may write to it at any time; once it is gone, what is there is known again.
+        self.touched.retain(|path| path.symlink_metadata().is_ok());
+        self.trace.extend(&taken);
+        if let Some(ahead) = &mut self.ahead {
+            ahead.extend(&taken);
+        }
     }
 
     /// What the shell's programs get from it, as far as it counts.

@@ -9,6 +9,7 @@ use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 use super::comments::without_comments;
+use super::facts::Stamp;
 
 /// The largest file that is looked through, in bytes.
 const LARGE: u64 = 16 << 20;
@@ -265,8 +266,8 @@ fn hash(name: &[u8]) -> u64 {
 /// The names in files, each of which is read once.
 #[derive(Debug, Default)]
 pub(super) struct Library {
-    /// The number of each file; none if it cannot be read.
-    files: HashMap<PathBuf, Option<usize>>,
+    /// The number of each file as it was when it was read; none if it cannot be.
+    files: HashMap<PathBuf, (Option<Stamp>, Option<usize>)>,
     /// Which of them paste names together.
     pastes: Vec<bool>,
     /// In which of them a name stands.
@@ -302,8 +303,11 @@ impl Library {
     }
 
     fn file(&mut self, path: &Path) -> Option<usize> {
-        if let Some(known) = self.files.get(path) {
-            return *known;
+        let stamp = path.metadata().ok().map(|metadata| Stamp::of(&metadata));
+        if let Some((then, number)) = self.files.get(path)
+            && *then == stamp
+        {
+            return *number;
         }
         let number = read_text(path).map(|text| {
             let names = Names::of(&without_comments(&text));
@@ -314,7 +318,7 @@ impl Library {
             }
             number
         });
-        self.files.insert(path.to_owned(), number);
+        self.files.insert(path.to_owned(), (stamp, number));
         number
     }
 

@@ -9,7 +9,7 @@ use sandbox::{Kind, Trace};
 use super::facts::{Asked, Fact, State};
 use super::links::Links;
 use super::output::{self, Change};
-use super::places::{Place, Places, Temporary, came_and_went};
+use super::places::{Passing, Place, Places, Temporary};
 use super::questions::{Looker, Question, libraries, loaded_by_the_kernel, merge, question};
 use super::rules::Rule;
 use super::tree::{Seen, Tree};
@@ -66,6 +66,8 @@ pub(super) struct Lesson<'a> {
     pub(super) before: &'a Tree,
     pub(super) after: &'a Tree,
     pub(super) temporary: &'a Temporary,
+    /// The folder of who answered, which is gone.
+    pub(super) asking: Option<&'a Path>,
     /// What parts of it that did not run would have found.
     pub(super) answered: &'a Answered,
 }
@@ -98,7 +100,11 @@ impl Lesson<'_> {
         let mut inside: BTreeMap<PathBuf, Question> = BTreeMap::new();
         let mut outside: BTreeMap<PathBuf, Question> = BTreeMap::new();
         let mut changed: HashSet<PathBuf> = HashSet::new();
+        let mut passing = Passing::of(self.trace, self.temporary);
         for (path, kind, outcome) in self.trace.accesses() {
+            if self.asking.is_some_and(|asking| path.starts_with(asking)) {
+                continue;
+            }
             let (question, done) = (question(kind, outcome), outcome.is_none());
             // Whether it was there is no question in the directory: it may have been made by the run. Nor is it
             // behind a link that may not have been there then.
@@ -118,7 +124,7 @@ impl Lesson<'_> {
                         merge(&mut inside, name, always);
                     }
                     Place::Outside(path) => {
-                        if self.temporary.came_and_went(&path) || came_and_went(self.trace, &path) {
+                        if passing.notes(&path, kind, outcome).is_some() {
                             continue;
                         }
                         if kind == Kind::Change && done {
@@ -129,6 +135,9 @@ impl Lesson<'_> {
                     }
                 }
             }
+        }
+        for path in passing.absent() {
+            merge(&mut outside, path, Question::default());
         }
         for path in loaded_by_the_kernel(self.trace, self.directory) {
             let asked = Asked {

@@ -329,9 +329,9 @@ impl Session {
         let (mut asked, mut unkept) = (Vec::new(), None);
         let mut compiled = Compiled::default();
         let mut answered = Answered::default();
-        let mut answers = None;
+        let (mut answers, mut asking) = (None, None);
         if let Some(asks) = ran.asks.take() {
-            answers = Some(asks.answers);
+            (answers, asking) = (Some(asks.answers), Some(asks.folder));
             ran.trace.extend(&asks.trace);
             if asks.lost {
                 printed.lose();
@@ -345,6 +345,7 @@ impl Session {
             trace: &ran.trace,
             before: &before,
             temporary: &temporary,
+            asking: asking.as_deref(),
             answered: &answered,
             took: begin.elapsed(),
         };
@@ -423,6 +424,7 @@ struct Taught<'r> {
     trace: &'r Trace,
     before: &'r Tree,
     temporary: &'r Temporary,
+    asking: Option<&'r Path>,
     answered: &'r Answered,
     took: Duration,
 }
@@ -443,6 +445,7 @@ impl Taught<'_> {
             before: self.before,
             after: &after,
             temporary: self.temporary,
+            asking: self.asking,
             answered: self.answered,
         };
         let (facts, changes) = lesson.learn(looker)?;

@@ -8,6 +8,7 @@ mod builds;
 mod changed;
 mod compilers;
 mod dynamic;
+mod elsewhere;
 mod nasty;
 mod unseen;
 

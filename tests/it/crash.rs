@@ -136,6 +136,9 @@ fn a_signal_ends_everything_and_is_the_exit_status() {
         (Signal::SIGTERM, 143),
         (Signal::SIGHUP, 129),
     ] {
+        if sandbox::signals::is_ignored(signal) {
+            continue;
+        }
         for phase in ["src_compile", "src_install"] {
             let trial = Trial::new();
             let go = trial.path("go");
@@ -244,4 +247,27 @@ fn an_interruption_while_packing_leaves_nothing_half_done() {
     let before = trial.assert_pkgdir_valid();
     trial.run(&["build", "app-misc/foo"]).succeeds();
     assert!(trial.assert_pkgdir_valid().len() > before.len());
+}
+
+/// The end of a terminal is nobody's business below `nohup`.
+#[test]
+fn a_build_below_nohup_goes_on() {
+    let trial = Trial::new().package(
+        "app-misc/foo-1",
+        "src_compile() {\n\ttouch \"${T}\"/there\n\tuntil [[ -e ${T}/go ]]; do sleep 0.01; done\n\tbash -c 'kill -HUP $$' || die\n}",
+    );
+    let mut command = crate::support::without_hangups(&trial.command(&["build", "app-misc/foo"]));
+    let mut child = command.stdin(std::process::Stdio::null()).spawn().unwrap();
+    let temp = trial.builddir("app-misc/foo-1").join("temp");
+    while !temp.join("there").exists() {
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "the phase was not reached"
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    send(&child, Signal::SIGHUP);
+    std::thread::sleep(Duration::from_millis(100));
+    std::fs::write(temp.join("go"), "").unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }

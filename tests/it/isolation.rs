@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::{Command, Stdio};
 
-use crate::support::{Outcome, Trial, is_root, text};
+use crate::support::{Outcome, Trial, ignores_pipes, is_root, text};
 
 /// Gentoo's own defaults for builds, but for `/tmp`, which trials are in.
 const SANDBOX_CONF: &str =
@@ -501,4 +501,26 @@ fn what_was_refused_is_told_even_if_the_command_is_ended() {
     assert_eq!(child.wait().unwrap().code(), Some(3));
     let report = fs::read_to_string(report).unwrap();
     assert!(report.contains(&text(&outside.join("x"))), "{report}");
+}
+
+/// As everywhere else: a shell could never undo what was ignored when it began.
+#[test]
+fn pipes_that_nobody_reads_end_who_writes_to_them() {
+    let note = |phase: &str| {
+        format!("{phase}() {{ grep SigIgn /proc/self/status >>\"${{T}}/ignored\" || die; }}\n")
+    };
+    for features in ["", FEATURES] {
+        let body = format!(
+            "{}{}{}src_compile() {{ printf 'all:\\n\\tgrep SigIgn /proc/self/status >>$(T)/ignored\\n' >Makefile || die; addwrite /tmp; emake T=\"${{T}}\"; }}\n",
+            note("pkg_setup"),
+            note("src_configure"),
+            note("src_install"),
+        );
+        let trial = trial(features, &body).conf("bashrc", &note("post_src_install"));
+        build(&trial).succeeds();
+        let noted = trial.builddir("app-misc/foo-1").join("temp/ignored");
+        let noted = fs::read_to_string(noted).unwrap();
+        assert_eq!(noted.lines().count(), 5, "{noted}");
+        assert!(!noted.lines().any(ignores_pipes), "{features:?}: {noted}");
+    }
 }

@@ -516,3 +516,32 @@ pub(crate) fn is_root() -> bool {
         .is_some_and(|count| count > 65534);
     nix::unistd::geteuid().is_root() && all
 }
+
+/// Whether what a process says of itself (`SigIgn` in its `/proc/PID/status`) is that it goes on when it writes to a
+/// pipe that nobody reads. A shell that began so can never change it.
+#[track_caller]
+pub(crate) fn ignores_pipes(line: &str) -> bool {
+    let (_, mask) = line
+        .split_once("SigIgn:")
+        .unwrap_or_else(|| panic!("{line:?}"));
+    let mask = u64::from_str_radix(mask.trim(), 16).unwrap();
+    mask & 1 << (nix::libc::SIGPIPE - 1) != 0
+}
+
+/// A command whose program ignores SIGHUP from the begin, as below `nohup`.
+pub(crate) fn without_hangups(command: &Command) -> Command {
+    let mut all = Command::new("sh");
+    all.args(["-c", "trap '' HUP; exec \"$@\"", "sh"])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .env_clear();
+    for (name, value) in command.get_envs() {
+        if let Some(value) = value {
+            all.env(name, value);
+        }
+    }
+    if let Some(folder) = command.get_current_dir() {
+        all.current_dir(folder);
+    }
+    all
+}

@@ -597,6 +597,60 @@ static long do_sendmsg(char **a)
 	return result;
 }
 
+// Sends both ends of a pipe from one socket to another, and looks whether they arrive.
+static long pass(int from, struct sockaddr_un *to, int receiver)
+{
+	union { char room[CMSG_SPACE(2 * sizeof(int))]; struct cmsghdr header; } control = {0};
+	char byte = 'a';
+	int ends[2], came[2];
+	struct iovec data = {&byte, 1};
+	struct msghdr message = {.msg_name = to, .msg_namelen = to ? sizeof *to : 0, .msg_iov = &data,
+		.msg_iovlen = 1, .msg_control = control.room, .msg_controllen = sizeof control.room};
+	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+	need(pipe(ends), "pipe");
+	header->cmsg_level = SOL_SOCKET;
+	header->cmsg_type = SCM_RIGHTS;
+	header->cmsg_len = CMSG_LEN(sizeof ends);
+	memcpy(CMSG_DATA(header), ends, sizeof ends);
+	if (CALL(sendmsg, NONE, from, P(&message), 0) != 1)
+		return -1;
+	memset(&control, 0, sizeof control);
+	byte = 0;
+	message.msg_name = NULL;
+	message.msg_namelen = 0;
+	need(recvmsg(receiver, &message, MSG_DONTWAIT), "recvmsg");
+	header = CMSG_FIRSTHDR(&message);
+	errno = EIO;
+	if (byte != 'a' || !header || header->cmsg_len != CMSG_LEN(sizeof came))
+		return -1;
+	memcpy(came, CMSG_DATA(header), sizeof came);
+	need(write(came[1], "b", 1), "write");
+	need(read(ends[0], &byte, 1), "read");
+	errno = EIO;
+	return byte == 'b' ? 0 : -1;
+}
+
+static long do_passing(char **a)
+{
+	int pair[2];
+	(void)a;
+	need(socketpair(AF_UNIX, SOCK_DGRAM, 0, pair), "socketpair");
+	return pass(pair[0], NULL, pair[1]);
+}
+
+static long do_passing_to(char **a)
+{
+	struct sockaddr_un place = address(a[0]);
+	int receiver = need(socket(AF_UNIX, SOCK_DGRAM, 0), "socket");
+	int from = need(socket(AF_UNIX, SOCK_DGRAM, 0), "socket");
+	need(bind(receiver, (struct sockaddr *)&place, sizeof place), "bind");
+	long result = pass(from, &place, receiver);
+	int error = errno;
+	unlink(text(a[0]));
+	errno = error;
+	return result;
+}
+
 // Sends two at once, of which the first goes to itself.
 static long do_sendmmsg(char **a)
 {
@@ -1980,6 +2034,8 @@ static const struct thing things[] = {
 	{"sendto", 1, do_sendto},
 	{"sendmsg", 1, do_sendmsg},
 	{"sendmmsg", 1, do_sendmmsg},
+	{"passing", 0, do_passing},
+	{"passing-to", 1, do_passing_to},
 	{"chmod", 1, do_chmod},
 	{"fchmod", 1, do_fchmod},
 	{"fchmodat", 2, do_fchmodat},

@@ -74,6 +74,8 @@ pub(super) enum Change {
         data: Vec<u8>,
         flags: i32,
         to: Peer,
+        /// Descriptors of the program's that are sent along.
+        along: Vec<OwnedFd>,
     },
 }
 
@@ -383,21 +385,32 @@ impl Change {
                 data,
                 flags,
                 to,
+                along,
             } => {
-                let address = to.bytes();
-                let name = match address.as_slice() {
-                    [] => std::ptr::null(),
-                    some => some.as_ptr().cast(),
+                let mut address = to.bytes();
+                let mut control = rights(&along);
+                let mut piece = libc::iovec {
+                    iov_base: data.as_ptr().cast_mut().cast(),
+                    iov_len: data.len(),
                 };
-                // SAFETY: data and address outlive the call.
+                // SAFETY: all of it may be zero.
+                let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+                if !address.is_empty() {
+                    message.msg_name = address.as_mut_ptr().cast();
+                    message.msg_namelen = address.len() as libc::socklen_t;
+                }
+                message.msg_iov = &raw mut piece;
+                message.msg_iovlen = 1;
+                if !control.is_empty() {
+                    message.msg_control = control.as_mut_ptr().cast();
+                    message.msg_controllen = size_of_val(control.as_slice()) as _;
+                }
+                // SAFETY: all that the message names outlives the call, which writes to nothing of it.
                 let sent = Errno::result(unsafe {
-                    libc::sendto(
+                    libc::sendmsg(
                         socket.as_raw_fd(),
-                        data.as_ptr().cast(),
-                        data.len(),
+                        &raw const message,
                         flags | libc::MSG_NOSIGNAL,
-                        name,
-                        address.len() as libc::socklen_t,
                     )
                 })?;
                 return Ok(Made::Value(sent as i64));
@@ -405,6 +418,29 @@ impl Change {
         }
         Ok(Made::Value(0))
     }
+}
+
+/// Descriptors as a message has them that they are sent along with.
+fn rights(along: &[OwnedFd]) -> Vec<u64> {
+    let size = size_of_val(along) as u32;
+    if size == 0 {
+        return Vec::new();
+    }
+    // SAFETY: both only count.
+    let (length, space) = unsafe { (libc::CMSG_LEN(size), libc::CMSG_SPACE(size)) };
+    let mut memory = vec![0_u64; (space as usize).div_ceil(size_of::<u64>())];
+    let header = memory.as_mut_ptr().cast::<libc::cmsghdr>();
+    // SAFETY: the memory is aligned for the header, and has room for it and for the numbers behind it.
+    unsafe {
+        (*header).cmsg_len = length as _;
+        (*header).cmsg_level = libc::SOL_SOCKET;
+        (*header).cmsg_type = libc::SCM_RIGHTS;
+        let numbers = libc::CMSG_DATA(header).cast::<i32>();
+        for (at, descriptor) in along.iter().enumerate() {
+            numbers.add(at).write_unaligned(descriptor.as_raw_fd());
+        }
+    }
+    memory
 }
 
 /// The bits of a mode that are no kind of file.

@@ -26,6 +26,12 @@ const XATTR_NAME_MAX: usize = 256;
 /// The most that is sent in a program's place; what is longer fails as if the socket took no more.
 const SEND_MAX: u64 = 1 << 20;
 
+/// The most that stands beside a message, as the kernel has it by default (`net.core.optmem_max`).
+const CONTROL_MAX: u64 = 1 << 17;
+
+/// How many descriptors one message has at most (`SCM_MAX_FD`).
+const DESCRIPTORS_MAX: usize = 253;
+
 /// The flags of an open that change something or may.
 const CHANGING: i32 = libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC;
 
@@ -484,11 +490,12 @@ impl Request {
         Ok(Wish::Change(match use_ {
             Use::Bind => Change::BindAddress(socket, peer),
             Use::Connect => Change::Connect(socket, peer),
-            Use::Send { data, flags } => Change::Send {
+            Use::Send { data, flags, along } => Change::Send {
                 socket,
                 data,
                 flags,
                 to: peer,
+                along,
             },
         }))
     }
@@ -501,10 +508,15 @@ impl Request {
         let mut bytes = vec![0; size as usize];
         self.caller.read(data, &mut bytes)?;
         let flags = flags as i32;
-        self.socket([number, at, length], Use::Send { data: bytes, flags })
+        let sent = Use::Send {
+            data: bytes,
+            flags,
+            along: Vec::new(),
+        };
+        self.socket([number, at, length], sent)
     }
 
-    /// The header of a message: name, its length, and the data, unless something is sent along.
+    /// The header of a message.
     fn message(&self, at: u64) -> Result<Message, Errno> {
         let word = self.word() as u64;
         let field = |index: u64| {
@@ -517,8 +529,48 @@ impl Request {
             length: self.caller.number(at.wrapping_add(word), 4)?,
             pieces: field(2)?,
             count: field(3)?,
-            control: field(5)?,
+            control: field(4)?,
+            control_size: field(5)?,
         })
+    }
+
+    /// The descriptors that are sent along with a message.
+    fn along(&self, message: &Message) -> Result<Vec<OwnedFd>, Errno> {
+        let word = self.word() as u64;
+        let head = word + 8;
+        let size = message.control_size;
+        if size > CONTROL_MAX {
+            return Err(Errno::ENOBUFS);
+        }
+        let mut along = Vec::new();
+        let mut at = 0;
+        while size.saturating_sub(at) >= head {
+            let start = message.control.wrapping_add(at);
+            let length = self.caller.number(start, word as usize)?;
+            if length < head || length > size - at {
+                return Err(Errno::EINVAL);
+            }
+            let number = |at: u64| Ok(self.caller.number(at, 4)? as i32);
+            let level = number(start.wrapping_add(word))?;
+            let kind = number(start.wrapping_add(word + 4))?;
+            match (level, kind) {
+                (libc::SOL_SOCKET, libc::SCM_RIGHTS) => {
+                    for index in 0..(length - head) / 4 {
+                        if along.len() >= DESCRIPTORS_MAX {
+                            return Err(Errno::EINVAL);
+                        }
+                        let given = number(start.wrapping_add(head + 4 * index))?;
+                        along.push(self.own_descriptor(given)?);
+                    }
+                }
+                // Who sends cannot be told in a program's place.
+                (libc::SOL_SOCKET, _) => return Err(Errno::EACCES),
+                // The kernel passes over what is of another kind of socket.
+                _ => {}
+            }
+            at = at.saturating_add(length.next_multiple_of(word));
+        }
+        Ok(along)
     }
 
     fn sendmsg(&self, number: u64, at: u64, flags: i32) -> Result<Wish, Errno> {
@@ -528,10 +580,7 @@ impl Request {
         if !takes_paths(&socket)? {
             return Ok(Wish::Free);
         }
-        if message.control != 0 {
-            // Descriptors cannot be sent along in a program's place.
-            return Err(Errno::EACCES);
-        }
+        let along = self.along(&message)?;
         let word = self.word() as u64;
         let mut data = Vec::new();
         for piece in 0..message.count.min(1024) {
@@ -551,11 +600,12 @@ impl Request {
                 data,
                 flags,
                 to: Peer::Address(Vec::new()),
+                along,
             }));
         }
         self.socket(
             [number, message.name, message.length],
-            Use::Send { data, flags },
+            Use::Send { data, flags, along },
         )
     }
 
@@ -628,7 +678,11 @@ fn takes_paths(socket: &OwnedFd) -> Result<bool, Errno> {
 enum Use {
     Bind,
     Connect,
-    Send { data: Vec<u8>, flags: i32 },
+    Send {
+        data: Vec<u8>,
+        flags: i32,
+        along: Vec<OwnedFd>,
+    },
 }
 
 /// What a socket's address says.
@@ -648,6 +702,7 @@ struct Message {
     pieces: u64,
     count: u64,
     control: u64,
+    control_size: u64,
 }
 
 /// What an open comes to.

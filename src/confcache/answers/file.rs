@@ -109,6 +109,23 @@ impl Loaded {
         holds
     }
 
+    /// Forgets which facts hold, and what is in texts.
+    pub(super) fn forget(&mut self) {
+        for (set, _) in self.sets_hold.drain() {
+            for number in self.file.set(set) {
+                let at = usize::try_from(*number).unwrap_or(usize::MAX);
+                if let Some(holds) = self.holds.get_mut(at) {
+                    *holds = None;
+                }
+            }
+        }
+        if self.path.is_none() {
+            // What was found now has held without being looked at.
+            self.holds.fill(None);
+        }
+        self.included.clear();
+    }
+
     pub(super) fn hold_each(&mut self, set: u32, rules: &Rules) -> Result<(), Broken> {
         for number in self.file.set(set).to_vec() {
             let at = usize::try_from(number).unwrap_or(usize::MAX);

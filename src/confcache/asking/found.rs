@@ -9,7 +9,7 @@ use sandbox::{Kind, Trace};
 use super::super::facts::{self, Fact};
 use super::super::learn::may_change;
 use super::super::links::Links;
-use super::super::places::{Place, came_and_went};
+use super::super::places::{Passing, Place};
 use super::super::questions::{self, Looker, libraries, loaded_by_the_kernel, merge, question};
 use super::Server;
 
@@ -52,6 +52,7 @@ impl Server<'_> {
         let is_near = |path: &Path| build.is_some_and(|build| path.starts_with(build));
         // What was there before is looked at where it leads.
         let links = Links::made(trace);
+        let mut passing = Passing::of(trace, self.temporary);
         for (named, kind, outcome) in trace.accesses() {
             if named.starts_with(self.folder.path()) {
                 continue;
@@ -76,18 +77,23 @@ impl Server<'_> {
                         known.1 |= changed;
                     }
                     Place::Outside(path) => {
-                        if self.temporary.came_and_went(&path) || came_and_went(trace, &path) {
+                        let is_here = is_here || (is_near(&way) && is_near(&path));
+                        if let Some(made) = passing.notes(&path, kind, outcome) {
+                            reached(&made, is_here);
                             continue;
                         }
                         if changed {
                             may_change(&path, looker).map_err(|error| error.to_string())?;
                             continue;
                         }
-                        reached(&path, is_here || (is_near(&way) && is_near(&path)));
+                        reached(&path, is_here);
                         merge(&mut outside, path, question);
                     }
                 }
             }
+        }
+        for path in passing.absent() {
+            merge(&mut outside, path, questions::Question::default());
         }
         let content = questions::Question {
             asked: facts::Asked {

@@ -404,3 +404,18 @@ fn runs_beside_each_other_are_known_apart() {
     trial.put("outside/header", "two\n");
     assert_eq!(build(&trial).0, first.replace("one", "two"));
 }
+
+/// Who has it run ignores that, and a shell could never undo it.
+#[test]
+fn pipes_that_nobody_reads_end_who_writes_to_them() {
+    for features in ["confcache", "confcache sandbox usersandbox userpriv"] {
+        let trial = trial(features, BODY).file(
+            "repo/app-misc/foo/files/configure",
+            format!("{HEAD}grep SigIgn /proc/self/status >made\necho \"$OUTSIDE\"\n"),
+        );
+        let (made, outcome) = build(&trial);
+        assert_eq!(outcome, "learned", "{}", log(&trial));
+        let line = made.lines().next().unwrap();
+        assert!(!crate::support::ignores_pipes(line), "{features}: {made}");
+    }
+}

@@ -269,3 +269,17 @@ fn links_out_of_a_repository_are_followed() {
         }
     }
 }
+
+/// As in any other shell.
+#[test]
+fn pipes_that_nobody_reads_end_who_writes_to_them() {
+    let text = ebuild("").replace(
+        "DESCRIPTION=",
+        "DESCRIPTION=$(kill -PIPE ${BASHPID}; echo survived)",
+    );
+    assert!(text.contains("BASHPID"), "{text}");
+    let trial = Trial::new().ebuild("app-misc/foo-1", text);
+    trial.regen(&[]).succeeds();
+    let told = trial.value("app-misc/foo-1", "DESCRIPTION").unwrap();
+    assert!(!told.contains("survived"), "{told}");
+}

@@ -333,6 +333,10 @@ fn an_interrupt_at_the_terminal_ends_the_command() {
 #[test]
 fn nothing_outlives_its_supervisor() {
     for signal in [Signal::SIGKILL, Signal::SIGTERM, Signal::SIGHUP] {
+        if sandbox::signals::is_ignored(signal) {
+            super::left_out(signal.as_str(), "it is ignored here");
+            continue;
+        }
         let place = Place::new();
         let before = place.seen();
         let mut child = lingering(&place);
@@ -376,4 +380,33 @@ fn nothing_outlives_any_of_its_supervisors() {
         assert_still(&place, &when);
         before.assert_unchanged(&place.outside(), &when);
     }
+}
+
+/// The end of a terminal is nobody's business below `nohup`.
+#[test]
+fn a_command_below_nohup_goes_on() {
+    let place = Place::new();
+    let mut command = place.sandbox(&["--write".as_ref(), place.inside().as_os_str()]);
+    let text = "touch there; until test -e go; do sleep 0.01; done; kill -HUP $$; touch done";
+    command.args(["sh", "-c", text]);
+    let mut command = crate::support::without_hangups(&command);
+    let child = command
+        .current_dir(place.inside())
+        .stdin(Stdio::null())
+        .spawn();
+    let mut child = Beside(child.unwrap());
+    let begin = Instant::now();
+    while !place.inside().join("there").exists() {
+        assert!(begin.elapsed() < Duration::from_secs(20));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // As the terminal does: to all that it was started with.
+    for (pid, _) in place.trial.processes() {
+        let _ = kill(pid, Signal::SIGHUP);
+    }
+    // Longer than programs have to end that are told to.
+    std::thread::sleep(Duration::from_millis(1500));
+    std::fs::write(place.inside().join("go"), "").unwrap();
+    assert_eq!(child.0.wait().unwrap().code(), Some(0));
+    assert!(place.inside().join("done").exists());
 }

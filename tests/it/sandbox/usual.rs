@@ -273,3 +273,65 @@ fn ten_thousand_forks_and_a_hundred_thousand_files() {
     assert_eq!(written, 50_000);
     before.assert_unchanged(&place.outside(), "much");
 }
+
+/// What was ignored when a shell began it can never undo.
+#[test]
+fn signals_do_what_they_would() {
+    let place = Place::new();
+    let words = ["grep", "SigIgn", "/proc/self/status"];
+    let mut free = Command::new(words[0]);
+    free.args(&words[1..]).env_clear().envs(
+        place
+            .sandbox(&[])
+            .get_envs()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))),
+    );
+    let mut confined = place.sandbox(&[]);
+    confined.args(words);
+    let ignores = crate::support::ignores_pipes;
+    for hangups in [true, false] {
+        let run = |command: &Command| {
+            let mut command = match hangups {
+                true => crate::support::without_hangups(command),
+                false => {
+                    let mut same = Command::new(command.get_program());
+                    same.args(command.get_args());
+                    same
+                }
+            };
+            super::finish(&mut command).succeeds().stdout.clone()
+        };
+        let said = run(&confined);
+        assert_eq!(said, run(&free), "SIGHUP ignored: {hangups}");
+        assert!(!ignores(&said), "{said}");
+    }
+    let run = shell(
+        &place,
+        "(for x in 1 2 3; do seq 20000; done; echo survived >&2) | head -n 1; \
+         (n=0; while test $n -lt 50000; do echo y || :; n=$((n+1)); done; echo survived >&2) | head -n 1",
+    );
+    run.succeeds();
+    assert_eq!(run.outcome.stdout, "1\ny\n");
+    assert_eq!(
+        run.outcome.stderr.matches("survived").count(),
+        1,
+        "{}",
+        run.outcome
+    );
+}
+
+/// Descriptors go with a message as ever, whether it has an address or not.
+#[test]
+fn descriptors_can_be_passed_on() {
+    let place = Place::new();
+    for words in ["passing", "passing-to +/new", "thread passing"] {
+        place
+            .run_free(dynamic(), words, &place.outside())
+            .succeeds();
+        place.run(words).succeeds();
+        let free = ["--write".as_ref(), "/".as_ref()];
+        let mut all = place.words(words, &place.outside());
+        all.insert(0, dynamic().into());
+        place.run_with(&free, &all).succeeds();
+    }
+}

@@ -387,3 +387,18 @@ fn what_another_user_builds_is_not_followed_as_root() {
     );
     assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
 }
+
+/// As in a phase, and as in any other shell.
+#[test]
+fn pipes_that_nobody_reads_end_who_writes_to_them() {
+    for features in ["", "sandbox usersandbox userpriv"] {
+        let trial = trial().make_conf(&format!("FEATURES=\"-* {features}\"\n"));
+        let outcome = commands(&trial, &[], "grep SigIgn /proc/self/status");
+        let said = &outcome.succeeds().stdout;
+        let line = said.lines().find(|line| line.starts_with("SigIgn:"));
+        assert!(
+            !crate::support::ignores_pipes(line.unwrap_or(said)),
+            "{features:?}: {said}"
+        );
+    }
+}
