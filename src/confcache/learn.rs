@@ -189,7 +189,10 @@ impl Lesson<'_> {
         for change in &changes {
             let is_known =
                 |name: &Path| changed.contains(name) || self.answered.made.contains(name);
-            if !change.name().ancestors().any(is_known) {
+            // That the directory itself was given other attributes says nothing about what is in it.
+            let is_itself = change.name().as_os_str().is_empty();
+            let mut names = change.name().ancestors();
+            if !names.any(|name| is_known(name) && (is_itself || !name.as_os_str().is_empty())) {
                 return Err(Untaught::Untraced(self.directory.join(change.name())));
             }
         }
