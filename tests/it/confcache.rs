@@ -8,6 +8,7 @@ mod builds;
 mod changed;
 mod compilers;
 mod nasty;
+mod state;
 mod unseen;
 
 use std::fs;
