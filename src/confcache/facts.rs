@@ -130,13 +130,19 @@ impl More {
         stamp.map(Stamp::modified)
     }
 
-    /// What of it is not as in the other, for people.
+    /// What of it is not as in the other, for people; nothing where the other has none.
     fn told(&self, other: &Self) -> String {
         let mut text = String::new();
-        if let Some((seconds, nanoseconds)) = self.time.filter(|_| self.time != other.time) {
+        if let Some((seconds, nanoseconds)) = self
+            .time
+            .filter(|it| other.time.is_some_and(|other| other != *it))
+        {
             text.push_str(&format!(", modified at {seconds}.{nanoseconds:09}"));
         }
-        if let Some((write, run)) = self.rights.filter(|_| self.rights != other.rights) {
+        if let Some((write, run)) = self
+            .rights
+            .filter(|it| other.rights.is_some_and(|other| other != *it))
+        {
             let may = |may: bool| if may { "may" } else { "may not" };
             text.push_str(&format!(
                 ", which {} be written to and {} be run",
@@ -144,7 +150,10 @@ impl More {
                 may(run)
             ));
         }
-        if let Some(sum) = self.extended.filter(|_| self.extended != other.extended) {
+        if let Some(sum) = self
+            .extended
+            .filter(|it| other.extended.is_some_and(|other| other != *it))
+        {
             let sum = short(&sum);
             text.push_str(&format!(", whose extended attributes have SHA-256 {sum}"));
         }

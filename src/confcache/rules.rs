@@ -330,14 +330,16 @@ impl Rules {
     }
 }
 
-/// Whether a script compares times of files other than automake's scripts do, which make one to see whether the clock
-/// is right: they ask whether their own text is older, which it is unless the clock is wrong.
+/// Whether a script asks for times of files otherwise than automake's and gnulib's do, which make one to see whether the
+/// clock is right: they ask whether their own text is older, which it is unless the clock is wrong.
 fn compares_times(script: &[u8]) -> bool {
     // The patterns are tested.
     let regex = |pattern: &str| regex::bytes::Regex::new(pattern).ok();
-    let tests = regex(r"(?m-u)^[ \t]*[^# \t\n].*[ \t]-([no]t|a?newer)[ \t]");
-    let lists = regex(r"(?m-u)^[^#\n]*\bls([ \t]+-[a-zA-Z]+)*[ \t]+-[a-zA-Z]*t.*");
-    let (Some(tests), Some(lists)) = (tests, lists) else {
+    let asks = regex(
+        r"(?-u)(^|[^\w-])(-([no]t|a?newer|mtime|mmin)[ \t]|stat[ \t]+-|date[ \t]+(-u[ \t]+)?-r)",
+    );
+    let lists = regex(r"(?-u)\bls([ \t]+-[a-zA-Z]+)*[ \t]+-[a-zA-Z]*[tl]");
+    let (Some(asks), Some(lists)) = (asks, lists) else {
         return true;
     };
     let own: [&[u8]; 3] = [
@@ -349,10 +351,11 @@ fn compares_times(script: &[u8]) -> bool {
         let mut own = own.iter();
         own.any(|text| memchr::memmem::find(line, text).is_some())
     };
-    tests.is_match(script)
-        || lists
-            .find_iter(script)
-            .any(|found| !is_own(found.as_bytes()))
+    let mut lines = script.split(|byte| *byte == b'\n');
+    lines.any(|line| {
+        let is_comment = line.trim_ascii_start().starts_with(b"#");
+        !is_comment && (asks.is_match(line) || (lists.is_match(line) && !is_own(line)))
+    })
 }
 
 /// What autoconf writes into each script that names variables of sessions, to be rid of them.
@@ -424,7 +427,10 @@ mod tests {
             "find . -newer x",
             "ls -t",
             "x=`ls -Lt a b`",
-            "ls -l -t a",
+            "ls -L -t a",
+            "x=`ls -l a`",
+            "x=`stat -c %Y a`; date -r x",
+            "find . -mmin +3 -print",
         ] {
             assert!(compares_times(script.as_bytes()), "{script}");
         }
@@ -434,7 +440,8 @@ mod tests {
             "set X `ls -Lt \"$srcdir/configure\" conftest.file 2> /dev/null`",
             "as_fn_error $? \"ls -t appears to fail.  Make sure there is not a broken",
             "# in mind that ls -t prints the *newest* file first.",
-            "ls -l t; ls --time a; cc -ntx; false -t x",
+            "ls -d t; ls --time a; cc -ntx; false -t x; date -u",
+            "case `TZ=UTC0 LC_ALL=C ls -l conftest.time 2>/dev/null` in",
         ] {
             assert!(!compares_times(script.as_bytes()), "{script}");
         }

@@ -356,10 +356,12 @@ fn set_time(path: &Path, seconds: i64) {
 }
 
 /// What says which of two files is newer.
-const COMPARES: [&str; 3] = [
+const COMPARES: [&str; 5] = [
     "if test \"$OUT/a\" -nt \"$OUT/b\"; then echo newer; else echo older; fi",
     "if test \"$OUT/b\" -ot \"$OUT/a\"; then echo newer; else echo older; fi",
     "(cd \"$OUT\"; ls -t a b)",
+    "stat -c %Y \"$OUT/a\"",
+    "ls -l --time-style=+%s \"$OUT/a\"",
 ];
 
 #[test]
