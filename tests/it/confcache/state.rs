@@ -19,6 +19,8 @@ fn same_behind(trial: &Trial, words: &[&str], input: Option<&str>) -> (String, S
         fs::set_permissions(trial.path("build"), fs::Permissions::from_mode(0o755)).unwrap();
         let words = [words, before, &["./configure"]].concat();
         let mut command = trial.command(words[0], &words[1..]);
+        // Else some shells export it, and that counts already.
+        command.env("PWD", trial.path("build"));
         command.stdin(match input {
             Some(_) => Stdio::piped(),
             None => Stdio::null(),
@@ -53,7 +55,8 @@ fn answered_behind(trial: &Trial, words: &[&str]) -> usize {
     let [plain, cached] = [&[][..], &[EBD, "confcache", "-v", "--no-replay", "--"]].map(|before| {
         trial.clean();
         let words = [words, before, &["./configure", "a"]].concat();
-        let outcome = Outcome::of(&mut trial.command(words[0], &words[1..]));
+        let mut command = trial.command(words[0], &words[1..]);
+        let outcome = Outcome::of(command.env("PWD", trial.path("build")));
         outcome.succeeds();
         outcome
     });
