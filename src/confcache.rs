@@ -24,6 +24,7 @@ mod outline;
 mod output;
 mod places;
 mod printed;
+mod process;
 mod questions;
 mod rules;
 mod run;

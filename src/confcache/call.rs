@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::facts::{Sum, sum};
+use super::process;
 use super::rules::Rules;
 use crate::util::printable::printable;
 
@@ -18,7 +19,7 @@ const SCRIPT: u64 = 64 << 20;
 const SHELLS: [&str; 6] = ["sh", "bash", "dash", "ksh", "zsh", "busybox"];
 
 /// Changes when entries of before must not be taken for ones of now.
-const VERSION: &str = "2";
+const VERSION: &str = "3";
 
 /// The name of the part that is the working directory.
 pub(super) const DIRECTORY: &str = "directory";
@@ -37,6 +38,14 @@ pub enum CallError {
     /// It is something else.
     #[error("{}: is no configure script made by autoconf", .0.display())]
     NotAutoconf(PathBuf),
+    /// The script reads what nobody can tell.
+    #[error("{}: may read from descriptor {descriptor}, of which nobody can tell what comes", script.display())]
+    Input {
+        /// The script.
+        script: PathBuf,
+        /// The number of the descriptor.
+        descriptor: i32,
+    },
     /// No command was given.
     #[error("there is no command")]
     Empty,
@@ -83,7 +92,7 @@ impl Call {
     /// directory, user and open descriptors.
     ///
     /// # Errors
-    /// It is not to run a script that autoconf made; a [`CallError`].
+    /// It is not to run a script that autoconf made, or one that reads what this process was given; a [`CallError`].
     pub fn of_this_process(words: &[OsString], rules: &Rules) -> Result<Self, CallError> {
         let directory = std::env::current_dir()
             .and_then(|path| path.canonicalize())
@@ -97,6 +106,9 @@ impl Call {
         if !is_autoconf(&text) {
             return Err(CallError::NotAutoconf(script));
         }
+        if let Some(descriptor) = process::unknown_input(&text) {
+            return Err(CallError::Input { script, descriptor });
+        }
         let mut parts = Parts::default();
         parts.shown("version of the cache", VERSION);
         parts.hidden("script", &text);
@@ -109,14 +121,16 @@ impl Call {
             );
         }
         let mut variables: Vec<(OsString, OsString)> = std::env::vars_os()
-            .filter(|(name, _)| !rules.ignores_variable(name))
+            .filter(|(name, _)| !rules.ignores_variable_of(name, &text))
             .collect();
         variables.sort();
         for (name, value) in variables {
             // A value may be a secret.
             parts.hidden(&format!("variable {}", printable(&name)), value.as_bytes());
         }
-        parts.process();
+        for (name, text) in process::parts() {
+            parts.shown(name, text);
+        }
         parts.put("table of rules", &rules.sum(), None);
         Ok(Self {
             words: words.to_vec(),
@@ -275,116 +289,6 @@ impl Parts {
         let value = value.into();
         self.put(name, value.clone().as_bytes(), Some(value));
     }
-
-    /// What a program can learn without looking at a path.
-    fn process(&mut self) {
-        let umask = nix::sys::stat::umask(nix::sys::stat::Mode::empty());
-        nix::sys::stat::umask(umask);
-        self.shown("umask", format!("{:04o}", umask.bits()));
-        let mut groups: Vec<u32> = nix::unistd::getgroups()
-            .map(|all| all.into_iter().map(nix::unistd::Gid::as_raw).collect())
-            .unwrap_or_default();
-        groups.sort_unstable();
-        let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
-        self.shown("user", format!("{uid}:{gid} {groups:?}"));
-        if let Ok(system) = nix::sys::utsname::uname() {
-            let names = [
-                system.sysname(),
-                system.nodename(),
-                system.release(),
-                system.version(),
-                system.machine(),
-            ];
-            let names: Vec<String> = names.iter().map(|name| printable(name)).collect();
-            self.shown("system", names.join(" "));
-        }
-        self.shown("processor", processor());
-        self.shown("descriptors", descriptors());
-        self.shown("limits", limits());
-        // Tests of links, times, attributes and the order of names tell what it can do.
-        self.shown("file system", file_system(Path::new(".")));
-        let temporary = std::env::temp_dir();
-        self.shown("file system of temporary files", file_system(&temporary));
-    }
-}
-
-/// What programs may ask the processor itself.
-fn processor() -> String {
-    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let mut lines: Vec<&str> = Vec::new();
-    for line in text.lines().take_while(|line| !line.is_empty()) {
-        let names = [
-            "vendor_id",
-            "cpu family",
-            "model",
-            "stepping",
-            "flags",
-            "Features",
-            "CPU ",
-        ];
-        if names.iter().any(|name| line.starts_with(name)) {
-            lines.push(line);
-        }
-    }
-    let name = lines.iter().find(|line| line.starts_with("model name"));
-    let name = name
-        .and_then(|line| line.split_once(": "))
-        .map_or("", |(_, name)| name);
-    let all = sum(lines.join("\n").as_bytes());
-    format!(
-        "{name} ({:02x}{:02x}{:02x}{:02x})",
-        all[0], all[1], all[2], all[3]
-    )
-}
-
-/// The descriptors that a program inherits: some tests see them.
-fn descriptors() -> String {
-    let mut numbers = Vec::new();
-    for entry in std::fs::read_dir("/proc/self/fd")
-        .into_iter()
-        .flatten()
-        .flatten()
-    {
-        let number: Option<i32> = entry.file_name().to_str().and_then(|n| n.parse().ok());
-        let flags = |number: i32| std::fs::read_to_string(format!("/proc/self/fdinfo/{number}"));
-        let inherited = |number: &i32| {
-            let flags = flags(*number).unwrap_or_default();
-            let flags = flags.lines().find_map(|line| line.strip_prefix("flags:"));
-            let flags = flags.and_then(|text| i32::from_str_radix(text.trim(), 8).ok());
-            flags.is_some_and(|flags| flags & nix::libc::O_CLOEXEC == 0)
-        };
-        numbers.extend(number.filter(inherited));
-    }
-    numbers.sort_unstable();
-    let numbers: Vec<String> = numbers.iter().map(i32::to_string).collect();
-    numbers.join(" ")
-}
-
-/// What kind of file system a folder is on, and how it is mounted (`statfs(2)`).
-fn file_system(folder: &Path) -> String {
-    let kind = nix::sys::statfs::statfs(folder).map(|found| found.filesystem_type());
-    let flags = nix::sys::statvfs::statvfs(folder).map(|found| found.flags());
-    match (kind, flags) {
-        (Ok(kind), Ok(flags)) => format!("{:x} {:x}", kind.0, flags.bits()),
-        (Err(error), _) | (_, Err(error)) => error.desc().to_owned(),
-    }
-}
-
-/// The limits that tests run into.
-fn limits() -> String {
-    use nix::sys::resource::{Resource, getrlimit};
-    let each = [
-        Resource::RLIMIT_NOFILE,
-        Resource::RLIMIT_STACK,
-        Resource::RLIMIT_FSIZE,
-        Resource::RLIMIT_AS,
-        Resource::RLIMIT_DATA,
-        Resource::RLIMIT_CPU,
-    ];
-    let each = each.map(|which| {
-        getrlimit(which).map_or_else(|_| String::new(), |(soft, hard)| format!("{soft}/{hard}"))
-    });
-    each.join(" ")
 }
 
 /// The word of a command that names the script: the first, or the one that a shell is given.
@@ -440,14 +344,6 @@ mod tests {
             Some("./configure".into())
         );
         assert_eq!(of(&[]), None);
-    }
-
-    #[test]
-    fn file_systems_are_told_apart() {
-        let of = |folder: &str| file_system(Path::new(folder));
-        assert_ne!(of("/proc"), of("/"));
-        assert_eq!(of("/proc"), of("/proc/self"));
-        assert!(of("/none").contains("No such file"));
     }
 
     #[test]

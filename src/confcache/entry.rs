@@ -16,7 +16,7 @@ use super::call::Part;
 use super::facts::{Fact, sum};
 use super::output::Change;
 
-const MAGIC: &[u8] = b"ebd configure run 1\n";
+const MAGIC: &[u8] = b"ebd configure run 2\n";
 
 /// How much an entry may hold, unpacked.
 const LIMIT: u64 = 1 << 30;

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use nix::libc;
+use nix::unistd::AccessFlags;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -34,6 +35,12 @@ pub(super) struct Asked {
     pub(super) content: bool,
     /// Which names are in it.
     pub(super) names: bool,
+    /// When it was modified, if it is a file.
+    pub(super) time: bool,
+    /// Whether it may be written to and run: how it is mounted decides on that too.
+    pub(super) rights: bool,
+    /// Its extended attributes.
+    pub(super) extended: bool,
 }
 
 impl Asked {
@@ -43,6 +50,9 @@ impl Asked {
             link: self.link || other.link,
             content: self.content || other.content,
             names: self.names || other.names,
+            time: self.time || other.time,
+            rights: self.rights || other.rights,
+            extended: self.extended || other.extended,
         }
     }
 }
@@ -87,6 +97,88 @@ pub(super) enum State {
     Present,
     /// A file of which only a part is taken into account.
     Part(Option<Sum>),
+}
+
+/// What else was found at a path, where it was asked for. How many names a file has, and whether two names are of one
+/// file, is left out of account: these change when somebody copies what is the same.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, Hash)]
+pub(super) struct More {
+    /// When a file was modified, in seconds and nanoseconds.
+    pub(super) time: Option<(i64, i64)>,
+    /// Whether it may be written to, and run.
+    pub(super) rights: Option<(bool, bool)>,
+    /// The sum of its extended attributes.
+    pub(super) extended: Option<Sum>,
+}
+
+impl More {
+    fn of(path: &Path, asked: Asked, state: &State, stamp: Option<Stamp>) -> Self {
+        let counts = matches!(
+            state,
+            State::File { .. } | State::Directory { .. } | State::Other { .. }
+        );
+        Self {
+            time: Self::time(asked, state, stamp),
+            rights: allowed(path).filter(|_| counts && asked.rights),
+            extended: (counts && asked.extended).then(|| extended(path)),
+        }
+    }
+
+    /// When it was modified, if that counts. In directories names come and go.
+    pub(super) fn time(asked: Asked, state: &State, stamp: Option<Stamp>) -> Option<(i64, i64)> {
+        let stamp = stamp.filter(|_| asked.time && matches!(state, State::File { .. }));
+        stamp.map(Stamp::modified)
+    }
+
+    /// What of it is not as in the other, for people; nothing where the other has none.
+    fn told(&self, other: &Self) -> String {
+        let mut text = String::new();
+        if let Some((seconds, nanoseconds)) = self
+            .time
+            .filter(|it| other.time.is_some_and(|other| other != *it))
+        {
+            text.push_str(&format!(", modified at {seconds}.{nanoseconds:09}"));
+        }
+        if let Some((write, run)) = self
+            .rights
+            .filter(|it| other.rights.is_some_and(|other| other != *it))
+        {
+            let may = |may: bool| if may { "may" } else { "may not" };
+            text.push_str(&format!(
+                ", which {} be written to and {} be run",
+                may(write),
+                may(run)
+            ));
+        }
+        if let Some(sum) = self
+            .extended
+            .filter(|it| other.extended.is_some_and(|other| other != *it))
+        {
+            let sum = short(&sum);
+            text.push_str(&format!(", whose extended attributes have SHA-256 {sum}"));
+        }
+        text
+    }
+}
+
+/// Whether what is at a path may be written to, and run.
+fn allowed(path: &Path) -> Option<(bool, bool)> {
+    let may = |how| nix::unistd::access(path, how).is_ok();
+    Some((may(AccessFlags::W_OK), may(AccessFlags::X_OK)))
+}
+
+/// The sum of all extended attributes of what is at a path.
+fn extended(path: &Path) -> Sum {
+    let mut names: Vec<_> = xattr::list_deref(path).into_iter().flatten().collect();
+    names.sort();
+    let mut all = Vec::new();
+    for name in names {
+        let value = xattr::get_deref(path, &name).ok().flatten();
+        all.extend_from_slice(name.as_bytes());
+        all.push(0);
+        all.extend_from_slice(&sum(&value.unwrap_or_default()));
+    }
+    sum(&all)
 }
 
 /// The longest step in which the clock of a file system goes: FAT's.
@@ -145,6 +237,7 @@ pub struct Fact {
     /// Where it leads, if it is a link and that was asked for.
     pub(super) link: Option<Vec<u8>>,
     pub(super) state: State,
+    pub(super) more: More,
     /// If it still has this, nothing else need be looked at.
     pub(super) stamp: Option<Stamp>,
     /// The libraries that were loaded, if of the loader's cache only what leads to them counts.
@@ -201,12 +294,18 @@ impl Fact {
         rules: &Rules,
         sums: &mut Sums,
     ) -> Self {
+        let asked = Asked {
+            time: asked.time && rules.times_count(),
+            ..asked
+        };
         let (link, state, stamp) = look(path, asked, about.as_deref(), rules, sums);
+        let more = More::of(path, asked, &state, stamp);
         Self {
             path: path.as_os_str().as_bytes().to_vec(),
             asked,
             link,
             state,
+            more,
             stamp,
             about,
         }
@@ -239,18 +338,21 @@ impl Fact {
                 },
             };
             // A link in the place of a file has another inode.
-            if untouched.is_ok_and(|metadata| Stamp::of(&metadata) == stamp) {
+            let is_untouched = untouched.is_ok_and(|metadata| Stamp::of(&metadata) == stamp);
+            // What may be done with it is nothing of its own.
+            if is_untouched && (self.more.rights.is_none() || allowed(path) == self.more.rights) {
                 return Ok(None);
             }
         }
         let (link, state, stamp) = look(path, self.asked, self.about.as_deref(), rules, sums);
-        if link == self.link && state == self.state {
+        let more = More::of(path, self.asked, &state, stamp);
+        if link == self.link && state == self.state && more == self.more {
             return Ok(stamp.filter(|_| self.stamp.is_some()));
         }
         Err(Broken {
             path: printable(path.as_os_str()),
-            was: told(self.link.as_deref(), &self.state, &state),
-            is: told(link.as_deref(), &state, &self.state),
+            was: told(self.link.as_deref(), &self.state, &state) + &self.more.told(&more),
+            is: told(link.as_deref(), &state, &self.state) + &more.told(&self.more),
         })
     }
 }
@@ -313,7 +415,8 @@ fn look(
                 return (link, State::Part(Some(part)), None);
             }
         }
-        None => {}
+        // That it is one of the run was seen when it was.
+        None | Some(Rule::Process) => {}
     }
     // What the kernel makes up has no times of its own.
     let made_up = path.starts_with("/proc") || path.starts_with("/sys");
@@ -481,6 +584,9 @@ mod tests {
         link: true,
         content: true,
         names: true,
+        time: true,
+        rights: true,
+        extended: true,
     };
 
     fn fact(path: &Path) -> Fact {

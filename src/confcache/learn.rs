@@ -6,11 +6,14 @@ use std::path::{Path, PathBuf};
 use nix::libc;
 use sandbox::{Kind, Trace};
 
-use super::facts::{Asked, Fact, State};
+use super::facts::{Asked, Fact, More, State};
 use super::links::Links;
 use super::output::{self, Change};
 use super::places::{Passing, Place, Places, Temporary};
-use super::questions::{Looker, Question, libraries, loaded_by_the_kernel, merge, question};
+use super::questions::{
+    Looker, Question, is_of_others, leads_on, libraries, loaded_by_the_kernel, merge, question,
+    unknown,
+};
 use super::rules::Rule;
 use super::tree::{Seen, Tree};
 use crate::util::printable::printable;
@@ -105,6 +108,9 @@ impl Lesson<'_> {
             if self.asking.is_some_and(|asking| path.starts_with(asking)) {
                 continue;
             }
+            if leads_on(path) {
+                return Err(Untaught::Incomplete(unknown(path)));
+            }
             let (question, done) = (question(kind, outcome), outcome.is_none());
             // Whether it was there is no question in the directory: it may have been made by the run. Nor is it
             // behind a link that may not have been there then.
@@ -169,11 +175,23 @@ impl Lesson<'_> {
             match self.before.look_through(name, question.asked, &mut passed) {
                 Seen::Here { link, state, stamp } => {
                     let path = self.directory.join(name);
+                    let asked = Asked {
+                        time: question.asked.time && looker.rules().times_count(),
+                        // How the directory is mounted is known beforehand, the rest is not known any more.
+                        rights: false,
+                        extended: false,
+                        ..question.asked
+                    };
+                    let more = More {
+                        time: More::time(asked, &state, stamp),
+                        ..More::default()
+                    };
                     facts.push(Fact {
                         path: path.into_os_string().into_encoded_bytes(),
-                        asked: question.asked,
+                        asked,
                         link,
                         state,
+                        more,
                         stamp,
                         about: None,
                     });
@@ -198,7 +216,10 @@ impl Lesson<'_> {
         for change in &changes {
             let is_known =
                 |name: &Path| changed.contains(name) || self.answered.made.contains(name);
-            if !change.name().ancestors().any(is_known) {
+            // That the directory itself was given other attributes says nothing about what is in it.
+            let is_itself = change.name().as_os_str().is_empty();
+            let mut names = change.name().ancestors();
+            if !names.any(|name| is_known(name) && (is_itself || !name.as_os_str().is_empty())) {
                 return Err(Untaught::Untraced(self.directory.join(change.name())));
             }
         }
@@ -220,6 +241,7 @@ impl Lesson<'_> {
                 asked,
                 link,
                 state,
+                more: More::default(),
                 stamp,
                 about: None,
             }));
@@ -261,6 +283,7 @@ pub(super) fn may_change(path: &Path, looker: &Looker<'_>) -> Result<(), Untaugh
     }
     match looker.rules().of(path) {
         Some(Rule::Ignore | Rule::Exists) => Ok(()),
+        Some(Rule::Process) if !is_of_others(path) => Ok(()),
         _ => Err(Untaught::WroteOutside(path.to_owned())),
     }
 }

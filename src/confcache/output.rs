@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -21,18 +21,27 @@ use crate::util::token;
 pub(super) enum Change {
     /// What was there is gone.
     Remove { name: Vec<u8> },
-    /// A directory is there, with this mode.
-    Directory { name: Vec<u8>, mode: u32 },
+    /// A directory is there, with this mode and group.
+    Directory {
+        name: Vec<u8>,
+        mode: u32,
+        group: u32,
+    },
     /// A file is there.
     File {
         name: Vec<u8>,
         mode: u32,
+        group: u32,
         content: Vec<u8>,
         /// When it was modified, in seconds and nanoseconds, if that is older than the run.
         modified: Option<(i64, i64)>,
     },
     /// A link is there.
-    Link { name: Vec<u8>, target: Vec<u8> },
+    Link {
+        name: Vec<u8>,
+        target: Vec<u8>,
+        group: u32,
+    },
 }
 
 impl Change {
@@ -89,32 +98,29 @@ pub(super) fn changes(
         if unchanged {
             continue;
         }
-        if node.attributes.uid != nix::unistd::geteuid().as_raw() {
+        if let Some(what) = cannot_be_put_back(root, name, node, old) {
             return Err(Untaught::Made {
                 path: root.join(name),
-                what: "belongs to another user",
+                what,
             });
         }
         match &node.kind {
-            Kind::Directory if old.is_some() && name.as_os_str().is_empty() => {}
             Kind::Directory => directories.push(Change::Directory {
                 name: bytes(name),
                 mode: node.attributes.mode,
+                group: node.attributes.gid,
             }),
             Kind::File { .. } => files.push((file(root, name, node, started)?, node)),
             Kind::Link(target) => files.push((
                 Change::Link {
                     name: bytes(name),
                     target: target.clone(),
+                    group: node.attributes.gid,
                 },
                 node,
             )),
-            Kind::Other { .. } => {
-                return Err(Untaught::Made {
-                    path: root.join(name),
-                    what: "is a device, socket or pipe",
-                });
-            }
+            // It cannot be put back.
+            Kind::Other { .. } => {}
         }
     }
     // What was made last must be newest again, for make.
@@ -122,6 +128,48 @@ pub(super) fn changes(
     all.extend(directories);
     all.extend(files.into_iter().map(|(change, _)| change));
     Ok(all)
+}
+
+/// What about a file that was made is lost if it is put back.
+fn cannot_be_put_back(
+    root: &Path,
+    name: &Path,
+    node: &Node,
+    old: Option<&Node>,
+) -> Option<&'static str> {
+    if node.attributes.uid != nix::unistd::geteuid().as_raw() {
+        return Some("belongs to another user");
+    }
+    match &node.kind {
+        Kind::Other { .. } => return Some("is a device, socket or pipe"),
+        // Whatever is written to the one is in the other.
+        Kind::File { .. } if node.links > 1 => return Some("has another name besides"),
+        Kind::Directory => {
+            let old = old.filter(|old| is_same_kind(&old.kind, &node.kind));
+            // Who may make files of a group need not be one who may give it to a directory of others.
+            if old.is_some_and(|old| old.attributes.gid != node.attributes.gid) {
+                return Some("was given to another group");
+            }
+        }
+        _ => {}
+    }
+    has_attributes(&root.join(name)).then_some("has extended attributes")
+}
+
+/// Whether it has extended attributes that a program gave it. Others come from the file system by themselves, and
+/// rights that whatever is made in a folder gets are given to what is put back there too.
+fn has_attributes(path: &Path) -> bool {
+    let names = |path: &Path| xattr::list(path).into_iter().flatten();
+    let inherits = || {
+        let mut of_folder = path.parent().into_iter().flat_map(names);
+        of_folder.any(|name| name == "system.posix_acl_default")
+    };
+    names(path).any(|name| {
+        let name = name.as_bytes();
+        name.starts_with(b"user.")
+            || name == b"security.capability"
+            || (name.starts_with(b"system.posix_acl_") && !inherits())
+    })
 }
 
 fn is_same_kind(one: &Kind, other: &Kind) -> bool {
@@ -140,6 +188,7 @@ fn file(root: &Path, name: &Path, node: &Node, started: (i64, i64)) -> Result<Ch
     Ok(Change::File {
         name: bytes(name),
         mode: node.attributes.mode,
+        group: node.attributes.gid,
         content,
         modified: (modified < started).then_some(modified),
     })
@@ -187,9 +236,10 @@ pub(super) fn put_back(root: &Path, changes: &[Change]) -> Result<(), PutBackErr
         fs::rename(&temporary, &path).map_err(|source| PutBackError { path, source })?;
     }
     for change in changes.iter().rev() {
-        if let Change::Directory { mode, .. } = change {
+        if let Change::Directory { mode, group, .. } = change {
             let path = root.join(change.name());
-            fs::set_permissions(&path, Permissions::from_mode(*mode))
+            belong(&path, *group)
+                .and_then(|()| fs::set_permissions(&path, Permissions::from_mode(*mode)))
                 .map_err(|source| PutBackError { path, source })?;
         }
     }
@@ -244,24 +294,30 @@ fn prepare(
         let temporary = folder.join(OsString::from(format!(".ebd-{token}-{at}")));
         match change {
             Change::Remove { .. } => {}
-            Change::Directory { .. } => match fs::create_dir(&path) {
-                Ok(()) => made.directories.push(path),
+            Change::Directory { group, .. } => match fs::create_dir(&path) {
+                Ok(()) => {
+                    made.directories.push(path.clone());
+                    belong(&path, *group).map_err(fail)?;
+                }
                 Err(_) if path.is_dir() || is_blocked(name) => {}
                 Err(error) => return Err(fail(error)),
             },
             Change::File {
                 mode,
+                group,
                 content,
                 modified,
                 ..
             } => {
                 made.files.push(temporary.clone());
-                write(&temporary, content, *mode, *modified).map_err(fail)?;
+                write(&temporary, content, (*mode, *group), *modified).map_err(fail)?;
                 waiting.push((temporary, path));
             }
-            Change::Link { target, .. } => {
+            Change::Link { target, group, .. } => {
                 made.files.push(temporary.clone());
-                std::os::unix::fs::symlink(OsStr::from_bytes(target), &temporary).map_err(fail)?;
+                std::os::unix::fs::symlink(OsStr::from_bytes(target), &temporary)
+                    .and_then(|()| belong(&temporary, *group))
+                    .map_err(fail)?;
                 waiting.push((temporary, path));
             }
         }
@@ -269,7 +325,20 @@ fn prepare(
     Ok(waiting)
 }
 
-fn write(path: &Path, content: &[u8], mode: u32, modified: Option<(i64, i64)>) -> io::Result<()> {
+/// Gives it to the group, if it is another's.
+fn belong(path: &Path, group: u32) -> io::Result<()> {
+    match path.symlink_metadata()?.gid() == group {
+        true => Ok(()),
+        false => std::os::unix::fs::lchown(path, None, Some(group)),
+    }
+}
+
+fn write(
+    path: &Path,
+    content: &[u8],
+    (mode, group): (u32, u32),
+    modified: Option<(i64, i64)>,
+) -> io::Result<()> {
     let mut file = File::options()
         .write(true)
         .create_new(true)
@@ -277,6 +346,8 @@ fn write(path: &Path, content: &[u8], mode: u32, modified: Option<(i64, i64)>) -
         .custom_flags(libc::O_NOFOLLOW)
         .open(path)?;
     file.write_all(content)?;
+    // It takes away some of what the mode gives.
+    belong(path, group)?;
     file.set_permissions(Permissions::from_mode(mode))?;
     if let Some((seconds, nanoseconds)) = modified {
         let (seconds, nanoseconds) = (
@@ -360,6 +431,7 @@ mod tests {
         all.push(Change::File {
             name: b"kept/in-a-file".to_vec(),
             mode: 0o644,
+            group: nix::unistd::getegid().as_raw(),
             content: Vec::new(),
             modified: None,
         });
@@ -376,6 +448,7 @@ mod tests {
             let change = Change::File {
                 name: name.into(),
                 mode: 0o644,
+                group: nix::unistd::getegid().as_raw(),
                 content: Vec::new(),
                 modified: None,
             };

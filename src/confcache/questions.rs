@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use nix::errno::Errno;
 use object::read::elf::{FileHeader, ProgramHeader};
@@ -13,6 +13,7 @@ use sandbox::{Kind, Trace};
 use super::facts::{Asked, Fact, State, Sums};
 use super::learn::Untaught;
 use super::rules::{Rule, Rules};
+use crate::util::printable::printable;
 
 /// What was asked about a path, and whether it was there.
 #[derive(Debug, Default, Clone, Copy)]
@@ -60,8 +61,13 @@ impl<'a> Looker<'a> {
         about: Option<&[Vec<u8>]>,
     ) -> Result<Option<Fact>, Untaught> {
         let rule = self.rules.of(path);
-        if matches!(rule, Some(Rule::Ignore)) {
-            return Ok(None);
+        match rule {
+            Some(Rule::Ignore) => return Ok(None),
+            Some(Rule::Process) if leads_on(path) => {
+                return Err(Untaught::Incomplete(unknown(path)));
+            }
+            Some(Rule::Process) if !is_of_others(path) => return Ok(None),
+            _ => {}
         }
         let about = about.filter(|_| matches!(rule, Some(Rule::Loader)));
         let fact = self.look(path, question.asked, about.map(<[_]>::to_vec));
@@ -83,6 +89,62 @@ impl<'a> Looker<'a> {
     fn look(&mut self, path: &Path, asked: Asked, about: Option<Vec<Vec<u8>>>) -> Fact {
         Fact::look_with(path, asked, about, self.rules, &mut self.sums)
     }
+}
+
+/// Why a path teaches nothing that leads where a process happened to be.
+pub(super) fn unknown(path: &Path) -> String {
+    format!("where {} led is not known", printable(path.as_os_str()))
+}
+
+/// Whether a path leads on from where a process is, or from what it has open: afterwards nobody knows where that was.
+pub(super) fn leads_on(path: &Path) -> bool {
+    let Ok(below) = path.strip_prefix("/proc") else {
+        return false;
+    };
+    let mut parts = below.components().map(Component::as_os_str).peekable();
+    if parts.next().and_then(number).is_none() {
+        return false;
+    }
+    if parts.next_if(|part| *part == "task").is_some() {
+        parts.next();
+    }
+    let is_link = match parts.next() {
+        Some(part) if part == "fd" => parts.next().is_some(),
+        Some(part) => part == "cwd" || part == "root",
+        None => false,
+    };
+    is_link && parts.next().is_some()
+}
+
+fn number(name: &OsStr) -> Option<u32> {
+    name.to_str()?.parse().ok()
+}
+
+/// Whether what is below `/proc` belongs to a process that is none of the run: of those that are gone nobody knows.
+pub(super) fn is_of_others(path: &Path) -> bool {
+    let below = path.strip_prefix("/proc").ok();
+    let first = below.and_then(|below| below.components().next());
+    let Some(mut process) = first.and_then(|part| number(part.as_os_str())) else {
+        return false;
+    };
+    let mut is_there = false;
+    // All of the run have been started below this one.
+    while process != std::process::id() {
+        let Some(parent) = parent(process) else {
+            return is_there;
+        };
+        is_there = true;
+        process = parent;
+    }
+    false
+}
+
+/// The process that one was started by, or that has taken it over (`proc_pid_stat(5)`).
+fn parent(process: u32) -> Option<u32> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The name of the program may have anything in it.
+    let (_, rest) = stat.rsplit_once(')')?;
+    rest.split_whitespace().nth(1)?.parse().ok()
 }
 
 /// What no program opened, but the kernel, to run one: the interpreters of scripts, and loaders.
@@ -129,6 +191,10 @@ pub(super) fn question(kind: Kind, outcome: Option<Errno>) -> Question {
         ),
         content: matches!(kind, Kind::Open | Kind::Execute | Kind::Change),
         names: kind == Kind::List,
+        time: kind == Kind::Stat,
+        // Who is not allowed to change it asks that too.
+        rights: matches!(kind, Kind::Access | Kind::Change),
+        extended: kind == Kind::Xattr,
     };
     let follows = !matches!(kind, Kind::Readlink | Kind::Change);
     Question {
@@ -196,6 +262,42 @@ mod tests {
     use std::fs;
 
     use super::*;
+
+    #[test]
+    fn processes_of_others_are_told_apart() {
+        let own = std::process::id();
+        let is = |name: &str| is_of_others(Path::new(name));
+        assert!(is("/proc/1/comm") || own == 1);
+        assert!(!is(&format!("/proc/{own}/comm")));
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
+        let name = format!("/proc/{}/stat", child.id());
+        assert!(!is(&name));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!is(&name) && !is("/proc") && !is("/proc/stat") && !is("/x"));
+    }
+
+    #[test]
+    fn what_leads_on_is_known() {
+        for (path, leads) in [
+            ("/proc/12/cwd", false),
+            ("/proc/12/cwd/x", true),
+            ("/proc/12/cwd/../x", true),
+            ("/proc/12/root/etc", true),
+            ("/proc/12/fd/3", false),
+            ("/proc/12/fd/3/x", true),
+            ("/proc/12/task/12/cwd/x", true),
+            ("/proc/12/task/12", false),
+            ("/proc/12", false),
+            ("/proc/sys/fd/3/x", false),
+            ("/x/proc/12/cwd/x", false),
+        ] {
+            assert_eq!(leads_on(Path::new(path)), leads, "{path}");
+        }
+    }
 
     #[test]
     fn interpreters_are_found() {

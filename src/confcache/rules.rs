@@ -17,8 +17,8 @@ path /proc/self ignore
 path /proc/self/** ignore
 path /proc/thread-self ignore
 path /proc/thread-self/** ignore
-path /proc/[0-9]* ignore
-path /proc/[0-9]*/** ignore
+path /proc/[0-9]* process
+path /proc/[0-9]*/** process
 path /dev/fd/** ignore
 # What changes by itself. What stays the same of it counts.
 path /proc/cpuinfo without ^(cpu MHz|bogomips|BogoMIPS)\s*:
@@ -69,23 +69,23 @@ path /etc/ld.so.cache loader
 variable __EBD_* ignore
 variable EBD_CONFCACHE ignore
 # Where glibc says that a program has crashed.
-variable LIBC_FATAL_STDERR_ ignore
-# What a shell or a session says about itself.
+variable LIBC_FATAL_STDERR_ unnamed
+# What a shell says about itself, and what a session does, of which scripts make nothing that do not name it.
 variable _ ignore
 variable SHLVL ignore
 variable OLDPWD ignore
-variable SSH_* ignore
-variable XDG_SESSION_* ignore
-variable XDG_VTNR ignore
-variable XDG_SEAT ignore
-variable DBUS_SESSION_BUS_ADDRESS ignore
-variable WINDOWID ignore
-variable INVOCATION_ID ignore
-variable JOURNAL_STREAM ignore
-variable SYSTEMD_EXEC_PID ignore
-variable MEMORY_PRESSURE_* ignore
-variable HISTFILE ignore
-variable MAIL ignore
+variable SSH_* unnamed
+variable XDG_SESSION_* unnamed
+variable XDG_VTNR unnamed
+variable XDG_SEAT unnamed
+variable DBUS_SESSION_BUS_ADDRESS unnamed
+variable WINDOWID unnamed
+variable INVOCATION_ID unnamed
+variable JOURNAL_STREAM unnamed
+variable SYSTEMD_EXEC_PID unnamed
+variable MEMORY_PRESSURE_* unnamed
+variable HISTFILE unnamed
+variable MAIL unnamed
 # What two runs write and print differently by themselves; only `--verify` compares it.
 made **/config.log ignore
 made **/stamp-h ignore
@@ -102,6 +102,8 @@ pub(super) enum Rule {
     Exists,
     /// The lines that do not match.
     Without(Lines),
+    /// Nothing, if it is of a process of the run.
+    Process,
     /// Of the loader's cache, what leads to the libraries that were loaded.
     Loader,
 }
@@ -146,7 +148,7 @@ pub enum RulesError {
     /// A line is no rule.
     #[error(
         "{place}:{line}: {text:?} is no rule: they are `path GLOB ignore|exists|without REGEX`, \
-         `variable GLOB ignore`, `made GLOB ignore` and `printed without REGEX`"
+         `variable GLOB ignore|unnamed`, `made GLOB ignore` and `printed without REGEX`"
     )]
     Line {
         /// The file.
@@ -169,9 +171,12 @@ const BY_COMPONENT: MatchOptions = MatchOptions {
 #[derive(Debug, Clone)]
 pub struct Rules {
     paths: Vec<(Pattern, Rule)>,
-    variables: Vec<Pattern>,
+    /// With whether they count where they are named.
+    variables: Vec<(Pattern, bool)>,
     made: Vec<Pattern>,
     printed: Vec<Lines>,
+    /// Whether times of files count.
+    times: bool,
     sum: Sum,
 }
 
@@ -183,6 +188,7 @@ impl Default for Rules {
             variables: Vec::new(),
             made: Vec::new(),
             printed: Vec::new(),
+            times: false,
             sum: [0; 32],
         })
     }
@@ -210,6 +216,7 @@ impl Rules {
             variables: Vec::new(),
             made: Vec::new(),
             printed: Vec::new(),
+            times: false,
             sum: [0; 32],
         };
         for (place, text) in [(place, text), ("<built in>", BUILT_IN)] {
@@ -239,13 +246,15 @@ impl Rules {
                 let rule = match rule.split_once(char::is_whitespace) {
                     None if rule == "ignore" => Rule::Ignore,
                     None if rule == "exists" => Rule::Exists,
+                    None if rule == "process" => Rule::Process,
                     None if rule == "loader" => Rule::Loader,
                     Some(("without", lines)) => Rule::Without(Lines::matching(lines)?),
                     _ => return None,
                 };
                 self.paths.push((pattern, rule));
             }
-            "variable" if rule == "ignore" => self.variables.push(pattern),
+            "variable" if rule == "ignore" => self.variables.push((pattern, false)),
+            "variable" if rule == "unnamed" => self.variables.push((pattern, true)),
             "made" if rule == "ignore" => self.made.push(pattern),
             "printed" if name == "without" => self.printed.push(Lines::matching(rule)?),
             _ => return None,
@@ -284,16 +293,92 @@ impl Rules {
 
     /// Whether nothing depends on a variable of this name.
     pub(super) fn ignores_variable(&self, name: &OsStr) -> bool {
-        let name = String::from_utf8_lossy(name.as_bytes());
-        self.variables
-            .iter()
-            .any(|pattern| name.starts_with(literal(pattern)) && pattern.matches(&name))
+        self.variable(name).next().is_some()
+    }
+
+    /// Whether nothing that a script does depends on a variable of this name.
+    pub(super) fn ignores_variable_of(&self, name: &OsStr, script: &[u8]) -> bool {
+        let mut rules = self.variable(name);
+        rules.any(|unless_named| !unless_named || !names(script, name.as_bytes()))
+    }
+
+    /// The rules for a variable, each by whether it is for scripts only that do not name it.
+    fn variable(&self, name: &OsStr) -> impl Iterator<Item = bool> {
+        let name = String::from_utf8_lossy(name.as_bytes()).into_owned();
+        self.variables.iter().filter_map(move |(pattern, unless)| {
+            let is_it = name.starts_with(literal(pattern)) && pattern.matches(&name);
+            is_it.then_some(*unless)
+        })
+    }
+
+    /// The table as it is for a script: times of files count if it compares them.
+    pub(super) fn of_script(&self, script: &[u8]) -> Self {
+        Self {
+            times: compares_times(script),
+            ..self.clone()
+        }
+    }
+
+    /// Whether times of files count.
+    pub(super) fn times_count(&self) -> bool {
+        self.times
     }
 
     /// Tells tables apart.
     pub(super) fn sum(&self) -> Sum {
         self.sum
     }
+}
+
+/// Whether a script asks for times of files otherwise than automake's and gnulib's do, which make one to see whether the
+/// clock is right: they ask whether their own text is older, which it is unless the clock is wrong.
+fn compares_times(script: &[u8]) -> bool {
+    // The patterns are tested.
+    let regex = |pattern: &str| regex::bytes::Regex::new(pattern).ok();
+    let asks = regex(
+        r"(?-u)(^|[^\w-])(-([no]t|a?newer|mtime|mmin)[ \t]|stat[ \t]+-|date[ \t]+(-u[ \t]+)?-r)",
+    );
+    let lists = regex(r"(?-u)\bls([ \t]+-[a-zA-Z]+)*[ \t]+-[a-zA-Z]*[tl]");
+    let (Some(asks), Some(lists)) = (asks, lists) else {
+        return true;
+    };
+    let own: [&[u8]; 3] = [
+        b"conftest",
+        b"ls -t appears to fail",
+        b"ls -t produces unexpected",
+    ];
+    let is_own = |line: &[u8]| {
+        let mut own = own.iter();
+        own.any(|text| memchr::memmem::find(line, text).is_some())
+    };
+    let mut lines = script.split(|byte| *byte == b'\n');
+    lines.any(|line| {
+        let is_comment = line.trim_ascii_start().starts_with(b"#");
+        !is_comment && (asks.is_match(line) || (lists.is_match(line) && !is_own(line)))
+    })
+}
+
+/// What autoconf writes into each script that names variables of sessions, to be rid of them.
+const UNSETS: [&[u8]; 2] = [b"BASH_ENV ENV MAIL MAILPATH", b"(MAIL=60; unset MAIL)"];
+
+/// Whether a script names a variable otherwise than each script of autoconf's does.
+fn names(script: &[u8], name: &[u8]) -> bool {
+    let is_word =
+        |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+    let mut places = memchr::memmem::find_iter(script, name);
+    places.any(|at| {
+        let before = at.checked_sub(1).and_then(|at| script.get(at));
+        if is_word(before) || is_word(script.get(at + name.len())) {
+            return false;
+        }
+        let (head, tail) = script.split_at(at);
+        let begin = memchr::memrchr(b'\n', head).map_or(0, |end| end + 1);
+        let end = memchr::memchr(b'\n', tail).map_or(script.len(), |end| at + end);
+        let line = script.get(begin..end).unwrap_or_default();
+        !UNSETS
+            .iter()
+            .any(|unsets| memchr::memmem::find(line, unsets).is_some())
+    })
 }
 
 /// What whatever a pattern matches begins with.
@@ -312,8 +397,8 @@ mod tests {
         let rules = Rules::parse("", "").unwrap();
         let rule = |path: &str| rules.of(Path::new(path));
         assert!(matches!(rule("/proc/self/maps"), Some(Rule::Ignore)));
-        assert!(matches!(rule("/proc/123/fd/3"), Some(Rule::Ignore)));
-        assert!(matches!(rule("/proc/123"), Some(Rule::Ignore)));
+        assert!(matches!(rule("/proc/123/fd/3"), Some(Rule::Process)));
+        assert!(matches!(rule("/proc/123"), Some(Rule::Process)));
         assert!(matches!(rule("/proc/self"), Some(Rule::Ignore)));
         assert!(matches!(rule("/proc/cpuinfo"), Some(Rule::Without(_))));
         assert!(matches!(rule("/etc/ld.so.cache"), Some(Rule::Loader)));
@@ -332,6 +417,55 @@ mod tests {
         assert!(rule("/usr/include/stdio.h").is_none());
         assert!(rules.ignores_variable(OsStr::new("SSH_TTY")));
         assert!(!rules.ignores_variable(OsStr::new("CFLAGS")));
+    }
+
+    #[test]
+    fn scripts_that_compare_times_are_known() {
+        for script in [
+            "if test a -nt b; then",
+            "x\ny; [ $1 -ot b ]",
+            "find . -newer x",
+            "ls -t",
+            "x=`ls -Lt a b`",
+            "ls -L -t a",
+            "x=`ls -l a`",
+            "x=`stat -c %Y a`; date -r x",
+            "find . -mmin +3 -print",
+        ] {
+            assert!(compares_times(script.as_bytes()), "{script}");
+        }
+        for script in [
+            "",
+            "# test a -nt b",
+            "set X `ls -Lt \"$srcdir/configure\" conftest.file 2> /dev/null`",
+            "as_fn_error $? \"ls -t appears to fail.  Make sure there is not a broken",
+            "# in mind that ls -t prints the *newest* file first.",
+            "ls -d t; ls --time a; cc -ntx; false -t x; date -u",
+            "case `TZ=UTC0 LC_ALL=C ls -l conftest.time 2>/dev/null` in",
+        ] {
+            assert!(!compares_times(script.as_bytes()), "{script}");
+        }
+    }
+
+    #[test]
+    fn what_a_script_names_counts() {
+        let rules = Rules::parse("variable MINE ignore\n", "f").unwrap();
+        let ignores = |name: &str, script: &str| {
+            rules.ignores_variable_of(OsStr::new(name), script.as_bytes())
+        };
+        for script in [
+            "",
+            "MAILPATH=; E_MAIL=",
+            "for as_var in BASH_ENV ENV MAIL MAILPATH CDPATH\ndo unset $as_var; done\n",
+            "x\nif ( (MAIL=60; unset MAIL) || exit) >/dev/null 2>&1; then\n",
+        ] {
+            assert!(ignores("MAIL", script), "{script}");
+        }
+        for script in ["MAIL", "x=$MAIL\n", "y\nx=${MAIL-none}\n", "MAILPATH MAIL"] {
+            assert!(!ignores("MAIL", script), "{script}");
+        }
+        assert!(ignores("MINE", "$MINE") && ignores("_", "$_"));
+        assert!(!ignores("CFLAGS", ""));
     }
 
     #[test]

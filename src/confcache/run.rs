@@ -309,12 +309,13 @@ impl Session {
             );
         }
         let folder = identity(call.directory());
+        let rules = self.rules.of_script(call.text());
         let mut running = Running {
             call,
             print,
             printed: &printed,
             asks,
-            looker: Looker::new(&self.rules, started),
+            looker: Looker::new(&rules, started),
         };
         let ran = match &self.tracer {
             Tracer::Own(program) => watched(program, &mut running)?

@@ -26,6 +26,8 @@ const LINKS: usize = 40;
 pub(super) struct Node {
     pub(super) attributes: Attributes,
     pub(super) stamp: Stamp,
+    /// How many names it has.
+    pub(super) links: u64,
     pub(super) kind: Kind,
 }
 
@@ -123,6 +125,7 @@ impl Tree {
                 Node {
                     attributes: Attributes::of(&metadata),
                     stamp: Stamp::of(&metadata),
+                    links: metadata.nlink(),
                     kind,
                 },
             );
@@ -324,6 +327,7 @@ mod tests {
                     link: true,
                     content: true,
                     names: true,
+                    ..Asked::default()
                 },
             ] {
                 let fact = Fact::look(&root.join(name), asked, None, &rules);

@@ -10,6 +10,7 @@ mod compilers;
 mod dynamic;
 mod elsewhere;
 mod nasty;
+mod state;
 mod unseen;
 
 use std::fs;

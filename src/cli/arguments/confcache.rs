@@ -28,6 +28,7 @@ to it:
   path GLOB exists            that they are there
   path GLOB without REGEX     the lines that do not match
   variable GLOB ignore
+  variable GLOB unnamed       they count only where the script names them
 and for --verify, what no two runs make or print alike:
   made GLOB ignore            these files in the folder that is configured
   printed without REGEX       the lines that match
