@@ -104,6 +104,8 @@ impl Whole<'_> {
         let rest = command.rest();
         match command.name().as_slice() {
             b"cd" | b"chdir" => command.apart,
+            // Without any words it lists all variables.
+            b"set" => command.apart && !rest.is_empty(),
             b"unset" => rest.iter().all(|word| is_name(word)),
             b"eval" => !has(&PUT_TOGETHER, &rest.join(&b' ')),
             name if STATE.contains(&name) => false,
