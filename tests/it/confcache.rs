@@ -7,6 +7,7 @@ mod answers;
 mod builds;
 mod changed;
 mod compilers;
+mod hidden;
 mod nasty;
 mod unseen;
 

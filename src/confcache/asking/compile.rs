@@ -4,6 +4,7 @@
 //! programs that they have compiled are often the same. What counts is the command, the environment, the program
 //! without the definitions that it does not use, and what the compiler found.
 
+mod command;
 mod moved;
 
 use std::collections::HashSet;
@@ -18,6 +19,7 @@ use std::time::Instant;
 use sandbox::Trace;
 use serde::{Deserialize, Serialize};
 
+use self::command::{has_read_unseen, has_run, is_the_shells, reads_unseen};
 use self::moved::{Moved, nameless, names_outside_debug};
 use super::super::answers::{Bound, Hit, Lesson, Made, Question, Source, near_texts};
 use super::super::comments::without_comments;
@@ -40,6 +42,8 @@ const OLD_BEGIN: &[u8] = b"/* confdefs.h.  */\n";
 /// A compiler that runs.
 pub(super) struct Compiling {
     command: String,
+    /// The first word of it.
+    program: Vec<u8>,
     key: Sum,
     defines: Vec<u8>,
     own: Option<Names>,
@@ -161,6 +165,7 @@ impl Server<'_> {
         }
         self.at.compiling = Some(Compiling {
             command: command(words),
+            program: words.first().cloned().unwrap_or_default(),
             key: wanted.key,
             defines,
             own: wanted.own,
@@ -178,6 +183,16 @@ impl Server<'_> {
 
     /// What a command asks for; none if that cannot be known. `all` is what it depends on besides.
     fn wanted(&self, words: &[Vec<u8>], defines: &[u8], mut all: Vec<u8>) -> Option<Wanted> {
+        let first = words.first()?;
+        // A function is no program, and what it does is in no word. What a file has brought that was sourced just now
+        // has not been told yet.
+        let foreign = self.at.functions.as_ref();
+        if is_the_shells(&self.at.text, first)
+            || foreign.is_some_and(|all| all.called([&**first].into_iter()).next().is_some())
+            || self.folder.path().join("functions-before").exists()
+        {
+            return None;
+        }
         add(&mut all, b"compile");
         let mut names = Names::default();
         let mut minds = false;
@@ -185,7 +200,7 @@ impl Server<'_> {
         let mut inputs = HashSet::new();
         for word in words {
             // It reads what nobody knows.
-            if word == b"-" {
+            if reads_unseen(word) {
                 return None;
             }
             add(&mut all, word);
@@ -231,6 +246,10 @@ impl Server<'_> {
                     .filter(|part| *part != Component::CurDir)
                     .collect(),
             );
+        }
+        // Without a program it may read what is open already.
+        if inputs.is_empty() {
+            return None;
         }
         Some(Wanted {
             key: sum(&all),
@@ -336,6 +355,12 @@ impl Server<'_> {
         let took = compiling.begin.elapsed();
         if let Some(reason) = trace.escapes().next() {
             return Err(format!("its trace is not complete: {reason}"));
+        }
+        if !has_run(trace, &compiling.program) {
+            return Err("it is no program".to_owned());
+        }
+        if has_read_unseen(trace) {
+            return Err("it read what was open already".to_owned());
         }
         // What a shell says of programs that it cannot run, and of those that were killed.
         let status = status
