@@ -339,11 +339,15 @@ impl Server<'_> {
         let names = self.at.names.entry(number).or_insert_with(|| {
             let mut names = Names::default();
             for part in &check.texts {
-                names.add(text.get(part.clone()).unwrap_or_default());
+                let text = text.get(part.clone()).unwrap_or_default();
+                if minds_definitions(text) {
+                    return None;
+                }
+                names.add(text);
             }
-            names
+            Some(names)
         });
-        let mut names = names.clone();
+        let mut names = names.clone()?;
         for value in given() {
             names.add(value);
         }

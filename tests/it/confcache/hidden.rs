@@ -4,7 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use super::Trial;
-use super::compilers::{LINK_AND_RUN, asks, compiles, script};
+use super::answers::{asks as asked, check, trial};
+use super::compilers::{COMPILE, LINK_AND_RUN, asks, compiles, script};
 
 /// What a command does that is no program is in no word of it.
 #[test]
@@ -71,4 +72,64 @@ fn a_compiler_that_reads_what_is_open_is_not_asked() {
             assert_eq!(compiles(&trial, &["a", program]).0, 0, "{command}");
         }
     }
+}
+
+/// A compiler that is told to complain of what no program uses, or to write that down, sees all definitions.
+#[test]
+fn options_in_the_text_of_a_check_mind_definitions() {
+    for compile in [
+        "ac_cv_x=`cc -E -dM conftest.c | grep NEW_`",
+        "o=M; ac_cv_x=`cc -E -d$o conftest.c | grep NEW_`",
+        "ac_cv_x=no; cc -c -Werror -Wunused-macros conftest.c 2>/dev/null && ac_cv_x=yes",
+        "ac_cv_x=no; CFLAGS=\"-Werror=unused-macros\"; cc -c $CFLAGS conftest.c 2>/dev/null && ac_cv_x=yes",
+    ] {
+        let body = format!(
+            "cat confdefs.h - <<_E >conftest.c\nPACKAGE_NAME;\n_E\n{compile}; rm -f conftest*"
+        );
+        let trial = trial(&format!(
+            "echo '#define PACKAGE_NAME int x' >confdefs.h; echo \"$2\" >>confdefs.h\n{}",
+            check("ac_cv_x", &body)
+        ));
+        let new = "#define NEW_ONE 1";
+        for (definition, known) in [
+            ("", 0),
+            ("", 1),
+            (new, 0),
+            (new, 1),
+            ("#define NEW_TWO 1", 0),
+        ] {
+            assert_eq!(
+                asked(&trial, &["a", definition]),
+                (known, 1),
+                "{compile}: {definition}"
+            );
+        }
+    }
+    // Words that only look like them.
+    let body = "cat confdefs.h - <<_E >conftest.c\nint x;\n_E\nac_cv_x=no; test -d . && cc -c -Wall \\\n  -Wno-unused \
+                conftest.c && ac_cv_x=`cc -dumpmachine`; rm -f conftest*";
+    let trial = trial(&format!(
+        "echo \"$2\" >>confdefs.h\n{}",
+        check("ac_cv_x", body)
+    ));
+    for (definition, known) in [("", 0), ("#define NEW_ONE 1", 1)] {
+        assert_eq!(asked(&trial, &["a", definition]), (known, 1));
+    }
+}
+
+#[test]
+fn warnings_that_are_errors_mind_definitions() {
+    let parts = |definition: &str| {
+        script(&[
+            format!(
+                "echo '#define USED int' >confdefs.h; echo '{definition}' >>confdefs.h\nCFLAGS=-Werror=unused-macros\n"
+            ),
+            asks("one", "USED x;", COMPILE),
+        ])
+    };
+    let trial = Trial::new(&parts(""));
+    assert_eq!(compiles(&trial, &["a"]), (0, 1));
+    assert_eq!(compiles(&trial, &["a"]), (1, 1));
+    trial.script(&parts("#define NEW_ONE 1"));
+    assert_eq!(compiles(&trial, &["a"]), (0, 1));
 }
