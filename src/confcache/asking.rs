@@ -11,6 +11,7 @@ mod check;
 mod compile;
 mod found;
 mod functions;
+mod merges;
 mod shell;
 
 use std::borrow::Cow;
@@ -25,12 +26,13 @@ use std::time::Instant;
 
 use memchr::memmem;
 use nix::libc;
-use sandbox::Trace;
+use sandbox::{Kind, Trace};
 use serde::{Deserialize, Serialize};
 
 use self::check::Learning;
 use self::compile::Compiling;
 use self::functions::Functions;
+use self::merges::merges;
 use self::shell::{Inherited, Messages, inherited, quoted, start_text, within_text};
 use super::answers::{Answers, Given, Source};
 use super::call::{Call, is_autoconf};
@@ -165,6 +167,8 @@ struct Asker {
     shell_facts: Vec<Fact>,
     /// Its functions, once it has sourced another file.
     functions: Option<Functions>,
+    /// Whether it may have a compiler write its output and its messages to one place.
+    merges: bool,
     /// The names in the texts of checks; none if one minds all definitions.
     names: HashMap<usize, Option<Names>>,
     learning: Option<Learning>,
@@ -194,6 +198,7 @@ impl Asker {
         Some(Self {
             number,
             script,
+            merges: merges(&text),
             text,
             places: Places::new(&directory),
             directory,
@@ -543,6 +548,27 @@ impl<'a> Server<'a> {
     fn makes(&mut self, name: &Path) {
         if let Place::Inside(name) = self.top.of(&self.at.directory.join(name)) {
             self.answered.made.insert(name);
+        }
+    }
+
+    /// Makes sure that no program has read what nobody is asked for: what the script has logged, or definitions in
+    /// another way than compilers do.
+    ///
+    /// # Errors
+    /// One may have.
+    fn reads_nothing_unasked(&mut self, trace: &Trace, texts: &[PathBuf]) -> Result<(), String> {
+        let is_log = |path: &Path| path.file_name().is_some_and(|name| name == "config.log");
+        let mut opened = trace
+            .accesses()
+            .filter(|(_, kind, _)| *kind == Kind::Open)
+            .map(|(path, ..)| path);
+        if opened.any(is_log) {
+            return Err("it read config.log".to_owned());
+        }
+        match self.answers.names_defines(&self.at.directory, texts) {
+            Some(false) => Ok(()),
+            Some(true) => Err("a file that it read names confdefs.h".to_owned()),
+            None => Err("a file that it read cannot be looked through".to_owned()),
         }
     }
 

@@ -1,5 +1,7 @@
 //! Checks: what they ask, and what is learned of them.
 
+mod lying;
+
 use std::collections::{BTreeSet, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -8,12 +10,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 use std::time::Instant;
 
+use memchr::memmem;
 use sandbox::Trace;
 
+use self::lying::{Lying, is_of_checks, names_of};
 use super::super::answers::{Bound, Given, Lesson, Miss, Question, Source, near_texts};
 use super::super::checks::{Check, Output, named_in};
-use super::super::defines::Names;
-use super::super::facts::{Fact, Sum, sum};
+use super::super::defines::{Names, names_defines};
+use super::super::facts::{Asked as Facet, Fact, Sum, sum};
 use super::super::outline::is_name;
 use super::super::questions::{Looker, interpreter_of};
 use super::found::Looked;
@@ -90,6 +94,9 @@ pub(super) struct Learning {
     printed: usize,
     /// What was in the folder.
     present: HashSet<OsString>,
+    /// What lay about that only checks make.
+    lying: Lying,
+    umask: Vec<u8>,
     why: Miss,
     /// What it must do, if that is known.
     expected: Option<Vec<u8>>,
@@ -145,14 +152,21 @@ impl Server<'_> {
         let Some(inherited) = self.inherited(looker) else {
             return b"n\n";
         };
+        let Some(lying) = self.lying(looker) else {
+            return b"n\n";
+        };
         let exports = &inherited.variables;
-        let (given, key) = self.given(&check, &manner, &arguments, &values, &inherited);
+        let given = (&arguments[..], &values[..]);
+        let (given, key) = self.given(&check, &manner, given, &inherited, &lying);
         let text = |part: &Range<usize>| self.at.text.get(part.clone()).unwrap_or_default();
         let all = arguments.iter().chain(&values).chain(exports.values());
         let mut all = all.map(Vec::as_slice).chain(check.texts.iter().map(text));
         let names_folder = all.any(|text| self.names_folder(text));
         let defines = fs::read(self.at.directory.join("confdefs.h")).unwrap_or_default();
-        let own = self.own(number, &check, &arguments, &values);
+        let mut own = self.own(number, &check, &arguments, &values);
+        if let Some(own) = &mut own {
+            self.add_names(&lying, own);
+        }
         let question = Question {
             key,
             variable: &variable,
@@ -203,6 +217,8 @@ impl Server<'_> {
                     path,
                     printed: self.printed.count(),
                     present: names_in(&self.at.directory),
+                    lying,
+                    umask: inherited.umask,
                     why,
                     expected,
                     trace: Trace::default(),
@@ -268,9 +284,9 @@ impl Server<'_> {
         &self,
         check: &Check,
         [options, splits]: &[Vec<u8>; 2],
-        arguments: &[Vec<u8>],
-        values: &[Vec<u8>],
+        (arguments, values): (&[Vec<u8>], &[Vec<u8>]),
         inherited: &Inherited,
+        lying: &Lying,
     ) -> (Vec<Given>, Sum) {
         let mut given = self.base.clone();
         let mut all = self.base_sum.to_vec();
@@ -286,6 +302,7 @@ impl Server<'_> {
         add("$-", options);
         add("IFS", splits);
         add("its umask", &inherited.umask);
+        add("what other checks have left", &names_of(lying));
         // The first is a line number.
         for (at, argument) in arguments.iter().enumerate().skip(1) {
             add(&format!("argument {}", at + 1), argument);
@@ -332,7 +349,8 @@ impl Server<'_> {
             .iter()
             .map(|value| value.strip_prefix(b"y").unwrap_or(value));
         let given = || arguments.iter().map(Vec::as_slice).chain(values.clone());
-        if check.reads_defines || given().any(minds_definitions) {
+        let minds = |text: &[u8]| minds_definitions(text) || names_defines(text);
+        if check.reads_defines || given().any(minds) {
             return None;
         }
         let text = &self.at.text;
@@ -340,7 +358,7 @@ impl Server<'_> {
             let mut names = Names::default();
             for part in &check.texts {
                 let text = text.get(part.clone()).unwrap_or_default();
-                if minds_definitions(text) {
+                if minds_definitions(text) || names_oddly(text) {
                     return None;
                 }
                 names.add(text);
@@ -350,6 +368,16 @@ impl Server<'_> {
         let mut names = names.clone()?;
         for value in given() {
             names.add(value);
+        }
+        // What other files have brought is told by its text only.
+        if let Some(functions) = &self.at.functions {
+            let part = |part: &Range<usize>| text.get(part.clone()).unwrap_or_default();
+            for (_, text) in functions.called(check.texts.iter().map(part)) {
+                if minds(text) {
+                    return None;
+                }
+                names.add(text);
+            }
         }
         Some(names)
     }
@@ -397,16 +425,18 @@ impl Server<'_> {
         if defines != learning.defines {
             return Err("it changed confdefs.h".to_owned());
         }
+        let (lay, left) = self.left(&learning, looker)?;
         let check = self
             .at
             .script
             .checks
             .get(learning.number)
             .ok_or("there is no such check")?;
-        let code = match &learning.told {
+        let mut code = match &learning.told {
             Some(names) => assigned(check, names, fields.get(2..).unwrap_or_default())?,
             None => self.code(check)?,
         };
+        code.extend(left);
         if let Some(expected) = &learning.expected {
             let text = |code: &[u8]| String::from_utf8_lossy(code).into_owned();
             return Ok(match *expected == code {
@@ -419,12 +449,15 @@ impl Server<'_> {
         }
         let why = learning.why.to_string();
         let globs = check.globs;
-        let (found, local, by_another_name) = self.found(globs, &learning, looker)?;
+        let (found, mut local, by_another_name) = self.found(globs, &learning, looker)?;
         let mut texts: Vec<PathBuf> = Vec::new();
         if learning.own.is_some() {
             texts = self.texts(found.iter().chain(&local))?;
             texts.extend(near_texts(&local));
         }
+        self.reads_nothing_unasked(&learning.trace, &texts)?;
+        // Names in these are among its own already.
+        local.extend(lay);
         let mut read = texts.clone();
         for source in &learning.sources {
             read.extend(self.answers.texts(*source).map(Path::to_owned));
@@ -492,38 +525,36 @@ impl Server<'_> {
             if first == "config.log" || (first == "confdefs.h" && !changed) {
                 continue;
             }
+            // What was there is known, and what is there now.
+            if is_of_checks(first.as_bytes()) {
+                continue;
+            }
             let changed = changed || learning.made.contains(&name);
             let was_there = learning.present.contains(first);
             let is_there = path.symlink_metadata().is_ok();
             match (changed, was_there, is_there) {
-                // It came and went.
-                (true, false, false) => {}
-                // A name that only checks use, and that all of them make anew.
-                (true, ..) if first.as_bytes().starts_with(b"conftest") => {}
+                // It came and went: that nothing was there before is what it found.
+                (true, false, false) => local.push(self.near(&name, Facet::default(), looker)),
                 (true, ..) => return Err(format!("it changed {}", name.display())),
-                (false, false, false) if first.as_bytes().starts_with(b"conftest") => {}
                 (false, ..) => local.push(self.near(&name, question.asked, looker)),
             }
         }
         for name in &learning.made {
+            if is_of_checks(name.as_os_str().as_bytes()) {
+                continue;
+            }
             let first = name.components().next();
-            let known = first.is_some_and(|first| {
-                let first = first.as_os_str();
-                first.as_bytes().starts_with(b"conftest") || !learning.present.contains(first)
-            });
+            let was_there = first.is_none_or(|first| learning.present.contains(first.as_os_str()));
             let is_there = self.at.directory.join(name).symlink_metadata().is_ok();
-            let conftest = name.as_os_str().as_bytes().starts_with(b"conftest");
-            if !known || (is_there && !conftest) {
+            if was_there || is_there {
                 return Err(format!("it changed {}", name.display()));
             }
+            local.push(self.near(name, Facet::default(), looker));
         }
         // What a program that was compiled found near it, but for what the check had made.
         for fact in &learning.local {
             let first = fact.path().components().next();
-            let made = first.is_some_and(|first| {
-                let first = first.as_os_str();
-                first.as_bytes().starts_with(b"conftest") && !learning.present.contains(first)
-            });
+            let made = first.is_some_and(|first| is_of_checks(first.as_os_str().as_bytes()));
             if !made && !local.contains(fact) {
                 local.push(fact.clone());
             }
@@ -581,6 +612,12 @@ impl Server<'_> {
         }
         Ok(code)
     }
+}
+
+/// Whether a text names the definitions otherwise than by the name of their file.
+fn names_oddly(text: &[u8]) -> bool {
+    let mut all = memmem::find_iter(text, b"confdefs").filter_map(|at| text.get(at + 8..));
+    all.any(|behind| !behind.starts_with(b".h"))
 }
 
 /// Whether a program is a shell and nothing else besides.

@@ -23,7 +23,7 @@ use self::command::{has_read_unseen, has_run, is_the_shells, reads_unseen};
 use self::moved::{Moved, nameless, names_outside_debug};
 use super::super::answers::{Bound, Hit, Lesson, Made, Question, Source, near_texts};
 use super::super::comments::without_comments;
-use super::super::defines::Names;
+use super::super::defines::{Names, Says};
 use super::super::facts::{Fact, Sum, sum};
 use super::super::questions::Looker;
 use super::found::Looked;
@@ -46,7 +46,9 @@ pub(super) struct Compiling {
     program: Vec<u8>,
     key: Sum,
     defines: Vec<u8>,
-    own: Option<Names>,
+    names: Names,
+    /// Whether all definitions count.
+    minds: bool,
     lines: u32,
     /// Whether it matters where in the text the program stands.
     to_lines: bool,
@@ -65,7 +67,9 @@ pub(super) struct Compiling {
 /// What it was asked to do.
 struct Wanted {
     key: Sum,
-    own: Option<Names>,
+    names: Names,
+    /// Whether all definitions count.
+    minds: bool,
     lines: u32,
     to_lines: bool,
     names_folder: bool,
@@ -102,6 +106,10 @@ impl Server<'_> {
         if self.at.shell.is_empty() || words.is_empty() || self.at.compiling.is_some() {
             return b"n\n";
         }
+        // What it prints comes before its messages if it is asked for.
+        if self.at.merges {
+            return b"n\n";
+        }
         let Some(inherited) = self.inherited(looker).filter(|_| self.is_here(place)) else {
             return b"n\n";
         };
@@ -123,7 +131,7 @@ impl Server<'_> {
             directory: &self.at.directory,
             build: self.build.as_deref(),
             defines: &defines,
-            own: wanted.own.as_ref(),
+            own: (!wanted.minds).then_some(&wanted.names),
             lines: wanted.lines,
         };
         let begin = Instant::now();
@@ -168,7 +176,8 @@ impl Server<'_> {
             program: words.first().cloned().unwrap_or_default(),
             key: wanted.key,
             defines,
-            own: wanted.own,
+            names: wanted.names,
+            minds: wanted.minds,
             lines: wanted.lines,
             to_lines: wanted.to_lines,
             names_folder: wanted.names_folder,
@@ -206,6 +215,11 @@ impl Server<'_> {
             add(&mut all, word);
             names.add(word);
             minds |= minds_definitions(word);
+            let says = Says::of(word);
+            if says.time {
+                return None;
+            }
+            to_lines |= says.line;
             let name = Path::new(OsStr::from_bytes(word));
             let plain = |part| matches!(part, Component::Normal(_) | Component::CurDir);
             if word.starts_with(b"-") || !name.components().all(plain) {
@@ -232,14 +246,12 @@ impl Server<'_> {
                 add(&mut all, content);
             }
             let text = without_comments(own.unwrap_or(content));
-            let has = |name: &[u8]| text.windows(name.len()).any(|window| window == name);
-            if [&b"__DATE__"[..], b"__TIME__", b"__TIMESTAMP__"]
-                .iter()
-                .any(|name| has(name))
-            {
+            let says = Says::of(&text);
+            if says.time {
                 return None;
             }
-            to_lines |= [&b"__LINE__"[..], b"assert"].iter().any(|name| has(name));
+            let has = |name: &[u8]| text.windows(name.len()).any(|window| window == name);
+            to_lines |= says.line || has(b"assert") || has(b"source_location");
             names.add(&text);
             inputs.insert(
                 name.components()
@@ -253,7 +265,8 @@ impl Server<'_> {
         }
         Some(Wanted {
             key: sum(&all),
-            own: (!minds).then_some(names),
+            names,
+            minds,
             lines,
             to_lines,
             names_folder: self.names_folder(&all),
@@ -407,6 +420,27 @@ impl Server<'_> {
                 (false, ..) => local.push(self.near(&name, question.asked, looker)),
             }
         }
+        let mut texts = self.texts(found.iter().chain(&local))?;
+        texts.extend(near_texts(&local));
+        let by_name: &[PathBuf] = if compiling.minds { &[] } else { &texts };
+        self.reads_nothing_unasked(trace, by_name)?;
+        let question = Question {
+            key: compiling.key,
+            variable: "",
+            given: &[],
+            directory: &self.at.directory,
+            build: self.build.as_deref(),
+            defines: &compiling.defines,
+            own: (!compiling.minds).then_some(&compiling.names),
+            lines: compiling.lines,
+        };
+        let says = self
+            .answers
+            .says(&question, &compiling.names, &texts)
+            .ok_or("a file that it read cannot be looked through")?;
+        if says.time {
+            return Err("it tells when it was compiled".to_owned());
+        }
         let bound = Bound::at(&self.at.directory, self.build.as_deref());
         let has_inside = |name: &[u8]| {
             let mut all = made.iter();
@@ -418,7 +452,7 @@ impl Server<'_> {
                 || by_another_name
                 || self.tells_place(&output)
                 || has_inside(&bound.folder),
-            to_lines: compiling.to_lines || !output.is_empty(),
+            to_lines: compiling.to_lines || says.line || !output.is_empty(),
             to_build: self.names_build(&output) || has_inside(&bound.build),
             ..bound
         };
@@ -431,21 +465,6 @@ impl Server<'_> {
             self.compare(&compiling.command, &expected, &ended, &made, &bound);
             return Ok(None);
         }
-        let mut texts: Vec<PathBuf> = Vec::new();
-        if compiling.own.is_some() {
-            texts = self.texts(found.iter().chain(&local))?;
-            texts.extend(near_texts(&local));
-        }
-        let question = Question {
-            key: compiling.key,
-            variable: "",
-            given: &[],
-            directory: &self.at.directory,
-            build: self.build.as_deref(),
-            defines: &compiling.defines,
-            own: compiling.own.as_ref(),
-            lines: compiling.lines,
-        };
         let defines = self
             .answers
             .defines(&question, &texts)
