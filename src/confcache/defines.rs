@@ -37,6 +37,31 @@ impl Names {
         self.pastes |= text.windows(2).any(|two| two == b"##");
     }
 
+    /// Notes whether a shell's text puts names together of parts, one of which is a variable.
+    pub(super) fn pastes_in_shell(&mut self, text: &[u8]) {
+        let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"_}$".contains(byte);
+        let mut before = 0;
+        for byte in text {
+            self.pastes |= match before {
+                b'}' => byte.is_ascii_alphanumeric() || *byte == b'_',
+                _ => *byte == b'$' && is_part(&before),
+            };
+            // Quotes come between parts.
+            if *byte != b'"' {
+                before = *byte;
+            }
+        }
+    }
+
+    /// A name in a program that is none of these, nor can be put together of them.
+    pub(super) fn first_unknown(&self, program: &[u8]) -> Option<String> {
+        let has = |part: &[u8]| self.all.contains(&hash(part));
+        let mut words = words(program).filter(|word| !word.first().is_some_and(u8::is_ascii_digit));
+        let unknown = words
+            .find(|word| !(has(word) || (self.pastes && word.len() <= 256 && pasted(word, has))));
+        unknown.map(|word| String::from_utf8_lossy(word).into_owned())
+    }
+
     fn join(&mut self, other: &Self) {
         self.all.extend(&other.all);
         self.pastes |= other.pastes;

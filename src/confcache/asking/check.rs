@@ -1,5 +1,6 @@
 //! Checks: what they ask, and what is learned of them.
 
+mod documents;
 mod lying;
 
 use std::collections::{BTreeSet, HashSet};
@@ -13,6 +14,7 @@ use std::time::Instant;
 use memchr::memmem;
 use sandbox::Trace;
 
+use self::documents::makes_up_names;
 use self::lying::{Lying, is_of_checks, names_of};
 use super::super::answers::{Bound, Given, Lesson, Miss, Question, Source, near_texts};
 use super::super::checks::{Check, Output, named_in};
@@ -109,7 +111,19 @@ pub(super) struct Learning {
     pub(super) local: Vec<Fact>,
     /// The files that they made.
     pub(super) made: HashSet<PathBuf>,
+    /// A name in a program of its own that it was not known to have.
+    pub(super) unknown: Option<String>,
     begin: Instant,
+}
+
+impl Learning {
+    /// Notes that a program is compiled whose text is this.
+    pub(super) fn compiles(&mut self, program: &[u8]) {
+        if let Some(own) = &self.own {
+            let name = own.first_unknown(program);
+            self.unknown = self.unknown.take().or(name);
+        }
+    }
 }
 
 impl Server<'_> {
@@ -226,6 +240,7 @@ impl Server<'_> {
                     sources: BTreeSet::new(),
                     local: Vec::new(),
                     made: HashSet::new(),
+                    unknown: None,
                     begin: Instant::now(),
                 });
                 reply
@@ -356,12 +371,17 @@ impl Server<'_> {
         let text = &self.at.text;
         let names = self.at.names.entry(number).or_insert_with(|| {
             let mut names = Names::default();
-            for part in &check.texts {
-                let text = text.get(part.clone()).unwrap_or_default();
+            let part = |part: &Range<usize>| text.get(part.clone()).unwrap_or_default();
+            let texts = check.texts.iter().map(part);
+            if makes_up_names(texts.clone()) {
+                return None;
+            }
+            for text in texts {
                 if minds_definitions(text) || names_oddly(text) {
                     return None;
                 }
                 names.add(text);
+                names.pastes_in_shell(text);
             }
             Some(names)
         });
@@ -377,6 +397,7 @@ impl Server<'_> {
                     return None;
                 }
                 names.add(text);
+                names.pastes_in_shell(text);
             }
         }
         Some(names)
@@ -417,6 +438,9 @@ impl Server<'_> {
         }
         if let Some(reason) = learning.trace.escapes().next() {
             return Err(format!("its trace is not complete: {reason}"));
+        }
+        if let Some(name) = &learning.unknown {
+            return Err(format!("it made up the name {name}"));
         }
         if self.printed.count() != learning.printed {
             return Err("it printed something".to_owned());

@@ -74,6 +74,8 @@ struct Wanted {
     to_lines: bool,
     names_folder: bool,
     inputs: HashSet<PathBuf>,
+    /// The program's own text.
+    text: Vec<u8>,
 }
 
 /// What a check depends on that has a compiler run.
@@ -124,6 +126,9 @@ impl Server<'_> {
         let Some(wanted) = self.wanted(words, &defines, all) else {
             return b"n\n";
         };
+        if let Some(learning) = &mut self.at.learning {
+            learning.compiles(&wanted.text);
+        }
         let question = Question {
             key: wanted.key,
             variable: "",
@@ -207,6 +212,7 @@ impl Server<'_> {
         let mut minds = false;
         let (mut lines, mut to_lines) = (0, false);
         let mut inputs = HashSet::new();
+        let mut whole = Vec::new();
         for word in words {
             // It reads what nobody knows.
             if reads_unseen(word) {
@@ -253,6 +259,8 @@ impl Server<'_> {
             let has = |name: &[u8]| text.windows(name.len()).any(|window| window == name);
             to_lines |= says.line || has(b"assert") || has(b"source_location");
             names.add(&text);
+            whole.extend_from_slice(&text);
+            whole.push(b'\n');
             inputs.insert(
                 name.components()
                     .filter(|part| *part != Component::CurDir)
@@ -271,6 +279,7 @@ impl Server<'_> {
             to_lines,
             names_folder: self.names_folder(&all),
             inputs,
+            text: whole,
         })
     }
 

@@ -8,7 +8,10 @@ use regex::bytes::Regex;
 /// elsewhere afterwards they are alone.
 static MERGES: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
-        r"(?m)^.*\b(?:ac_compile|ac_link|ac_cpp|gl_absname_cpp)\b.*2>&1(?:[ \t]*$|[ \t]*[^> \t\n])",
+        r"(?mx)(?:
+            \b(?:ac_compile|ac_link|ac_cpp|gl_absname_cpp)=[^\n]* |
+            \(eval[^()\n]*\$\{?(?:ac_compile|ac_link|ac_cpp|gl_absname_cpp)\b[^()\n]*(?:\)[\ \t;}]*[^;|&()\n]*)?
+        )2>&1(?:[\ \t]*$|[\ \t]*[^>\ \t\n])",
     )
     .ok()
 });
@@ -28,6 +31,8 @@ mod tests {
             ":\nx=`(eval \"$ac_link\") 2>&1`",
             "(eval \"$ac_cpp conftest.$ac_ext\") 2>&1 | grep x",
             "(eval $ac_cpp) >both 2>&1\n:",
+            "x=`{ (eval \"$ac_link\"); } 2>&1`",
+            "(eval $ac_cpp 2>&1)",
         ] {
             assert!(merges(script.as_bytes()), "{script}");
         }
@@ -36,6 +41,7 @@ mod tests {
             "(eval \"$ac_compile\") 2>&1 >/dev/null | sed 1q",
             "(eval \"$ac_compile\") 2>conftest.err",
             "# 2>&1 ac_link",
+            "if (eval \"$ac_link\") 2>conftest.err; then (./conftest) 2>&1 | sed 1q; fi",
         ] {
             assert!(!merges(script.as_bytes()), "{script}");
         }

@@ -388,3 +388,43 @@ fn where_the_order_of_what_a_compiler_writes_is_seen_it_is_not_asked() {
         assert_eq!(compiles(&trial, &["a"]).0, 0);
     }
 }
+
+/// What a program prints may be a name, which no text of the check has.
+#[test]
+fn names_that_a_check_makes_up_count() {
+    let begins = "ac_compile='$CC -c conftest.c'\nCC=cc\nword=foo upper=FOO\n";
+    let program = |name: &str| {
+        format!(
+            "cat confdefs.h - <<_E >conftest.c\n#if{name}\nanswer=yes\n#endif\n_E\nac_cv_x=no\n"
+        )
+    };
+    let own = "cc -E conftest.c | grep answer=yes >/dev/null && ac_cv_x=yes; rm -f conftest*";
+    let asks = "(eval \"$ac_compile\") 2>/dev/null || ac_cv_x=yes; rm -f conftest*";
+    for compile in [own, asks] {
+        for (before, name) in [
+            ("n=HAVE_`echo foo | tr a-z A-Z`", "def $n"),
+            ("n=HAVE_$(echo $word | tr a-z A-Z)", "def $n"),
+            ("", "def HAVE_`echo foo | tr a-z A-Z`"),
+            ("", "def HAVE_$upper"),
+            ("n=HAVE_\"$upper\"", "def $n"),
+        ] {
+            let body = format!("{before}\n{}{compile}", program(name));
+            let trial = trial(&format!(
+                "{begins}echo \"$2\" >>confdefs.h\n{}",
+                check("ac_cv_x", &body)
+            ));
+            for definition in ["", "#define HAVE_FOO 1", ""] {
+                asked(&trial, &["a", definition]);
+            }
+        }
+    }
+    // Others still do not count.
+    let body = format!("{}{own}", program("def HAVE_$upper"));
+    let trial = trial(&format!(
+        "{begins}echo \"$2\" >>confdefs.h\n{}",
+        check("ac_cv_x", &body)
+    ));
+    for (definition, known) in [("", 0), ("#define NOBODY 1", 1), ("#define HAVE_FOO 1", 0)] {
+        assert_eq!(asked(&trial, &["a", definition]), (known, 1));
+    }
+}
