@@ -14,7 +14,7 @@ use std::time::Instant;
 use memchr::memmem;
 use sandbox::Trace;
 
-use self::documents::makes_up_names;
+use self::documents::{compiles_nothing, makes_up_names};
 use self::lying::{Lying, is_of_checks, names_of};
 use super::super::answers::{Bound, Given, Lesson, Miss, Question, Source, near_texts};
 use super::super::checks::{Check, Output, named_in};
@@ -371,12 +371,8 @@ impl Server<'_> {
         let text = &self.at.text;
         let names = self.at.names.entry(number).or_insert_with(|| {
             let mut names = Names::default();
-            let part = |part: &Range<usize>| text.get(part.clone()).unwrap_or_default();
-            let texts = check.texts.iter().map(part);
-            if makes_up_names(texts.clone()) {
-                return None;
-            }
-            for text in texts {
+            for part in &check.texts {
+                let text = text.get(part.clone()).unwrap_or_default();
                 if minds_definitions(text) || names_oddly(text) {
                     return None;
                 }
@@ -441,6 +437,9 @@ impl Server<'_> {
         }
         if let Some(name) = &learning.unknown {
             return Err(format!("it made up the name {name}"));
+        }
+        if learning.own.is_some() && self.may_make_up_names(&learning) {
+            return Err("it may have made up names for a program".to_owned());
         }
         if self.printed.count() != learning.printed {
             return Err("it printed something".to_owned());
@@ -584,6 +583,21 @@ impl Server<'_> {
             }
         }
         Ok((found, local, by_another_name))
+    }
+
+    /// Whether a check may have had a program compiled with names in it that it has made up. What the script's compilers
+    /// were given, which are asked for, was looked at.
+    fn may_make_up_names(&self, learning: &Learning) -> bool {
+        let compiles = |program: &Path| {
+            let name = program.file_name().unwrap_or_default();
+            !is_of_checks(name.as_bytes()) && !compiles_nothing(name) && !is_shell(program)
+        };
+        let check = self.at.script.checks.get(learning.number);
+        learning.trace.programs().any(compiles)
+            && check.is_none_or(|check| {
+                let text = |part: &Range<usize>| self.at.text.get(part.clone()).unwrap_or_default();
+                makes_up_names(check.texts.iter().map(text))
+            })
     }
 
     /// Whether somebody else than the shell itself has listed the folder, or another shell may have.

@@ -418,9 +418,21 @@ fn names_that_a_check_makes_up_count() {
             }
         }
     }
+    // Where the compiler is asked for, what is made of a value counts only if it is another name.
+    let body = format!(
+        "n=`echo \"$word (int)\" | cut -d' ' -f1`\n{}{asks}",
+        program("def $n")
+    );
+    let trial = super::answers::trial(&format!(
+        "{begins}echo \"$2\" >>confdefs.h\n{}",
+        check("ac_cv_x", &body)
+    ));
+    for (definition, known) in [("", 0), ("#define NOBODY 1", 1), ("#define foo 1", 0)] {
+        assert_eq!(asked(&trial, &["a", definition]), (known, 1));
+    }
     // Others still do not count.
     let body = format!("{}{own}", program("def HAVE_$upper"));
-    let trial = trial(&format!(
+    let trial = super::answers::trial(&format!(
         "{begins}echo \"$2\" >>confdefs.h\n{}",
         check("ac_cv_x", &body)
     ));
