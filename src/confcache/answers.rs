@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use self::file::{Answer, File, Loaded, pack, unpack};
-use super::defines::{Included, Library, Names, read_text, relevant};
+use super::defines::{Included, Library, Names, Says, names_defines, read_text, relevant};
 use super::facts::{Broken, Fact, Sum, Sums, sum};
 use super::rules::Rules;
 use crate::util::atomic;
@@ -359,6 +359,36 @@ impl Answers {
         let included = self.library.of(far)?;
         let lines = self.library.counted(question, &included, &near)?;
         Some(lines.into_iter().map(<[u8]>::to_vec).collect())
+    }
+
+    /// Whether one of these texts, which programs read or are, names `confdefs.h`, and so may have them read it in
+    /// another way than compilers do; none if one of them cannot be read.
+    pub(super) fn names_defines(&mut self, directory: &Path, texts: &[PathBuf]) -> Option<bool> {
+        let (far, near): (Vec<&PathBuf>, Vec<&PathBuf>) =
+            texts.iter().partition(|path| path.is_absolute());
+        let mut names = self.library.names_defines(&far)?;
+        for path in near {
+            names |= names_defines(&read_text(&directory.join(path))?);
+        }
+        Some(names)
+    }
+
+    /// What a compiled program with these names may say by these texts and the definitions; none if one of them cannot be
+    /// read.
+    pub(super) fn says(
+        &mut self,
+        question: &Question<'_>,
+        names: &Names,
+        texts: &[PathBuf],
+    ) -> Option<Says> {
+        let (far, near): (Vec<&PathBuf>, Vec<&PathBuf>) =
+            texts.iter().partition(|path| path.is_absolute());
+        let far: Vec<PathBuf> = far.into_iter().cloned().collect();
+        let mut given = vec![question.defines.to_vec()];
+        for path in near {
+            given.push(read_text(&question.directory.join(path))?);
+        }
+        self.library.says(names, &far, &given)
     }
 
     /// In what the question differs from the one that comes nearest.

@@ -11,6 +11,7 @@ mod check;
 mod compile;
 mod found;
 mod functions;
+mod merges;
 mod shell;
 
 use std::borrow::Cow;
@@ -31,6 +32,7 @@ use serde::{Deserialize, Serialize};
 use self::check::Learning;
 use self::compile::Compiling;
 use self::functions::Functions;
+use self::merges::merges;
 use self::shell::{Inherited, Messages, inherited, quoted, start_text, within_text};
 use super::answers::{Answers, Given, Source};
 use super::call::{Call, is_autoconf};
@@ -171,8 +173,10 @@ struct Asker {
     shell_facts: Vec<Fact>,
     /// Its functions, once it has sourced another file.
     functions: Option<Functions>,
-    /// The names in the texts of checks.
-    names: HashMap<usize, Names>,
+    /// Whether it may have a compiler write its output and its messages to one place.
+    merges: bool,
+    /// The names in the texts of checks; none if one minds all definitions.
+    names: HashMap<usize, Option<Names>>,
     learning: Option<Learning>,
     compiling: Option<Compiling>,
 }
@@ -200,6 +204,7 @@ impl Asker {
         Some(Self {
             number,
             script,
+            merges: merges(&text),
             text,
             places: Places::new(&directory),
             directory,
@@ -617,6 +622,27 @@ impl<'a> Server<'a> {
         }
     }
 
+    /// Makes sure that no program has read what nobody is asked for: what the script has logged, or definitions in
+    /// another way than compilers do.
+    ///
+    /// # Errors
+    /// One may have.
+    fn reads_nothing_unasked(&mut self, trace: &Trace, texts: &[PathBuf]) -> Result<(), String> {
+        let is_log = |path: &Path| path.file_name().is_some_and(|name| name == "config.log");
+        let mut opened = trace
+            .accesses()
+            .filter(|(_, kind, _)| *kind == Kind::Open)
+            .map(|(path, ..)| path);
+        if opened.any(is_log) {
+            return Err("it read config.log".to_owned());
+        }
+        match self.answers.names_defines(&self.at.directory, texts) {
+            Some(false) => Ok(()),
+            Some(true) => Err("a file that it read names confdefs.h".to_owned()),
+            None => Err("a file that it read cannot be looked through".to_owned()),
+        }
+    }
+
     /// Those of the facts that are texts which a compiler may have read.
     ///
     /// # Errors
@@ -680,29 +706,74 @@ fn names_in(folder: &Path) -> HashSet<OsString> {
 }
 
 /// Whether a compiler is told to complain of definitions that a program does not use, or to write them down.
-fn minds_definitions(value: &[u8]) -> bool {
-    const HARMLESS: [&[u8]; 9] = [
+fn minds_definitions(text: &[u8]) -> bool {
+    const HARMLESS: [&[u8]; 8] = [
         b"-Wl,",
         b"-Wa,",
         b"-Wno-",
         b"-Wall",
         b"-Wextra",
-        b"-Werror",
         b"-Wformat",
         b"-Wp,-D",
         b"-Wp,-U",
     ];
-    const TELLING: [&[u8]; 6] = [
+    // These are about the code of a program, as scripts ask for them.
+    const OF_CODE: [&[u8]; 13] = [
+        b"error",
+        b"error-implicit-function-declaration",
+        b"implicit-function-declaration",
+        b"implicit-fallthrough=1",
+        b"uninitialized",
+        b"strict-prototypes",
+        b"missing-field-initializers",
+        b"sign-compare",
+        b"unused-parameter",
+        b"return-type",
+        b"cast-function-type",
+        b"logical-op",
+        b"duplicated-cond",
+    ];
+    const TELLING: [&[u8]; 7] = [
         b"-g3",
         b"-ggdb3",
-        b"-d",
+        b"-pedantic",
         b"-save-temps",
+        b"-fdebug-macro",
         b"-fdirectives-only",
         b"-frewrite-includes",
     ];
-    value.split(u8::is_ascii_whitespace).any(|word| {
-        let begins = |with: &&[u8]| word.starts_with(with);
-        (word.starts_with(b"-W") && !HARMLESS.iter().any(begins)) || TELLING.iter().any(begins)
+    options(text).any(|option| {
+        let begins = |with: &&[u8]| option.starts_with(with);
+        // What is an error is a warning too.
+        let error = option.strip_prefix(b"-Werror=");
+        let warning = error.or_else(|| option.strip_prefix(b"-W"));
+        let warning = warning.filter(|name| {
+            let whole = [b"-W", *name].concat();
+            !name.is_empty()
+                && !OF_CODE.contains(name)
+                && !HARMLESS.iter().any(|with| whole.starts_with(with))
+        });
+        // Those that write names of definitions, among others that stand before programs and in tests.
+        let written = option.strip_prefix(b"-d").is_some_and(|letters| {
+            let mut letters = letters.iter();
+            letters.any(|letter| b"DMNIU$".contains(letter))
+        });
+        warning.is_some() || written || TELLING.iter().any(begins)
+    })
+}
+
+/// The words of a text that begin with one dash, each up to what ends a word of a shell.
+fn options(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let dashes = memchr::memchr_iter(b'-', text);
+    dashes.filter_map(|at| {
+        let (before, option) = text.split_at_checked(at)?;
+        let within = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_./".contains(byte);
+        let length = option
+            .iter()
+            .position(|byte| byte.is_ascii_whitespace() || b"\"'`;|&()<>".contains(byte));
+        (!before.last().is_some_and(within))
+            .then(|| option.get(..length.unwrap_or(option.len())))
+            .flatten()
     })
 }
 
@@ -738,6 +809,9 @@ mod tests {
             "-O2 -Wl,-O1",
             "-Wno-x -Werror=format",
             "-g -O2",
+            "-W -Werror",
+            "test -d \"$x\" || cc -dumpmachine -dynamic -debug",
+            "gcc_has-Wshadow my-dD",
         ] {
             assert!(!minds_definitions(harmless.as_bytes()), "{harmless}");
         }
@@ -747,6 +821,12 @@ mod tests {
             "-Wp,-MD,x",
             "-g3",
             "-E -dD",
+            "-Werror=unused-macros",
+            "-Werror-unused-macros",
+            "CFLAGS=\"-Wunused-macros\"",
+            "x=`cc -E -dM`",
+            "cc -d$x",
+            "cc -W$x",
         ] {
             assert!(minds_definitions(other.as_bytes()), "{other}");
         }

@@ -4,10 +4,13 @@
 //! includes, or in the value of another that matters; or if it can be pasted together (`##`) of what stands
 //! there. All else may be another in the next script, as names and versions of packages are.
 
+mod said;
+
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
+pub(super) use self::said::Says;
 use super::comments::without_comments;
 use super::facts::Stamp;
 
@@ -33,6 +36,31 @@ impl Names {
     pub(super) fn add(&mut self, text: &[u8]) {
         self.all.extend(words(text).map(hash));
         self.pastes |= text.windows(2).any(|two| two == b"##");
+    }
+
+    /// Notes whether a shell's text puts names together of parts, one of which is a variable.
+    pub(super) fn pastes_in_shell(&mut self, text: &[u8]) {
+        let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"_}$".contains(byte);
+        let mut before = 0;
+        for byte in text {
+            self.pastes |= match before {
+                b'}' => byte.is_ascii_alphanumeric() || *byte == b'_',
+                _ => *byte == b'$' && is_part(&before),
+            };
+            // Quotes come between parts.
+            if *byte != b'"' {
+                before = *byte;
+            }
+        }
+    }
+
+    /// A name in a program that is none of these, nor can be put together of them.
+    pub(super) fn first_unknown(&self, program: &[u8]) -> Option<String> {
+        let has = |part: &[u8]| self.all.contains(&hash(part));
+        let mut words = words(program).filter(|word| !word.first().is_some_and(u8::is_ascii_digit));
+        let unknown = words
+            .find(|word| !(has(word) || (self.pastes && word.len() <= 256 && pasted(word, has))));
+        unknown.map(|word| String::from_utf8_lossy(word).into_owned())
     }
 
     fn join(&mut self, other: &Self) {
@@ -63,27 +91,29 @@ impl Mentioned<'_> {
         if !pastes || name.len() > 256 {
             return pastes;
         }
-        // Whether the first so many bytes are words.
-        let mut reached = vec![false; name.len() + 1];
-        if let Some(first) = reached.first_mut() {
-            *first = true;
-        }
-        for to in 1..=name.len() {
-            for from in 0..to {
-                let whole = from == 0 && to == name.len();
-                if !whole
-                    && reached.get(from) == Some(&true)
-                    && name.get(from..to).is_some_and(|part| self.has(part))
-                {
-                    if let Some(here) = reached.get_mut(to) {
-                        *here = true;
-                    }
-                    break;
+        pasted(name, |part| self.has(part))
+    }
+}
+
+/// Whether a name can be put together of two or more parts that there are.
+fn pasted(name: &[u8], has: impl Fn(&[u8]) -> bool) -> bool {
+    // Whether the first so many bytes are words.
+    let mut reached = vec![false; name.len() + 1];
+    if let Some(first) = reached.first_mut() {
+        *first = true;
+    }
+    for to in 1..=name.len() {
+        for from in 0..to {
+            let whole = from == 0 && to == name.len();
+            if !whole && reached.get(from) == Some(&true) && name.get(from..to).is_some_and(&has) {
+                if let Some(here) = reached.get_mut(to) {
+                    *here = true;
                 }
+                break;
             }
         }
-        reached.last() == Some(&true)
     }
+    reached.last() == Some(&true)
 }
 
 /// A `#define`.
@@ -270,6 +300,10 @@ pub(super) struct Library {
     files: HashMap<PathBuf, (Option<Stamp>, Option<usize>)>,
     /// Which of them paste names together.
     pastes: Vec<bool>,
+    /// What each of them says.
+    says: Vec<Says>,
+    /// Which of them name `confdefs.h`, in comments too.
+    name_defines: Vec<bool>,
     /// In which of them a name stands.
     places: HashMap<u64, Vec<usize>, BuildHasherDefault<Known>>,
 }
@@ -302,6 +336,16 @@ impl Library {
         Some(included)
     }
 
+    /// Whether one of these files names `confdefs.h`; none if one cannot be read.
+    pub(super) fn names_defines(&mut self, paths: &[&PathBuf]) -> Option<bool> {
+        let mut names = false;
+        for path in paths {
+            let number = self.file(path)?;
+            names |= self.name_defines.get(number) != Some(&false);
+        }
+        Some(names)
+    }
+
     fn file(&mut self, path: &Path) -> Option<usize> {
         let stamp = path.metadata().ok().map(|metadata| Stamp::of(&metadata));
         if let Some((then, number)) = self.files.get(path)
@@ -310,7 +354,10 @@ impl Library {
             return *number;
         }
         let number = read_text(path).map(|text| {
-            let names = Names::of(&without_comments(&text));
+            self.name_defines.push(names_defines(&text));
+            let text = without_comments(&text);
+            let names = Names::of(&text);
+            self.says.push(Says::of(&text));
             let number = self.pastes.len();
             self.pastes.push(names.pastes);
             for name in names.all {
@@ -330,6 +377,11 @@ impl Library {
                 .any(|number| included.has.get(*number) == Some(&true))
         })
     }
+}
+
+/// Whether a text may name `confdefs.h`.
+pub(super) fn names_defines(text: &[u8]) -> bool {
+    memchr::memmem::find(text, b"confdefs").is_some()
 }
 
 /// Takes what is a hash already for one.

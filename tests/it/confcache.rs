@@ -9,6 +9,7 @@ mod changed;
 mod compilers;
 mod dynamic;
 mod elsewhere;
+mod hidden;
 mod nasty;
 mod state;
 mod unseen;

@@ -1,5 +1,8 @@
 //! Checks: what they ask, and what is learned of them.
 
+mod documents;
+mod lying;
+
 use std::collections::{BTreeSet, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -12,10 +15,12 @@ use std::time::Instant;
 use memchr::memmem;
 use sandbox::Trace;
 
+use self::documents::{compiles_nothing, makes_up_names};
+use self::lying::{Lying, is_of_checks, names_of};
 use super::super::answers::{Bound, Given, Lesson, Miss, Question, Source, near_texts};
 use super::super::checks::{Check, Output, named_in, runs_another};
-use super::super::defines::Names;
-use super::super::facts::{Fact, Sum, sum};
+use super::super::defines::{Names, names_defines};
+use super::super::facts::{Asked as Facet, Fact, Sum, sum};
 use super::super::outline::is_name;
 use super::super::questions::{Looker, interpreter_of};
 use super::found::Looked;
@@ -94,6 +99,9 @@ pub(super) struct Learning {
     printed: usize,
     /// What was in the folder.
     present: HashSet<OsString>,
+    /// What lay about that only checks make.
+    lying: Lying,
+    umask: Vec<u8>,
     why: Miss,
     /// What it must do, if that is known.
     expected: Option<Vec<u8>>,
@@ -106,7 +114,19 @@ pub(super) struct Learning {
     pub(super) local: Vec<Fact>,
     /// The files that they made.
     pub(super) made: HashSet<PathBuf>,
+    /// A name in a program of its own that it was not known to have.
+    pub(super) unknown: Option<String>,
     begin: Instant,
+}
+
+impl Learning {
+    /// Notes that a program is compiled whose text is this.
+    pub(super) fn compiles(&mut self, program: &[u8]) {
+        if let Some(own) = &self.own {
+            let name = own.first_unknown(program);
+            self.unknown = self.unknown.take().or(name);
+        }
+    }
 }
 
 impl Server<'_> {
@@ -151,14 +171,21 @@ impl Server<'_> {
         let Some(inherited) = self.inherited(looker) else {
             return b"n\n";
         };
+        let Some(lying) = self.lying(looker) else {
+            return b"n\n";
+        };
         let exports = &inherited.variables;
-        let (given, key) = self.given(&check, &place, &manner, &arguments, &values, &inherited);
+        let given = (&arguments[..], &values[..]);
+        let (given, key) = self.given(&check, &place, &manner, given, &inherited, &lying);
         let text = |part: &Range<usize>| self.at.text.get(part.clone()).unwrap_or_default();
         let all = arguments.iter().chain(&values).chain(exports.values());
         let mut all = all.map(Vec::as_slice).chain(check.texts.iter().map(text));
         let names_folder = all.any(|text| self.names_folder(text));
         let defines = fs::read(self.at.directory.join("confdefs.h")).unwrap_or_default();
-        let own = self.own(number, &check, &arguments, &values);
+        let mut own = self.own(number, &check, &arguments, &values);
+        if let Some(own) = &mut own {
+            self.add_names(&lying, own);
+        }
         let question = Question {
             key,
             variable: &variable,
@@ -206,6 +233,8 @@ impl Server<'_> {
                     path,
                     printed: self.printed.count(),
                     present: names_in(&self.at.directory),
+                    lying,
+                    umask: inherited.umask,
                     why,
                     expected,
                     trace: Trace::default(),
@@ -213,6 +242,7 @@ impl Server<'_> {
                     sources: BTreeSet::new(),
                     local: Vec::new(),
                     made: HashSet::new(),
+                    unknown: None,
                     begin: Instant::now(),
                 });
                 b"s\n"
@@ -272,9 +302,9 @@ impl Server<'_> {
         check: &Check,
         place: &[u8],
         [options, splits]: &[Vec<u8>; 2],
-        arguments: &[Vec<u8>],
-        values: &[Vec<u8>],
+        (arguments, values): (&[Vec<u8>], &[Vec<u8>]),
         inherited: &Inherited,
+        lying: &Lying,
     ) -> (Vec<Given>, Sum) {
         let mut given = self.base.clone();
         let mut all = self.base_sum.to_vec();
@@ -294,6 +324,7 @@ impl Server<'_> {
         let folder = self.at.directory.metadata();
         let rights = folder.map(|folder| (folder.mode(), folder.uid(), folder.gid()));
         add("rights of the folder", format!("{rights:?}").as_bytes());
+        add("what other checks have left", &names_of(lying));
         // The first is a line number in autoconf's functions.
         let first = usize::from(!check.sees_first);
         for (at, argument) in arguments.iter().enumerate().skip(first) {
@@ -339,20 +370,37 @@ impl Server<'_> {
         arguments: &[Vec<u8>],
         values: &[Vec<u8>],
     ) -> Option<Names> {
-        if check.reads_defines || all_given(arguments, values).any(minds_definitions) {
+        let minds = |text: &[u8]| minds_definitions(text) || names_defines(text);
+        if check.reads_defines || all_given(arguments, values).any(minds) {
             return None;
         }
         let text = &self.at.text;
         let names = self.at.names.entry(number).or_insert_with(|| {
             let mut names = Names::default();
             for part in &check.texts {
-                names.add(text.get(part.clone()).unwrap_or_default());
+                let text = text.get(part.clone()).unwrap_or_default();
+                if minds_definitions(text) || names_oddly(text) {
+                    return None;
+                }
+                names.add(text);
+                names.pastes_in_shell(text);
             }
-            names
+            Some(names)
         });
-        let mut names = names.clone();
+        let mut names = names.clone()?;
         for value in all_given(arguments, values) {
             names.add(value);
+        }
+        // What other files have brought is told by its text only.
+        if let Some(functions) = &self.at.functions {
+            let part = |part: &Range<usize>| text.get(part.clone()).unwrap_or_default();
+            for (_, text) in functions.called(check.texts.iter().map(part)) {
+                if minds(text) {
+                    return None;
+                }
+                names.add(text);
+                names.pastes_in_shell(text);
+            }
         }
         Some(names)
     }
@@ -393,6 +441,12 @@ impl Server<'_> {
         if let Some(reason) = learning.trace.escapes().next() {
             return Err(format!("its trace is not complete: {reason}"));
         }
+        if let Some(name) = &learning.unknown {
+            return Err(format!("it made up the name {name}"));
+        }
+        if learning.own.is_some() && self.may_make_up_names(&learning) {
+            return Err("it may have made up names for a program".to_owned());
+        }
         if self.printed.count() != learning.printed {
             return Err("it printed something".to_owned());
         }
@@ -400,17 +454,19 @@ impl Server<'_> {
         if defines != learning.defines {
             return Err("it changed confdefs.h".to_owned());
         }
+        let (lay, left) = self.left(&learning, looker)?;
         let check = self
             .at
             .script
             .checks
             .get(learning.number)
             .ok_or("there is no such check")?;
-        let code = assigned(check, &learning.told, fields.get(2..).unwrap_or_default())?;
+        let mut code = assigned(check, &learning.told, fields.get(2..).unwrap_or_default())?;
         let own = self.folder.path().as_os_str().as_bytes();
         if memmem::find(&code, own).is_some() {
             return Err("a message names the script that asks".to_owned());
         }
+        code.extend(left);
         if let Some(expected) = &learning.expected {
             let text = |code: &[u8]| String::from_utf8_lossy(code).into_owned();
             return Ok(match *expected == code {
@@ -422,12 +478,15 @@ impl Server<'_> {
             });
         }
         let why = learning.why.to_string();
-        let (found, local, by_another_name) = self.found(&learning, looker)?;
+        let (found, mut local, by_another_name) = self.found(&learning, looker)?;
         let mut texts: Vec<PathBuf> = Vec::new();
         if learning.own.is_some() {
             texts = self.texts(found.iter().chain(&local))?;
             texts.extend(near_texts(&local));
         }
+        self.reads_nothing_unasked(&learning.trace, &texts)?;
+        // Names in these are among its own already.
+        local.extend(lay);
         let mut read = texts.clone();
         for source in &learning.sources {
             read.extend(self.answers.texts(*source).map(Path::to_owned));
@@ -514,43 +573,56 @@ impl Server<'_> {
             if first == "config.log" || (first == "confdefs.h" && !changed) {
                 continue;
             }
+            // What was there is known, and what is there now.
+            if is_of_checks(first.as_bytes()) {
+                continue;
+            }
             let changed = changed || learning.made.contains(&name);
             let was_there = learning.present.contains(first);
             let is_there = path.symlink_metadata().is_ok();
             match (changed, was_there, is_there) {
-                // It came and went.
-                (true, false, false) => {}
-                // A name that only checks use, and that all of them make anew.
-                (true, ..) if first.as_bytes().starts_with(b"conftest") => {}
+                // It came and went: that nothing was there before is what it found.
+                (true, false, false) => local.push(self.near(&name, Facet::default(), looker)),
                 (true, ..) => return Err(format!("it changed {}", name.display())),
-                (false, false, false) if first.as_bytes().starts_with(b"conftest") => {}
                 (false, ..) => local.push(self.near(&name, question.asked, looker)),
             }
         }
         for name in &learning.made {
+            if is_of_checks(name.as_os_str().as_bytes()) {
+                continue;
+            }
             let first = name.components().next();
-            let known = first.is_some_and(|first| {
-                let first = first.as_os_str();
-                first.as_bytes().starts_with(b"conftest") || !learning.present.contains(first)
-            });
+            let was_there = first.is_none_or(|first| learning.present.contains(first.as_os_str()));
             let is_there = self.at.directory.join(name).symlink_metadata().is_ok();
-            let conftest = name.as_os_str().as_bytes().starts_with(b"conftest");
-            if !known || (is_there && !conftest) {
+            if was_there || is_there {
                 return Err(format!("it changed {}", name.display()));
             }
+            local.push(self.near(name, Facet::default(), looker));
         }
         // What a program that was compiled found near it, but for what the check had made.
         for fact in &learning.local {
             let first = fact.path().components().next();
-            let made = first.is_some_and(|first| {
-                let first = first.as_os_str();
-                first.as_bytes().starts_with(b"conftest") && !learning.present.contains(first)
-            });
+            let made = first.is_some_and(|first| is_of_checks(first.as_os_str().as_bytes()));
             if !made && !local.contains(fact) {
                 local.push(fact.clone());
             }
         }
         Ok((found, local, by_another_name))
+    }
+
+    /// Whether a check may have had a program compiled with names in it that it has made up. What the script's compilers
+    /// were given, which are asked for, was looked at.
+    fn may_make_up_names(&self, learning: &Learning) -> bool {
+        let compiles = |program: &Path| {
+            let name = program.file_name().unwrap_or_default();
+            !is_of_checks(name.as_bytes()) && !compiles_nothing(name) && !is_shell(program)
+        };
+        let check = self.at.script.checks.get(learning.number);
+        learning.trace.programs().any(compiles)
+            && check.is_none_or(|check| {
+                let text = |part: &Range<usize>| self.at.text.get(part.clone()).unwrap_or_default();
+                makes_up_names(check.texts.iter().map(text))
+            })
     }
 
     /// Whether somebody else than the shell itself has listed the folder, or another shell may have.
@@ -563,6 +635,12 @@ impl Server<'_> {
                 .programs()
                 .any(|program| is_shell(&interpreter_of(program)))
     }
+}
+
+/// Whether a text names the definitions otherwise than by the name of their file.
+fn names_oddly(text: &[u8]) -> bool {
+    let mut all = memmem::find_iter(text, b"confdefs").filter_map(|at| text.get(at + 8..));
+    all.any(|behind| !behind.starts_with(b".h"))
 }
 
 /// Whether a program is a shell and nothing else besides.

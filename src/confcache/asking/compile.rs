@@ -4,6 +4,7 @@
 //! programs that they have compiled are often the same. What counts is the command, the environment, the program
 //! without the definitions that it does not use, and what the compiler found.
 
+mod command;
 mod moved;
 
 use std::collections::HashSet;
@@ -18,10 +19,11 @@ use std::time::Instant;
 use sandbox::Trace;
 use serde::{Deserialize, Serialize};
 
+use self::command::{has_read_unseen, has_run, is_the_shells, reads_unseen};
 use self::moved::{Moved, nameless, names_outside_debug};
 use super::super::answers::{Bound, Hit, Lesson, Made, Question, Source, near_texts};
 use super::super::comments::without_comments;
-use super::super::defines::Names;
+use super::super::defines::{Names, Says};
 use super::super::facts::{Fact, Sum, sum};
 use super::super::questions::Looker;
 use super::found::Looked;
@@ -40,9 +42,13 @@ const OLD_BEGIN: &[u8] = b"/* confdefs.h.  */\n";
 /// A compiler that runs.
 pub(super) struct Compiling {
     command: String,
+    /// The first word of it.
+    program: Vec<u8>,
     key: Sum,
     defines: Vec<u8>,
-    own: Option<Names>,
+    names: Names,
+    /// Whether all definitions count.
+    minds: bool,
     lines: u32,
     /// Whether it matters where in the text the program stands.
     to_lines: bool,
@@ -61,11 +67,15 @@ pub(super) struct Compiling {
 /// What it was asked to do.
 struct Wanted {
     key: Sum,
-    own: Option<Names>,
+    names: Names,
+    /// Whether all definitions count.
+    minds: bool,
     lines: u32,
     to_lines: bool,
     names_folder: bool,
     inputs: HashSet<PathBuf>,
+    /// The program's own text.
+    text: Vec<u8>,
 }
 
 /// What a check depends on that has a compiler run.
@@ -98,6 +108,10 @@ impl Server<'_> {
         if self.at.shell.is_empty() || words.is_empty() || self.at.compiling.is_some() {
             return b"n\n";
         }
+        // What it prints comes before its messages if it is asked for.
+        if self.at.merges {
+            return b"n\n";
+        }
         let Some(inherited) = self.inherited(looker).filter(|_| self.is_here(place)) else {
             return b"n\n";
         };
@@ -112,6 +126,9 @@ impl Server<'_> {
         let Some(wanted) = self.wanted(words, &defines, all) else {
             return b"n\n";
         };
+        if let Some(learning) = &mut self.at.learning {
+            learning.compiles(&wanted.text);
+        }
         let question = Question {
             key: wanted.key,
             variable: "",
@@ -119,7 +136,7 @@ impl Server<'_> {
             directory: &self.at.directory,
             build: self.build.as_deref(),
             defines: &defines,
-            own: wanted.own.as_ref(),
+            own: (!wanted.minds).then_some(&wanted.names),
             lines: wanted.lines,
         };
         let begin = Instant::now();
@@ -161,9 +178,11 @@ impl Server<'_> {
         }
         self.at.compiling = Some(Compiling {
             command: command(words),
+            program: words.first().cloned().unwrap_or_default(),
             key: wanted.key,
             defines,
-            own: wanted.own,
+            names: wanted.names,
+            minds: wanted.minds,
             lines: wanted.lines,
             to_lines: wanted.to_lines,
             names_folder: wanted.names_folder,
@@ -178,19 +197,35 @@ impl Server<'_> {
 
     /// What a command asks for; none if that cannot be known. `all` is what it depends on besides.
     fn wanted(&self, words: &[Vec<u8>], defines: &[u8], mut all: Vec<u8>) -> Option<Wanted> {
+        let first = words.first()?;
+        // A function is no program, and what it does is in no word. What a file has brought that was sourced just now
+        // has not been told yet.
+        let foreign = self.at.functions.as_ref();
+        if is_the_shells(&self.at.text, first)
+            || foreign.is_some_and(|all| all.called([&**first].into_iter()).next().is_some())
+            || self.folder.path().join("functions-before").exists()
+        {
+            return None;
+        }
         add(&mut all, b"compile");
         let mut names = Names::default();
         let mut minds = false;
         let (mut lines, mut to_lines) = (0, false);
         let mut inputs = HashSet::new();
+        let mut whole = Vec::new();
         for word in words {
             // It reads what nobody knows.
-            if word == b"-" {
+            if reads_unseen(word) {
                 return None;
             }
             add(&mut all, word);
             names.add(word);
             minds |= minds_definitions(word);
+            let says = Says::of(word);
+            if says.time {
+                return None;
+            }
+            to_lines |= says.line;
             let name = Path::new(OsStr::from_bytes(word));
             let plain = |part| matches!(part, Component::Normal(_) | Component::CurDir);
             if word.starts_with(b"-") || !name.components().all(plain) {
@@ -217,28 +252,34 @@ impl Server<'_> {
                 add(&mut all, content);
             }
             let text = without_comments(own.unwrap_or(content));
-            let has = |name: &[u8]| text.windows(name.len()).any(|window| window == name);
-            if [&b"__DATE__"[..], b"__TIME__", b"__TIMESTAMP__"]
-                .iter()
-                .any(|name| has(name))
-            {
+            let says = Says::of(&text);
+            if says.time {
                 return None;
             }
-            to_lines |= [&b"__LINE__"[..], b"assert"].iter().any(|name| has(name));
+            let has = |name: &[u8]| text.windows(name.len()).any(|window| window == name);
+            to_lines |= says.line || has(b"assert") || has(b"source_location");
             names.add(&text);
+            whole.extend_from_slice(&text);
+            whole.push(b'\n');
             inputs.insert(
                 name.components()
                     .filter(|part| *part != Component::CurDir)
                     .collect(),
             );
         }
+        // Without a program it may read what is open already.
+        if inputs.is_empty() {
+            return None;
+        }
         Some(Wanted {
             key: sum(&all),
-            own: (!minds).then_some(names),
+            names,
+            minds,
             lines,
             to_lines,
             names_folder: self.names_folder(&all),
             inputs,
+            text: whole,
         })
     }
 
@@ -337,6 +378,12 @@ impl Server<'_> {
         if let Some(reason) = trace.escapes().next() {
             return Err(format!("its trace is not complete: {reason}"));
         }
+        if !has_run(trace, &compiling.program) {
+            return Err("it is no program".to_owned());
+        }
+        if has_read_unseen(trace) {
+            return Err("it read what was open already".to_owned());
+        }
         // What a shell says of programs that it cannot run, and of those that were killed.
         let status = status
             .filter(|status| *status < 126)
@@ -382,6 +429,27 @@ impl Server<'_> {
                 (false, ..) => local.push(self.near(&name, question.asked, looker)),
             }
         }
+        let mut texts = self.texts(found.iter().chain(&local))?;
+        texts.extend(near_texts(&local));
+        let by_name: &[PathBuf] = if compiling.minds { &[] } else { &texts };
+        self.reads_nothing_unasked(trace, by_name)?;
+        let question = Question {
+            key: compiling.key,
+            variable: "",
+            given: &[],
+            directory: &self.at.directory,
+            build: self.build.as_deref(),
+            defines: &compiling.defines,
+            own: (!compiling.minds).then_some(&compiling.names),
+            lines: compiling.lines,
+        };
+        let says = self
+            .answers
+            .says(&question, &compiling.names, &texts)
+            .ok_or("a file that it read cannot be looked through")?;
+        if says.time {
+            return Err("it tells when it was compiled".to_owned());
+        }
         let bound = Bound::at(&self.at.directory, self.build.as_deref());
         let has_inside = |name: &[u8]| {
             let mut all = made.iter();
@@ -393,7 +461,7 @@ impl Server<'_> {
                 || by_another_name
                 || self.tells_place(&output)
                 || has_inside(&bound.folder),
-            to_lines: compiling.to_lines || !output.is_empty(),
+            to_lines: compiling.to_lines || says.line || !output.is_empty(),
             to_build: self.names_build(&output) || has_inside(&bound.build),
             ..bound
         };
@@ -406,21 +474,6 @@ impl Server<'_> {
             self.compare(&compiling.command, &expected, &ended, &made, &bound);
             return Ok(None);
         }
-        let mut texts: Vec<PathBuf> = Vec::new();
-        if compiling.own.is_some() {
-            texts = self.texts(found.iter().chain(&local))?;
-            texts.extend(near_texts(&local));
-        }
-        let question = Question {
-            key: compiling.key,
-            variable: "",
-            given: &[],
-            directory: &self.at.directory,
-            build: self.build.as_deref(),
-            defines: &compiling.defines,
-            own: compiling.own.as_ref(),
-            lines: compiling.lines,
-        };
         let defines = self
             .answers
             .defines(&question, &texts)
