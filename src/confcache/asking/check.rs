@@ -1,6 +1,7 @@
 //! Checks: what they ask, and what is learned of them.
 
 mod documents;
+mod given;
 mod lying;
 
 use std::collections::{BTreeSet, HashSet};
@@ -16,9 +17,10 @@ use memchr::memmem;
 use sandbox::Trace;
 
 use self::documents::{compiles_nothing, makes_up_names};
+use self::given::{all_given, real, unknown, value};
 use self::lying::{Lying, is_of_checks, names_of};
 use super::super::answers::{Bound, Given, Lesson, Miss, Question, Source, near_texts};
-use super::super::checks::{Check, Output, named_in, runs_another};
+use super::super::checks::{Check, Output, runs_another};
 use super::super::defines::{Names, names_defines};
 use super::super::facts::{Asked as Facet, Fact, Sum, sum};
 use super::super::outline::is_name;
@@ -149,7 +151,7 @@ impl Server<'_> {
         let Some(check) = self.at.script.checks.get(number).cloned() else {
             return b"n\n";
         };
-        let variable = variable(&check, &arguments);
+        let variable = real(&check, &arguments, &values, &check.variable);
         self.learns_functions();
         if self.at.shell.is_empty() || NEVER.iter().any(|begin| variable.starts_with(begin)) {
             return b"n\n";
@@ -678,87 +680,4 @@ fn assigned(check: &Check, names: &[String], values: &[Vec<u8>]) -> Result<Vec<u
         }
     }
     Ok(code)
-}
-
-/// What a name is, or what the argument says that it stands for.
-fn argument(name: &str, arguments: &[Vec<u8>]) -> String {
-    let position = name
-        .strip_prefix('$')
-        .and_then(|number| number.trim_matches(['{', '}']).parse::<usize>().ok());
-    match position.and_then(|at| arguments.get(at.checked_sub(1)?)) {
-        Some(name) => String::from_utf8_lossy(name).into_owned(),
-        None => name.to_owned(),
-    }
-}
-
-/// All that a check is given: its arguments, and the values of variables without the mark that these are set.
-fn all_given<'v>(
-    arguments: &'v [Vec<u8>],
-    values: &'v [Vec<u8>],
-) -> impl Iterator<Item = &'v [u8]> {
-    let values = values.iter().filter_map(|value| value.strip_prefix(b"y"));
-    arguments.iter().map(Vec::as_slice).chain(values)
-}
-
-/// The name of a variable that a check sets, put together of arguments and the values of others if it is written so.
-fn real(check: &Check, arguments: &[Vec<u8>], values: &[Vec<u8>], name: &str) -> String {
-    let mut real = String::new();
-    let mut rest = name;
-    while let Some((before, behind)) = rest.split_once('$') {
-        real.push_str(before);
-        let braced = behind.strip_prefix('{');
-        let behind = braced.unwrap_or(behind);
-        let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        let end = behind.find(|c| !is_part(c)).unwrap_or(behind.len());
-        // Behind a dollar that is not in braces one digit is the number of an argument.
-        let is_argument = behind.starts_with(|c: char| c.is_ascii_digit());
-        let end = if is_argument && braced.is_none() {
-            1
-        } else {
-            end
-        };
-        let (of, behind) = behind.split_at(end);
-        let value = match of.parse::<usize>() {
-            Ok(at) => at
-                .checked_sub(1)
-                .and_then(|at| arguments.get(at))
-                .map(Vec::as_slice),
-            Err(_) => value(check, values, of),
-        };
-        real.push_str(&String::from_utf8_lossy(value.unwrap_or_default()));
-        rest = match braced {
-            Some(_) => behind.strip_prefix('}').unwrap_or(behind),
-            None => behind,
-        };
-    }
-    real + rest
-}
-
-/// The variable that has the answer to a check.
-fn variable(check: &Check, arguments: &[Vec<u8>]) -> String {
-    argument(&check.variable, arguments)
-}
-
-/// The value of an input, without the mark that it is set.
-fn value<'v>(check: &Check, values: &'v [Vec<u8>], name: &str) -> Option<&'v [u8]> {
-    let at = check.inputs.iter().position(|input| input == name)?;
-    values.get(at)?.strip_prefix(b"y")
-}
-
-/// A variable that a value names, and that is none of those that were asked for.
-fn unknown(check: &Check, values: &[Vec<u8>]) -> Option<String> {
-    for (input, value) in check.inputs.iter().zip(values) {
-        // What these hold is data.
-        if matches!(input.as_str(), "PATH" | "IFS" | "as_nl") {
-            continue;
-        }
-        for name in named_in(value) {
-            let known = check.inputs.iter().any(|input| input.as_bytes() == name);
-            let is_set = check.outputs.iter().any(|output| output.as_bytes() == name);
-            if !known && !is_set {
-                return Some(String::from_utf8_lossy(name).into_owned());
-            }
-        }
-    }
-    None
 }
