@@ -28,7 +28,7 @@ use std::sync::LazyLock;
 use regex::bytes::Regex;
 
 use self::edits::{SOURCES, ask, tell};
-pub(super) use self::plain::runs_another;
+pub(super) use self::plain::{Named, runs_another};
 use super::facts::{Sum, sum};
 use super::outline::{Assignment, Function, Outline, Strange};
 
@@ -108,8 +108,8 @@ pub(super) struct Script {
     pub(super) starts: usize,
     /// Whether it may source files, or define functions, where that is not seen.
     pub(super) sources_unseen: bool,
-    /// Its functions, by where the texts of all of one name begin.
-    pub(super) functions: HashMap<Vec<u8>, Vec<usize>>,
+    /// Its functions by name.
+    pub(super) functions: HashMap<Vec<u8>, Named>,
 }
 
 /// How a script asks: what starts it once more in another shell.

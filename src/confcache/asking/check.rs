@@ -20,7 +20,7 @@ use self::documents::{compiles_nothing, makes_up_names};
 use self::given::{all_given, real, unknown, value};
 use self::lying::{Lying, is_of_checks, names_of};
 use super::super::answers::{Bound, Given, Lesson, Miss, Question, Source, near_texts};
-use super::super::checks::{Check, Output, runs_another};
+use super::super::checks::{Check, Output, names, runs_another};
 use super::super::defines::{Names, names_defines};
 use super::super::facts::{Asked as Facet, Fact, Sum, sum};
 use super::super::outline::is_name;
@@ -162,8 +162,11 @@ impl Server<'_> {
                 "a value names {name}, which the check was not known to use"
             )),
             None => all_given(&arguments, &values)
-                .any(|value| runs_another(&self.at.script.functions, &check.texts, value))
-                .then(|| "a value names what the check was not known to run".to_owned()),
+                .find_map(|value| runs_another(&self.at.script.functions, &check.texts, value))
+                .map(|name| {
+                    let name = String::from_utf8_lossy(name);
+                    format!("a value names {name}, which the check was not known to run")
+                }),
         };
         if let Some(obstacle) = obstacle {
             let told = Told::Unlearned("it was not looked for".to_owned(), obstacle);
@@ -350,8 +353,20 @@ impl Server<'_> {
         for (name, value) in &inherited.variables {
             add(&format!("variable {name}"), &self.placeless(value));
         }
+        let text = |part: &Range<usize>| self.at.text.get(part.clone()).unwrap_or_default();
+        for value in all_given(arguments, values) {
+            // Those that values name and that are known to depend on nothing.
+            for (name, _) in names(value) {
+                let named = self.at.script.functions.get(name);
+                for part in named.iter().flat_map(|named| &named.texts) {
+                    add(
+                        &format!("function {}", String::from_utf8_lossy(name)),
+                        text(part),
+                    );
+                }
+            }
+        }
         if let Some(functions) = &self.at.functions {
-            let text = |part: &Range<usize>| self.at.text.get(part.clone()).unwrap_or_default();
             let texts = check.texts.iter().map(text);
             let all = texts.chain(all_given(arguments, values));
             for (name, text) in functions.called(all) {

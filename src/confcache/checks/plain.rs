@@ -167,30 +167,55 @@ impl Whole<'_> {
         })
     }
 
-    /// The functions of the script by name, with all that run when they are called.
-    pub(super) fn all_functions(&self) -> HashMap<Vec<u8>, Vec<usize>> {
-        let all = self.functions.iter();
-        all.map(|(name, each)| {
-            let bodies = each.iter().map(|function| function.body.start).collect();
-            (name.to_vec(), bodies)
-        })
-        .collect()
+    /// The functions of the script by name.
+    pub(super) fn all_functions(&self) -> HashMap<Vec<u8>, Named> {
+        let all = self.functions.iter().map(|(name, each)| {
+            let texts: Vec<Range<usize>> = each.iter().map(|each| each.body.clone()).collect();
+            let is_constant = texts.iter().all(|text| self.is_constant(text));
+            (name.to_vec(), Named { texts, is_constant })
+        });
+        all.collect()
+    }
+
+    /// Whether a text only ends with a status that it names, or that there was.
+    fn is_constant(&self, text: &Range<usize>) -> bool {
+        let bytes = self.bytes(text.clone());
+        let mut dollars = bytes.windows(2).filter(|two| two.starts_with(b"$"));
+        let is_status = dollars.all(|two| two == b"$?");
+        let is_known = |command: &Command| {
+            let name = command.name();
+            matches!(name.as_slice(), b":" | b"true" | b"false" | b"return")
+        };
+        is_status && !bytes.contains(&b'`') && self.commands(text).iter().all(is_known)
     }
 }
 
-/// Whether a value may run what the check was not known to run: a function that is not among the texts which begin
-/// there, or, as its first word, a builtin that changes the shell.
-pub(in super::super) fn runs_another(
-    functions: &HashMap<Vec<u8>, Vec<usize>>,
+/// All functions of one name.
+#[derive(Debug, Clone)]
+pub(in super::super) struct Named {
+    /// Their bodies.
+    pub(in super::super) texts: Vec<Range<usize>>,
+    /// Whether each only ends with a status that it names, or that there was, as `as_fn_nop` does.
+    pub(in super::super) is_constant: bool,
+}
+
+/// What a value may run that a check was not known to run: a function that is not among its texts, or, as the first
+/// word, a builtin that changes the shell.
+pub(in super::super) fn runs_another<'v>(
+    functions: &HashMap<Vec<u8>, Named>,
     texts: &[Range<usize>],
-    value: &[u8],
-) -> bool {
+    value: &'v [u8],
+) -> Option<&'v [u8]> {
     const OTHERS: [&[u8]; 6] = [b"cd", b"eval", b"let", b"local", b"read", b"unset"];
     let mut words = value.split(u8::is_ascii_whitespace);
     let first = words.find(|word| !word.is_empty()).unwrap_or_default();
-    let known = |at: &usize| texts.iter().any(|text| text.start == *at);
-    let mut named = names(value).filter_map(|(name, _)| functions.get(name));
-    STATE.contains(&first)
-        || OTHERS.contains(&first)
-        || named.any(|bodies| !bodies.iter().all(known))
+    if STATE.contains(&first) || OTHERS.contains(&first) {
+        return Some(first);
+    }
+    let is_other = |name: &&[u8]| {
+        functions.get(*name).is_some_and(|named| {
+            !named.is_constant && !named.texts.iter().all(|text| texts.contains(text))
+        })
+    };
+    names(value).map(|(name, _)| name).find(is_other)
 }

@@ -291,3 +291,20 @@ fn answers_whose_names_are_put_together_are_known() {
     assert_eq!(asks(&trial, &["a"]), (2, 2));
     assert_eq!(asks(&trial, &["b"]), (0, 2));
 }
+
+/// As autoconf 2.71 has it in each script.
+#[test]
+fn functions_that_do_nothing_may_be_named() {
+    let text = |status: &str| {
+        let body = check("ac_cv_x", "test $? = 0 && ac_cv_x=none || ac_cv_x=other");
+        script(&format!(
+            "as_fn_nop ()\n{{\n  return {status}\n}}\nas_nop=as_fn_nop\n{body}"
+        ))
+    };
+    let trial = Trial::new(&text("$?"));
+    for status in ["$?", "3", "0"] {
+        trial.script(&text(status));
+        assert_eq!(asks(&trial, &["a"]), (0, 1), "{status}");
+        assert_eq!(asks(&trial, &["b"]), (1, 1), "{status}");
+    }
+}
