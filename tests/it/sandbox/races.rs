@@ -320,15 +320,23 @@ fn addresses_that_are_rewritten() {
         };
         let free = place();
         let socket = bind(&free);
-        let outcome = free.run_free(dynamic(), &words, &free.outside());
-        assert!(counts(&outcome.stdout)[0] > 0, "{outcome}");
+        // On a busy machine the two may not run at the same time for long.
+        let mut tries = (0..20).map(|_| free.run_free(dynamic(), &words, &free.outside()));
+        let won = tries.any(|outcome| counts(&outcome.stdout)[0] > 0);
+        assert!(won, "{words} is won by nobody");
         assert!(call == "racing-connect" || socket.recv(&mut [0; 10]).is_ok());
         let place = place();
         let socket = bind(&place);
-        let run = place.run(&words);
-        let [done, refused, _] = counts(&run.outcome.stdout);
-        if done > 0 || refused == 0 || socket.recv(&mut [0; 10]).is_ok() {
-            wrong.push(format!("{words}: {}", run.outcome));
+        let was_tried = (0..20).any(|_| {
+            let run = place.run(&words);
+            let [done, refused, _] = counts(&run.outcome.stdout);
+            if done > 0 || socket.recv(&mut [0; 10]).is_ok() {
+                wrong.push(format!("{words}: {}", run.outcome));
+            }
+            refused > 0
+        });
+        if !was_tried {
+            wrong.push(format!("{words}: nothing was ever refused"));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
