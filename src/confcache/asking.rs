@@ -46,7 +46,7 @@ use super::questions::{self, Looker};
 use crate::pms::eapi::Eapi;
 
 /// Changes when answers of before must not be taken for ones of now.
-const VERSION: &[u8] = b"5";
+const VERSION: &[u8] = b"6";
 
 /// What ends the answering when it is written to [`Server::end`].
 pub(super) const END: &[u8] = b"1\0end\0";

@@ -21,7 +21,7 @@ use self::given::{all_given, real, unknown, value};
 use self::lying::{Lying, is_of_checks, names_of};
 use super::super::answers::{Bound, Given, Lesson, Miss, Question, Source, near_texts};
 use super::super::checks::{Check, Output, names, runs_another};
-use super::super::defines::{Names, names_defines};
+use super::super::defines::{Names, Says, names_defines};
 use super::super::facts::{Asked as Facet, Fact, Sum, sum};
 use super::super::outline::is_name;
 use super::super::questions::{Looker, interpreter_of};
@@ -97,6 +97,8 @@ pub(super) struct Learning {
     names_folder: bool,
     own: Option<Names>,
     defines: Vec<u8>,
+    /// Whether what it found may tell how many lines those have, or what time it is.
+    pub(super) says: Says,
     path: Vec<u8>,
     printed: usize,
     /// What was in the folder.
@@ -186,6 +188,10 @@ impl Server<'_> {
         let all = arguments.iter().chain(&values).chain(exports.values());
         let mut all = all.map(Vec::as_slice).chain(check.texts.iter().map(text));
         let names_folder = all.any(|text| self.names_folder(text));
+        let texts = check.texts.iter().map(text);
+        let says = texts
+            .chain(all_given(&arguments, &values))
+            .fold(Says::default(), |says, text| says.and(Says::of(text)));
         let defines = fs::read(self.at.directory.join("confdefs.h")).unwrap_or_default();
         let mut own = self.own(number, &check, &arguments, &values);
         if let Some(own) = &mut own {
@@ -199,7 +205,7 @@ impl Server<'_> {
             build: self.build.as_deref(),
             defines: &defines,
             own: own.as_ref(),
-            lines: 0,
+            lines: lines_of(&defines),
         };
         let begin = Instant::now();
         let found = self.answers.find(&question, looker.rules());
@@ -235,6 +241,7 @@ impl Server<'_> {
                     names_folder,
                     own,
                     defines,
+                    says,
                     path,
                     printed: self.printed.count(),
                     present: names_in(&self.at.directory),
@@ -471,7 +478,7 @@ impl Server<'_> {
         if defines != learning.defines {
             return Err("it changed confdefs.h".to_owned());
         }
-        let (lay, left) = self.left(&learning, looker)?;
+        let left = self.left(&learning, looker)?;
         let check = self
             .at
             .script
@@ -483,7 +490,7 @@ impl Server<'_> {
         if memmem::find(&code, own).is_some() {
             return Err("a message names the script that asks".to_owned());
         }
-        code.extend(left);
+        code.extend(left.code);
         if let Some(expected) = &learning.expected {
             let text = |code: &[u8]| String::from_utf8_lossy(code).into_owned();
             return Ok(match *expected == code {
@@ -503,7 +510,7 @@ impl Server<'_> {
         }
         self.reads_nothing_unasked(&learning.trace, &texts)?;
         // Names in these are among its own already.
-        local.extend(lay);
+        local.extend(left.facts);
         let mut read = texts.clone();
         for source in &learning.sources {
             read.extend(self.answers.texts(*source).map(Path::to_owned));
@@ -516,8 +523,17 @@ impl Server<'_> {
             build: self.build.as_deref(),
             defines: &learning.defines,
             own: learning.own.as_ref(),
-            lines: 0,
+            lines: lines_of(&learning.defines),
         };
+        // What a compiler says that was asked for is known, of those that were not, nothing is.
+        let mut says = learning.says;
+        if let Some(own) = &learning.own {
+            let found = self.answers.says(&question, own, &texts);
+            says = says.and(found.ok_or("a file that it read cannot be looked through")?);
+        }
+        if says.time {
+            return Err("it may tell when a program was compiled".to_owned());
+        }
         let defines = self
             .answers
             .defines(&question, &read)
@@ -527,6 +543,8 @@ impl Server<'_> {
                 || by_another_name
                 || self.tells_place(&code)
                 || self.tells_name(&code),
+            lines: question.lines,
+            to_lines: says.line || left.to_lines,
             to_build: self.names_build(&code),
             ..Bound::at(&self.at.directory, self.build.as_deref())
         };
@@ -652,6 +670,12 @@ impl Server<'_> {
                 .programs()
                 .any(|program| is_shell(&interpreter_of(program)))
     }
+}
+
+/// How many lines definitions have.
+pub(super) fn lines_of(defines: &[u8]) -> u32 {
+    let ends = defines.iter().filter(|byte| **byte == b'\n').count();
+    u32::try_from(ends).unwrap_or(u32::MAX)
 }
 
 /// Whether a text names the definitions otherwise than by the name of their file.

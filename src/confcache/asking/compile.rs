@@ -26,6 +26,7 @@ use super::super::comments::without_comments;
 use super::super::defines::{Names, Says};
 use super::super::facts::{Fact, Sum, sum};
 use super::super::questions::Looker;
+use super::check::lines_of;
 use super::found::Looked;
 use super::{Asked, Server, Take, Told, minds_definitions, names_in};
 use crate::processor::library::quote;
@@ -84,6 +85,9 @@ struct Part {
     /// What it found near it.
     local: Vec<Fact>,
     made: Vec<Made>,
+    /// Whether what it made may tell at which line its program stood. What it printed does as a preprocessor, which is
+    /// searched for words.
+    to_lines: bool,
 }
 
 /// What it printed, and how it ended.
@@ -145,7 +149,7 @@ impl Server<'_> {
         let expected = match found {
             Ok(hit) if self.verify => Some(hit),
             Ok(hit) => match self.put(&hit, wanted.lines) {
-                Some(()) => {
+                Some(has_printed) => {
                     self.compiled.known += 1;
                     self.compiled.saved += hit.took;
                     self.depend(hit.source, &hit.local);
@@ -156,6 +160,7 @@ impl Server<'_> {
                         source: hit.source,
                         local: hit.local,
                         made: hit.made,
+                        to_lines: wanted.to_lines || (hit.bound.to_lines && !has_printed),
                     });
                     return b"h\n";
                 }
@@ -244,8 +249,7 @@ impl Server<'_> {
                 .strip_prefix(defines)
                 .filter(|_| !defines.is_empty());
             if let Some(own) = own {
-                lines =
-                    u32::try_from(defines.iter().filter(|byte| **byte == b'\n').count()).ok()?;
+                lines = lines_of(defines);
                 add(&mut all, b"behind definitions");
                 add(&mut all, own);
             } else {
@@ -283,8 +287,8 @@ impl Server<'_> {
         })
     }
 
-    /// Does what a compiler would do; none if that cannot be.
-    fn put(&self, hit: &Hit, lines: u32) -> Option<()> {
+    /// Does what a compiler would do; whether it printed anything, none if that cannot be.
+    fn put(&self, hit: &Hit, lines: u32) -> Option<bool> {
         let ended: Ended = postcard::from_bytes(&hit.code).ok()?;
         let now = Bound {
             lines,
@@ -321,7 +325,8 @@ impl Server<'_> {
             fs::write(&path, &made.content).ok()?;
             fs::set_permissions(&path, fs::Permissions::from_mode(made.mode & 0o777)).ok()?;
         }
-        fs::write(self.folder.path().join("answer"), answer).ok()
+        fs::write(self.folder.path().join("answer"), answer).ok()?;
+        Some(!ended.output.is_empty())
     }
 
     /// Notes that the check which is being made depends on what a compiler did.
@@ -331,6 +336,7 @@ impl Server<'_> {
         };
         learning.sources.insert(part.source);
         learning.local.extend(part.local);
+        learning.says.line |= part.to_lines;
         let made = part.made.iter().map(Made::path).map(Path::to_owned);
         learning.made.extend(made);
     }
@@ -479,6 +485,7 @@ impl Server<'_> {
             .defines(&question, &texts)
             .ok_or("a file that it read cannot be looked through")?;
         let code = postcard::to_stdvec(&ended).map_err(|error| error.to_string())?;
+        let to_lines = compiling.to_lines || (bound.to_lines && ended.output.is_empty());
         let source = self.answers.learn(Lesson {
             key: compiling.key,
             variable: String::new(),
@@ -497,6 +504,7 @@ impl Server<'_> {
             source,
             local,
             made,
+            to_lines,
         }))
     }
 

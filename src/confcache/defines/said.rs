@@ -41,7 +41,8 @@ impl Says {
         self.line || self.time
     }
 
-    fn and(self, other: Self) -> Self {
+    /// What both say together.
+    pub(in crate::confcache) fn and(self, other: Self) -> Self {
         Self {
             line: self.line || other.line,
             time: self.time || other.time,

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use super::answers::{asks as checks_of, check};
 use super::{Trial, shown};
 use crate::support::Outcome;
 
@@ -214,6 +215,45 @@ fn where_a_program_stands_counts_if_it_says_so() {
     assert_eq!(compiles(&trial, &["a"]), (2, 2));
     trial.script(&parts("two", "#define NOBODY 1\\n"));
     assert_eq!(compiles(&trial, &["a"]), (0, 2));
+}
+
+#[test]
+fn a_check_that_says_where_its_program_stands_is_answered_there_only() {
+    let program =
+        |text: &str| format!("cat confdefs.h - <<_ACEOF >conftest.$ac_ext\n{text}\n_ACEOF\n");
+    let line = "#include <stdio.h>\nint main (void) { printf (\"%d\\n\", __LINE__); return 0; }";
+    let by_header = "#include \"$OUT/line.h\"\n#include <stdio.h>\nint main (void) { printf (\"%d\\n\", WHERE); return 0; }";
+    let runs = "\nac_cv_x=`./conftest$ac_exeext`\nrm -f conftest*";
+    let direct = format!("$CC -o conftest conftest.$ac_ext{runs}");
+    let asked = format!("if (eval \"$ac_link\") 2>conftest.err\nthen :\nfi{runs}");
+    // What is left lying about says so too, in what is for debuggers or in messages.
+    let object = "$CC -g -c conftest.$ac_ext\nac_cv_x=yes\nrm -f conftest.$ac_ext";
+    let messages =
+        "$CC -c conftest.$ac_ext 2>conftest.err\nac_cv_x=yes\nrm -f conftest.o conftest.$ac_ext";
+    for body in [
+        program(line) + &direct,
+        program(line) + &asked,
+        program(by_header) + &direct,
+        program(by_header) + &asked,
+        program("int f (void) { return 0; }") + object,
+        program("#warning here") + messages,
+    ] {
+        let parts = |lines: &str| {
+            script(&[
+                format!("printf '{lines}' >>confdefs.h\n"),
+                check("ac_cv_x", &body),
+                "cat conftest.[eo]* | cksum\nrm -f conftest*\n".to_owned(),
+            ])
+        };
+        let trial = Trial::new(&parts(""));
+        trial.put("out/line.h", "#define WHERE __LINE__\n");
+        let one = "#define NOBODY 1\\n";
+        let known = ["", "", one, "#define NONE 1\\n"].map(|lines| {
+            trial.script(&parts(lines));
+            checks_of(&trial, &["a"])
+        });
+        assert_eq!(known, [(0, 1), (1, 1), (0, 1), (1, 1)], "{body}");
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use memchr::memmem;
 use sandbox::Kind;
 
 use super::super::super::defines::{Names, read_text};
@@ -29,6 +30,16 @@ pub(super) fn is_of_checks(name: &[u8]) -> bool {
 
 /// What lies about, by its names.
 pub(super) type Lying = BTreeMap<OsString, Fact>;
+
+/// What a check leaves lying about.
+pub(super) struct Left {
+    /// What lay about before that it has looked at, or changed.
+    pub(super) facts: Vec<Fact>,
+    /// What a shell has to do so that there is what it has left.
+    pub(super) code: Vec<u8>,
+    /// Whether some of that may tell behind how many lines a program stood: what a compiler made, or said of it.
+    pub(super) to_lines: bool,
+}
 
 /// The names of it, as a part of what a check is asked for.
 pub(super) fn names_of(all: &Lying) -> Vec<u8> {
@@ -64,8 +75,7 @@ impl Server<'_> {
         }
     }
 
-    /// What lay about that a check has looked at, or changed, and what a shell has to do so that there is what it has
-    /// left.
+    /// What a check has left.
     ///
     /// # Errors
     /// That cannot be.
@@ -73,11 +83,15 @@ impl Server<'_> {
         &mut self,
         learning: &Learning,
         looker: &Looker<'_>,
-    ) -> Result<(Vec<Fact>, Vec<u8>), String> {
+    ) -> Result<Left, String> {
         let refused = |name: &OsString| format!("it left {}", Path::new(name).display());
         let now = self.lying(looker).ok_or("it left what is no file")?;
         if learning.lying.is_empty() && now.is_empty() {
-            return Ok((Vec::new(), Vec::new()));
+            return Ok(Left {
+                facts: Vec::new(),
+                code: Vec::new(),
+                to_lines: false,
+            });
         }
         self.at.places.forget();
         let (mut touched, mut changed) = (HashSet::new(), HashSet::new());
@@ -105,7 +119,7 @@ impl Server<'_> {
         let mode = std::str::from_utf8(&learning.umask).ok();
         let mode = mode.and_then(|mask| u32::from_str_radix(mask, 8).ok());
         let mode = mode.map(|mask| 0o666 & !mask);
-        let mut code = Vec::new();
+        let (mut code, mut to_lines) = (Vec::new(), false);
         for name in learning
             .lying
             .keys()
@@ -126,9 +140,14 @@ impl Server<'_> {
             if wanted.is_none() || wanted != mode_of(fact) {
                 return Err(refused(name));
             }
+            to_lines |= tells_lines(&content);
             code.extend(made(name, &content, &learning.defines).ok_or_else(|| refused(name))?);
         }
-        Ok((facts, code))
+        Ok(Left {
+            facts,
+            code,
+            to_lines,
+        })
     }
 }
 
@@ -137,6 +156,11 @@ fn mode_of(fact: &Fact) -> Option<u32> {
         State::File { attributes, .. } => Some(attributes.mode),
         _ => None,
     }
+}
+
+/// Whether the content of a file may tell at which line a program stood: it is no text, or names one.
+fn tells_lines(content: &[u8]) -> bool {
+    content.contains(&0) || memmem::find(content, b"conftest.").is_some()
 }
 
 /// What has a shell make a file; none if it is too large.
