@@ -1,7 +1,6 @@
 //! A configure script that asks, and who answers it.
 //!
-//! The shell that runs the script evaluates `start`, which defines two functions and then the script that asks
-//! (`checks`). `__ebd_ask NUMBER COUNT ARGUMENT… VALUE…` writes that to the pipe `up`, with where and how the shell is,
+//! The shell that runs the script defines two functions before it reads the script that asks (`checks`). `__ebd_ask NUMBER COUNT ARGUMENT… VALUE…` writes that to the pipe `up`, with where and how the shell is,
 //! and reads a line from `down`: `h` if the file `answer` is to be evaluated, `m` if the check is to be made and told of
 //! with `__ebd_tell NUMBER`, `n` if it is only to be made. `__ebd_run PROGRAM ARGUMENT…` stands before the compilers that
 //! it runs, and does the same. A message is the number of its fields and the fields, each with a NUL behind it. No
@@ -13,6 +12,7 @@ mod found;
 mod functions;
 mod merges;
 mod shell;
+mod starting;
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -29,24 +29,21 @@ use nix::libc;
 use sandbox::{Kind, Trace};
 use serde::{Deserialize, Serialize};
 
-use self::check::Learning;
-use self::compile::Compiling;
-use self::functions::Functions;
-use self::merges::merges;
-use self::shell::{Inherited, Messages, inherited, quoted, start_text, within_text};
+use self::shell::{Inherited, Messages, inherited, within_text};
+pub(super) use self::starting::Started;
+use self::starting::{Asker, Named};
 use super::answers::{Answers, Given, Source};
-use super::call::{Call, is_autoconf};
-use super::checks::{Asking, Script};
-use super::defines::{Names, Nature, nature, read_text};
-use super::facts::{self, Fact, Stamp, Sum, sum};
+use super::call::Call;
+use super::defines::{Nature, nature};
+use super::facts::{Fact, Stamp, Sum, sum};
 use super::learn::{Answered, may_change};
 use super::places::{Passing, Place, Places, Temporary};
 use super::printed::Printed;
-use super::questions::{self, Looker};
+use super::questions::Looker;
 use crate::pms::eapi::Eapi;
 
 /// Changes when answers of before must not be taken for ones of now.
-const VERSION: &[u8] = b"6";
+const VERSION: &[u8] = b"7";
 
 /// What ends the answering when it is written to [`Server::end`].
 pub(super) const END: &[u8] = b"1\0end\0";
@@ -156,81 +153,6 @@ pub(super) struct Server<'a> {
     compiled: Compiled,
 }
 
-/// A script that asks.
-struct Asker {
-    /// Its number, by which it says that it is the one.
-    number: usize,
-    script: Script,
-    text: Vec<u8>,
-    /// Where it runs.
-    directory: PathBuf,
-    /// Where paths lead from there.
-    places: Places,
-    /// What shell runs it: how it calls itself.
-    shell: Vec<u8>,
-    /// The shell's process, by its number; empty if it has not told it.
-    process: String,
-    shell_facts: Vec<Fact>,
-    /// Its functions, once it has sourced another file.
-    functions: Option<Functions>,
-    /// Whether it may have a compiler write its output and its messages to one place.
-    merges: bool,
-    /// The names in the texts of checks; none if one minds all definitions.
-    names: HashMap<usize, Option<Names>>,
-    learning: Option<Learning>,
-    compiling: Option<Compiling>,
-}
-
-impl Asker {
-    /// Has a script ask by this number; none if it is one that cannot. What it needs is written to `folder`.
-    fn new(folder: &Path, number: usize, text: Vec<u8>, directory: PathBuf) -> Option<Self> {
-        let start = quoted(&start(folder, number))?;
-        let environment: Vec<String> = std::env::vars_os()
-            .filter_map(|(name, _)| name.into_string().ok())
-            .collect();
-        let within = folder.join("within");
-        let asking = Asking {
-            start: &start,
-            within: within.to_str().filter(|path| is_plain(path)),
-            environment: &environment,
-        };
-        let script = Script::of(&text, &asking).ok()?;
-        if script.checks.is_empty() && script.compilers == 0 && script.starts == 0 {
-            return None;
-        }
-        fs::write(folder.join(format!("script-{number}")), &script.asking).ok()?;
-        let text_of_start = start_text(folder, number, script.sources_unseen)?;
-        fs::write(self::start(folder, number), text_of_start).ok()?;
-        Some(Self {
-            number,
-            script,
-            merges: merges(&text),
-            text,
-            places: Places::new(&directory),
-            directory,
-            shell: Vec::new(),
-            process: String::new(),
-            shell_facts: Vec::new(),
-            functions: None,
-            names: HashMap::new(),
-            learning: None,
-            compiling: None,
-        })
-    }
-}
-
-impl Asker {
-    /// The limits of the shell, as the kernel tells them.
-    fn limits(&self) -> Vec<u8> {
-        fs::read(format!("/proc/{}/limits", self.process)).unwrap_or_default()
-    }
-}
-
-/// The file that a shell evaluates to run the script of this number.
-fn start(folder: &Path, number: usize) -> PathBuf {
-    folder.join(format!("start-{number}"))
-}
-
 /// Whether a variable only tells an ebuild what is built and where (PMS 11.1), so that no program that a check runs
 /// looks at it: one that EAPI 9 does not export, and that is no root in which wrappers of compilers look. A check whose
 /// text mentions it depends on it nonetheless.
@@ -240,13 +162,6 @@ fn tells_what_is_built(name: &str) -> bool {
     let is_ours = defined.is_some_and(|one| !one.is_exported(Eapi::LATEST));
     // Where the ebuild is, Portage tells too.
     (is_ours && !ROOTS.contains(&name)) || name == "EBUILD"
-}
-
-/// Whether a path means itself in a shell, however it is quoted.
-fn is_plain(path: &str) -> bool {
-    path.bytes().all(|byte| {
-        byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'_' | b'-' | b'.' | b'+')
-    })
 }
 
 /// What is left of a run that asked.
@@ -259,15 +174,6 @@ pub(super) struct Asks {
     pub(super) outcomes: Vec<Asked>,
     pub(super) compiled: Compiled,
     pub(super) answers: Answers,
-}
-
-/// The words that run a script which asks.
-pub(super) fn words(call: &Call, start: &str) -> Option<Vec<OsString>> {
-    let (mut words, rest) = call.shell()?;
-    words.push("-c".into());
-    words.push(format!(". {start}").into());
-    words.extend(rest);
-    Some(words)
 }
 
 impl<'a> Server<'a> {
@@ -296,7 +202,9 @@ impl<'a> Server<'a> {
         };
         let (up, down) = (pipe("up")?, pipe("down")?);
         let directory = call.directory().to_owned();
-        let at = Asker::new(folder.path(), 0, call.text().to_vec(), directory)?;
+        let name = call.shell();
+        let name = name.and_then(|(shell, words)| Named::of(shell.first()?, words.first()?));
+        let at = Asker::new(folder.path(), 0, call.text().to_vec(), directory, name)?;
         fs::write(folder.path().join("within"), within_text(folder.path())?).ok()?;
         let mut all = VERSION.to_vec();
         // No shell tells these, but they are there.
@@ -344,11 +252,6 @@ impl<'a> Server<'a> {
             outcomes: Vec::new(),
             compiled: Compiled::default(),
         })
-    }
-
-    /// The file that a shell is to evaluate, quoted.
-    pub(super) fn start(&self) -> Option<String> {
-        quoted(&start(self.folder.path(), 0))
     }
 
     /// What ends the answering when it is written to.
@@ -412,80 +315,6 @@ impl<'a> Server<'a> {
             outcomes: self.outcomes,
             compiled: self.compiled,
             answers: self.answers,
-        }
-    }
-
-    /// A script is started by the one that runs. Gives the file to be evaluated, or the script itself, if it cannot
-    /// be asked.
-    fn starts(&mut self, fields: &[Vec<u8>]) -> Vec<u8> {
-        let path = |at: usize| {
-            fields
-                .get(at)
-                .map(|field| Path::new(OsStr::from_bytes(field)))
-        };
-        let (Some(script), Some(place)) = (path(1), path(2)) else {
-            return b"\n".to_vec();
-        };
-        let asker = || {
-            let directory = place.canonicalize().ok()?;
-            // Elsewhere it is not part of this run.
-            if !directory.starts_with(self.top.directory()) || script.components().count() < 2 {
-                return None;
-            }
-            let text = read_text(&directory.join(script)).filter(|text| is_autoconf(text))?;
-            Asker::new(self.folder.path(), self.count, text, directory)
-        };
-        let Some(asker) = asker() else {
-            return b"\n".to_vec();
-        };
-        let start = start(self.folder.path(), asker.number);
-        self.count += 1;
-        let before = std::mem::replace(&mut self.at, asker);
-        self.waiting.push(before);
-        let mut reply = start.into_os_string().into_encoded_bytes();
-        reply.push(b'\n');
-        reply
-    }
-
-    /// A script goes on that has waited for others.
-    fn returns_to(&mut self, number: usize) {
-        while self.at.number > number
-            && let Some(before) = self.waiting.pop()
-        {
-            self.at = before;
-        }
-    }
-
-    /// A shell begins to run the script.
-    fn greet(&mut self, fields: &[Vec<u8>], looker: &mut Looker<'_>) {
-        self.at.learning = None;
-        self.at.compiling = None;
-        self.at.shell.clear();
-        self.at.shell_facts.clear();
-        self.at.functions = None;
-        let pid = fields
-            .get(1)
-            .and_then(|field| std::str::from_utf8(field).ok());
-        let pid = pid.filter(|pid| pid.bytes().all(|byte| byte.is_ascii_digit()));
-        self.at.process = pid.unwrap_or_default().to_owned();
-        let program = pid.and_then(|pid| fs::read_link(format!("/proc/{pid}/exe")).ok());
-        let Some(program) = program else {
-            return;
-        };
-        let asked = questions::Question {
-            asked: facts::Asked {
-                content: true,
-                ..facts::Asked::default()
-            },
-            ..questions::Question::default()
-        };
-        if let Ok(Some(fact)) = looker.outside(&program, asked, None) {
-            self.at.shell_facts.push(fact);
-            self.at.shell = program.as_os_str().as_bytes().to_vec();
-            self.at.shell.push(0);
-            self.at
-                .shell
-                .extend_from_slice(fields.get(2).map_or(b"", Vec::as_slice));
         }
     }
 

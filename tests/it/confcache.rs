@@ -11,6 +11,7 @@ mod dynamic;
 mod elsewhere;
 mod hidden;
 mod nasty;
+mod shells;
 mod state;
 mod unseen;
 

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use super::super::outline::is_name;
+use super::starting::Named;
 
 /// How long a message may be, in fields and bytes.
 const FIELDS: usize = 10_000;
@@ -21,7 +22,7 @@ pub(super) fn within_text(folder: &Path) -> Option<String> {
     let at = |name: &str| quoted(&folder.join(name));
     let (up, down) = (at("up")?, at("down")?);
     Some(format!(
-        r#"printf '%s\000' 3 within "$0" "$PWD" >{up}
+        r#"printf '%s\000' 6 within "$0" "$PWD" "$$" "${{BASH-}}" "${{OLDPWD-/}}" >{up}
 IFS= read -r __ebd_start <{down}
 case $__ebd_start in
   ?*) . "$__ebd_start" ;;
@@ -31,9 +32,49 @@ esac
     ))
 }
 
-/// The text that defines the functions of the script of this number, and runs it. `sources_unseen` says whether the
-/// script may source files without telling.
-pub(super) fn start_text(folder: &Path, number: usize, sources_unseen: bool) -> Option<String> {
+/// What goes to another folder and keeps what shells say of where they were before.
+fn goes_to(folder: &str) -> String {
+    format!(
+        r#"__ebd_old=${{OLDPWD+y$OLDPWD}}
+cd {folder} || exit 1
+case $__ebd_old in
+  y*) OLDPWD=${{__ebd_old#y}} ;;
+  *) unset OLDPWD; case ${{BASH_VERSION-}} in ?*) export OLDPWD ;; esac ;;
+esac
+unset __ebd_old
+"#
+    )
+}
+
+/// The text with which a script begins that a shell reads under its own name: it goes to where it is to run.
+pub(super) fn back_text(place: &str, begin: &str) -> String {
+    format!("{}. {begin}\n", goes_to(place))
+}
+
+/// The text with which a shell, instead of sourcing a script, becomes one that reads it under its own name, if it is
+/// where that leads there. `shell` is which one, quoted.
+pub(super) fn again_text(named: &Named, from: &Path, start: &str, shell: &str) -> Option<String> {
+    let (name, place) = (&named.name, &named.place);
+    Some(format!(
+        r#"case $0:$PWD in
+  {name}:{place}) case {shell} in
+    ?*) {}  case $- in
+      *v*x* | *x*v*) exec {shell} -vx "$0" ${{1+"$@"}} ;;
+      *v*) exec {shell} -v "$0" ${{1+"$@"}} ;;
+      *x*) exec {shell} -x "$0" ${{1+"$@"}} ;;
+      *) exec {shell} "$0" ${{1+"$@"}} ;;
+    esac ;;
+  esac ;;
+esac
+. {start}
+"#,
+        goes_to(&quoted(from)?)
+    ))
+}
+
+/// The text that defines the functions of the script of this number. `sources_unseen` says whether the script may source
+/// files without telling.
+pub(super) fn begin_text(folder: &Path, number: usize, sources_unseen: bool) -> Option<String> {
     let at = |name: &str| quoted(&folder.join(name));
     let (up, down, answer) = (at("up")?, at("down")?, at("answer")?);
     let (exports, names) = (at("exports")?, at("names")?);
@@ -47,7 +88,6 @@ pub(super) fn start_text(folder: &Path, number: usize, sources_unseen: bool) -> 
         true => "__ebd_sourced=",
         false => "unset __ebd_sourced",
     };
-    let script = at(&format!("script-{number}"))?;
     let (out, err) = (at("out")?, at("err")?);
     // All on few lines, and no command but those that are built into shells. Where bash lists all variables it
     // takes a time that grows with the square of their number, so it is asked for those that are exported only.
@@ -106,7 +146,6 @@ __ebd_run () {{
   "$@"
 }}
 printf '%s\000' 4 shell {number} "$$" "${{BASH_VERSION-}}${{ZSH_VERSION-}}${{KSH_VERSION-}}" >{up}
-. {script}
 "#
     ))
 }

@@ -1,6 +1,5 @@
 //! A command that runs while it is watched.
 
-use std::ffi::OsString;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
@@ -10,7 +9,7 @@ use sandbox::launch::{SandboxError, Settings, Starting};
 use sandbox::{Feature, Guard, Policy, Sandbox, Trace, Wall, Watch};
 
 use super::{Print, RunError};
-use crate::confcache::asking::{self, Asks, Server, Take};
+use crate::confcache::asking::{self, Asks, Server, Started, Take};
 use crate::confcache::call::Call;
 use crate::confcache::entry::Stream;
 use crate::confcache::learn::Untaught;
@@ -75,13 +74,17 @@ fn watched_in(
         Ok(starting) => starting,
         Err(error) => return Ok(Err(error)),
     };
+    let started = running.started();
     let mut command = Command::new(program);
     command
         .arg(sandbox::warden::ARGUMENT)
         .args(starting.arguments())
-        .args(running.words())
+        .args(started.words)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
+    if let Some(directory) = started.directory {
+        command.current_dir(directory);
+    }
     starting.prepare(&mut command);
     let mut child = command.spawn().map_err(|source| RunError::Start {
         program: printable(program.as_os_str()),
@@ -120,14 +123,18 @@ pub(super) fn seen_from_around(
     if taken().is_none() {
         return Ok(Err(Untaught::NotTraced(unseen.to_owned())));
     }
-    let words = running.words();
-    let program = words.first().cloned().unwrap_or_default();
+    let started = running.started();
+    let program = started.words.first().cloned().unwrap_or_default();
     let start = |source| RunError::Start {
         program: printable(&program),
         source,
     };
-    let mut child = Command::new(&program)
-        .args(words.iter().skip(1))
+    let mut command = Command::new(&program);
+    if let Some(directory) = started.directory {
+        command.current_dir(directory);
+    }
+    let mut child = command
+        .args(started.words.iter().skip(1))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -147,11 +154,14 @@ pub(super) fn seen_from_around(
 }
 
 impl Running<'_, '_> {
-    /// The words of the command, or those that have its script ask.
-    fn words(&self) -> Vec<OsString> {
-        let start = self.asks.as_ref().and_then(Server::start);
-        let asking = start.and_then(|start| asking::words(self.call, &start));
-        asking.unwrap_or_else(|| self.call.words.clone())
+    /// The command, or the one that has its script ask.
+    fn started(&self) -> Started {
+        let asks = self.asks.as_ref();
+        let started = asks.and_then(|asks| asks.command(self.call));
+        started.unwrap_or_else(|| Started {
+            words: self.call.words.clone(),
+            directory: None,
+        })
     }
 
     /// Carries on what comes out, and answers what is asked, until `wait` says that the command has ended.

@@ -468,7 +468,7 @@ fn bash_and_a_script_that_starts_itself_again_ask_too() {
 }
 
 /// How autoconf starts the scripts of folders below, which may start others.
-fn starts(folder: &str) -> String {
+pub(super) fn starts(folder: &str) -> String {
     format!(
         "SHELL=${{CONFIG_SHELL-/bin/sh}}\nac_sub_configure_args=\"'$1' 'it'\\''s'\"\n\
          test -d {folder} || mkdir {folder}\nac_popdir=`pwd`\ncd {folder}\nac_srcdir=$OUT/{folder} ac_sub_configure=$OUT/{folder}/configure\n\

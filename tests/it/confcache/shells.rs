@@ -1,0 +1,121 @@
+//! What shells say of themselves and of scripts, which is the same whether a script asks or not.
+
+use std::os::unix::fs::symlink;
+
+use super::answers::{asks, check, script, starts};
+use super::{HEAD, Trial};
+use crate::support::{EBD, Outcome};
+
+/// What a shell tells of itself, on its standard output and among its errors.
+const TELLS: &str = r#"echo "$0 $# $* at $LINENO in $PWD, options $-, level ${SHLVL-}, ${POSIXLY_CORRECT-not} as POSIX" >&6
+env | grep -e PWD >&6
+export -p | grep -e PWD >&6
+no-such-program
+test a -eq b
+: ${NO_SUCH_VALUE?is what it says} | :
+(cd /no/such/folder)
+echo "`no-such-program 2>&1`" >&6
+(eval 'foo )')
+f () { also-no-such-program; }
+f 2>said
+cat said >&6
+for each in /proc/$$/fd/*; do echo "${each##*/}" >&6; done
+"#;
+
+/// Makes a shell start the script once more in another one.
+const AGAIN: &str = "if test -n \"$AGAIN\"; then\n  CONFIG_SHELL=$AGAIN; export CONFIG_SHELL; unset AGAIN\n  as_opts=\n  as_myself=$0\n\
+                     exec $CONFIG_SHELL $as_opts \"$as_myself\" ${1+\"$@\"}\nfi\n";
+
+#[track_caller]
+fn says_the_same(trial: &Trial, words: &[&str], variables: &[(&str, &str)]) {
+    let run = |program: &str, arguments: &[&str]| {
+        trial.clean();
+        let mut command = trial.command(program, arguments);
+        Outcome::of(command.envs(variables.iter().copied()))
+    };
+    let plain = run(words[0], &words[1..]);
+    let cached = run(EBD, &[&["confcache", "--"], words].concat());
+    assert_eq!(plain.code(), cached.code(), "{words:?} {variables:?}");
+    assert_eq!(plain.stdout, cached.stdout, "{words:?} {variables:?}");
+    assert_eq!(plain.stderr, cached.stderr, "{words:?} {variables:?}");
+    // It has asked.
+    let why = trial.confcache(&["why", "ac_cv_x"]);
+    assert!(why.succeeds().stdout.contains("ac_cv_x"), "{}", why.stdout);
+    trial.confcache(&["clear"]).succeeds();
+}
+
+#[test]
+fn shells_say_the_same_of_a_script_that_asks() {
+    let text = script(&format!("{AGAIN}{TELLS}{}", check("ac_cv_x", "ac_cv_x=a")));
+    let trial = Trial::new(&text);
+    trial.put("out/configure", "echo another\n");
+    symlink(trial.path("build"), trial.path("link")).unwrap();
+    let link = trial.path("link");
+    let link = link.to_str().unwrap();
+    for words in [
+        &["./configure", "a b"][..],
+        &["dash", "./configure", "a"],
+        &["/bin/bash", "./configure", "a"],
+        &["bash", "configure"],
+        &["../build/configure"],
+        &["dash", "./.././build//configure"],
+    ] {
+        says_the_same(&trial, words, &[]);
+        says_the_same(&trial, words, &[("OLDPWD", "/usr"), ("PWD", link)]);
+        says_the_same(&trial, words, &[("PWD", "/usr")]);
+        for shell in ["/bin/bash", "/bin/dash"] {
+            says_the_same(&trial, words, &[("AGAIN", shell), ("SHLVL", "3")]);
+        }
+    }
+}
+
+#[test]
+fn shells_say_the_same_of_scripts_that_a_script_starts() {
+    let above = starts("sub").replace("$OUT/sub", "../../out/sub");
+    let trial = Trial::new(&script(&above));
+    let below = script(&format!("{AGAIN}{TELLS}{}", check("ac_cv_x", "ac_cv_x=a")));
+    trial.put("out/sub/configure", &format!("{HEAD}{below}"));
+    for shell in ["dash", "bash"] {
+        let words = [shell, "./configure", "a b"];
+        says_the_same(&trial, &words, &[]);
+        says_the_same(&trial, &words, &[("CONFIG_SHELL", "/bin/bash")]);
+        says_the_same(
+            &trial,
+            &words,
+            &[("CONFIG_SHELL", "/bin/bash"), ("AGAIN", "/bin/dash")],
+        );
+    }
+}
+
+#[test]
+fn messages_of_shells_are_answers_like_others() {
+    let said = check("ac_cv_x", "ac_cv_x=`./no-such-program 2>&1`");
+    let trial = Trial::new(&script(&said));
+    assert_eq!(asks(&trial, &["a"]), (0, 1));
+    assert_eq!(asks(&trial, &["b"]), (1, 1));
+}
+
+#[test]
+fn shells_take_an_odd_name_of_the_folder_as_ever() {
+    let text = format!(
+        "export -p | grep PWD\npwd >&6\n{}",
+        check("ac_cv_x", "ac_cv_x=a")
+    );
+    let trial = Trial::new(&script(&text));
+    let place = trial.path("build");
+    let place = place.to_str().unwrap();
+    for odd in [
+        format!("{place}/."),
+        format!("{place}/../build"),
+        format!("/{place}"),
+        format!("{place}/"),
+        "../build".to_owned(),
+    ] {
+        for shell in ["dash", "bash"] {
+            let words = [shell, "./configure"];
+            says_the_same(&trial, &words, &[("PWD", &odd)]);
+            says_the_same(&trial, &words, &[("OLDPWD", "/none"), ("PWD", place)]);
+            says_the_same(&trial, &words, &[("OLDPWD", ""), ("PWD", place)]);
+        }
+    }
+}
