@@ -598,10 +598,16 @@ impl Server<'_> {
             let first = name.components().next();
             let Some(Component::Normal(first)) = first else {
                 // Where names are looked for by what they begin with, only those of checks are.
-                if question.asked.names
-                    && (learning.globs || self.is_listed_by_programs(&learning.trace))
-                {
-                    return Err("it listed the folder".to_owned());
+                if question.asked.names && (learning.globs || self.may_be_listed(&learning.trace)) {
+                    let same = names_in(&self.at.directory) == learning.present;
+                    if !same || self.is_listed_by_programs(&learning.trace) {
+                        return Err("it listed the folder".to_owned());
+                    }
+                    let asked = Facet {
+                        names: true,
+                        ..Facet::default()
+                    };
+                    local.push(self.near(Path::new("."), asked, looker));
                 }
                 continue;
             };
@@ -660,15 +666,17 @@ impl Server<'_> {
             })
     }
 
-    /// Whether somebody else than the shell itself has listed the folder, or another shell may have.
+    /// Whether another shell, or something else than a shell, may have listed the folder.
+    fn may_be_listed(&self, trace: &Trace) -> bool {
+        let mut programs = trace.programs();
+        self.is_listed_by_programs(trace)
+            || programs.any(|program| is_shell(&interpreter_of(program)))
+    }
+
+    /// Whether something else than a shell has listed the folder, which may have looked at more than names.
     fn is_listed_by_programs(&self, trace: &Trace) -> bool {
         let mut listers = trace.listers();
-        let by_another =
-            listers.any(|(folder, program)| folder == self.at.directory && !is_shell(program));
-        by_another
-            || trace
-                .programs()
-                .any(|program| is_shell(&interpreter_of(program)))
+        listers.any(|(folder, program)| folder == self.at.directory && !is_shell(program))
     }
 }
 

@@ -115,21 +115,30 @@ fn a_check_that_makes_a_link_depends_on_where_it_leads() {
 
 #[test]
 fn what_is_in_the_folder_counts_for_who_lists_it() {
-    for body in [
-        "ac_cv_x=`ls | grep -c plugin`",
-        "ac_cv_x=`find . -name '*.plugin' | wc -l`",
-        "ac_cv_x=`sh -c 'echo *'`",
-        "ac_cv_x=`\"$OUT/lists\"`",
+    // Programs may look at more than names.
+    for (body, names) in [
+        ("ac_cv_x=`ls | grep -c plugin`", 0),
+        ("ac_cv_x=`find . -name '*.plugin' | wc -l`", 0),
+        ("ac_cv_x=`sh -c 'echo *'`", 1),
+        ("ac_cv_x=`\"$OUT/lists\"`", 1),
+        ("ac_cv_x=`echo *.plugin`", 1),
+        ("what='[!c]*'; ac_cv_x=`echo $what`", 1),
+        (
+            "ac_cv_x=`: >conftest.plugin; echo *.plugin`; rm -f conftest*",
+            1,
+        ),
+        ("ac_cv_x=`: >c.plugin; echo *.plugin`; rm -f c.*", 1),
+        ("ac_cv_x=`: >conftest.plugin; echo *.plugin`", 0),
     ] {
         let trial = trial(&format!(
-            "case $1 in b) : >a.plugin ;; esac\n{}rm -f a.plugin\n",
+            "case $1 in b*) : >a.plugin ;; esac\n{}rm -f *.plugin\n",
             check("ac_cv_x", body)
         ));
         trial.put("out/lists", "#!/bin/sh\necho *\n");
         let lists = trial.path("out/lists");
         fs::set_permissions(lists, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-        for argument in ["a", "b", "a"] {
-            assert_eq!(asks(&trial, &[argument]), (0, 1), "{body}");
+        for (argument, known) in [("a", 0), ("b", 0), ("a", names), ("b2", names)] {
+            assert_eq!(asks(&trial, &[argument]), (known, 1), "{body}");
         }
     }
     // The shell itself, which only looks for what checks leave behind.
