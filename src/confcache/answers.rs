@@ -331,6 +331,11 @@ impl Answers {
         Err(why.unwrap_or_else(|| self.nearest(question)))
     }
 
+    /// All facts that are known of, whether they hold or not.
+    pub(super) fn known(&self) -> impl Iterator<Item = &Fact> {
+        self.files.iter().flat_map(|loaded| &loaded.file.facts)
+    }
+
     /// Facts that hold.
     pub(super) fn facts(&self, source: Source) -> impl Iterator<Item = &Fact> {
         let file = self.files.get(source.file).map(|loaded| &loaded.file);

@@ -539,7 +539,7 @@ impl<'a> Whole<'a> {
         let list = behind.trim_ascii_start().strip_prefix(b"in");
         let first = list.and_then(|list| list.trim_ascii_start().first());
         // A word that is there whatever variables hold.
-        first.is_some_and(|byte| byte.is_ascii_alphanumeric() || b"/.-+_".contains(byte))
+        first.is_some_and(|byte| byte.is_ascii_alphanumeric() || b"/.-+_'".contains(byte))
     }
 
     /// Whether what is assigned to a name has the name in it.

@@ -331,13 +331,14 @@ impl Fact {
         let path = self.path();
         if let Some(stamp) = self.stamp {
             let untouched = match &self.link {
-                None => std::fs::symlink_metadata(path),
+                // A link in the place of a file has another inode.
+                None if self.asked.link => std::fs::symlink_metadata(path),
+                None => std::fs::metadata(path),
                 Some(target) => match std::fs::read_link(path) {
                     Ok(now) if now.as_os_str().as_bytes() == target => std::fs::metadata(path),
                     _ => Err(io::ErrorKind::NotFound.into()),
                 },
             };
-            // A link in the place of a file has another inode.
             let is_untouched = untouched.is_ok_and(|metadata| Stamp::of(&metadata) == stamp);
             // What may be done with it is nothing of its own.
             if is_untouched && (self.more.rights.is_none() || allowed(path) == self.more.rights) {
@@ -362,6 +363,17 @@ impl Fact {
 pub(super) struct Sums(HashMap<Stamp, Option<Sum>>);
 
 impl Sums {
+    /// Takes what is known from before of files that have not been touched since.
+    pub(super) fn know<'f>(&mut self, facts: impl Iterator<Item = &'f Fact>) {
+        for fact in facts {
+            if let (Some(stamp), State::File { content, .. }) = (fact.stamp, &fact.state)
+                && content.is_some()
+            {
+                self.0.insert(stamp, *content);
+            }
+        }
+    }
+
     fn of(&mut self, path: &Path, stamp: Stamp) -> Option<Sum> {
         match stamp.may_stay(SystemTime::now()) {
             true => file_sum(path).ok(),
@@ -591,6 +603,53 @@ mod tests {
 
     fn fact(path: &Path) -> Fact {
         Fact::look(path, EVERYTHING, None, &Rules::default())
+    }
+
+    #[test]
+    fn what_a_link_leads_to_is_not_read_again() {
+        let tmp = tempfile::tempdir().unwrap();
+        let (file, link) = (tmp.path().join("file"), tmp.path().join("link"));
+        fs::write(&file, "one").unwrap();
+        std::os::unix::fs::symlink("file", &link).unwrap();
+        let asked = Asked {
+            content: true,
+            ..Asked::default()
+        };
+        let rules = Rules::default();
+        let fact = Fact::look(&link, asked, None, &rules);
+        assert_eq!(fact.check(&rules), Ok(None));
+        // Where it leads was not asked.
+        fs::remove_file(&link).unwrap();
+        fs::hard_link(&file, &link).unwrap();
+        assert!(fact.check(&rules).is_ok());
+        fs::write(&file, "two").unwrap();
+        assert!(fact.check(&rules).is_err());
+    }
+
+    #[test]
+    fn what_is_known_of_a_file_is_known_until_it_is_touched() {
+        let tmp = tempfile::tempdir().unwrap();
+        let file = tmp.path().join("file");
+        fs::write(&file, "one").unwrap();
+        let fact = fact(&file);
+        let mut sums = Sums::default();
+        // What nobody can have touched since, as far as times tell.
+        let stamp = Stamp {
+            changed: (0, 0),
+            ..fact.stamp.unwrap()
+        };
+        let old = Fact {
+            stamp: Some(stamp),
+            ..fact
+        };
+        sums.know([&old].into_iter());
+        let missing = tmp.path().join("missing");
+        let State::File { content, .. } = old.state else {
+            panic!("{old:?}");
+        };
+        assert_eq!(sums.of(&missing, stamp), content);
+        let other = Stamp { size: 4, ..stamp };
+        assert_eq!(sums.of(&missing, other), None);
     }
 
     #[test]

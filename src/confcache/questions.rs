@@ -41,6 +41,11 @@ impl<'a> Looker<'a> {
         }
     }
 
+    /// Takes what is known from before of files that have not been touched since.
+    pub(super) fn know<'f>(&mut self, facts: impl Iterator<Item = &'f Fact>) {
+        self.sums.know(facts);
+    }
+
     pub(super) fn rules(&self) -> &'a Rules {
         self.rules
     }

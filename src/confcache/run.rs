@@ -294,11 +294,14 @@ impl Session {
         let started = tick();
         let printed = Printed::default();
         let mut warnings = Vec::new();
+        let rules = self.rules.of_script(call.text());
+        let mut looker = Looker::new(&rules, started);
         let mut asks = None;
         if let Some(folder) = &self.answers {
             let learned = self.learned.as_ref().map(Cache::answers);
             let (answers, damaged) = Answers::read(folder, learned.as_deref());
             self.pass_over(&damaged, &mut warnings);
+            looker.know(answers.known());
             asks = Server::new(
                 call,
                 answers,
@@ -309,13 +312,12 @@ impl Session {
             );
         }
         let folder = identity(call.directory());
-        let rules = self.rules.of_script(call.text());
         let mut running = Running {
             call,
             print,
             printed: &printed,
             asks,
-            looker: Looker::new(&rules, started),
+            looker,
         };
         let ran = match &self.tracer {
             Tracer::Own(program) => watched(program, &mut running)?
