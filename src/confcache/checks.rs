@@ -95,6 +95,15 @@ pub(super) struct Output {
     pub(super) unset: bool,
 }
 
+/// Variables of shells that have another value each time.
+const OF_THE_MOMENT: [&[u8]; 5] = [
+    b"RANDOM",
+    b"SRANDOM",
+    b"SECONDS",
+    b"EPOCHSECONDS",
+    b"EPOCHREALTIME",
+];
+
 /// A script and its checks.
 #[derive(Debug)]
 pub(super) struct Script {
@@ -633,7 +642,8 @@ impl<'a> Whole<'a> {
                 .any(|each| is_pattern(self.bytes(each.value.clone())))
     }
 
-    /// Adds the variables that the values of others name, where they are evaluated once more.
+    /// Adds the variables that the values of others name, where they are evaluated once more. What is another each time is
+    /// not asked for: whoever does name it is not known to use it.
     fn close(&self, inputs: &mut BTreeSet<String>) {
         let mut left: Vec<String> = inputs.iter().cloned().collect();
         while let Some(name) = left.pop() {
@@ -643,7 +653,7 @@ impl<'a> Whole<'a> {
                     continue;
                 }
                 for (named, offset) in names(value) {
-                    if is_replaced(value, offset) {
+                    if is_replaced(value, offset) && !OF_THE_MOMENT.contains(&named) {
                         let named = String::from_utf8_lossy(named).into_owned();
                         if inputs.insert(named.clone()) {
                             left.push(named);

@@ -669,14 +669,18 @@ impl Server<'_> {
     /// Whether another shell, or something else than a shell, may have listed the folder.
     fn may_be_listed(&self, trace: &Trace) -> bool {
         let mut programs = trace.programs();
-        self.is_listed_by_programs(trace)
+        self.is_listed_by(trace, |program| !is_shell(program))
             || programs.any(|program| is_shell(&interpreter_of(program)))
     }
 
-    /// Whether something else than a shell has listed the folder, which may have looked at more than names.
+    /// Whether a program has listed the folder that may have looked at more than names, or at their order.
     fn is_listed_by_programs(&self, trace: &Trace) -> bool {
+        self.is_listed_by(trace, |program| !is_shell(program) && !is_make(program))
+    }
+
+    fn is_listed_by(&self, trace: &Trace, wanted: impl Fn(&Path) -> bool) -> bool {
         let mut listers = trace.listers();
-        listers.any(|(folder, program)| folder == self.at.directory && !is_shell(program))
+        listers.any(|(folder, program)| folder == self.at.directory && wanted(program))
     }
 }
 
@@ -696,6 +700,12 @@ fn names_oddly(text: &[u8]) -> bool {
 fn is_shell(program: &Path) -> bool {
     let name = program.file_name().and_then(OsStr::to_str);
     name.is_some_and(|name| matches!(name, "sh" | "bash" | "dash" | "ksh" | "zsh"))
+}
+
+/// Whether a program is a `make`, which lists folders to know which names are there.
+fn is_make(program: &Path) -> bool {
+    let name = program.file_name().and_then(OsStr::to_str);
+    name.is_some_and(|name| matches!(name, "make" | "gmake"))
 }
 
 /// What makes another shell have the variables that a check has told the values of.

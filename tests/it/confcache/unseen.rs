@@ -128,6 +128,10 @@ fn what_is_in_the_folder_counts_for_who_lists_it() {
             1,
         ),
         ("ac_cv_x=`: >c.plugin; echo *.plugin`; rm -f c.*", 1),
+        (
+            "cat >conftest.mk <<'_ACEOF'\nall: *.plugin\n\t@echo $^\n_ACEOF\nac_cv_x=`make -f conftest.mk 2>&1`\nrm -f conftest*",
+            1,
+        ),
         ("ac_cv_x=`: >conftest.plugin; echo *.plugin`", 0),
     ] {
         let trial = trial(&format!(
@@ -381,5 +385,18 @@ fn a_run_that_fails_or_loses_its_folder_keeps_no_answers() {
         let answered = format!("of 1 checks {} were answered", usize::from(kept));
         assert!(told.contains(&answered), "{ends}: {told}\n{first}");
         assert_eq!(why.contains("and kept"), kept, "{ends}: {why}");
+    }
+}
+
+/// Values that are evaluated once more may name what is another each time, and mostly do not.
+#[test]
+fn what_is_of_the_moment_counts_only_if_it_is_named() {
+    let trial = trial(&format!(
+        "command='echo one'\ncase $1 in b*) command='echo ${{RANDOM:+some}}' ;; esac\n{}",
+        check("ac_cv_x", "ac_cv_x=`eval \"$command\"`")
+    ));
+    by_bash(&trial);
+    for (argument, known) in [("a", 0), ("a2", 1), ("b", 0), ("b2", 0)] {
+        assert_eq!(asks(&trial, &[argument]), (known, 1), "{argument}");
     }
 }
