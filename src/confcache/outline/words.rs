@@ -1,6 +1,7 @@
 //! Words, with what is quoted and substituted in them, redirections and here-documents.
 
-use super::{Command, DEEP, Document, Outline, Reader, Strange};
+use super::reader::Reader;
+use super::{Command, DEEP, Document, Outline, Strange};
 
 impl Reader<'_> {
     pub(super) fn blanks(&mut self) {
