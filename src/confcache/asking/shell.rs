@@ -36,7 +36,7 @@ esac
 fn goes_to(folder: &str) -> String {
     format!(
         r#"__ebd_old=${{OLDPWD+y$OLDPWD}}
-cd {folder} || exit 1
+command cd {folder} || exit 1
 case $__ebd_old in
   y*) OLDPWD=${{__ebd_old#y}} ;;
   *) unset OLDPWD; case ${{BASH_VERSION-}} in ?*) export OLDPWD ;; esac ;;

@@ -256,6 +256,31 @@ fn a_check_that_says_where_its_program_stands_is_answered_there_only() {
     }
 }
 
+/// What debuggers are told of an object is that of the program that was compiled first.
+#[test]
+fn objects_that_are_left_may_be_of_a_program_elsewhere() {
+    let parts = |lines: &str| {
+        let body = "cat confdefs.h - <<_ACEOF >conftest.$ac_ext\nint f (void) { return 0; }\n_ACEOF\n\
+                    if (eval \"$ac_compile\") 2>conftest.err\nthen :\n  ac_cv_x=yes\nfi\nrm -f conftest.err conftest.$ac_ext";
+        script(&[
+            format!("CFLAGS=-g\nprintf '{lines}' >>confdefs.h\n"),
+            check("ac_cv_x", body),
+            "rm -f conftest*\n".to_owned(),
+        ])
+    };
+    let trial = Trial::new(&parts(""));
+    assert_eq!(compiles(&trial, &["a"]), (0, 1));
+    trial.script(&parts("#define NOBODY 1\\n"));
+    assert_eq!(compiles(&trial, &["a"]), (1, 1));
+    trial.clean();
+    let words = ["-v", "--verify", "--", "./configure", "a"];
+    let outcome = trial.confcache(&words);
+    assert!(
+        outcome.succeeds().stderr.contains("1 are as was known"),
+        "{outcome}"
+    );
+}
+
 #[test]
 fn the_folder_counts_if_it_is_in_the_program() {
     let parts = |word: &str| {

@@ -23,6 +23,12 @@ use crate::processor::library::quote;
 /// The longest text of a shell that makes a file, in bytes.
 const LONG: usize = 64 << 10;
 
+/// What stands before the name of a file that a shell is to make.
+const ARROW: &[u8] = b"; } >|./";
+
+/// How the code begins that makes an object.
+const OBJECT: &[u8] = br"{ printf '\177ELF";
+
 /// Whether only checks use a name.
 pub(super) fn is_of_checks(name: &[u8]) -> bool {
     name.starts_with(b"conftest")
@@ -163,6 +169,20 @@ fn tells_lines(content: &[u8]) -> bool {
     content.contains(&0) || memmem::find(content, b"conftest.").is_some()
 }
 
+/// What a shell has to do, but for what is in objects: a compiler that was answered may have made them for a program that
+/// stood elsewhere, which debuggers are told.
+pub(super) fn without_objects(code: &[u8]) -> Vec<u8> {
+    let lines = code.split(|byte| *byte == b'\n').map(|line| {
+        let begin = OBJECT.len();
+        let end = memmem::rfind(line, ARROW).filter(|_| line.starts_with(OBJECT));
+        end.map_or_else(
+            || line.to_vec(),
+            |end| [OBJECT, line.get(end.max(begin)..).unwrap_or_default()].concat(),
+        )
+    });
+    lines.collect::<Vec<_>>().join(&b'\n')
+}
+
 /// What has a shell make a file; none if it is too large.
 fn made(name: &OsString, content: &[u8], defines: &[u8]) -> Option<Vec<u8>> {
     // The next one has other definitions.
@@ -188,7 +208,7 @@ fn made(name: &OsString, content: &[u8], defines: &[u8]) -> Option<Vec<u8>> {
             code.push(b'\'');
         }
     }
-    code.extend_from_slice(b"; } >|./");
+    code.extend_from_slice(ARROW);
     code.extend(quote(name.as_bytes()));
     code.push(b'\n');
     (code.len() <= LONG).then_some(code)
@@ -197,6 +217,20 @@ fn made(name: &OsString, content: &[u8], defines: &[u8]) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_is_in_objects_is_left_out() {
+        let code = |content: &[u8], name: &str| {
+            let mut code = b"ac_cv_x='a\n; } >|./'\n".to_vec();
+            code.extend(made(&name.into(), content, b"").unwrap());
+            without_objects(&code)
+        };
+        let object = code(b"\x7fELF\0one", "conftest.o");
+        assert_eq!(object, code(b"\x7fELF\0; } >|./\n", "conftest.o"));
+        assert_ne!(object, code(b"\x7fELF\0one", "conftest.obj"));
+        assert_ne!(object, code(b"ELF\0one", "conftest.o"));
+        assert_ne!(code(b"one\n", "conftest.c"), code(b"two\n", "conftest.c"));
+    }
 
     #[test]
     fn any_content_is_made_again() {
