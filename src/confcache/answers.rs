@@ -90,6 +90,8 @@ pub(super) struct Bound {
     pub(super) to_folder: bool,
     /// Whether the answer holds behind so many lines only.
     pub(super) to_lines: bool,
+    /// Whether the program, or what it includes, says where it stands, and does not only have a compiler print that.
+    pub(super) says_line: bool,
     /// The folder of the build that it was part of; empty if it was of none.
     pub(super) build: Vec<u8>,
     /// How deep below that the folder was: so far up from it is what was named from there.

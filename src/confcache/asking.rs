@@ -43,7 +43,7 @@ use super::questions::Looker;
 use crate::pms::eapi::Eapi;
 
 /// Changes when answers of before must not be taken for ones of now.
-const VERSION: &[u8] = b"7";
+const VERSION: &[u8] = b"8";
 
 /// What ends the answering when it is written to [`Server::end`].
 pub(super) const END: &[u8] = b"1\0end\0";
@@ -265,7 +265,7 @@ impl<'a> Server<'a> {
         while let Some(mut fields) = messages.next(&mut self.up) {
             let kind = fields.first().cloned().unwrap_or_default();
             if kind == b"within" {
-                let reply = self.starts(&fields);
+                let reply = self.starts(&fields, looker);
                 if self.down.write_all(&reply).is_err() {
                     break;
                 }
@@ -280,6 +280,13 @@ impl<'a> Server<'a> {
             fields.remove(1);
             self.returns_to(number);
             let is_known = self.at.number == number;
+            if kind == b"again" && is_known {
+                let reply = self.again(&fields);
+                if self.down.write_all(&reply).is_err() {
+                    break;
+                }
+                continue;
+            }
             if is_known && matches!(kind.as_slice(), b"ask" | b"run") {
                 self.sees_changes(looker, take);
             }

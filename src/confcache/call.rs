@@ -208,7 +208,7 @@ impl Call {
             .split(|byte| *byte == b'\n')
             .next()?;
         let mut words = line
-            .split(u8::is_ascii_whitespace)
+            .split(|byte| matches!(byte, b' ' | b'\t'))
             .filter(|word| !word.is_empty());
         let shell = OsStr::from_bytes(words.next()?);
         (known(shell) && words.next().is_none())

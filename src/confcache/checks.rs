@@ -99,7 +99,7 @@ pub(super) struct Output {
 }
 
 /// Variables of shells that have another value each time.
-const OF_THE_MOMENT: [&[u8]; 5] = [
+pub(super) const OF_THE_MOMENT: [&[u8]; 5] = [
     b"RANDOM",
     b"SRANDOM",
     b"SECONDS",
@@ -126,8 +126,8 @@ pub(super) struct Script {
 
 /// How a script asks: what starts it once more in another shell.
 pub(super) struct Asking<'a> {
-    /// The file, quoted, that a shell is to read to run the script.
-    pub(super) start: &'a str,
+    /// The file, which need not be quoted, that a shell is to read to run the script once more.
+    pub(super) start: Option<&'a str>,
     /// The file, which need not be quoted, that a shell is to read to run a script that this one starts.
     pub(super) within: Option<&'a str>,
     /// The variables of the environment.
@@ -168,7 +168,7 @@ impl Script {
             edits.push((body.end, tell(number, &check)));
             checks.push(check);
         }
-        edits.extend(whole.restarts(asking.start));
+        edits.extend(asking.start.iter().flat_map(|start| whole.restarts(start)));
         edits.extend(outline.sources.iter().map(|at| (*at, SOURCES.to_owned())));
         let starts = asking
             .within

@@ -12,7 +12,7 @@ use super::super::facts::{Broken, Fact, Sum, sum};
 use super::super::rules::Rules;
 use super::{Bound, Made};
 
-const MAGIC: &[u8] = b"ebd configure answers 4\n";
+const MAGIC: &[u8] = b"ebd configure answers 5\n";
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct File {

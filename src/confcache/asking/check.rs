@@ -17,7 +17,7 @@ use std::time::Instant;
 use memchr::memmem;
 use sandbox::Trace;
 
-use self::given::{all_given, real, unknown, value};
+use self::given::{all_given, names_the_moment, real, unknown, value};
 use self::lying::{Lying, names_of, without_objects};
 use super::super::answers::{Bound, Given, Lesson, Miss, Question, Source, near_texts};
 use super::super::checks::{Check, Output, names, runs_another};
@@ -162,6 +162,9 @@ impl Server<'_> {
             Some(name) => Some(format!(
                 "a value names {name}, which the check was not known to use"
             )),
+            None if names_the_moment(&arguments, &values) => {
+                Some("a value names what is another each time".to_owned())
+            }
             None => all_given(&arguments, &values)
                 .find_map(|value| runs_another(&self.at.script.functions, &check.texts, value))
                 .map(|name| {
@@ -229,7 +232,8 @@ impl Server<'_> {
                 let real = |output: &Output| real(&check, &arguments, &values, &output.name);
                 let told = check.told.iter().map(real).collect();
                 let is_pattern = |byte: &u8| matches!(byte, b'*' | b'?' | b'[');
-                let globs = check.globs || values.iter().any(|value| value.iter().any(is_pattern));
+                let mut all = all_given(&arguments, &values);
+                let globs = check.globs || all.any(|value| value.iter().any(is_pattern));
                 self.at.learning = Some(Learning {
                     number,
                     told,
@@ -489,6 +493,7 @@ impl Server<'_> {
         if memmem::find(&code, own).is_some() {
             return Err("a message names the script that asks".to_owned());
         }
+        let tells_lines = names_lines(&code);
         code.extend(left.code);
         if let Some(expected) = &learning.expected {
             let text = |code: &[u8]| String::from_utf8_lossy(code).into_owned();
@@ -543,7 +548,7 @@ impl Server<'_> {
                 || self.tells_place(&code)
                 || self.tells_name(&code),
             lines: question.lines,
-            to_lines: says.line || left.to_lines,
+            to_lines: says.line || left.to_lines || tells_lines,
             to_build: self.names_build(&code),
             ..Bound::at(&self.at.directory, self.build.as_deref())
         };
@@ -578,6 +583,16 @@ impl Server<'_> {
         });
         !name.is_empty() && values.any(|value| memmem::find(value, name).is_some())
     }
+}
+
+/// Whether values may be what a compiler says of a program, and in which line.
+fn names_lines(values: &[u8]) -> bool {
+    let mut all = memmem::find_iter(values, b"conftest.").filter_map(|at| values.get(at + 9..));
+    all.any(|behind| {
+        let end = behind.iter().position(|byte| !byte.is_ascii_alphanumeric());
+        let behind = end.and_then(|end| behind.get(end..));
+        matches!(behind, Some([b':', b'0'..=b'9', ..]))
+    })
 }
 
 /// How many lines definitions have.

@@ -149,7 +149,7 @@ impl Server<'_> {
         let expected = match found {
             Ok(hit) if self.verify => Some(hit),
             Ok(hit) => match self.put(&hit, wanted.lines) {
-                Some(has_printed) => {
+                Some(()) => {
                     self.compiled.known += 1;
                     self.compiled.saved += hit.took;
                     self.depend(hit.source, &hit.local);
@@ -160,7 +160,7 @@ impl Server<'_> {
                         source: hit.source,
                         local: hit.local,
                         made: hit.made,
-                        to_lines: wanted.to_lines || (hit.bound.to_lines && !has_printed),
+                        to_lines: hit.bound.says_line,
                     });
                     return b"h\n";
                 }
@@ -287,8 +287,8 @@ impl Server<'_> {
         })
     }
 
-    /// Does what a compiler would do; whether it printed anything, none if that cannot be.
-    fn put(&self, hit: &Hit, lines: u32) -> Option<bool> {
+    /// Does what a compiler would do; none if that cannot be.
+    fn put(&self, hit: &Hit, lines: u32) -> Option<()> {
         let ended: Ended = postcard::from_bytes(&hit.code).ok()?;
         let now = Bound {
             lines,
@@ -325,8 +325,7 @@ impl Server<'_> {
             fs::write(&path, &made.content).ok()?;
             fs::set_permissions(&path, fs::Permissions::from_mode(made.mode & 0o777)).ok()?;
         }
-        fs::write(self.folder.path().join("answer"), answer).ok()?;
-        Some(!ended.output.is_empty())
+        fs::write(self.folder.path().join("answer"), answer).ok()
     }
 
     /// Notes that the check which is being made depends on what a compiler did.
@@ -468,6 +467,7 @@ impl Server<'_> {
                 || self.tells_place(&output)
                 || has_inside(&bound.folder),
             to_lines: compiling.to_lines || says.line || !output.is_empty(),
+            says_line: compiling.to_lines || says.line,
             to_build: self.names_build(&output) || has_inside(&bound.build),
             ..bound
         };
@@ -485,7 +485,7 @@ impl Server<'_> {
             .defines(&question, &texts)
             .ok_or("a file that it read cannot be looked through")?;
         let code = postcard::to_stdvec(&ended).map_err(|error| error.to_string())?;
-        let to_lines = compiling.to_lines || (bound.to_lines && ended.output.is_empty());
+        let to_lines = bound.says_line;
         let source = self.answers.learn(Lesson {
             key: compiling.key,
             variable: String::new(),

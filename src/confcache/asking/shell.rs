@@ -19,10 +19,20 @@ pub(super) fn quoted(path: &Path) -> Option<String> {
 
 /// The text by which a script is started that another has started: it asks what to evaluate.
 pub(super) fn within_text(folder: &Path) -> Option<String> {
+    asking_text(folder, "5 within")
+}
+
+/// The text by which the script of this number is started once more, in another shell.
+pub(super) fn again_text(folder: &Path, number: usize) -> Option<String> {
+    asking_text(folder, &format!("6 again {number}"))
+}
+
+/// The text that asks what to evaluate, telling which script it is, where the shell is, and which process.
+fn asking_text(folder: &Path, message: &str) -> Option<String> {
     let at = |name: &str| quoted(&folder.join(name));
     let (up, down) = (at("up")?, at("down")?);
     Some(format!(
-        r#"printf '%s\000' 6 within "$0" "$PWD" "$$" "${{BASH-}}" "${{OLDPWD-/}}" >{up}
+        r#"printf '%s\000' {message} "$PWD" "$$" "${{OLDPWD-/}}" "$0" >{up}
 IFS= read -r __ebd_start <{down}
 case $__ebd_start in
   ?*) . "$__ebd_start" ;;
@@ -52,23 +62,16 @@ pub(super) fn back_text(place: &str, begin: &str) -> String {
 }
 
 /// The text with which a shell, instead of sourcing a script, becomes one that reads it under its own name, if it is
-/// where that leads there. `shell` is which one, quoted.
-pub(super) fn again_text(named: &Named, from: &Path, start: &str, shell: &str) -> Option<String> {
+/// where that leads there. `shell` are the words that the shell was started with.
+pub(super) fn under_text(named: &Named, from: &Path, start: &Path, shell: &str) -> Option<String> {
     let (name, place) = (&named.name, &named.place);
+    let (go, start) = (goes_to(&quoted(from)?), quoted(start)?);
     Some(format!(
         r#"case $0:$PWD in
-  {name}:{place}) case {shell} in
-    ?*) {}  case $- in
-      *v*x* | *x*v*) exec {shell} -vx "$0" ${{1+"$@"}} ;;
-      *v*) exec {shell} -v "$0" ${{1+"$@"}} ;;
-      *x*) exec {shell} -x "$0" ${{1+"$@"}} ;;
-      *) exec {shell} "$0" ${{1+"$@"}} ;;
-    esac ;;
-  esac ;;
+  {name}:{place}) {go}exec {shell} "$0" ${{1+"$@"}} ;;
 esac
 . {start}
-"#,
-        goes_to(&quoted(from)?)
+"#
     ))
 }
 

@@ -14,14 +14,14 @@ use super::super::call::{Call, is_autoconf};
 use super::super::checks::{Asking, Script};
 use super::super::defines::{Names, read_text};
 use super::super::facts::{self, Fact};
-use super::super::places::Places;
+use super::super::places::{Place, Places};
 use super::super::questions::{self, Looker};
 use super::Server;
 use super::check::Learning;
 use super::compile::Compiling;
 use super::functions::Functions;
 use super::merges::merges;
-use super::shell::{again_text, back_text, begin_text, quoted};
+use super::shell::{again_text, back_text, begin_text, quoted, under_text};
 
 /// A script that asks.
 pub(super) struct Asker {
@@ -62,15 +62,13 @@ impl Asker {
     ) -> Option<Self> {
         let start = start(folder, number);
         let again = folder.join(format!("again-{number}"));
+        fs::write(&again, again_text(folder, number)?).ok()?;
         let environment: Vec<String> = std::env::vars_os()
             .filter_map(|(name, _)| name.into_string().ok())
             .collect();
         let within = folder.join("within");
         let asking = Asking {
-            start: &quoted(match name {
-                Some(_) => &again,
-                None => &start,
-            })?,
+            start: again.to_str().filter(|path| is_plain(path)),
             within: within.to_str().filter(|path| is_plain(path)),
             environment: &environment,
         };
@@ -89,8 +87,6 @@ impl Asker {
                 let back = folder.join(format!("back-{number}"));
                 fs::write(&back, back_text(&name.place, &begin)).ok()?;
                 let named = name.put(folder, number, &script.asking, &quoted(&back)?)?;
-                let text = again_text(&name, &named, &quoted(&start)?, "\"$CONFIG_SHELL\"")?;
-                fs::write(&again, text).ok()?;
                 Some((name, named))
             }
             None => None,
@@ -187,7 +183,9 @@ impl Named {
         });
         // Nor is where they were before told alike if that is gone.
         if is_odd
-            || here.before.is_some_and(|before| !before.is_dir())
+            || here
+                .before
+                .is_some_and(|before| !before.is_absolute() || !before.is_dir())
             || std::env::var_os("BASH_ENV").is_some()
         {
             return None;
@@ -240,6 +238,41 @@ fn program_of(process: &str) -> Option<PathBuf> {
     fs::read_link(link).ok().filter(|_| is_number)
 }
 
+/// The words, in quotes, that a shell was started with which evaluates a text and nothing else; none if it is not known
+/// to do the same with a file. Only what is written down is an option: others are in none of its variables.
+fn started_as(process: &str) -> Option<String> {
+    let program = program_of(process)?;
+    let words = fs::read(format!("/proc/{process}/cmdline")).ok()?;
+    let mut words = words
+        .split(|byte| *byte == 0)
+        .map(|word| Path::new(OsStr::from_bytes(word)));
+    let shell = words.next().filter(|shell| shell.is_absolute())?;
+    let name = |path: &Path| path.file_name().map(OsStr::to_owned);
+    let (is, called) = (name(&program)?, name(shell)?);
+    if !(is == "bash" || is == "dash") || !(called == is || called == "sh") {
+        return None;
+    }
+    let mut all = quoted(shell)?;
+    for word in words {
+        match word.as_os_str().as_bytes() {
+            b"-c" => return Some(all),
+            b"-v" | b"-x" | b"-vx" | b"-xv" => {
+                all.push(' ');
+                all.push_str(word.to_str()?);
+            }
+            _ => return None,
+        }
+    }
+    None
+}
+
+/// A path as a line.
+fn line(path: PathBuf) -> Vec<u8> {
+    let mut line = path.into_os_string().into_encoded_bytes();
+    line.push(b'\n');
+    line
+}
+
 /// Whether a path means itself in a shell, however it is quoted.
 fn is_plain(path: &str) -> bool {
     path.bytes().all(|byte| {
@@ -261,15 +294,14 @@ impl Server<'_> {
         Some(Started { words, directory })
     }
 
-    /// A script is started by the one that runs. Gives the file to be evaluated, or the script itself, if it cannot
-    /// be asked.
-    pub(super) fn starts(&mut self, fields: &[Vec<u8>]) -> Vec<u8> {
+    /// A script is started by the one that runs. Gives the file to be evaluated, or nothing if it cannot be asked.
+    pub(super) fn starts(&mut self, fields: &[Vec<u8>], looker: &mut Looker<'_>) -> Vec<u8> {
         let path = |at: usize| {
             fields
                 .get(at)
                 .map(|field| Path::new(OsStr::from_bytes(field)))
         };
-        let (Some(script), Some(place)) = (path(1), path(2)) else {
+        let (Some(place), Some(script)) = (path(1), path(4)) else {
             return b"\n".to_vec();
         };
         let asker = || {
@@ -284,7 +316,7 @@ impl Server<'_> {
                 Here {
                     directory: &directory,
                     told: Some(place),
-                    before: path(5),
+                    before: path(3),
                 },
             );
             Asker::new(self.folder.path(), self.count, text, directory, name)
@@ -292,29 +324,57 @@ impl Server<'_> {
         let Some(asker) = asker() else {
             return b"\n".to_vec();
         };
-        let start = start(self.folder.path(), asker.number);
-        // What bash calls itself counts for it.
-        let shell = path(4).filter(|path| path.is_absolute());
-        let shell = shell.map(Path::to_owned).or_else(|| {
-            let process = fields
-                .get(3)
-                .and_then(|field| std::str::from_utf8(field).ok())?;
-            program_of(process)
-        });
-        let under_name = || {
-            let (name, from) = asker.named.as_ref()?;
-            let shell = quoted(&shell?)?;
-            let path = self.folder.path().join(format!("under-{}", asker.number));
-            let text = again_text(name, from, &quoted(&start)?, &shell)?;
-            fs::write(&path, text).ok().map(|()| path)
-        };
-        let start = under_name().unwrap_or(start);
+        // Its shell reads another file in its place.
+        if self.reads(&asker.directory.join(script), looker).is_none() {
+            return b"\n".to_vec();
+        }
+        let start = self.start_of(&asker, fields.get(2));
         self.count += 1;
         let before = std::mem::replace(&mut self.at, asker);
         self.waiting.push(before);
-        let mut reply = start.into_os_string().into_encoded_bytes();
-        reply.push(b'\n');
-        reply
+        line(start)
+    }
+
+    /// The script that runs is started once more. Gives the file to be evaluated.
+    pub(super) fn again(&self, fields: &[Vec<u8>]) -> Vec<u8> {
+        line(self.start_of(&self.at, fields.get(2)))
+    }
+
+    /// The file that has a shell run a script: under its own name, if it is known how the shell was started.
+    fn start_of(&self, asker: &Asker, process: Option<&Vec<u8>>) -> PathBuf {
+        let start = start(self.folder.path(), asker.number);
+        let under = || {
+            let (name, from) = asker.named.as_ref()?;
+            let shell = started_as(std::str::from_utf8(process?).ok()?)?;
+            let path = self.folder.path().join(format!("under-{}", asker.number));
+            fs::write(&path, under_text(name, from, &start, &shell)?).ok()?;
+            Some(path)
+        };
+        under().unwrap_or(start)
+    }
+
+    /// Notes that the run depends on the content of a file; none if that cannot be.
+    fn reads(&mut self, path: &Path, looker: &mut Looker<'_>) -> Option<()> {
+        let asked = facts::Asked {
+            content: true,
+            ..facts::Asked::default()
+        };
+        match self.top.of(path) {
+            Place::Inside(name) => {
+                let known = self.answered.inside.entry(name).or_default();
+                *known = known.and(asked);
+            }
+            Place::Outside(path) => {
+                let question = questions::Question {
+                    asked,
+                    ..questions::Question::default()
+                };
+                let fact = looker.outside(&path, question, None).ok()?;
+                let name = path.into_os_string().into_encoded_bytes();
+                self.answered.outside.entry(name).or_default().extend(fact);
+            }
+        }
+        Some(())
     }
 
     /// A script goes on that has waited for others.

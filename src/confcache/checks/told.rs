@@ -232,7 +232,7 @@ mod tests {
              else $as_nop\n{body}\nfi\n}}\n"
         );
         let asking = Asking {
-            start: "'start'",
+            start: Some("start"),
             within: None,
             environment: &[],
         };

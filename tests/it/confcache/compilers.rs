@@ -230,7 +230,13 @@ fn a_check_that_says_where_its_program_stands_is_answered_there_only() {
     let object = "$CC -g -c conftest.$ac_ext\nac_cv_x=yes\nrm -f conftest.$ac_ext";
     let messages =
         "$CC -c conftest.$ac_ext 2>conftest.err\nac_cv_x=yes\nrm -f conftest.o conftest.$ac_ext";
+    let said = "ac_cv_x=`$CC -c conftest.$ac_ext 2>&1`\nrm -f conftest*";
+    let read = "(eval \"$ac_compile\") 2>conftest.err\nac_cv_x=`cat conftest.err`\nrm -f conftest*";
+    let preprocessed = "ac_cv_x=`(eval \"$ac_cpp conftest.$ac_ext\") 2>/dev/null | sed -n 's/^x=//p'`\nrm -f conftest*";
     for body in [
+        program("#warning here") + said,
+        program("#warning here") + read,
+        program("#include \"$OUT/line.h\"\nx=WHERE") + preprocessed,
         program(line) + &direct,
         program(line) + &asked,
         program(by_header) + &direct,

@@ -1,5 +1,6 @@
 //! What shells say of themselves and of scripts, which is the same whether a script asks or not.
 
+use std::fs;
 use std::os::unix::fs::symlink;
 
 use super::answers::{asks, check, script, starts};
@@ -26,8 +27,10 @@ for each in /proc/$$/fd/*; do echo "${each##*/}" >&6; done
 const AGAIN: &str = "if test -n \"$AGAIN\"; then\n  CONFIG_SHELL=$AGAIN; export CONFIG_SHELL; unset AGAIN\n  as_opts=\n  as_myself=$0\n\
                      exec $CONFIG_SHELL $as_opts \"$as_myself\" ${1+\"$@\"}\nfi\n";
 
+/// Runs the script without the cache and with it: what it says and how it ends must be the same.
 #[track_caller]
-fn says_the_same(trial: &Trial, words: &[&str], variables: &[(&str, &str)]) {
+fn runs_the_same(trial: &Trial, words: &[&str], variables: &[(&str, &str)]) {
+    let _ = fs::remove_dir_all(trial.path("cache"));
     let run = |program: &str, arguments: &[&str]| {
         trial.clean();
         let mut command = trial.command(program, arguments);
@@ -38,10 +41,14 @@ fn says_the_same(trial: &Trial, words: &[&str], variables: &[(&str, &str)]) {
     assert_eq!(plain.code(), cached.code(), "{words:?} {variables:?}");
     assert_eq!(plain.stdout, cached.stdout, "{words:?} {variables:?}");
     assert_eq!(plain.stderr, cached.stderr, "{words:?} {variables:?}");
-    // It has asked.
+}
+
+/// The same of a script that has asked.
+#[track_caller]
+fn says_the_same(trial: &Trial, words: &[&str], variables: &[(&str, &str)]) {
+    runs_the_same(trial, words, variables);
     let why = trial.confcache(&["why", "ac_cv_x"]);
     assert!(why.succeeds().stdout.contains("ac_cv_x"), "{}", why.stdout);
-    trial.confcache(&["clear"]).succeeds();
 }
 
 #[test]
@@ -118,4 +125,57 @@ fn shells_take_an_odd_name_of_the_folder_as_ever() {
             says_the_same(&trial, &words, &[("OLDPWD", ""), ("PWD", place)]);
         }
     }
+}
+
+/// What is known of how a shell was started is not all that it may have been given.
+#[test]
+fn shells_are_started_again_as_they_were() {
+    let tells = "echo \"$0 $* in $PWD by ${BASH_VERSION+bash}, ${-%c}\" >&6\n(set -o) | grep posix >&6\nfalse\necho goes on >&6\n";
+    let check = check("ac_cv_x", "ac_cv_x=a");
+    let own = Trial::new(&script(&format!("{AGAIN}{tells}{check}")));
+    let above = starts("sub").replace("$OUT/sub", "../../out/sub");
+    let nested = Trial::new(&script(&above));
+    let below = script(&format!("{tells}{check}"));
+    nested.put("out/sub/configure", &format!("{HEAD}{below}"));
+    for (trial, is_nested) in [(&own, false), (&nested, true)] {
+        symlink("/bin/bash", trial.path("bin/another")).unwrap();
+        for shell in [
+            "/bin/bash --norc",
+            "/bin/bash -e",
+            "/bin/bash --posix",
+            "bash",
+            "../bin/another",
+            "/bin/sh",
+            "/bin/no-such-shell",
+        ] {
+            let name = if is_nested { "CONFIG_SHELL" } else { "AGAIN" };
+            runs_the_same(trial, &["./configure", "a b"], &[(name, shell)]);
+        }
+        let by_name = [("BASH", "/bin/bash")];
+        runs_the_same(trial, &["dash", "./configure", "a"], &by_name);
+        let folder = trial.path("t m*p");
+        fs::create_dir_all(&folder).unwrap();
+        let folder = folder.to_str().unwrap();
+        let odd = [("AGAIN", "/bin/bash"), ("TMPDIR", folder)];
+        runs_the_same(trial, &["./configure", "a"], &odd);
+    }
+}
+
+#[test]
+fn a_script_below_that_was_edited_is_another() {
+    let above = starts("sub").replace("$OUT/sub", "../../out/sub");
+    let trial = Trial::new(&script(&above));
+    let below = |version: &str| {
+        let text = script(&format!(
+            "echo {version} >made\n{}",
+            check("ac_cv_x", "ac_cv_x=a")
+        ));
+        trial.put("out/sub/configure", &format!("{HEAD}{text}"));
+    };
+    below("1.2.3");
+    assert_eq!(trial.same_as_uncached(&["a"]), "learned");
+    assert_eq!(trial.same_as_uncached(&["a"]), "hit");
+    below("1.2.4");
+    assert_eq!(trial.same_as_uncached(&["a"]), "learned");
+    assert_eq!(trial.same_as_uncached(&["a"]), "hit");
 }

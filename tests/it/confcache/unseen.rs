@@ -145,8 +145,18 @@ fn what_is_in_the_folder_counts_for_who_lists_it() {
             assert_eq!(asks(&trial, &[argument]), (known, 1), "{body}");
         }
     }
+    // What a function is given may be a pattern too.
+    let function = "ac_fn_try ()\n{\n  as_lineno=${as_lineno-\"$1\"}\nif eval test \\${$3+y}\nthen :\n  printf %s \"(cached) \" >&6\n\
+                    else case e in #(\n  e) found=no\n  for each in $2; do test -f \"$each\" && found=yes; done\n  eval \"$3=\\$found\" ;;\n\
+                    esac\nfi\neval ac_res=\\$$3\nprintf \"%s\\n\" \"$ac_res\" >&6\n}\n";
+    let trial = trial(&format!(
+        "{function}case $1 in b*) : >a.plugin ;; esac\nac_fn_try 1 '*.plugin' ac_cv_x\nrm -f *.plugin\n"
+    ));
+    for argument in ["a", "b"] {
+        assert_eq!(asks(&trial, &[argument]), (0, 1));
+    }
     // The shell itself, which only looks for what checks leave behind.
-    let trial = trial(&check(
+    let trial = self::trial(&check(
         "ac_cv_x",
         "echo x >conftest.one; ac_cv_x=`cat conftest.one`; rm -f conftest*",
     ));
@@ -392,11 +402,18 @@ fn a_run_that_fails_or_loses_its_folder_keeps_no_answers() {
 #[test]
 fn what_is_of_the_moment_counts_only_if_it_is_named() {
     let trial = trial(&format!(
-        "command='echo one'\ncase $1 in b*) command='echo ${{RANDOM:+some}}' ;; esac\n{}",
+        "command='echo one'\ncase $1 in b*) command='echo ${{RANDOM:+some}}' ;; c*) command='echo $((RANDOM * 0))' ;; esac\n{}",
         check("ac_cv_x", "ac_cv_x=`eval \"$command\"`")
     ));
     by_bash(&trial);
-    for (argument, known) in [("a", 0), ("a2", 1), ("b", 0), ("b2", 0)] {
+    for (argument, known) in [
+        ("a", 0),
+        ("a2", 1),
+        ("b", 0),
+        ("b2", 0),
+        ("c", 0),
+        ("c2", 0),
+    ] {
         assert_eq!(asks(&trial, &[argument]), (known, 1), "{argument}");
     }
 }

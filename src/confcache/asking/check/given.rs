@@ -1,6 +1,6 @@
 //! What a check is given when it asks.
 
-use super::super::super::checks::{Check, named_in};
+use super::super::super::checks::{Check, OF_THE_MOMENT, named_in, names};
 
 /// All that a check is given: its arguments, and the values of variables without the mark that these are set.
 pub(super) fn all_given<'v>(
@@ -51,6 +51,13 @@ pub(super) fn value<'v>(check: &Check, values: &'v [Vec<u8>], name: &str) -> Opt
     values.get(at)?.strip_prefix(b"y")
 }
 
+/// Whether something that a check is given names a variable that has another value each time, which need not be behind a
+/// dollar to be evaluated.
+pub(super) fn names_the_moment(arguments: &[Vec<u8>], values: &[Vec<u8>]) -> bool {
+    all_given(arguments, values)
+        .any(|value| names(value).any(|(name, _)| OF_THE_MOMENT.contains(&name)))
+}
+
 /// A variable that a value names, and that is none of those that were asked for.
 pub(super) fn unknown(check: &Check, values: &[Vec<u8>]) -> Option<String> {
     for (input, value) in check.inputs.iter().zip(values) {
@@ -86,7 +93,7 @@ fi
 }
 "#;
         let asking = Asking {
-            start: "'start'",
+            start: Some("start"),
             within: None,
             environment: &["kind".to_owned()],
         };
