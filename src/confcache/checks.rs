@@ -45,7 +45,8 @@ const PLACES: [&str; 6] = [
     "_",
 ];
 
-/// Variables that autoconf's functions set in each of two branches before they use them.
+/// Variables that autoconf's functions set in each of two branches before they use them. Whoever else does not look at
+/// them does not know what was left there.
 const SET_BY_BRANCHES: [&str; 2] = ["ac_retval", "as_status"];
 
 /// Variables of autoconf's functions, which are what they are to others where the script itself uses them.
@@ -278,6 +279,22 @@ impl<'a> Whole<'a> {
         function.map_or(&b""[..], |each| self.bytes(each.name.clone()))
     }
 
+    /// Whether a variable of autoconf's functions is named outside of them, and of texts that nothing is replaced in.
+    fn is_looked_at(&self, name: &str) -> bool {
+        let of_autoconf = |function: &&Function| {
+            let name = self.bytes(function.name.clone());
+            name.starts_with(b"ac_fn_") || name.starts_with(b"as_fn_")
+        };
+        let functions = self.outline.functions.iter().filter(of_autoconf);
+        let texts = self.outline.documents.iter().filter(|each| !each.expands);
+        let inside: Vec<&Range<usize>> = functions
+            .map(|each| &each.body)
+            .chain(texts.map(|each| &each.text))
+            .collect();
+        memchr::memmem::find_iter(self.text, name.as_bytes())
+            .any(|at| !inside.iter().any(|range| range.contains(&at)))
+    }
+
     /// The functions of this name.
     fn functions_called(&self, name: &[u8]) -> impl Iterator<Item = &'a Function> {
         self.functions.get(name).into_iter().flatten().copied()
@@ -416,12 +433,13 @@ impl<'a> Whole<'a> {
                 outputs.remove(*name);
             }
         }
-        outputs.extend(
-            SET_BY_BRANCHES
-                .iter()
-                .filter(|name| hashed.windows(name.len()).any(|w| w == name.as_bytes()))
-                .map(|name| (*name).to_owned()),
-        );
+        for name in SET_BY_BRANCHES {
+            // Where others look at what was left there, what was there before is left if none of them is called.
+            if self.is_looked_at(name) && find(&hashed, name.as_bytes()).is_some() {
+                inputs.insert(name.to_owned());
+                outputs.insert(name.to_owned());
+            }
+        }
         // What has the answer is not set before.
         let mut asked = vec![condition.variable.clone()];
         asked.extend(indirect.iter().map(|name| format!("${name}")));

@@ -417,3 +417,23 @@ fn what_is_of_the_moment_counts_only_if_it_is_named() {
         assert_eq!(asks(&trial, &[argument]), (known, 1), "{argument}");
     }
 }
+
+/// What autoconf's functions leave in a variable of theirs is left there also by a check that does not call them.
+#[test]
+fn what_functions_leave_is_of_the_check_only_if_somebody_looks() {
+    let function = "ac_fn_try ()\n{\n  as_lineno=${as_lineno-\"$1\"}\n  if test \"$2\" = yes\nthen :\n  ac_retval=0\nelse\n  ac_retval=3\nfi\n  \
+                    as_fn_set_status $ac_retval\n}\nas_fn_set_status ()\n{\n  return $1\n}\n";
+    let body = "ac_cv_x=none\nif test -f \"$OUT/there\"\nthen :\n  if ac_fn_try 1 yes\nthen :\n  ac_cv_x=yes\nfi\nfi";
+    let script = format!("{function}ac_fn_try 1 $2 || :\n{}", check("ac_cv_x", body));
+    let trial = self::trial(&script);
+    assert_eq!(asks(&trial, &["a", "no"]), (0, 1));
+    trial.clean();
+    let words = ["-v", "--verify", "--", "./configure", "a", "yes"];
+    let outcome = trial.confcache(&words);
+    let told = &outcome.succeeds().stderr;
+    assert!(told.contains("1 are as was known"), "{told}");
+    let trial = self::trial(&format!("{script}echo $ac_retval >&6\n"));
+    for (argument, known) in [("no", 0), ("yes", 0), ("no", 1)] {
+        assert_eq!(asks(&trial, &["a", argument]), (known, 1));
+    }
+}
