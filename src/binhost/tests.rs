@@ -28,8 +28,8 @@ use crate::util::causes::causes;
 /// Options that wait for nothing.
 fn options(distdir: PathBuf) -> FetchOptions {
     FetchOptions {
-        connect_timeout: Duration::from_millis(300),
-        stall_timeout: Duration::from_millis(300),
+        connect_timeout: Duration::from_millis(1500),
+        stall_timeout: Duration::from_millis(1500),
         attempts: 1,
         backoff: Duration::from_millis(1),
         resume_min_size: 0,
