@@ -45,9 +45,15 @@ const PLACES: [&str; 6] = [
     "_",
 ];
 
-/// Variables that autoconf's functions set in each of two branches before they use them. Whoever else does not look at
-/// them does not know what was left there.
+/// Variables that autoconf's functions set in each of two branches before they use them.
 const SET_BY_BRANCHES: [&str; 2] = ["ac_retval", "as_status"];
+
+/// Variables that autoconf's functions set, and that are set by whoever looks at them just before: nobody knows what was
+/// left there.
+const LEFT: [&str; 4] = ["ac_retval", "ac_status", "ac_try", "as_status"];
+
+/// How far back that is, in bytes.
+const JUST_BEFORE: usize = 600;
 
 /// Variables of autoconf's functions, which are what they are to others where the script itself uses them.
 const THEIRS: [&str; 4] = ["ac_log", "ac_retval", "as_status", "as_lineno_stack"];
@@ -279,7 +285,8 @@ impl<'a> Whole<'a> {
         function.map_or(&b""[..], |each| self.bytes(each.name.clone()))
     }
 
-    /// Whether a variable of autoconf's functions is named outside of them, and of texts that nothing is replaced in.
+    /// Whether the value of a variable is looked at that was not set just before, outside of autoconf's functions, and of
+    /// texts that nothing is replaced in.
     fn is_looked_at(&self, name: &str) -> bool {
         let of_autoconf = |function: &&Function| {
             let name = self.bytes(function.name.clone());
@@ -291,8 +298,16 @@ impl<'a> Whole<'a> {
             .map(|each| &each.body)
             .chain(texts.map(|each| &each.text))
             .collect();
+        let assignment = format!("{name}=");
         memchr::memmem::find_iter(self.text, name.as_bytes())
-            .any(|at| !inside.iter().any(|range| range.contains(&at)))
+            .filter(|at| is_replaced(self.text, *at))
+            .filter(|at| !inside.iter().any(|range| range.contains(at)))
+            .any(|at| {
+                let ends = inside.iter().map(|range| range.end);
+                let begin = ends.filter(|end| *end <= at).max().unwrap_or(0);
+                let before = self.bytes(begin.max(at.saturating_sub(JUST_BEFORE))..at);
+                find(before, assignment.as_bytes()).is_none()
+            })
     }
 
     /// The functions of this name.
@@ -349,6 +364,8 @@ impl<'a> Whole<'a> {
         let mut indirect = BTreeSet::new();
         let mut hashed = Vec::new();
         let mut used_by_others = BTreeSet::new();
+        let (mut certain, mut called) = (BTreeSet::new(), BTreeSet::new());
+        let mut looked_at: BTreeSet<String> = BTreeSet::new();
         let (mut sees_directory, mut reads_defines) = (false, false);
         if self.is_asked_for_its_status(body.end) {
             return None;
@@ -375,7 +392,14 @@ impl<'a> Whole<'a> {
                 let theirs = all.filter(|name| THEIRS.contains(&name.as_str()));
                 used_by_others.extend(theirs.cloned());
             }
+            if own {
+                looked_at.extend(used.inputs.iter().cloned());
+            }
             inputs.extend(used.inputs);
+            match own {
+                true => certain.extend(used.outputs.iter().cloned()),
+                false => called.extend(used.outputs.iter().cloned()),
+            }
             outputs.extend(used.outputs);
             let text = self.bytes(part.clone());
             // Of arrays only the first element would be asked for.
@@ -433,11 +457,24 @@ impl<'a> Whole<'a> {
                 outputs.remove(*name);
             }
         }
-        for name in SET_BY_BRANCHES {
-            // Where others look at what was left there, what was there before is left if none of them is called.
-            if self.is_looked_at(name) && find(&hashed, name.as_bytes()).is_some() {
-                inputs.insert(name.to_owned());
-                outputs.insert(name.to_owned());
+        called.extend(
+            SET_BY_BRANCHES
+                .iter()
+                .filter(|name| find(&hashed, name.as_bytes()).is_some())
+                .map(|name| (*name).to_owned()),
+        );
+        // If a function is not called, what was there before is left.
+        for name in called.difference(&certain) {
+            if PLACES.contains(&name.as_str()) {
+                continue;
+            }
+            let is_left = LEFT.contains(&name.as_str()) && !looked_at.contains(name);
+            if is_left && !self.is_looked_at(name) {
+                inputs.remove(name);
+                outputs.remove(name);
+            } else {
+                inputs.insert(name.clone());
+                outputs.insert(name.clone());
             }
         }
         // What has the answer is not set before.

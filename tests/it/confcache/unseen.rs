@@ -437,3 +437,20 @@ fn what_functions_leave_is_of_the_check_only_if_somebody_looks() {
         assert_eq!(asks(&trial, &["a", argument]), (known, 1));
     }
 }
+
+#[test]
+fn what_is_set_by_a_function_that_may_not_be_called_is_what_it_was() {
+    let body =
+        "ac_cv_x=no\nif test -f \"$OUT/there\"\nthen :\n  if probe\nthen :\n  ac_cv_x=yes\nfi\nfi";
+    let trial = trial(&format!(
+        "probe ()\n{{\n  FLAG=yes\n  test -f \"$OUT/there\"\n}}\nFLAG=$2\n{}echo $FLAG >&6\n",
+        check("ac_cv_x", body)
+    ));
+    for (argument, known) in [("one", 0), ("two", 0), ("one", 1)] {
+        assert_eq!(asks(&trial, &["a", argument]), (known, 1));
+    }
+    trial.put("out/there", "");
+    for (argument, known) in [("one", 0), ("one", 1)] {
+        assert_eq!(asks(&trial, &["a", argument]), (known, 1));
+    }
+}
