@@ -18,6 +18,7 @@
 //! The script that asks has no more lines than the one it was made from, so that line numbers stay.
 
 mod edits;
+mod left;
 mod names;
 mod plain;
 mod told;
@@ -29,6 +30,7 @@ use std::sync::LazyLock;
 use regex::bytes::Regex;
 
 use self::edits::{SOURCES, ask, tell};
+use self::left::LEFT;
 use self::names::{find, is_replaced, line_at};
 pub(super) use self::names::{named_in, names};
 pub(super) use self::plain::{Named, runs_another};
@@ -47,13 +49,6 @@ const PLACES: [&str; 6] = [
 
 /// Variables that autoconf's functions set in each of two branches before they use them.
 const SET_BY_BRANCHES: [&str; 2] = ["ac_retval", "as_status"];
-
-/// Variables that autoconf's functions set, and that are set by whoever looks at them just before: nobody knows what was
-/// left there.
-const LEFT: [&str; 4] = ["ac_retval", "ac_status", "ac_try", "as_status"];
-
-/// How far back that is, in bytes.
-const JUST_BEFORE: usize = 600;
 
 /// Variables of autoconf's functions, which are what they are to others where the script itself uses them.
 const THEIRS: [&str; 4] = ["ac_log", "ac_retval", "as_status", "as_lineno_stack"];
@@ -283,31 +278,6 @@ impl<'a> Whole<'a> {
             .iter()
             .find(|each| each.body == *part);
         function.map_or(&b""[..], |each| self.bytes(each.name.clone()))
-    }
-
-    /// Whether the value of a variable is looked at that was not set just before, outside of autoconf's functions, and of
-    /// texts that nothing is replaced in.
-    fn is_looked_at(&self, name: &str) -> bool {
-        let of_autoconf = |function: &&Function| {
-            let name = self.bytes(function.name.clone());
-            name.starts_with(b"ac_fn_") || name.starts_with(b"as_fn_")
-        };
-        let functions = self.outline.functions.iter().filter(of_autoconf);
-        let texts = self.outline.documents.iter().filter(|each| !each.expands);
-        let inside: Vec<&Range<usize>> = functions
-            .map(|each| &each.body)
-            .chain(texts.map(|each| &each.text))
-            .collect();
-        let assignment = format!("{name}=");
-        memchr::memmem::find_iter(self.text, name.as_bytes())
-            .filter(|at| is_replaced(self.text, *at))
-            .filter(|at| !inside.iter().any(|range| range.contains(at)))
-            .any(|at| {
-                let ends = inside.iter().map(|range| range.end);
-                let begin = ends.filter(|end| *end <= at).max().unwrap_or(0);
-                let before = self.bytes(begin.max(at.saturating_sub(JUST_BEFORE))..at);
-                find(before, assignment.as_bytes()).is_none()
-            })
     }
 
     /// The functions of this name.
