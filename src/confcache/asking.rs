@@ -20,7 +20,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -43,7 +43,12 @@ use super::questions::Looker;
 use crate::pms::eapi::Eapi;
 
 /// Changes when answers of before must not be taken for ones of now.
-const VERSION: &[u8] = b"8";
+const VERSION: &[u8] = b"9";
+
+/// What is replied: that the file `answer` is what is to be done, that what is done now is learned, or neither.
+const HIT: &str = "hit";
+const LEARN: &str = "learn";
+const NO: &str = "no";
 
 /// What ends the answering when it is written to [`Server::end`].
 pub(super) const END: &[u8] = b"1\0end\0";
@@ -188,8 +193,10 @@ impl<'a> Server<'a> {
     ) -> Option<Self> {
         // By the name that everything is traced by.
         let temporary_files = std::env::temp_dir().canonicalize().ok()?;
+        // What it holds is evaluated by the shell, and tells what is exported.
         let folder = tempfile::Builder::new()
             .prefix("ebd-asks-")
+            .permissions(fs::Permissions::from_mode(0o700))
             .tempdir_in(temporary_files)
             .ok()?;
         let pipe = |name: &str| {
@@ -280,8 +287,8 @@ impl<'a> Server<'a> {
             fields.remove(1);
             self.returns_to(number);
             let is_known = self.at.number == number;
-            if kind == b"again" && is_known {
-                let reply = self.again(&fields);
+            if kind == b"again" {
+                let reply = self.again(&fields, number);
                 if self.down.write_all(&reply).is_err() {
                     break;
                 }
@@ -290,7 +297,8 @@ impl<'a> Server<'a> {
             if is_known && matches!(kind.as_slice(), b"ask" | b"run") {
                 self.sees_changes(looker, take);
             }
-            let reply: &[u8] = match Some(kind.as_slice()).filter(|_| is_known) {
+            // The number of the script says that it is no other's.
+            let reply: &str = match Some(kind.as_slice()).filter(|_| is_known) {
                 Some(b"shell") => {
                     self.greet(&fields, looker);
                     continue;
@@ -298,19 +306,20 @@ impl<'a> Server<'a> {
                 Some(b"ask") => self.ask(&fields, looker, take),
                 Some(b"tell") => {
                     self.tell(&fields, looker, take);
-                    b"t\n"
+                    "told"
                 }
                 Some(b"run") => self.run(&fields, looker, take),
                 Some(b"ran") => {
                     self.ran(&fields, looker, take);
-                    b"t\n"
+                    "told"
                 }
                 // Who speaks has ended before.
                 None if kind == b"shell" => continue,
-                None => b"n\n",
+                None => NO,
                 _ => break,
             };
-            if self.down.write_all(reply).is_err() {
+            let reply = format!("{reply} {number}\n");
+            if self.down.write_all(reply.as_bytes()).is_err() {
                 break;
             }
         }
@@ -323,6 +332,12 @@ impl<'a> Server<'a> {
             compiled: self.compiled,
             answers: self.answers,
         }
+    }
+
+    /// A file by which the script that runs and this program tell each other something.
+    fn of_script(&self, name: &str) -> PathBuf {
+        let number = self.at.number;
+        self.folder.path().join(format!("{name}-{number}"))
     }
 
     fn trace_until_now(&mut self, take: Take<'_>) -> Option<Trace> {
@@ -374,7 +389,7 @@ impl<'a> Server<'a> {
 
     /// What the shell's programs get from it, as far as it counts.
     fn inherited(&self, looker: &Looker<'_>) -> Option<Inherited> {
-        let text = fs::read(self.folder.path().join("exports")).unwrap_or_default();
+        let text = fs::read(self.of_script("exports")).unwrap_or_default();
         let mut inherited = inherited(&text)?;
         inherited.variables.retain(|name, _| {
             let ignored = matches!(name.as_str(), "PWD" | "OLDPWD")

@@ -19,7 +19,7 @@ const SCRIPT: u64 = 64 << 20;
 const SHELLS: [&str; 6] = ["sh", "bash", "dash", "ksh", "zsh", "busybox"];
 
 /// Changes when entries of before must not be taken for ones of now.
-const VERSION: &str = "3";
+const VERSION: &str = "4";
 
 /// The name of the part that is the working directory.
 pub(super) const DIRECTORY: &str = "directory";

@@ -18,7 +18,6 @@
 //! The script that asks has no more lines than the one it was made from, so that line numbers stay.
 
 mod edits;
-mod left;
 mod names;
 mod plain;
 mod told;
@@ -30,7 +29,6 @@ use std::sync::LazyLock;
 use regex::bytes::Regex;
 
 use self::edits::{SOURCES, ask, tell};
-use self::left::LEFT;
 use self::names::{find, is_replaced, line_at};
 pub(super) use self::names::{named_in, names};
 pub(super) use self::plain::{Named, runs_another};
@@ -49,6 +47,10 @@ const PLACES: [&str; 6] = [
 
 /// Variables that autoconf's functions set in each of two branches before they use them.
 const SET_BY_BRANCHES: [&str; 2] = ["ac_retval", "as_status"];
+
+/// Variables that autoconf's functions set before they look at them: what was there before does not matter to a check, and
+/// is left by one that calls none of these functions.
+const LEFT: [&str; 4] = ["ac_retval", "ac_status", "ac_try", "as_status"];
 
 /// Variables of autoconf's functions, which are what they are to others where the script itself uses them.
 const THEIRS: [&str; 4] = ["ac_log", "ac_retval", "as_status", "as_lineno_stack"];
@@ -98,6 +100,8 @@ pub(super) struct Output {
     pub(super) name: String,
     /// Whether the check may unset it.
     pub(super) unset: bool,
+    /// Whether it is not asked for, and told only if the check sets it: else it is what it was.
+    pub(super) left: bool,
 }
 
 /// Variables of shells that have another value each time.
@@ -347,6 +351,9 @@ impl<'a> Whole<'a> {
             if !is_by_name && !SAYING.contains(&function) && !self.is_plain(part) {
                 return None;
             }
+            if self.keeps_a_process(part) {
+                return None;
+            }
             hashed.extend_from_slice(self.bytes(part.clone()));
             hashed.push(0);
             let used = self.used(part);
@@ -362,7 +369,7 @@ impl<'a> Whole<'a> {
                 let theirs = all.filter(|name| THEIRS.contains(&name.as_str()));
                 used_by_others.extend(theirs.cloned());
             }
-            if own {
+            if !function.starts_with(b"ac_fn_") && !function.starts_with(b"as_fn_") {
                 looked_at.extend(used.inputs.iter().cloned());
             }
             inputs.extend(used.inputs);
@@ -434,14 +441,16 @@ impl<'a> Whole<'a> {
                 .map(|name| (*name).to_owned()),
         );
         // If a function is not called, what was there before is left.
+        let mut left = Vec::new();
         for name in called.difference(&certain) {
             if PLACES.contains(&name.as_str()) {
                 continue;
             }
-            let is_left = LEFT.contains(&name.as_str()) && !looked_at.contains(name);
-            if is_left && !self.is_looked_at(name) {
+            let is_exported = self.environment.contains(name);
+            if LEFT.contains(&name.as_str()) && !looked_at.contains(name) && !is_exported {
                 inputs.remove(name);
                 outputs.remove(name);
+                left.push(name.clone());
             } else {
                 inputs.insert(name.clone());
                 outputs.insert(name.clone());
@@ -450,7 +459,13 @@ impl<'a> Whole<'a> {
         // What has the answer is not set before.
         let mut asked = vec![condition.variable.clone()];
         asked.extend(indirect.iter().map(|name| format!("${name}")));
-        let told = self.told(&texts, &mut inputs, &outputs, &asked, in_function)?;
+        let mut told = self.told(&texts, &mut inputs, &outputs, &asked, in_function)?;
+        left.retain(|name| told.iter().all(|output| output.name != *name));
+        told.extend(left.into_iter().map(|name| Output {
+            name,
+            unset: false,
+            left: true,
+        }));
         let indirect: Vec<String> = indirect.into_iter().collect();
         let names = indirect.iter().map(|name| format!("${name}"));
         let check = Check {

@@ -53,6 +53,9 @@ pub enum Untaught {
         /// Why not.
         what: &'static str,
     },
+    /// A shell has said something of the copy of the script that it was given.
+    #[error("what it {0} names the script that asked")]
+    NamesAsker(&'static str),
     /// It printed or made too much.
     #[error("it {0} too much")]
     TooMuch(&'static str),

@@ -55,6 +55,15 @@ impl Change {
         }
     }
 
+    /// What is in it, if it is a file, or where it leads, if it is a link.
+    pub(super) fn content(&self) -> Option<&[u8]> {
+        match self {
+            Self::File { content, .. } => Some(content),
+            Self::Link { target, .. } => Some(target),
+            Self::Remove { .. } | Self::Directory { .. } => None,
+        }
+    }
+
     /// Without the times, for comparing what two runs made.
     pub(super) fn timeless(&self) -> Self {
         let mut change = self.clone();

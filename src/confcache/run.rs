@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use memchr::memmem;
 use nix::errno::Errno;
 use nix::time::{ClockId, clock_gettime};
 use sandbox::Trace;
@@ -24,7 +25,7 @@ use super::entry::{Body, Entry, Head, Stream};
 use super::facts::Broken;
 use super::journal::{self, Outcome};
 use super::learn::{Answered, Lesson, Untaught};
-use super::output;
+use super::output::{self, Change};
 use super::places::Temporary;
 use super::printed::Printed;
 use super::questions::Looker;
@@ -452,6 +453,19 @@ impl Taught<'_> {
             answered: self.answered,
         };
         let (facts, changes) = lesson.learn(looker)?;
+        if let Some(asking) = self.asking {
+            let names =
+                |text: &[u8]| memmem::find(text, asking.as_os_str().as_encoded_bytes()).is_some();
+            if printed.iter().any(|chunk| names(&chunk.bytes)) {
+                return Err(Untaught::NamesAsker("printed"));
+            }
+            // What is said there is not compared either.
+            let is_log = |change: &Change| change.name().ends_with("config.log");
+            let made = changes.iter().filter(|change| !is_log(change));
+            if made.flat_map(Change::content).any(names) {
+                return Err(Untaught::NamesAsker("made"));
+            }
+        }
         Ok(Entry {
             head: Head {
                 parts: call.parts().to_vec(),

@@ -2,6 +2,7 @@
 
 mod documents;
 mod given;
+mod lines;
 mod looked;
 mod lying;
 
@@ -17,7 +18,8 @@ use std::time::Instant;
 use memchr::memmem;
 use sandbox::Trace;
 
-use self::given::{all_given, names_the_moment, real, unknown, value};
+use self::given::{all_given, names_arguments, names_the_moment, real, unknown, value};
+use self::lines::may_tell_lines;
 use self::lying::{Lying, names_of, without_objects};
 use super::super::answers::{Bound, Given, Lesson, Miss, Question, Source, near_texts};
 use super::super::checks::{Check, Output, names, runs_another};
@@ -25,9 +27,9 @@ use super::super::defines::{Names, Says, names_defines};
 use super::super::facts::{Fact, Sum, sum};
 use super::super::outline::is_name;
 use super::super::questions::Looker;
-use super::functions::Functions;
+use super::functions::{Functions, is_plain};
 use super::shell::Inherited;
-use super::{Asked, Server, Take, Told, minds_definitions, names_in};
+use super::{Asked, HIT, LEARN, NO, Server, Take, Told, minds_definitions, names_in};
 use crate::processor::library::quote;
 
 /// Variables of shells that change by themselves, or that only this program has set.
@@ -138,7 +140,7 @@ impl Server<'_> {
         fields: &[Vec<u8>],
         looker: &mut Looker<'_>,
         take: Take<'_>,
-    ) -> &'static [u8] {
+    ) -> &'static str {
         let Some(Request {
             place,
             manner,
@@ -147,15 +149,15 @@ impl Server<'_> {
             values,
         }) = self.asked(fields)
         else {
-            return b"n\n";
+            return NO;
         };
         let Some(check) = self.at.script.checks.get(number).cloned() else {
-            return b"n\n";
+            return NO;
         };
         let variable = real(&check, &arguments, &values, &check.variable);
         self.learns_functions();
         if self.at.shell.is_empty() || NEVER.iter().any(|begin| variable.starts_with(begin)) {
-            return b"n\n";
+            return NO;
         }
         let obstacle = match unknown(&check, &values) {
             _ if !self.is_here(&place) => Some("it was made in another folder".to_owned()),
@@ -164,6 +166,9 @@ impl Server<'_> {
             )),
             None if names_the_moment(&arguments, &values) => {
                 Some("a value names what is another each time".to_owned())
+            }
+            None if names_arguments(&check, &arguments, &values) => {
+                Some("a value names arguments, or a process".to_owned())
             }
             None => all_given(&arguments, &values)
                 .find_map(|value| runs_another(&self.at.script.functions, &check.texts, value))
@@ -175,13 +180,21 @@ impl Server<'_> {
         if let Some(obstacle) = obstacle {
             let told = Told::Unlearned("it was not looked for".to_owned(), obstacle);
             self.outcomes.push(Asked { variable, told });
-            return b"n\n";
+            return NO;
         }
         let Some(inherited) = self.inherited(looker) else {
-            return b"n\n";
+            return NO;
         };
+        if let Some(name) = self.calls_more(&check, &arguments, &values, &inherited) {
+            let told = Told::Unlearned(
+                "it was not looked for".to_owned(),
+                format!("nobody knows what {name} does, which was sourced"),
+            );
+            self.outcomes.push(Asked { variable, told });
+            return NO;
+        }
         let Some(lying) = self.lying(looker) else {
-            return b"n\n";
+            return NO;
         };
         let exports = &inherited.variables;
         let given = (&arguments[..], &values[..]);
@@ -217,15 +230,15 @@ impl Server<'_> {
             found => (found, None),
         };
         match found {
-            Ok(hit) if fs::write(self.folder.path().join("answer"), &hit.code).is_ok() => {
+            Ok(hit) if fs::write(self.of_script("answer"), &hit.code).is_ok() => {
                 self.outcomes.push(Asked {
                     variable,
                     told: Told::Known(hit.took),
                 });
                 self.depend(hit.source, &hit.local);
-                b"h\n"
+                HIT
             }
-            Ok(_) => b"n\n",
+            Ok(_) => NO,
             Err(why) => {
                 let path = value(&check, &values, "PATH").unwrap_or_default().to_vec();
                 self.trace_until_now(take);
@@ -260,15 +273,39 @@ impl Server<'_> {
                     unknown: None,
                     begin: Instant::now(),
                 });
-                b"s\n"
+                LEARN
             }
         }
+    }
+
+    /// A function of a file that was sourced that the check may call, and that may do more than its text and what the
+    /// check is given tell.
+    fn calls_more(
+        &self,
+        check: &Check,
+        arguments: &[Vec<u8>],
+        values: &[Vec<u8>],
+        inherited: &Inherited,
+    ) -> Option<String> {
+        let functions = self.at.functions.as_ref()?;
+        let text = |part: &Range<usize>| self.at.text.get(part.clone()).unwrap_or_default();
+        let texts = check.texts.iter().map(text);
+        let is_known = |name: &[u8]| {
+            let mut inputs = check.inputs.iter();
+            let is_exported =
+                std::str::from_utf8(name).is_ok_and(|name| inherited.variables.contains_key(name));
+            is_exported || inputs.any(|input| input.as_bytes() == name)
+        };
+        let mut called = functions.called(texts.chain(all_given(arguments, values)));
+        called
+            .find(|(_, text)| !is_plain(text, is_known))
+            .map(|(name, _)| String::from_utf8_lossy(name).into_owned())
     }
 
     /// Takes what the shell has told of its functions, if it has sourced another file since it did last.
     fn learns_functions(&mut self) {
         let told = |name: &str| {
-            let path = self.folder.path().join(name);
+            let path = self.of_script(name);
             let text = fs::read(&path).ok()?;
             let _ = fs::remove_file(path);
             Some(Functions::parse(&text))
@@ -493,7 +530,8 @@ impl Server<'_> {
         if memmem::find(&code, own).is_some() {
             return Err("a message names the script that asks".to_owned());
         }
-        let tells_lines = names_lines(&code);
+        let lines = lines_of(&learning.defines);
+        let tells_lines = self.tells_lines(check, fields.get(2..).unwrap_or_default(), lines);
         code.extend(left.code);
         if let Some(expected) = &learning.expected {
             let text = |code: &[u8]| String::from_utf8_lossy(code).into_owned();
@@ -527,7 +565,7 @@ impl Server<'_> {
             build: self.build.as_deref(),
             defines: &learning.defines,
             own: learning.own.as_ref(),
-            lines: lines_of(&learning.defines),
+            lines,
         };
         // What a compiler says that was asked for is known, of those that were not, nothing is.
         let mut says = learning.says;
@@ -569,6 +607,26 @@ impl Server<'_> {
         Ok(Told::Learned(why))
     }
 
+    /// Whether what a check tells may be, or have in it, in which line something stands in a program behind so many lines.
+    fn tells_lines(&self, check: &Check, values: &[Vec<u8>], lines: u32) -> bool {
+        let functions = self.at.script.functions.iter();
+        let of_autoconf: Vec<&Range<usize>> = functions
+            .filter(|(name, _)| name.starts_with(b"ac_fn_") || name.starts_with(b"as_fn_"))
+            .flat_map(|(_, named)| &named.texts)
+            .collect();
+        let texts = check
+            .texts
+            .iter()
+            .filter(|part| !of_autoconf.contains(part));
+        let text = |part: &Range<usize>| self.at.text.get(part.clone()).unwrap_or_default();
+        let texts: Vec<&[u8]> = texts.map(text).collect();
+        let told = check.told.iter().zip(values);
+        let mut told = told
+            .filter(|(output, _)| !output.left)
+            .map(|(_, value)| value);
+        told.any(|value| may_tell_lines(&texts, value, lines))
+    }
+
     /// Whether assignments tell the name of the folder that is configured, without its path.
     fn tells_name(&self, code: &[u8]) -> bool {
         let name = self
@@ -583,16 +641,6 @@ impl Server<'_> {
         });
         !name.is_empty() && values.any(|value| memmem::find(value, name).is_some())
     }
-}
-
-/// Whether values may be what a compiler says of a program, and in which line.
-fn names_lines(values: &[u8]) -> bool {
-    let mut all = memmem::find_iter(values, b"conftest.").filter_map(|at| values.get(at + 9..));
-    all.any(|behind| {
-        let end = behind.iter().position(|byte| !byte.is_ascii_alphanumeric());
-        let behind = end.and_then(|end| behind.get(end..));
-        matches!(behind, Some([b':', b'0'..=b'9', ..]))
-    })
 }
 
 /// How many lines definitions have.

@@ -28,7 +28,7 @@ use super::super::facts::{Fact, Sum, sum};
 use super::super::questions::Looker;
 use super::check::lines_of;
 use super::found::Looked;
-use super::{Asked, Server, Take, Told, minds_definitions, names_in};
+use super::{Asked, HIT, LEARN, NO, Server, Take, Told, minds_definitions, names_in};
 use crate::processor::library::quote;
 
 /// The largest file that a compiler may read from or leave in the folder, in bytes.
@@ -104,20 +104,20 @@ impl Server<'_> {
         fields: &[Vec<u8>],
         looker: &mut Looker<'_>,
         take: Take<'_>,
-    ) -> &'static [u8] {
+    ) -> &'static str {
         let (Some(place), Some(words)) = (fields.get(1), fields.get(2..)) else {
-            return b"n\n";
+            return NO;
         };
         // Whoever is behind a pipe from another compiler is not asked for.
         if self.at.shell.is_empty() || words.is_empty() || self.at.compiling.is_some() {
-            return b"n\n";
+            return NO;
         }
         // What it prints comes before its messages if it is asked for.
         if self.at.merges {
-            return b"n\n";
+            return NO;
         }
         let Some(inherited) = self.inherited(looker).filter(|_| self.is_here(place)) else {
-            return b"n\n";
+            return NO;
         };
         let exports = inherited.variables;
         let defines = fs::read(self.at.directory.join("confdefs.h")).unwrap_or_default();
@@ -128,7 +128,7 @@ impl Server<'_> {
             add(&mut all, &self.placeless(value));
         }
         let Some(wanted) = self.wanted(words, &defines, all) else {
-            return b"n\n";
+            return NO;
         };
         if let Some(learning) = &mut self.at.learning {
             learning.compiles(&wanted.text);
@@ -162,9 +162,9 @@ impl Server<'_> {
                         made: hit.made,
                         to_lines: hit.bound.says_line,
                     });
-                    return b"h\n";
+                    return HIT;
                 }
-                None => return b"n\n",
+                None => return NO,
             },
             Err(_) => None,
         };
@@ -197,7 +197,7 @@ impl Server<'_> {
             expected,
             begin: Instant::now(),
         });
-        b"m\n"
+        LEARN
     }
 
     /// What a command asks for; none if that cannot be known. `all` is what it depends on besides.
@@ -208,7 +208,7 @@ impl Server<'_> {
         let foreign = self.at.functions.as_ref();
         if is_the_shells(&self.at.text, first)
             || foreign.is_some_and(|all| all.called([&**first].into_iter()).next().is_some())
-            || self.folder.path().join("functions-before").exists()
+            || self.of_script("functions-before").exists()
         {
             return None;
         }
@@ -325,7 +325,7 @@ impl Server<'_> {
             fs::write(&path, &made.content).ok()?;
             fs::set_permissions(&path, fs::Permissions::from_mode(made.mode & 0o777)).ok()?;
         }
-        fs::write(self.folder.path().join("answer"), answer).ok()
+        fs::write(self.of_script("answer"), answer).ok()
     }
 
     /// Notes that the check which is being made depends on what a compiler did.
@@ -394,7 +394,7 @@ impl Server<'_> {
             .filter(|status| *status < 126)
             .ok_or("it was not run to its end")?;
         let printed = |name: &str| {
-            let text = read_small(&self.folder.path().join(name), LONG)?;
+            let text = read_small(&self.of_script(name), LONG)?;
             (!text.contains(&0)).then_some(text)
         };
         let (Some(output), Some(error)) = (printed("out"), printed("err")) else {

@@ -2,7 +2,29 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::checks::names;
+use std::sync::LazyLock;
+
+use regex::bytes::Regex;
+
+use super::super::checks::{named_in, names};
+
+/// What sets variables in a function, looks at them by names that are put together or stand for themselves, or changes
+/// the shell.
+static DOES_MORE: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(
+        r"(?m)(?:^|[\s;&|({!])[A-Za-z_]\w*(?:\[[^\]]*\])?\+?=|\(\(|\[\[|\s-v\s|\$\{!|\$\{\w+:?=|\$\[|\$[$!_-]|(?:^|\s)\.\s|\b(?:alias|bind|builtin|cd|command|coproc|declare|dirs|enable|eval|exec|exit|export|for|getopts|hash|jobs|let|local|mapfile|popd|pushd|read|readarray|readonly|select|set|shift|shopt|source|times|trap|type|typeset|ulimit|umask|unalias|unset|wait)\b",
+    )
+    .ok()
+});
+
+/// Whether a function, as bash prints it, does nothing but running programs, and looks at its arguments and at known
+/// variables only.
+pub(super) fn is_plain(text: &[u8], is_known: impl Fn(&[u8]) -> bool) -> bool {
+    DOES_MORE
+        .as_ref()
+        .is_some_and(|regex| !regex.is_match(text))
+        && named_in(text).all(is_known)
+}
 
 /// Functions by their names, as bash prints them.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -35,7 +35,7 @@ fn asking_text(folder: &Path, message: &str) -> Option<String> {
         r#"printf '%s\000' {message} "$PWD" "$$" "${{OLDPWD-/}}" "$0" >{up}
 IFS= read -r __ebd_start <{down}
 case $__ebd_start in
-  ?*) . "$__ebd_start" ;;
+  /*) . "$__ebd_start" ;;
   *) . "$0" ;;
 esac
 "#
@@ -79,7 +79,9 @@ esac
 /// files without telling.
 pub(super) fn begin_text(folder: &Path, number: usize, sources_unseen: bool) -> Option<String> {
     let at = |name: &str| quoted(&folder.join(name));
-    let (up, down, answer) = (at("up")?, at("down")?, at("answer")?);
+    let (up, down) = (at("up")?, at("down")?);
+    let at = |name: &str| at(&format!("{name}-{number}"));
+    let answer = at("answer")?;
     let (exports, names) = (at("exports")?, at("names")?);
     let (functions, functions_before) = (at("functions")?, at("functions-before")?);
     // Where that cannot be seen it is told before each check.
@@ -110,8 +112,8 @@ __ebd_ask () {{
   printf '%s\000' "$(($#+5))" ask {number} "$PWD" "$-:${{SHELLOPTS-}}:${{BASHOPTS-}}" "${{IFS+y$IFS}}" "$@" >{up}
   IFS= read -r __ebd_answer <{down}
   case $__ebd_answer in
-    h) . {answer}; __ebd_hit=y; return 0 ;;
-    s) __ebd_in=$1 ;;
+    "hit {number}") . {answer}; __ebd_hit=y; return 0 ;;
+    "learn {number}") __ebd_in=$1 ;;
   esac
   return 1
 }}
@@ -122,6 +124,18 @@ __ebd_tell () {{
        printf '%s\000' "$(($#+2))" tell {number} "$@" >{up}
        IFS= read -r __ebd_answer <{down} ;;
   esac
+  return "$__ebd_was"
+}}
+__ebd_hold () {{
+  __ebd_of=__ebd_left_$1; shift
+  for __ebd_name
+  do eval "${{__ebd_of}}_$__ebd_name=\${{$__ebd_name+y}}\${{$__ebd_name-}}; unset $__ebd_name"; done
+  return 1
+}}
+__ebd_back () {{
+  __ebd_of=__ebd_left_$1; shift
+  for __ebd_name
+  do eval "case \${{$__ebd_name+y}} in y) ;; *) case \$${{__ebd_of}}_$__ebd_name in y*) $__ebd_name=\${{${{__ebd_of}}_$__ebd_name#y}} ;; esac ;; esac"; done
   return "$__ebd_was"
 }}
 case ${{BASH_VERSION-}} in
@@ -137,8 +151,8 @@ __ebd_run () {{
   printf '%s\000' "$(($#+3))" run {number} "$PWD" "$@" >{up}
   IFS= read -r __ebd_answer <{down}
   case $__ebd_answer in
-    h) . {answer}; return $? ;;
-    m) "$@" >{out} 2>{err}
+    "hit {number}") . {answer}; return $? ;;
+    "learn {number}") "$@" >{out} 2>{err}
        __ebd_status=$?
        printf '%s\000' 3 ran {number} "$__ebd_status" >{up}
        IFS= read -r __ebd_answer <{down}

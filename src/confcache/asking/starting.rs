@@ -241,24 +241,43 @@ fn program_of(process: &str) -> Option<PathBuf> {
 /// The words, in quotes, that a shell was started with which evaluates a text and nothing else; none if it is not known
 /// to do the same with a file. Only what is written down is an option: others are in none of its variables.
 fn started_as(process: &str) -> Option<String> {
+    const OPTIONS: [&str; 7] = ["-v", "-x", "-vx", "-xv", "-e", "-u", "-f"];
+    const OF_BASH: [&str; 3] = ["--posix", "--norc", "--noprofile"];
     let program = program_of(process)?;
     let words = fs::read(format!("/proc/{process}/cmdline")).ok()?;
     let mut words = words
         .split(|byte| *byte == 0)
         .map(|word| Path::new(OsStr::from_bytes(word)));
-    let shell = words.next().filter(|shell| shell.is_absolute())?;
+    let shell = words.next()?;
     let name = |path: &Path| path.file_name().map(OsStr::to_owned);
     let (is, called) = (name(&program)?, name(shell)?);
     if !(is == "bash" || is == "dash") || !(called == is || called == "sh") {
         return None;
     }
+    // By its name alone it is found again if it was found from anywhere.
+    let is_found = || {
+        let variables = fs::read(format!("/proc/{process}/environ")).ok()?;
+        let mut variables = variables.split(|byte| *byte == 0);
+        let path = variables.find_map(|variable| variable.strip_prefix(b"PATH="))?;
+        let mut folders = std::env::split_paths(OsStr::from_bytes(path));
+        let found = folders.try_fold(None, |found: Option<PathBuf>, folder| {
+            let here = folder.join(shell);
+            let found = found.or_else(|| here.is_file().then_some(here));
+            folder.is_absolute().then_some(found)
+        });
+        Some(found??.canonicalize().ok()? == program)
+    };
+    if !shell.is_absolute() && (Path::new(&called) != shell || is_found() != Some(true)) {
+        return None;
+    }
     let mut all = quoted(shell)?;
     for word in words {
-        match word.as_os_str().as_bytes() {
-            b"-c" => return Some(all),
-            b"-v" | b"-x" | b"-vx" | b"-xv" => {
+        let word = word.to_str()?;
+        match word {
+            "-c" => return Some(all),
+            _ if OPTIONS.contains(&word) || (is == "bash" && OF_BASH.contains(&word)) => {
                 all.push(' ');
-                all.push_str(word.to_str()?);
+                all.push_str(word);
             }
             _ => return None,
         }
@@ -335,9 +354,14 @@ impl Server<'_> {
         line(start)
     }
 
-    /// The script that runs is started once more. Gives the file to be evaluated.
-    pub(super) fn again(&self, fields: &[Vec<u8>]) -> Vec<u8> {
-        line(self.start_of(&self.at, fields.get(2)))
+    /// The script of this number is started once more. Gives the file to be evaluated. One that others have gone on
+    /// beside, who have waited for it so far, is started as well, but is not answered any more.
+    pub(super) fn again(&self, fields: &[Vec<u8>], number: usize) -> Vec<u8> {
+        line(match self.at.number == number {
+            true => self.start_of(&self.at, fields.get(2)),
+            false if number < self.count => start(self.folder.path(), number),
+            false => PathBuf::new(),
+        })
     }
 
     /// The file that has a shell run a script: under its own name, if it is known how the shell was started.

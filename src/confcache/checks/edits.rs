@@ -2,8 +2,9 @@
 
 use std::sync::LazyLock;
 
-use regex::bytes::Regex;
+use regex::bytes::{Captures, Regex};
 
+use super::names::line_around;
 use super::{Check, Whole, line_at};
 
 static RESTART: LazyLock<Option<Regex>> =
@@ -54,7 +55,17 @@ pub(super) fn ask(number: usize, check: &Check, indirect: &[String]) -> String {
     if !indirect.is_empty() {
         text.push_str("; }");
     }
+    let left = left(check);
+    if !left.is_empty() {
+        text.push_str(&format!(" || __ebd_hold {number}{left}"));
+    }
     text
+}
+
+/// The names that are told only if the check sets them, as words.
+fn left(check: &Check) -> String {
+    let left = check.told.iter().filter(|output| output.left);
+    left.map(|output| format!(" {}", output.name)).collect()
 }
 
 /// What is put at the end of a check.
@@ -76,6 +87,10 @@ pub(super) fn tell(number: usize, check: &Check) -> String {
             }
         }
     }
+    let left = left(check);
+    if !left.is_empty() {
+        text.push_str(&format!("; __ebd_back {number}{left}"));
+    }
     format!("{before}{text}; ")
 }
 
@@ -86,9 +101,20 @@ impl Whole<'_> {
             .iter()
             .flat_map(|regex| regex.captures_iter(self.text));
         found
+            .filter(|found| self.is_command(found))
             .filter_map(|found| found.get(1))
             .map(|blank| (blank.start(), format!(" -c '. {start}'")))
             .collect()
+    }
+
+    /// Whether what was found is a command that is waited for, not part of a text that is written.
+    fn is_command(&self, found: &Captures<'_>) -> bool {
+        found.get(0).is_some_and(|whole| {
+            let line = line_around(self.text, whole.end());
+            let mut background = self.outline.background.iter();
+            self.commands(&(whole.start()..whole.start() + 1)).len() == 1
+                && !background.any(|at| whole.end() <= *at && *at <= line.end)
+        })
     }
 
     /// Where the script starts those of folders below, or itself there.
@@ -98,6 +124,7 @@ impl Whole<'_> {
                 .iter()
                 .flat_map(|regex| regex.captures_iter(self.text));
             found
+                .filter(|found| self.is_command(found))
                 .filter_map(|found| found.get(1))
                 .map(|blank| (blank.start(), words.clone()))
                 .collect::<Vec<_>>()

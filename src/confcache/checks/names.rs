@@ -1,5 +1,7 @@
 //! Names in a text, and lines of it.
 
+use std::ops::Range;
+
 /// Whether the name at this place is that of a variable whose value is put there.
 pub(super) fn is_replaced(text: &[u8], at: usize) -> bool {
     let before = text.get(..at).unwrap_or_default();
@@ -8,6 +10,11 @@ pub(super) fn is_replaced(text: &[u8], at: usize) -> bool {
 
 /// The line around a place, with those that it goes on in and from.
 pub(super) fn line_at(text: &[u8], at: usize) -> &[u8] {
+    text.get(line_around(text, at)).unwrap_or_default()
+}
+
+/// Where that line is.
+pub(super) fn line_around(text: &[u8], at: usize) -> Range<usize> {
     let goes_on = |end: usize| text.get(..end).is_some_and(|text| text.ends_with(b"\\"));
     let mut from = at;
     loop {
@@ -39,7 +46,7 @@ pub(super) fn line_at(text: &[u8], at: usize) -> &[u8] {
             }
         }
     }
-    text.get(from..to).unwrap_or_default()
+    from..to
 }
 
 /// All names in a text, with their places.

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use regex::bytes::Regex;
 
 use super::super::outline::{Command, is_name};
-use super::{Whole, find, names};
+use super::{PLACES, Whole, find, names};
 
 /// Builtins that change the shell, or tell something of it that is no value of a variable.
 const STATE: [&[u8]; 38] = [
@@ -58,6 +58,9 @@ static PUT_TOGETHER: LazyLock<Option<Regex>> =
 /// The arguments of a function or script, in any form.
 static ARGUMENTS: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"\$(?:[*@#]|\{[*@]|\{#[*@}])|\bfor\s+\w+\s*(?:;|\n|do\b)").ok());
+/// The numbers of processes, and of the line.
+static PROCESS: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"\$(?:[$!]|\{[$!]\}|\{?LINENO\b)").ok());
 static FIRST: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\$(?:1|\{#?1\b)").ok());
 static DEFINES: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r#"(?m)(?:^["']?|[;&|{(])[ \t]*([\w.-]+)[ \t]*\([ \t]*\)\s*(?:\{\s|\()"#).ok()
@@ -90,6 +93,20 @@ impl Whole<'_> {
         self.commands(part)
             .iter()
             .all(|each| self.is_plain_command(each))
+    }
+
+    /// Whether a text has a variable set to what a process is called, or to where in the script it is.
+    pub(super) fn keeps_a_process(&self, part: &Range<usize>) -> bool {
+        let mut assignments = self.outline.assignments.iter();
+        assignments.any(|each| {
+            let value = self.bytes(each.value.clone());
+            let is_quoted = value.len() > 1 && value.starts_with(b"'") && value.ends_with(b"'");
+            let name = String::from_utf8_lossy(self.bytes(each.name.clone()));
+            part.contains(&each.name.start)
+                && !is_quoted
+                && !PLACES.contains(&&*name)
+                && has(&PROCESS, value)
+        })
     }
 
     /// The commands of a text.

@@ -113,6 +113,7 @@ impl Whole<'_> {
                 .map(|name| Output {
                     name: name.clone(),
                     unset: unset.contains(name),
+                    left: false,
                 })
                 .collect(),
         )

@@ -435,3 +435,40 @@ fn what_is_odd_is_not_asked() {
         assert_eq!(answered(&cached).0, 0, "{}", cached.stderr);
     }
 }
+
+/// What is said of a program, or counted in it, tells how many lines are before it.
+#[test]
+fn values_that_tell_lines_are_for_as_many_lines() {
+    for value in [
+        "`(eval \"$ac_compile\") 2>&1 5>&1 | sed -n 's/^conftest.c:\\([0-9]*\\):.*warning.*/\\1/p'`",
+        "`$CC -c conftest.c 2>&1 | sed -n 's/^conftest.c\\(:[0-9]*\\):.*warning.*/\\1/p'`",
+        "`(eval \"$ac_compile\") 2>conftest.err; sed -n 's/.*c:\\([0-9]*\\):[0-9]*: w.*/\\1/p' conftest.err`",
+        "`grep -n here conftest.c`",
+        "`wc -l <conftest.$ac_ext`",
+        "`$CC -E conftest.c 2>/dev/null | wc -l`",
+    ] {
+        let body = format!(
+            "cat confdefs.h - <<_ACEOF >conftest.c\n#warning here\nint it;\n_ACEOF\nac_cv_x={value}\nrm -f conftest*"
+        );
+        let more = "case $2 in yes) printf '#define HAVE_ONE 1\\n#define HAVE_TWO 1\\n' >>confdefs.h ;; esac\n";
+        let trial = Trial::new(&script(&[more.to_owned(), check("ac_cv_x", &body)]));
+        for (arguments, known) in [
+            (["a", "no"], 0),
+            (["b", "no"], 1),
+            (["a", "yes"], 0),
+            (["b", "yes"], 1),
+        ] {
+            assert_eq!(
+                checks_of(&trial, &arguments),
+                (known, 1),
+                "{value} {arguments:?}"
+            );
+        }
+    }
+    // Whether there is a message is no number.
+    let body = "cat confdefs.h - <<_ACEOF >conftest.c\nint it;\n_ACEOF\nif (eval \"$ac_compile\") 2>conftest.err && test ! -s conftest.err\nthen ac_cv_x=yes; fi\nrm -f conftest*";
+    let more = "case $2 in yes) echo '#define HAVE_ONE 1' >>confdefs.h ;; esac\n";
+    let trial = Trial::new(&script(&[more.to_owned(), check("ac_cv_x", body)]));
+    assert_eq!(checks_of(&trial, &["a", "no"]), (0, 1));
+    assert_eq!(checks_of(&trial, &["b", "yes"]), (1, 1));
+}

@@ -61,7 +61,7 @@ fn told_by_the_script(errors: &str) -> String {
     errors.lines().filter(own).collect::<Vec<_>>().join("\n")
 }
 
-const CASES: [Case; 31] = [
+const CASES: [Case; 33] = [
     // What may not be come to, or is lost, is as it was.
     case(
         "&& and a new line",
@@ -142,6 +142,16 @@ const CASES: [Case; 31] = [
     )
     .then("chmod 755 .")
     .given(["755", "700"]),
+    case(
+        "arguments of the script in a value",
+        "v='echo $1'; set x \"$2\"; shift",
+        "ac_cv_x=`eval \"$v\"`",
+    ),
+    case(
+        "how many there are",
+        "v='echo $#'; case $2 in two) set x y z;; esac",
+        "ac_cv_x=`eval \"$v\"`",
+    ),
     // What a shell is like afterwards.
     case("cd", "mkdir sub", "cd sub\nac_cv_x=yes")
         .then("basename \"`pwd`\"; cd \"$OUT/../build\"; rmdir sub"),
@@ -187,7 +197,24 @@ const CASES: [Case; 31] = [
 ];
 
 /// Those that only bash understands.
-const BASHISMS: [Case; 2] = [
+const BASHISMS: [Case; 5] = [
+    case(
+        "a variable that a sourced function looks at",
+        "echo 'probe () { echo \"<$V>\"; }' >f\nV=$2\n. ./f\nrm f",
+        "ac_cv_x=`probe`",
+    ),
+    case(
+        "one that it sets",
+        "echo 'probe () { W=$V; }' >f\nV=$2\n. ./f\nrm f",
+        "if probe; then ac_cv_x=yes; fi",
+    )
+    .then("echo $W"),
+    case(
+        "one in arithmetic",
+        "echo 'probe () { echo $((V + 1)); }' >f\nV=$2\n. ./f\nrm f",
+        "ac_cv_x=`probe`",
+    )
+    .given(["1", "2"]),
     case("part", "v=$2\nn=1", "ac_cv_x=${v:n}"),
     case(
         "arithmetic",

@@ -94,6 +94,83 @@ fn shells_say_the_same_of_scripts_that_a_script_starts() {
     }
 }
 
+/// Whoever is started beside the script is not waited for, and asks when others are asked.
+#[test]
+fn a_script_that_nobody_waits_for_runs_too() {
+    let above = starts("sub").replace("$OUT/sub", "../../out/sub");
+    let waits = "while test ! -f begun; do sleep 0.01; done\n";
+    let check = check("ac_cv_x", "ac_cv_x=a");
+    let beside = [
+        format!("(\n{above}\n) &\n"),
+        above.replace(" || exit 3\n", " &\n"),
+    ];
+    for above in beside {
+        let trial = Trial::new(&script(&format!("{above}{waits}{check}: >asked\nwait\n")));
+        let below = script(&format!(
+            ": >../begun\nwhile test ! -f ../asked; do sleep 0.01; done\n{AGAIN}echo \"$0 $*\" >made\n{check}"
+        ));
+        trial.put("out/sub/configure", &format!("{HEAD}{below}"));
+        for shell in ["/bin/bash", "/bin/dash"] {
+            says_the_same(&trial, &["./configure", "a b"], &[("AGAIN", shell)]);
+            let made = fs::read_to_string(trial.path("build/sub/made")).unwrap();
+            assert_eq!(
+                made,
+                "../../out/sub/configure a b it's --cache-file= --srcdir=../../out/sub\n"
+            );
+        }
+    }
+}
+
+/// What a script writes, it may write as its own begin is written.
+#[test]
+fn texts_that_are_written_are_no_commands() {
+    let text = "exec $CONFIG_SHELL $as_opts \"$as_myself\" ${1+\"$@\"}\n";
+    let other = "eval \"\\$SHELL \\\"\\$ac_sub_configure\\\" $ac_sub_configure_args\"\n";
+    let trial = Trial::new(&script(&format!(
+        "cat >made <<\\_EOF\n{text}{other}_EOF\necho '\n{text}{other}' >>made\ncat made >&6\n{}",
+        check("ac_cv_x", "ac_cv_x=a")
+    )));
+    says_the_same(&trial, &["./configure", "a"], &[]);
+}
+
+/// What it is given there is evaluated by the shell, and tells what is exported.
+#[test]
+fn nobody_else_may_look_where_a_script_asks() {
+    let tells = "stat -c %a \"$TMPDIR\"/ebd-asks-*/. >&6\n";
+    let trial = Trial::new(&script(&format!(
+        "{tells}{}",
+        check("ac_cv_x", "ac_cv_x=a")
+    )));
+    let folder = trial.path("t");
+    fs::create_dir_all(&folder).unwrap();
+    let words = "umask 0; exec \"$0\" confcache -- ./configure";
+    let mut command = trial.command("sh", &["-c", words, EBD]);
+    let outcome = Outcome::of(command.env("TMPDIR", &folder));
+    assert!(outcome.succeeds().stdout.contains("700\n"), "{outcome}");
+}
+
+/// A shell that cannot be given the script by its name says the name of the copy.
+#[test]
+fn what_names_the_copy_is_not_kept() {
+    let there = Trial::new("");
+    let script = |body: &str| script(&format!("{body}\n{}", check("ac_cv_x", "ac_cv_x=a")));
+    for (body, kept) in [
+        ("no-such-program", false),
+        ("(no-such-program) 2>made", false),
+        ("(no-such-program) 2>&5", true),
+    ] {
+        there.script(&script(body));
+        let path = there.path("build/configure");
+        let run = || {
+            there.clean();
+            there.confcache(&["--", path.to_str().unwrap()]);
+            there.last()
+        };
+        assert_eq!(run(), if kept { "learned" } else { "untaught" }, "{body}");
+        assert_eq!(run(), if kept { "hit" } else { "untaught" }, "{body}");
+    }
+}
+
 #[test]
 fn messages_of_shells_are_answers_like_others() {
     let said = check("ac_cv_x", "ac_cv_x=`./no-such-program 2>&1`");

@@ -433,7 +433,9 @@ fn what_other_processes_are_counts() {
 fn what_is_reached_through_a_process_counts() {
     for path in ["/proc/$$/cwd/../out/file", "/proc/$$/root$OUT/file"] {
         let whole = Trial::new(&format!("cat \"{path}\" >made; : >config.status"));
-        let asked = trial(&check("ac_cv_x", &format!("ac_cv_x=`cat \"{path}\"`")));
+        let body =
+            format!("cat \"{path}\" >conftest.x; ac_cv_x=`cat conftest.x`; rm -f conftest.x");
+        let asked = trial(&check("ac_cv_x", &body));
         for text in ["one\n", "two\n"] {
             for each in [&whole, &asked] {
                 each.put("out/file", text);

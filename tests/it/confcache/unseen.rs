@@ -418,23 +418,55 @@ fn what_is_of_the_moment_counts_only_if_it_is_named() {
     }
 }
 
-/// What autoconf's functions leave in a variable of theirs is left there also by a check that does not call them.
+/// What autoconf's functions leave in variables of theirs is left by answers as well, and by a check that does not call
+/// them it is as it was; what that was is not asked for.
 #[test]
-fn what_functions_leave_is_of_the_check_only_if_somebody_looks() {
+fn what_functions_leave_is_left_by_answers_too() {
     let function = "ac_fn_try ()\n{\n  as_lineno=${as_lineno-\"$1\"}\n  if test \"$2\" = yes\nthen :\n  ac_retval=0\nelse\n  ac_retval=3\nfi\n  \
-                    as_fn_set_status $ac_retval\n}\nas_fn_set_status ()\n{\n  return $1\n}\n";
+                    ac_status=$ac_retval\n  as_fn_set_status $ac_retval\n}\nas_fn_set_status ()\n{\n  return $1\n}\n";
     let body = "ac_cv_x=none\nif test -f \"$OUT/there\"\nthen :\n  if ac_fn_try 1 yes\nthen :\n  ac_cv_x=yes\nfi\nfi";
-    let script = format!("{function}ac_fn_try 1 $2 || :\n{}", check("ac_cv_x", body));
-    let trial = self::trial(&script);
-    assert_eq!(asks(&trial, &["a", "no"]), (0, 1));
-    trial.clean();
-    let words = ["-v", "--verify", "--", "./configure", "a", "yes"];
-    let outcome = trial.confcache(&words);
-    let told = &outcome.succeeds().stderr;
-    assert!(told.contains("1 are as was known"), "{told}");
-    let trial = self::trial(&format!("{script}echo $ac_retval >&6\n"));
-    for (argument, known) in [("no", 0), ("yes", 0), ("no", 1)] {
+    let looks = "echo \"$((ac_status + 0)) ${ac_retval-unset}\" >&6\nv=ac_status\neval \"echo \\$$v\" >&6\n(set) | grep ^ac_status= >&6\n";
+    for (before, given) in [
+        ("ac_fn_try 1 $2 || :\n", ["no", "yes"]),
+        ("ac_status=$2\n", ["1", "2"]),
+    ] {
+        let script = format!("{function}{before}{}{looks}", check("ac_cv_x", body));
+        let trial = self::trial(&script);
+        for (argument, known) in given.iter().zip([0, 1]) {
+            assert_eq!(asks(&trial, &["a", argument]), (known, 1), "{before}");
+        }
+        trial.put("out/there", "");
+        for (argument, known) in given.iter().zip([0, 1]) {
+            assert_eq!(asks(&trial, &["a", argument]), (known, 1), "{before}");
+        }
+        trial.clean();
+        let words = ["-v", "--verify", "--", "./configure", "a", given[0]];
+        let outcome = trial.confcache(&words);
+        let told = &outcome.succeeds().stderr;
+        assert!(told.contains("1 are as was known"), "{told}");
+    }
+    // A check that looks at what was left before depends on it.
+    let body = "ac_cv_x=$ac_status\nif test -f \"$OUT/there\"\nthen :\n  ac_fn_try 1 yes\nfi";
+    let trial = self::trial(&format!(
+        "{function}ac_status=$2\n{}",
+        check("ac_cv_x", body)
+    ));
+    for (argument, known) in [("1", 0), ("2", 0), ("1", 1)] {
         assert_eq!(asks(&trial, &["a", argument]), (known, 1));
+    }
+}
+
+/// Where in the script a check stands is no part of it.
+#[test]
+fn numbers_of_lines_and_processes_are_no_answers() {
+    for value in ["$LINENO", "x${LINENO}y", "$$", "${$}", "`echo`$$"] {
+        let own = check("ac_cv_x", &format!("ac_cv_x={value}"))
+            .replace("\"$ac_cv_x\"", "\"${ac_cv_x#\"$$\"}\"");
+        let text = format!("{own}{}", check("ac_cv_y", "ac_cv_y=yes"));
+        let trial = self::trial(&text);
+        assert_eq!(asks(&trial, &["a"]), (0, 1), "{value}");
+        trial.script(&super::answers::script(&format!("\n\n{text}")));
+        assert_eq!(asks(&trial, &["b"]), (1, 1), "{value}");
     }
 }
 

@@ -58,6 +58,30 @@ pub(super) fn names_the_moment(arguments: &[Vec<u8>], values: &[Vec<u8>]) -> boo
         .any(|value| names(value).any(|(name, _)| OF_THE_MOMENT.contains(&name)))
 }
 
+/// Whether a value that may be evaluated names arguments of the shell that are not among what the check depends on, or a
+/// process.
+pub(super) fn names_arguments(check: &Check, arguments: &[Vec<u8>], values: &[Vec<u8>]) -> bool {
+    let is_unasked = |byte: u8| match byte {
+        b'$' | b'!' => true,
+        b'1' | b'@' | b'*' | b'#' => !(check.in_function && check.sees_first),
+        b'2'..=b'9' => !check.in_function,
+        _ => false,
+    };
+    let names = |value: &[u8]| {
+        memchr::memchr_iter(b'$', value).any(|at| {
+            let behind = value.get(at + 1..).unwrap_or_default();
+            let behind = behind.strip_prefix(b"{").unwrap_or(behind);
+            behind.first().is_some_and(|byte| is_unasked(*byte))
+        })
+    };
+    let inputs = check.inputs.iter().zip(values);
+    // What this one holds is data.
+    let mut values = inputs
+        .filter(|(input, _)| *input != "PATH")
+        .map(|(_, value)| value);
+    values.any(|value| names(value)) || arguments.iter().any(|value| names(value))
+}
+
 /// A variable that a value names, and that is none of those that were asked for.
 pub(super) fn unknown(check: &Check, values: &[Vec<u8>]) -> Option<String> {
     for (input, value) in check.inputs.iter().zip(values) {
