@@ -223,6 +223,10 @@ struct Whole<'a> {
     /// The places where names are set.
     set_at: HashMap<usize, &'a Assignment>,
     environment: &'a [String],
+    /// Those of [`LEFT`] that nobody else looks at or makes more than a variable of.
+    left: Vec<&'static str>,
+    /// Names that may not be set.
+    fixed: HashSet<Vec<u8>>,
 }
 
 static CONDITION: LazyLock<Option<Regex>> = LazyLock::new(|| {
@@ -267,6 +271,8 @@ impl<'a> Whole<'a> {
             assignments,
             set_at,
             environment,
+            left: plain::left(outline, environment),
+            fixed: plain::fixed(outline),
         }
     }
 
@@ -441,13 +447,13 @@ impl<'a> Whole<'a> {
                 .map(|name| (*name).to_owned()),
         );
         // If a function is not called, what was there before is left.
+        let may_leave = !self.leaves_early(&body);
         let mut left = Vec::new();
         for name in called.difference(&certain) {
             if PLACES.contains(&name.as_str()) {
                 continue;
             }
-            let is_exported = self.environment.contains(name);
-            if LEFT.contains(&name.as_str()) && !looked_at.contains(name) && !is_exported {
+            if may_leave && self.left.contains(&name.as_str()) && !looked_at.contains(name) {
                 inputs.remove(name);
                 outputs.remove(name);
                 left.push(name.clone());
@@ -460,6 +466,10 @@ impl<'a> Whole<'a> {
         let mut asked = vec![condition.variable.clone()];
         asked.extend(indirect.iter().map(|name| format!("${name}")));
         let mut told = self.told(&texts, &mut inputs, &outputs, &asked, in_function)?;
+        let is_fixed = |output: &Output| self.fixed.contains(output.name.as_bytes());
+        if told.iter().any(is_fixed) {
+            return None;
+        }
         left.retain(|name| told.iter().all(|output| output.name != *name));
         told.extend(left.into_iter().map(|name| Output {
             name,

@@ -19,7 +19,7 @@ use memchr::memmem;
 use sandbox::Trace;
 
 use self::given::{all_given, names_arguments, names_the_moment, real, unknown, value};
-use self::lines::may_tell_lines;
+use self::lines::{may_tell_lines, numbers};
 use self::lying::{Lying, names_of, without_objects};
 use super::super::answers::{Bound, Given, Lesson, Miss, Question, Source, near_texts};
 use super::super::checks::{Check, Output, names, runs_another};
@@ -188,7 +188,7 @@ impl Server<'_> {
         if let Some(name) = self.calls_more(&check, &arguments, &values, &inherited) {
             let told = Told::Unlearned(
                 "it was not looked for".to_owned(),
-                format!("nobody knows what {name} does, which was sourced"),
+                format!("nobody knows what {name} does, in or behind what was sourced"),
             );
             self.outcomes.push(Asked { variable, told });
             return NO;
@@ -296,9 +296,19 @@ impl Server<'_> {
                 std::str::from_utf8(name).is_ok_and(|name| inherited.variables.contains_key(name));
             is_exported || inputs.any(|input| input.as_bytes() == name)
         };
-        let mut called = functions.called(texts.chain(all_given(arguments, values)));
+        // Its own are part of it if its texts name them.
+        let is_part = |name: &[u8]| {
+            let named = self.at.script.functions.get(name);
+            named.is_some_and(|named| {
+                named.is_constant || named.texts.iter().all(|text| check.texts.contains(text))
+            })
+        };
+        let mut called = functions.reached(texts.chain(all_given(arguments, values)));
         called
-            .find(|(_, text)| !is_plain(text, is_known))
+            .find(|(name, text)| match functions.is_foreign(name) {
+                true => !is_plain(text, is_known),
+                false => !is_part(name),
+            })
             .map(|(name, _)| String::from_utf8_lossy(name).into_owned())
     }
 
@@ -529,6 +539,10 @@ impl Server<'_> {
         let own = self.folder.path().as_os_str().as_bytes();
         if memmem::find(&code, own).is_some() {
             return Err("a message names the script that asks".to_owned());
+        }
+        let process = self.at.process().filter(|process| *process > 99);
+        if process.is_some_and(|process| numbers(&code).any(|number| number == process)) {
+            return Err("what it set may be the number of a process".to_owned());
         }
         let lines = lines_of(&learning.defines);
         let tells_lines = self.tells_lines(check, fields.get(2..).unwrap_or_default(), lines);

@@ -8,22 +8,26 @@ use regex::bytes::Regex;
 
 use super::super::checks::{named_in, names};
 
-/// What sets variables in a function, looks at them by names that are put together or stand for themselves, or changes
-/// the shell.
+/// What sets variables in a function, looks at them by names that are put together or stand for themselves, looks at what
+/// the folder is or has in it, or changes the shell.
 static DOES_MORE: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
-        r"(?m)(?:^|[\s;&|({!])[A-Za-z_]\w*(?:\[[^\]]*\])?\+?=|\(\(|\[\[|\s-v\s|\$\{!|\$\{\w+:?=|\$\[|\$[$!_-]|(?:^|\s)\.\s|\b(?:alias|bind|builtin|cd|command|coproc|declare|dirs|enable|eval|exec|exit|export|for|getopts|hash|jobs|let|local|mapfile|popd|pushd|read|readarray|readonly|select|set|shift|shopt|source|times|trap|type|typeset|ulimit|umask|unalias|unset|wait)\b",
+        r"(?m)(?:^|[\s;&|({!])[A-Za-z_]\w*(?:\[[^\]]*\])?\+?=|\(\(|\[\[|\s-v|\$\{!|\$\{\w+:?=|\$\[|\$[!$_-]|\$\{?#?0|(?:^|\s)\.\s|\b(?:OLDPWD|PWD|alias|bind|builtin|cd|command|confdefs|coproc|declare|dirs|enable|eval|exec|exit|export|for|getopts|hash|jobs|let|local|mapfile|popd|pushd|pwd|read|readarray|readonly|select|set|shift|shopt|source|times|trap|type|typeset|ulimit|umask|unalias|unset|wait)\b",
     )
     .ok()
 });
+static QUOTED: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r#"'[^']*'|"(?:[^"\\]|\\.)*"|\$[?*]|\[ "#).ok());
 
 /// Whether a function, as bash prints it, does nothing but running programs, and looks at its arguments and at known
 /// variables only.
 pub(super) fn is_plain(text: &[u8], is_known: impl Fn(&[u8]) -> bool) -> bool {
-    DOES_MORE
-        .as_ref()
-        .is_some_and(|regex| !regex.is_match(text))
-        && named_in(text).all(is_known)
+    let (Some(does_more), Some(quoted)) = (DOES_MORE.as_ref(), QUOTED.as_ref()) else {
+        return false;
+    };
+    let unquoted = quoted.replace_all(text, &b""[..]);
+    let globs = unquoted.iter().any(|byte| b"*?[".contains(byte));
+    !globs && !does_more.is_match(text) && named_in(text).all(is_known)
 }
 
 /// Functions by their names, as bash prints them.
@@ -72,6 +76,15 @@ impl Functions {
         &self,
         texts: impl Iterator<Item = &'t [u8]>,
     ) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let is_foreign = |(name, _): &(&[u8], &[u8])| self.foreign.contains(*name);
+        self.reached(texts).filter(is_foreign)
+    }
+
+    /// Those that texts may call, whoever has defined them.
+    pub(super) fn reached<'t>(
+        &self,
+        texts: impl Iterator<Item = &'t [u8]>,
+    ) -> impl Iterator<Item = (&[u8], &[u8])> {
         let mut called: BTreeSet<&[u8]> = BTreeSet::new();
         let mut left: Vec<&[u8]> = texts.flat_map(|text| self.named_in(text)).collect();
         while let Some(name) = left.pop() {
@@ -84,11 +97,14 @@ impl Functions {
                 );
             }
         }
-        let is_foreign = |name: &&[u8]| self.foreign.contains(*name);
-        called.into_iter().filter(is_foreign).filter_map(|name| {
-            let text = self.all.get(name)?;
-            Some((name, text.as_slice()))
-        })
+        called
+            .into_iter()
+            .filter_map(|name| Some((name, self.all.get(name)?.as_slice())))
+    }
+
+    /// Whether a function is none of the script's own.
+    pub(super) fn is_foreign(&self, name: &[u8]) -> bool {
+        self.foreign.contains(name)
     }
 
     fn named_in(&self, text: &[u8]) -> Vec<&[u8]> {

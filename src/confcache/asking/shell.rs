@@ -35,7 +35,7 @@ fn asking_text(folder: &Path, message: &str) -> Option<String> {
         r#"printf '%s\000' {message} "$PWD" "$$" "${{OLDPWD-/}}" "$0" >{up}
 IFS= read -r __ebd_start <{down}
 case $__ebd_start in
-  /*) . "$__ebd_start" ;;
+  /*) if test -f "$__ebd_start"; then . "$__ebd_start"; else . "$0"; fi ;;
   *) . "$0" ;;
 esac
 "#
@@ -99,6 +99,7 @@ pub(super) fn begin_text(folder: &Path, number: usize, sources_unseen: bool) -> 
     Some(format!(
         r#"__ebd_in=
 __ebd_hit=
+__ebd_held=
 case ${{BASH_ENV+y}} in y) __ebd_sourced= ;; *) {sourced} ;; esac
 case ${{BASH_VERSION-}} in
   [4-9]*) __ebd_exports () {{ compgen -e >{names} && mapfile -t __ebd_names <{names} && {{ declare -p "${{__ebd_names[@]}}" && umask; }} >{exports} || {{ export -p; umask; }} >{exports}; }} ;;
@@ -127,15 +128,17 @@ __ebd_tell () {{
   return "$__ebd_was"
 }}
 __ebd_hold () {{
-  __ebd_of=__ebd_left_$1; shift
+  case $__ebd_in in "$1") __ebd_held=$1 ;; *) return 1 ;; esac
+  shift
   for __ebd_name
-  do eval "${{__ebd_of}}_$__ebd_name=\${{$__ebd_name+y}}\${{$__ebd_name-}}; unset $__ebd_name"; done
+  do eval "__ebd_left_$__ebd_name=\${{$__ebd_name+y}}\${{$__ebd_name-}}; unset $__ebd_name"; done
   return 1
 }}
 __ebd_back () {{
-  __ebd_of=__ebd_left_$1; shift
+  case $__ebd_held in "$1") __ebd_held= ;; *) return "$__ebd_was" ;; esac
+  shift
   for __ebd_name
-  do eval "case \${{$__ebd_name+y}} in y) ;; *) case \$${{__ebd_of}}_$__ebd_name in y*) $__ebd_name=\${{${{__ebd_of}}_$__ebd_name#y}} ;; esac ;; esac"; done
+  do eval "case \${{$__ebd_name+y}} in y) ;; *) case \$__ebd_left_$__ebd_name in y*) $__ebd_name=\${{__ebd_left_$__ebd_name#y}} ;; esac ;; esac"; done
   return "$__ebd_was"
 }}
 case ${{BASH_VERSION-}} in
@@ -152,8 +155,7 @@ __ebd_run () {{
   IFS= read -r __ebd_answer <{down}
   case $__ebd_answer in
     "hit {number}") . {answer}; return $? ;;
-    "learn {number}") "$@" >{out} 2>{err}
-       __ebd_status=$?
+    "learn {number}") "$@" >{out} 2>{err} && __ebd_status=0 || __ebd_status=$?
        printf '%s\000' 3 ran {number} "$__ebd_status" >{up}
        IFS= read -r __ebd_answer <{down}
        if test -s {out}; then cat {out}; fi

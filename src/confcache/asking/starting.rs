@@ -109,6 +109,11 @@ impl Asker {
         })
     }
 
+    /// The number of the shell's process, if it has told it.
+    pub(super) fn process(&self) -> Option<u64> {
+        self.process.parse().ok()
+    }
+
     /// The limits of the shell, as the kernel tells them.
     pub(super) fn limits(&self) -> Vec<u8> {
         fs::read(format!("/proc/{}/limits", self.process)).unwrap_or_default()

@@ -89,9 +89,10 @@ pub(super) fn tell(number: usize, check: &Check) -> String {
     }
     let left = left(check);
     if !left.is_empty() {
-        text.push_str(&format!("; __ebd_back {number}{left}"));
+        text.push_str(&format!(" && :; __ebd_back {number}{left}"));
     }
-    format!("{before}{text}; ")
+    // Nor is it an error under `set -e`, as it was none of the check.
+    format!("{before}{text} && :; ")
 }
 
 impl Whole<'_> {

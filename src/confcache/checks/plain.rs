@@ -1,14 +1,15 @@
 //! What a check must not have in it: whatever changes the shell in another way than by setting variables, and whatever
 //! depends on what is not seen in its text.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::LazyLock;
 
 use regex::bytes::Regex;
 
+use super::super::outline::Outline;
 use super::super::outline::{Command, is_name};
-use super::{PLACES, Whole, find, names};
+use super::{LEFT, PLACES, Whole, find, names};
 
 /// Builtins that change the shell, or tell something of it that is no value of a variable.
 const STATE: [&[u8]; 38] = [
@@ -61,6 +62,15 @@ static ARGUMENTS: LazyLock<Option<Regex>> =
 /// The numbers of processes, and of the line.
 static PROCESS: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"\$(?:[$!]|\{[$!]\}|\{?LINENO\b)").ok());
+/// Those of processes where they are no part of a name, and that of the line where it is a word of a loop or a case.
+static DECIDES: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(
+        r#"(?:^|[^\w./$\\'-])\$(?:[$!]|\{[$!]\})|\b(?:for\s+\w+\s+in|case)\b[^\n;)]*\$\{?LINENO\b"#,
+    )
+    .ok()
+});
+static LOOPS: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"(?:^|[\n;])[ \t]*(do|done)\b").ok());
 static FIRST: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\$(?:1|\{#?1\b)").ok());
 static DEFINES: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r#"(?m)(?:^["']?|[;&|{(])[ \t]*([\w.-]+)[ \t]*\([ \t]*\)\s*(?:\{\s|\()"#).ok()
@@ -95,17 +105,41 @@ impl Whole<'_> {
             .all(|each| self.is_plain_command(each))
     }
 
-    /// Whether a text has a variable set to what a process is called, or to where in the script it is.
+    /// Whether a text has a variable set to what a process is called, or to where in the script it is, or does one
+    /// thing or another by that.
     pub(super) fn keeps_a_process(&self, part: &Range<usize>) -> bool {
         let mut assignments = self.outline.assignments.iter();
-        assignments.any(|each| {
-            let value = self.bytes(each.value.clone());
-            let is_quoted = value.len() > 1 && value.starts_with(b"'") && value.ends_with(b"'");
-            let name = String::from_utf8_lossy(self.bytes(each.name.clone()));
-            part.contains(&each.name.start)
-                && !is_quoted
-                && !PLACES.contains(&&*name)
-                && has(&PROCESS, value)
+        let decides = has(&DECIDES, &self.code(part));
+        decides
+            || assignments.any(|each| {
+                let value = self.bytes(each.value.clone());
+                let is_quoted = value.len() > 1 && value.starts_with(b"'") && value.ends_with(b"'");
+                let name = String::from_utf8_lossy(self.bytes(each.name.clone()));
+                part.contains(&each.name.start)
+                    && !is_quoted
+                    && !PLACES.contains(&&*name)
+                    && has(&PROCESS, value)
+            })
+    }
+
+    /// Whether the text of a check may be left before its end, with the script going on.
+    pub(super) fn leaves_early(&self, body: &Range<usize>) -> bool {
+        self.commands(body).iter().any(|command| {
+            let is_in_own_loop = || {
+                let before = self.code(&(body.start..command.at));
+                let words = LOOPS.iter().flat_map(|regex| regex.captures_iter(&before));
+                let mut deep = 0_i32;
+                for word in words.filter_map(|found| found.get(1)) {
+                    deep += if word.as_bytes() == b"do" { 1 } else { -1 };
+                }
+                deep > 0 && command.rest().is_empty()
+            };
+            match command.name().as_slice() {
+                _ if command.apart => false,
+                b"return" => true,
+                b"break" | b"continue" => !is_in_own_loop(),
+                _ => false,
+            }
         })
     }
 
@@ -205,6 +239,38 @@ impl Whole<'_> {
         };
         is_status && !bytes.contains(&b'`') && self.commands(text).iter().all(is_known)
     }
+}
+
+/// Those of [`LEFT`] that no trap looks at, and that are variables and nothing more.
+pub(super) fn left(outline: &Outline, environment: &[String]) -> Vec<&'static str> {
+    let minds = |command: &&Command| {
+        matches!(
+            command.name().as_slice(),
+            b"declare" | b"export" | b"local" | b"readonly" | b"trap" | b"typeset"
+        )
+    };
+    let commands: Vec<&Command> = outline.commands.iter().filter(minds).collect();
+    let is_left = |name: &&str| {
+        let words = commands.iter().flat_map(|command| command.rest());
+        let mut named = words.flat_map(|word| names(word));
+        !named.any(|(word, _)| word == name.as_bytes())
+            && !environment.iter().any(|each| each == name)
+    };
+    LEFT.into_iter().filter(is_left).collect()
+}
+
+/// Names that the script may have said are not to be set any more.
+pub(super) fn fixed(outline: &Outline) -> HashSet<Vec<u8>> {
+    let fixes = |command: &&Command| {
+        let name = command.name();
+        matches!(name.as_slice(), b"readonly" | b"declare" | b"typeset")
+    };
+    let commands = outline.commands.iter().filter(fixes);
+    let words = commands.flat_map(|command| command.rest());
+    words
+        .flat_map(|word| names(word))
+        .map(|(name, _)| name.to_vec())
+        .collect()
 }
 
 /// All functions of one name.

@@ -4,6 +4,7 @@
 use super::Trial;
 use super::answers::{asks, check, script};
 use super::unseen::by_bash;
+use crate::support::{EBD, Outcome};
 
 /// A check with what stands around it; and what `$2` is at first, and then.
 struct Case {
@@ -60,6 +61,9 @@ fn told_by_the_script(errors: &str) -> String {
     let own = |line: &&str| !line.starts_with("ebd: ");
     errors.lines().filter(own).collect::<Vec<_>>().join("\n")
 }
+
+/// A function of autoconf's, in short, and what was left before.
+const LEAVES: &str = "ac_fn_try () {\n  ac_status=7; ac_retval=1; test -f \"$1\"\n}\nac_status=$2";
 
 const CASES: [Case; 33] = [
     // What may not be come to, or is lost, is as it was.
@@ -235,6 +239,142 @@ fn whatever_a_check_does_is_done() {
         for given in [each.given[0], each.given[1], each.given[0]] {
             is_as_uncached(&trial, each.name, &["a", given]);
         }
+    }
+}
+
+/// What a check that is left early, or not known, does not set is as it was.
+#[test]
+fn what_functions_might_have_set_is_as_it_was() {
+    let call = "if test -f /none; then ac_fn_try 1; fi";
+    for (before, body, after) in [
+        ("for i in 1 2\ndo", "ac_cv_x=1\nCALL\nbreak", "done"),
+        (
+            "for i in 1 2\ndo",
+            "ac_cv_x=1\nCALL\nfor j in 1; do :; done\nbreak",
+            "done",
+        ),
+        (
+            "for i in 1\ndo",
+            "ac_cv_x=1\nCALL\nfor j in 1; do break 2; done",
+            "done",
+        ),
+        ("g () {", "ac_cv_x=1\nCALL\nreturn 0", "}\ng"),
+        (
+            "probe='echo \"$ac_status\"'",
+            "ac_cv_x=`eval \"$probe\"`\nCALL",
+            "",
+        ),
+        (
+            "export ac_status",
+            "ac_cv_x=1\nCALL",
+            "env | grep ac_status",
+        ),
+        ("readonly ac_status", "ac_cv_x=1\nCALL", ""),
+        ("trap 'echo at end $ac_status' 0", "ac_cv_x=1\nCALL\n", ""),
+        (
+            "",
+            "for j in 1 2; do\n  ac_cv_x=1\n  CALL\n  if test $j = 1; then break; fi\ndone",
+            "",
+        ),
+    ] {
+        let body = check("ac_cv_x", &body.replace("CALL", call));
+        let text =
+            format!("{LEAVES}\n{before}\n{body}{after}\necho \"<${{ac_status-unset}}>\" >&6\n");
+        let trial = Trial::new(&script(&text));
+        for given in ["3", "4", "3"] {
+            is_as_uncached(&trial, &text, &["a", given]);
+        }
+    }
+    // One that goes on to its end is asked for whatever was left.
+    let body = "for j in 1 2; do\n  ac_cv_x=1\n  CALL\n  if test $j = 1; then break; fi\ndone";
+    let body = check("ac_cv_x", &body.replace("CALL", call));
+    let trial = Trial::new(&script(&format!("{LEAVES}\n{body}echo $ac_status >&6\n")));
+    for (given, known) in [("3", 0), ("4", 1)] {
+        assert_eq!(asks(&trial, &["a", given]), (known, 1));
+    }
+}
+
+/// A list whose first part fails is no error.
+#[test]
+fn scripts_that_end_at_errors_go_on_where_they_would() {
+    for body in [
+        "ac_cv_x=no\ntest -f /none && ac_cv_x=yes",
+        "ac_cv_x=no\nif test -f /none; then ac_fn_try 1; fi\ntest -f /none && ac_cv_x=yes",
+        "ac_cv_x=no\nif (eval \"$ac_compile\"); then ac_cv_x=yes; fi",
+        "(eval \"$ac_compile\") && ac_cv_x=yes\n: ${ac_cv_x=no}",
+        "ac_cv_x=no\n(eval \"$ac_compile\")",
+    ] {
+        let body = check("ac_cv_x", body);
+        let text = script(&format!(
+            "{LEAVES}\nac_compile='$CC -c conftest.c'; CC=cc\nset -e\n{body}echo goes on >&6\n"
+        ));
+        for shell in ["dash", "bash"] {
+            let trial = Trial::new(&text);
+            let run = |program: &str, words: &[&str]| {
+                trial.clean();
+                let outcome = Outcome::of(&mut trial.command(program, words));
+                let errors = told_by_the_script(&outcome.stderr);
+                (outcome.code(), outcome.stdout.clone(), errors)
+            };
+            let plain = run(shell, &["./configure", "a", "3"]);
+            let words = ["confcache", "--", shell, "./configure", "a", "3"];
+            assert_eq!(run(EBD, &words), plain, "{body}");
+            assert_eq!(run(EBD, &words), plain, "{body}");
+        }
+    }
+}
+
+/// What a sourced function may look at, or do, that its text and the variables of the check do not tell.
+#[test]
+fn sourced_functions_that_do_more_are_not_asked_for() {
+    for (function, before, body) in [
+        (
+            "probe () { helper; }",
+            "helper () {\n  W=$V\n}",
+            "if probe; then ac_cv_x=yes; fi",
+        ),
+        (
+            "probe () { printf -vW %s 1; }",
+            "W=$2",
+            "if probe; then ac_cv_x=yes; fi",
+        ),
+        ("probe () { echo *.zz; }", ": >$2.zz", "ac_cv_x=`probe`"),
+        (
+            "probe () { pwd | wc -c; }",
+            "mkdir -p $2; cd $2",
+            "ac_cv_x=`probe`",
+        ),
+        (
+            "probe () { echo $0 | sed s/.*configure/\"$V\"/; }",
+            "",
+            "ac_cv_x=`probe`",
+        ),
+        (
+            "probe () { local V; V=$W; echo $V; }",
+            "W=$2",
+            "ac_cv_x=`probe`",
+        ),
+    ] {
+        let text = format!(
+            "cat >f <<\\_E\n{function}\n_E\nV=$2\n. ./f\nrm f\n{before}\n{}echo \"<$W>\" >&6\ncd \"$OUT/../build\"; rm -rf *.zz one two\n",
+            check("ac_cv_x", body)
+        );
+        let trial = Trial::new(&script(&text));
+        by_bash(&trial);
+        for given in ["one", "two", "one"] {
+            is_as_uncached(&trial, function, &["a", given]);
+        }
+    }
+    // One that only runs programs is.
+    let text = format!(
+        "echo 'probe () {{ sed s/x/$V/ \"$OUT/it\" | grep -e \"$1\"; }}' >f\nV=$2\n. ./f\nrm f\n{}",
+        check("ac_cv_x", "ac_cv_x=`probe a $V`")
+    );
+    let trial = Trial::new(&script(&text));
+    by_bash(&trial);
+    trial.put("out/it", "xa\n");
+    for (given, known) in [("one", 0), ("two", 0), ("one", 1)] {
+        assert_eq!(asks(&trial, &["a", given]), (known, 1));
     }
 }
 

@@ -456,17 +456,29 @@ fn what_functions_leave_is_left_by_answers_too() {
     }
 }
 
-/// Where in the script a check stands is no part of it.
+/// Where in the script a check stands is no part of it, and which process makes it neither.
 #[test]
 fn numbers_of_lines_and_processes_are_no_answers() {
-    for value in ["$LINENO", "x${LINENO}y", "$$", "${$}", "`echo`$$"] {
-        let own = check("ac_cv_x", &format!("ac_cv_x={value}"))
-            .replace("\"$ac_cv_x\"", "\"${ac_cv_x#\"$$\"}\"");
+    for body in [
+        "ac_cv_x=$LINENO",
+        "ac_cv_x=x${LINENO}y",
+        "for ac_i in $LINENO; do ac_cv_x=$ac_i; done",
+        "ac_cv_x=$$",
+        "ac_cv_x=${$}",
+        "ac_cv_x=`echo`$$",
+        "for ac_i in $$; do ac_cv_x=$ac_i; done",
+        "case $$ in *) ac_cv_x=$$ ;; esac",
+        "read ac_cv_x <<_E\n$$\n_E",
+        "echo $$ >conftest.x; ac_cv_x=`cat conftest.x`; rm -f conftest.x",
+        ": >conftest$$; ac_cv_x=`echo conftest*[0-9] | sed s/conftest//`; rm -f conftest*",
+        "if test `expr $$ + 0` = $$; then ac_cv_x=$$; fi",
+    ] {
+        let own = check("ac_cv_x", body).replace("\"$ac_cv_x\"", "\"${ac_cv_x#\"$$\"}\"");
         let text = format!("{own}{}", check("ac_cv_y", "ac_cv_y=yes"));
         let trial = self::trial(&text);
-        assert_eq!(asks(&trial, &["a"]), (0, 1), "{value}");
+        assert_eq!(asks(&trial, &["a"]).0, 0, "{body}");
         trial.script(&super::answers::script(&format!("\n\n{text}")));
-        assert_eq!(asks(&trial, &["b"]), (1, 1), "{value}");
+        assert_eq!(asks(&trial, &["b"]).0, 1, "{body}");
     }
 }
 

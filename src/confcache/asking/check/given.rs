@@ -62,7 +62,7 @@ pub(super) fn names_the_moment(arguments: &[Vec<u8>], values: &[Vec<u8>]) -> boo
 /// process.
 pub(super) fn names_arguments(check: &Check, arguments: &[Vec<u8>], values: &[Vec<u8>]) -> bool {
     let is_unasked = |byte: u8| match byte {
-        b'$' | b'!' => true,
+        b'$' | b'!' | b'0' => true,
         b'1' | b'@' | b'*' | b'#' => !(check.in_function && check.sees_first),
         b'2'..=b'9' => !check.in_function,
         _ => false,

@@ -40,7 +40,7 @@ fn reads(text: &[u8]) -> bool {
 }
 
 /// The numbers in a value.
-fn numbers(value: &[u8]) -> impl Iterator<Item = u64> {
+pub(super) fn numbers(value: &[u8]) -> impl Iterator<Item = u64> {
     let runs = value.split(|byte| !byte.is_ascii_digit());
     runs.filter(|run| !run.is_empty()).map(|run| {
         let digits = std::str::from_utf8(run).ok();
