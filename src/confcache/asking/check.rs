@@ -22,7 +22,7 @@ use self::given::{all_given, names_arguments, names_the_moment, real, unknown, v
 use self::lines::{may_tell_lines, numbers};
 use self::lying::{Lying, names_of, without_objects};
 use super::super::answers::{Bound, Given, Lesson, Miss, Question, Source, near_texts};
-use super::super::checks::{Check, Output, names, runs_another};
+use super::super::checks::{Check, Named, Output, names, runs_another};
 use super::super::defines::{Names, Says, names_defines};
 use super::super::facts::{Fact, Sum, sum};
 use super::super::outline::is_name;
@@ -296,18 +296,34 @@ impl Server<'_> {
                 std::str::from_utf8(name).is_ok_and(|name| inherited.variables.contains_key(name));
             is_exported || inputs.any(|input| input.as_bytes() == name)
         };
-        // Its own are part of it if its texts name them.
-        let is_part = |name: &[u8]| {
+        // Its own are part of it if its texts name them. One that may have taken the place of such, which the key tells,
+        // is as well if it has no word that its own had not.
+        let is_part = |name: &[u8], text: &[u8], is_foreign: bool| {
             let named = self.at.script.functions.get(name);
-            named.is_some_and(|named| {
+            let is_part = |named: &&Named| {
                 named.is_constant || named.texts.iter().all(|text| check.texts.contains(text))
+            };
+            named.filter(is_part).is_some_and(|named| {
+                let parts = named
+                    .texts
+                    .iter()
+                    .map(|part| self.at.text.get(part.clone()));
+                let known: HashSet<&[u8]> = parts
+                    .flatten()
+                    .flat_map(names)
+                    .map(|(word, _)| word)
+                    .chain(std::iter::once(name))
+                    .collect();
+                let is_known = |word: &[u8]| known.contains(word) || word.starts_with(b"__ebd_");
+                !is_foreign || names(text).all(|(word, _)| is_known(word))
             })
         };
         let mut called = functions.reached(texts.chain(all_given(arguments, values)));
         called
-            .find(|(name, text)| match functions.is_foreign(name) {
-                true => !is_plain(text, is_known),
-                false => !is_part(name),
+            .find(|(name, text)| {
+                let is_foreign = functions.is_foreign(name);
+                let is_known = |name: &[u8]| is_known(name);
+                !is_part(name, text, is_foreign) && !(is_foreign && is_plain(text, is_known))
             })
             .map(|(name, _)| String::from_utf8_lossy(name).into_owned())
     }

@@ -324,6 +324,32 @@ fn scripts_that_end_at_errors_go_on_where_they_would() {
     }
 }
 
+/// As gnulib looks for a shell of POSIX.
+#[test]
+fn functions_that_may_be_defined_unseen_are_still_those_of_the_script() {
+    let own = "ac_fn_try () {\n  # in words\n  (eval \"$ac_compile\") 2>/dev/null\n  if test \"$1\" = \"$V\"; then\n    ac_status=0; else\n    ac_status=1\n  fi >&5; return $ac_status\n}\n";
+    let text = |evaluated: &str| {
+        let check = check(
+            "ac_cv_x",
+            "if ac_fn_try a; then ac_cv_x=yes; else ac_cv_x=no; fi",
+        );
+        script(&format!(
+            "{own}text='probe () {{\n  echo it\n}}'\nV=$2; W=$3; CC=cc; ac_compile='$CC -c conftest.c'\n{evaluated}\n{check}"
+        ))
+    };
+    let trial = Trial::new(&text("sh -c \"$text\""));
+    by_bash(&trial);
+    for (given, known) in [("a", 0), ("b", 0), ("a", 1), ("b", 1)] {
+        assert_eq!(asks(&trial, &["a", given]), (known, 1));
+    }
+    // One that has taken its place is not asked for if it has another word.
+    trial.script(&text("eval 'ac_fn_try () { test \"$1\" = \"$W\"; }'"));
+    by_bash(&trial);
+    for given in ["a", "b", "a"] {
+        is_as_uncached(&trial, "another", &["a", "c", given]);
+    }
+}
+
 /// What a sourced function may look at, or do, that its text and the variables of the check do not tell.
 #[test]
 fn sourced_functions_that_do_more_are_not_asked_for() {
