@@ -323,7 +323,9 @@ impl Server<'_> {
             .find(|(name, text)| {
                 let is_foreign = functions.is_foreign(name);
                 let is_known = |name: &[u8]| is_known(name);
-                !is_part(name, text, is_foreign) && !(is_foreign && is_plain(text, is_known))
+                let is_told =
+                    is_part(name, text, is_foreign) || (is_foreign && is_plain(text, is_known));
+                !is_told
             })
             .map(|(name, _)| String::from_utf8_lossy(name).into_owned())
     }
