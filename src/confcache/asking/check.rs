@@ -6,6 +6,7 @@ mod learn;
 mod lines;
 mod looked;
 mod lying;
+mod obstacle;
 
 use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsString;
@@ -18,14 +19,14 @@ use std::time::Instant;
 use memchr::memmem;
 use sandbox::Trace;
 
-use self::given::{all_given, names_arguments, names_the_moment, real, unknown, value};
+use self::given::{all_given, real, value};
 use self::lying::{Lying, names_of};
 use super::super::answers::{Given, Miss, Question, Source};
-use super::super::checks::{Check, Named, Output, names, runs_another};
+use super::super::checks::{Check, Output, names};
 use super::super::defines::{Names, Says, names_defines};
 use super::super::facts::{Fact, Sum, sum};
 use super::super::questions::Looker;
-use super::functions::{Functions, is_plain};
+use super::functions::Functions;
 use super::shell::Inherited;
 use super::{Asked, HIT, LEARN, NO, Server, Take, Told, minds_definitions, names_in};
 
@@ -125,37 +126,15 @@ impl Server<'_> {
         if self.at.shell.is_empty() || NEVER.iter().any(|begin| variable.starts_with(begin)) {
             return NO;
         }
-        let obstacle = match unknown(&check, &values) {
-            _ if !self.is_here(&place) => Some("it was made in another folder".to_owned()),
-            Some(name) => Some(format!(
-                "a value names {name}, which the check was not known to use"
-            )),
-            None if names_the_moment(&arguments, &values) => {
-                Some("a value names what is another each time".to_owned())
-            }
-            None if names_arguments(&check, &arguments, &values) => {
-                Some("a value names arguments, or a process".to_owned())
-            }
-            None => all_given(&arguments, &values)
-                .find_map(|value| runs_another(&self.at.script.functions, &check.texts, value))
-                .map(|name| {
-                    let name = String::from_utf8_lossy(name);
-                    format!("a value names {name}, which the check was not known to run")
-                }),
-        };
-        if let Some(obstacle) = obstacle {
-            let told = Told::Unlearned("it was not looked for".to_owned(), obstacle);
-            self.outcomes.push(Asked { variable, told });
-            return NO;
-        }
         let Some(inherited) = self.inherited(looker) else {
             return NO;
         };
-        if let Some(name) = self.calls_more(&check, &arguments, &values, &inherited) {
-            let told = Told::Unlearned(
-                "it was not looked for".to_owned(),
-                format!("nobody knows what {name} does, in or behind what was sourced"),
-            );
+        let obstacle = match self.is_here(&place) {
+            false => Some("it was made in another folder".to_owned()),
+            true => self.obstacle(&check, (&arguments, &values), &inherited),
+        };
+        if let Some(obstacle) = obstacle {
+            let told = Told::Unlearned("it was not looked for".to_owned(), obstacle);
             self.outcomes.push(Asked { variable, told });
             return NO;
         }
@@ -242,58 +221,6 @@ impl Server<'_> {
                 LEARN
             }
         }
-    }
-
-    /// A function of a file that was sourced that the check may call, and that may do more than its text and what the
-    /// check is given tell.
-    fn calls_more(
-        &self,
-        check: &Check,
-        arguments: &[Vec<u8>],
-        values: &[Vec<u8>],
-        inherited: &Inherited,
-    ) -> Option<String> {
-        let functions = self.at.functions.as_ref()?;
-        let text = |part: &Range<usize>| self.at.text.get(part.clone()).unwrap_or_default();
-        let texts = check.texts.iter().map(text);
-        let is_known = |name: &[u8]| {
-            let mut inputs = check.inputs.iter();
-            let is_exported =
-                std::str::from_utf8(name).is_ok_and(|name| inherited.variables.contains_key(name));
-            is_exported || inputs.any(|input| input.as_bytes() == name)
-        };
-        // Its own are part of it if its texts name them. One that may have taken the place of such, which the key tells,
-        // is as well if it has no word that its own had not.
-        let is_part = |name: &[u8], text: &[u8], is_foreign: bool| {
-            let named = self.at.script.functions.get(name);
-            let is_part = |named: &&Named| {
-                named.is_constant || named.texts.iter().all(|text| check.texts.contains(text))
-            };
-            named.filter(is_part).is_some_and(|named| {
-                let parts = named
-                    .texts
-                    .iter()
-                    .map(|part| self.at.text.get(part.clone()));
-                let known: HashSet<&[u8]> = parts
-                    .flatten()
-                    .flat_map(names)
-                    .map(|(word, _)| word)
-                    .chain(std::iter::once(name))
-                    .collect();
-                let is_known = |word: &[u8]| known.contains(word) || word.starts_with(b"__ebd_");
-                !is_foreign || names(text).all(|(word, _)| is_known(word))
-            })
-        };
-        let mut called = functions.reached(texts.chain(all_given(arguments, values)));
-        called
-            .find(|(name, text)| {
-                let is_foreign = functions.is_foreign(name);
-                let is_known = |name: &[u8]| is_known(name);
-                let is_told =
-                    is_part(name, text, is_foreign) || (is_foreign && is_plain(text, is_known));
-                !is_told
-            })
-            .map(|(name, _)| String::from_utf8_lossy(name).into_owned())
     }
 
     /// Takes what the shell has told of its functions, if it has sourced another file since it did last.

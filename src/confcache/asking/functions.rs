@@ -6,28 +6,44 @@ use std::sync::LazyLock;
 
 use regex::bytes::Regex;
 
-use super::super::checks::{named_in, names};
+use super::super::checks::{does_more, named_in, names};
 
-/// What sets variables in a function, looks at them by names that are put together or stand for themselves, looks at what
-/// the folder is or has in it, or changes the shell.
-static DOES_MORE: LazyLock<Option<Regex>> = LazyLock::new(|| {
+/// What sets variables in a function, or looks at them, or at the shell, by what is no name behind a dollar.
+static UNNAMED: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
-        r"(?m)(?:^|[\s;&|({!])[A-Za-z_]\w*(?:\[[^\]]*\])?\+?=|\(\(|\[\[|\s-v|\$\{!|\$\{\w+:?=|\$\[|\$[!$_-]|\$\{?#?0|(?:^|\s)\.\s|\b(?:OLDPWD|PWD|alias|bind|builtin|cd|command|confdefs|coproc|declare|dirs|enable|eval|exec|exit|export|for|getopts|hash|jobs|let|local|mapfile|popd|pushd|pwd|read|readarray|readonly|select|set|shift|shopt|source|times|trap|type|typeset|ulimit|umask|unalias|unset|wait)\b",
+        r"(?m)(?:^|[\s;&|({!])[A-Za-z_]\w*(?:\[[^\]]*\])?\+?=|\(\(|\[\[|\s-v|\$\{!|\$\{\w+:?=|\$\[|\$[!$_-]|\$\{?#?0|(?:^|\s)\.\s",
     )
     .ok()
 });
+
+/// Words of a shell, besides those of builtins, by which variables are set, a script ends, or the folder and its
+/// definitions are looked at.
+const WORDS: [&[u8]; 7] = [
+    b"OLDPWD",
+    b"PWD",
+    b"confdefs",
+    b"exit",
+    b"for",
+    b"pwd",
+    b"select",
+];
+
 static QUOTED: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r#"'[^']*'|"(?:[^"\\]|\\.)*"|\$[?*]|\[ "#).ok());
 
 /// Whether a function, as bash prints it, does nothing but running programs, and looks at its arguments and at known
 /// variables only.
 pub(super) fn is_plain(text: &[u8], is_known: impl Fn(&[u8]) -> bool) -> bool {
-    let (Some(does_more), Some(quoted)) = (DOES_MORE.as_ref(), QUOTED.as_ref()) else {
+    let (Some(unnamed), Some(quoted)) = (UNNAMED.as_ref(), QUOTED.as_ref()) else {
         return false;
     };
     let unquoted = quoted.replace_all(text, &b""[..]);
     let globs = unquoted.iter().any(|byte| b"*?[".contains(byte));
-    !globs && !does_more.is_match(text) && named_in(text).all(is_known)
+    let is_odd = |word: &[u8]| does_more(word) || WORDS.contains(&word);
+    !globs
+        && !unnamed.is_match(text)
+        && !names(text).any(|(word, _)| is_odd(word))
+        && named_in(text).all(is_known)
 }
 
 /// Functions by their names, as bash prints them.

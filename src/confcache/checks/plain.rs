@@ -9,6 +9,7 @@ use regex::bytes::Regex;
 
 use super::super::outline::Outline;
 use super::super::outline::{Command, is_name};
+use super::told::SETTERS;
 use super::{LEFT, PLACES, Whole, find, names};
 
 /// Builtins that change the shell, or tell something of it that is no value of a variable.
@@ -282,6 +283,14 @@ pub(in super::super) struct Named {
     pub(in super::super) is_constant: bool,
 }
 
+/// Builtins that set variables, go elsewhere, or evaluate what is not seen.
+const OTHERS: [&[u8]; 6] = [b"cd", b"eval", b"let", b"local", b"read", b"unset"];
+
+/// Whether a word may be a builtin that does more than telling something of files.
+pub(in super::super) fn does_more(word: &[u8]) -> bool {
+    STATE.contains(&word) || OTHERS.contains(&word) || SETTERS.contains(&word)
+}
+
 /// What a value may run that a check was not known to run: a function that is not among its texts, or, as the first
 /// word, a builtin that changes the shell.
 pub(in super::super) fn runs_another<'v>(
@@ -289,7 +298,6 @@ pub(in super::super) fn runs_another<'v>(
     texts: &[Range<usize>],
     value: &'v [u8],
 ) -> Option<&'v [u8]> {
-    const OTHERS: [&[u8]; 6] = [b"cd", b"eval", b"let", b"local", b"read", b"unset"];
     let mut words = value.split(u8::is_ascii_whitespace);
     let first = words.find(|word| !word.is_empty()).unwrap_or_default();
     if STATE.contains(&first) || OTHERS.contains(&first) {

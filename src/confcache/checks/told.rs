@@ -10,7 +10,7 @@ use super::super::outline::{Command, is_name};
 use super::{BY_NAME, Output, PLACES, Whole};
 
 /// Commands that set variables, other than assignments, `eval` and `unset`.
-const SETTERS: [&[u8]; 7] = [
+pub(super) const SETTERS: [&[u8]; 7] = [
     b"declare",
     b"getopts",
     b"let",
